@@ -1,0 +1,477 @@
+//! The narrow waist: what happened, as one flat enum.
+//!
+//! Checks, charts, metrics and traces read facts and nothing else. A fact is small,
+//! `Copy`, and holds identifiers instead of names. Every fact has a class; one that
+//! nobody subscribed to is not constructed, and subscribing never changes a run.
+
+use core::ops::BitOr;
+
+use crate::ids::{Epoch, FaultId, InstanceId, LogMark, NodeId, OperationId, OperationKind, TxId};
+use crate::status::Status;
+use crate::units::Time;
+
+/// The place of a fact in the order of all facts of a run.
+pub type Seq = u64;
+
+/// What a member is, as the cluster sees it: the states of the HA member state machine,
+/// and the two before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// The process does not run.
+    #[default]
+    Down,
+    /// The process runs; its store is opening or recovering.
+    Starting,
+    /// PENDING: no master known, no transaction may start.
+    Pending,
+    /// PENDING after losing sight of the master, still serving reads (2.3.6 and later).
+    Detached,
+    /// TO_MASTER: elected, switching.
+    ToMaster,
+    /// MASTER.
+    Master,
+    /// TO_SLAVE: a master is known, catching up with it.
+    ToSlave,
+    /// SLAVE.
+    Slave,
+}
+
+impl Role {
+    /// The name that reports print.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Role::Down => "down",
+            Role::Starting => "starting",
+            Role::Pending => "pending",
+            Role::Detached => "detached",
+            Role::ToMaster => "to master",
+            Role::Master => "master",
+            Role::ToSlave => "to slave",
+            Role::Slave => "slave",
+        }
+    }
+}
+
+/// How an operation ended for the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OperationOutcome {
+    /// Answered with success: for a write, the acknowledgement.
+    Ok,
+    /// Certainly not done.
+    Failed,
+    /// The connection broke or time ran out: it may or may not have been done.
+    Unknown,
+}
+
+/// What an operation left behind that can be looked for afterwards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// Nothing: a read, or an effect that leaves no mark of its own.
+    #[default]
+    Nothing,
+    /// A node or relationship that carries the operation's identifier for good.
+    Created,
+    /// A property of this node, holding the identifier of the last writer.
+    Property(NodeId),
+}
+
+/// The kinds of fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FaultKind {
+    /// The process is killed; what the operating system had cached survives.
+    Crash,
+    /// The machine dies; unsynced disk operations are each kept, dropped or torn.
+    PowerLoss,
+    /// The machine stands still but for its clock (collector, virtual machine stall).
+    Pause,
+    /// No message passes between two instances, either way.
+    Partition,
+    /// No message passes from one instance to another; the way back is open.
+    PartitionOneWay,
+}
+
+impl FaultKind {
+    /// The name that scenarios and reports use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            FaultKind::Crash => "crash",
+            FaultKind::PowerLoss => "power-loss",
+            FaultKind::Pause => "pause",
+            FaultKind::Partition => "partition",
+            FaultKind::PartitionOneWay => "partition-one-way",
+        }
+    }
+}
+
+/// A quantity that is sampled on an interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Metric {
+    /// Page pins that found the page resident, since the process started.
+    PageCacheHits,
+    /// Page pins that had to load the page, since the process started.
+    PageCacheFaults,
+    /// Pages evicted since the process started.
+    PageCacheEvictions,
+    /// Pages written back since the process started.
+    PageCacheFlushes,
+    /// The last transaction in the log.
+    LastCommittedTx,
+    /// Disk operations waiting or in service now.
+    DiskQueue,
+    /// Nanoseconds in which the disk was busy, since the run began.
+    DiskBusy,
+    /// Nanoseconds of core time spent, since the run began.
+    CoreBusy,
+    /// Transactions open now.
+    OpenTransactions,
+    /// Bytes written to the transaction log since the process started.
+    LogBytes,
+}
+
+/// A set of fact classes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Classes(u16);
+
+impl Classes {
+    /// No class.
+    pub const NONE: Classes = Classes(0);
+    /// Roles, suspicions, elections, epochs, branches.
+    pub const CLUSTER: Classes = Classes(1);
+    /// Commits, applications, pulls and pushes.
+    pub const TRANSACTIONS: Classes = Classes(1 << 1);
+    /// What clients asked for and got.
+    pub const OPERATIONS: Classes = Classes(1 << 2);
+    /// Faults that began, ended or found no target.
+    pub const FAULTS: Classes = Classes(1 << 3);
+    /// Sampled quantities.
+    pub const SAMPLES: Classes = Classes(1 << 4);
+    /// What the store does: recovery, checkpoints, failure.
+    pub const STORE: Classes = Classes(1 << 5);
+    /// What was found when the run was over.
+    pub const AUDIT: Classes = Classes(1 << 6);
+    /// Every class.
+    pub const ALL: Classes = Classes((1 << 7) - 1);
+
+    /// Whether any class of `other` is in this set.
+    pub const fn intersects(self, other: Classes) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+impl BitOr for Classes {
+    type Output = Classes;
+    fn bitor(self, other: Classes) -> Classes {
+        Classes(self.0 | other.0)
+    }
+}
+
+/// Something that happened. The observer is told when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// A member's role changed; `log` is where its log stood.
+    RoleChanged {
+        /// Whose.
+        instance: InstanceId,
+        /// What it was.
+        from: Role,
+        /// What it is.
+        to: Role,
+        /// The end of its log at that moment.
+        log: LogMark,
+    },
+    /// `by` began to suspect `whom`.
+    Suspected {
+        /// Who suspects.
+        by: InstanceId,
+        /// Who is suspected.
+        whom: InstanceId,
+    },
+    /// `by` took its suspicion of `whom` back.
+    Cleared {
+        /// Who suspected.
+        by: InstanceId,
+        /// Who was suspected.
+        whom: InstanceId,
+    },
+    /// For `by`, a quorum suspects `whom`: it counts as failed.
+    MemberFailed {
+        /// In whose eyes.
+        by: InstanceId,
+        /// Who failed.
+        whom: InstanceId,
+    },
+    /// For `by`, `whom` is alive again.
+    MemberAlive {
+        /// In whose eyes.
+        by: InstanceId,
+        /// Who is alive.
+        whom: InstanceId,
+    },
+    /// An election for coordinator began.
+    ElectionBegan {
+        /// Who counts the votes.
+        elector: InstanceId,
+        /// The elector's version of the result to come.
+        version: u64,
+    },
+    /// An election ended.
+    ElectionEnded {
+        /// Who counted the votes.
+        elector: InstanceId,
+        /// The version of the result.
+        version: u64,
+        /// Who won, if anyone could.
+        winner: Option<InstanceId>,
+    },
+    /// A master began its reign; `log` is the history that it starts from.
+    EpochBegan {
+        /// The master.
+        instance: InstanceId,
+        /// Its epoch.
+        epoch: Epoch,
+        /// The end of its log.
+        log: LogMark,
+    },
+    /// A transaction is in the master's log and forced to disk.
+    Committed {
+        /// The master.
+        instance: InstanceId,
+        /// The transaction and the checksum of the chain that ends with it.
+        log: LogMark,
+        /// Checksum of the chain before it.
+        before: u64,
+        /// The client operation, if one asked for it.
+        operation: Option<OperationId>,
+    },
+    /// A slave appended and applied a batch of transactions.
+    Applied {
+        /// The slave.
+        instance: InstanceId,
+        /// The end of its log afterwards.
+        log: LogMark,
+        /// How many.
+        transactions: u32,
+    },
+    /// A push of a committed transaction was answered, or given up.
+    Pushed {
+        /// The master.
+        instance: InstanceId,
+        /// The slave.
+        to: InstanceId,
+        /// The transaction.
+        tx: TxId,
+        /// Whether the slave has it now.
+        ok: bool,
+    },
+    /// A log was found to differ from the master's.
+    Branched {
+        /// Whose log.
+        instance: InstanceId,
+        /// The master that it was compared with.
+        master: InstanceId,
+        /// The end of the log that differs.
+        log: LogMark,
+    },
+    /// A branch was set aside: these transactions are no longer in this instance's log.
+    BranchDiscarded {
+        /// Whose.
+        instance: InstanceId,
+        /// The end of the log that was set aside.
+        log: LogMark,
+    },
+    /// A copy of the master's store began, or ended.
+    StoreCopy {
+        /// The receiver.
+        instance: InstanceId,
+        /// The source.
+        master: InstanceId,
+        /// Pages received so far.
+        pages: u64,
+        /// Whether the copy is complete.
+        done: bool,
+    },
+    /// A store opened.
+    Recovered {
+        /// Whose.
+        instance: InstanceId,
+        /// The end of its log.
+        log: LogMark,
+        /// Transactions replayed.
+        replayed: u64,
+        /// Bytes of a torn log tail cut off.
+        cut: u64,
+    },
+    /// A checkpoint was taken.
+    Checkpoint {
+        /// Whose.
+        instance: InstanceId,
+        /// Transactions up to this one need no replay.
+        tx: TxId,
+        /// Pages written for it.
+        pages: u64,
+    },
+    /// A store stopped itself after a failed sync or append, or refused to open.
+    StoreFailed {
+        /// Whose.
+        instance: InstanceId,
+    },
+    /// A client operation was due.
+    Invoked {
+        /// Which.
+        operation: OperationId,
+        /// Its kind.
+        kind: OperationKind,
+    },
+    /// A client operation is to be tried again.
+    Retried {
+        /// Which.
+        operation: OperationId,
+        /// Why the last attempt failed.
+        status: Status,
+        /// Which attempt comes now, from 2.
+        attempt: u16,
+    },
+    /// A client operation ended.
+    Completed {
+        /// Which.
+        operation: OperationId,
+        /// Its kind.
+        kind: OperationKind,
+        /// How it ended.
+        outcome: OperationOutcome,
+        /// The last answer.
+        status: Status,
+        /// Attempts made.
+        attempts: u16,
+        /// Who answered last, if anyone did.
+        instance: Option<InstanceId>,
+        /// The transaction that was acknowledged ([`TxId`] 0: none).
+        tx: TxId,
+        /// What can be looked for afterwards.
+        subject: Subject,
+        /// When the operation was due: latency counts from here.
+        intended: Time,
+    },
+    /// A fault took effect on an instance (and, for a link, on its peer).
+    FaultBegan {
+        /// Which.
+        fault: FaultId,
+        /// Its kind.
+        kind: FaultKind,
+        /// Who is hit.
+        on: InstanceId,
+        /// The other end of a link.
+        peer: Option<InstanceId>,
+    },
+    /// A fault was healed.
+    FaultEnded {
+        /// Which.
+        fault: FaultId,
+        /// Its kind.
+        kind: FaultKind,
+        /// Who was hit.
+        on: InstanceId,
+        /// The other end of a link.
+        peer: Option<InstanceId>,
+    },
+    /// A fault found nobody to hit (no master at that moment, already down).
+    FaultSkipped {
+        /// Which.
+        fault: FaultId,
+        /// Its kind.
+        kind: FaultKind,
+    },
+    /// A sampled quantity.
+    Sample {
+        /// Whose.
+        instance: InstanceId,
+        /// What.
+        metric: Metric,
+        /// How much, in the metric's unit.
+        value: u64,
+    },
+    /// The clients stopped and every fault was healed: from here the cluster must recover.
+    Healed,
+    /// At the end: where an instance stands.
+    Final {
+        /// Whose.
+        instance: InstanceId,
+        /// Its role.
+        role: Role,
+        /// The end of its log.
+        log: LogMark,
+        /// Digest of the logical contents of its store, halves of 128 bits; none when the
+        /// store could not be read.
+        contents: Option<[u64; 2]>,
+        /// Transactions still open.
+        open_transactions: u32,
+    },
+    /// At the end: the mark of a client operation was found in the final master's store.
+    Found {
+        /// The operation.
+        operation: OperationId,
+        /// Where.
+        subject: Subject,
+    },
+}
+
+impl Fact {
+    /// The class that an observer subscribes to.
+    pub const fn class(&self) -> Classes {
+        match self {
+            Fact::RoleChanged { .. }
+            | Fact::Suspected { .. }
+            | Fact::Cleared { .. }
+            | Fact::MemberFailed { .. }
+            | Fact::MemberAlive { .. }
+            | Fact::ElectionBegan { .. }
+            | Fact::ElectionEnded { .. }
+            | Fact::EpochBegan { .. }
+            | Fact::Branched { .. }
+            | Fact::BranchDiscarded { .. }
+            | Fact::StoreCopy { .. } => Classes::CLUSTER,
+            Fact::Committed { .. } | Fact::Applied { .. } | Fact::Pushed { .. } => {
+                Classes::TRANSACTIONS
+            }
+            Fact::Recovered { .. } | Fact::Checkpoint { .. } | Fact::StoreFailed { .. } => {
+                Classes::STORE
+            }
+            Fact::Invoked { .. } | Fact::Retried { .. } | Fact::Completed { .. } => {
+                Classes::OPERATIONS
+            }
+            Fact::FaultBegan { .. }
+            | Fact::FaultEnded { .. }
+            | Fact::FaultSkipped { .. }
+            | Fact::Healed => Classes::FAULTS,
+            Fact::Sample { .. } => Classes::SAMPLES,
+            Fact::Final { .. } | Fact::Found { .. } => Classes::AUDIT,
+        }
+    }
+}
+
+/// Reads the stream of facts. Observers are cloned with the World.
+pub trait Observer {
+    /// The classes that this observer wants.
+    fn interests(&self) -> Classes;
+
+    /// Takes the fact `seq`, which happened at `at`. Called in order.
+    fn observe(&mut self, at: Time, seq: Seq, fact: &Fact);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fact_fits_a_cache_line() {
+        assert!(size_of::<Fact>() <= 64, "{}", size_of::<Fact>());
+    }
+
+    #[test]
+    fn classes_are_sets() {
+        let both = Classes::CLUSTER | Classes::AUDIT;
+        assert!(both.intersects(Classes::AUDIT));
+        assert!(!both.intersects(Classes::SAMPLES));
+        assert!(Classes::ALL.intersects(Fact::Healed.class()));
+    }
+}

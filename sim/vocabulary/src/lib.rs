@@ -1,0 +1,23 @@
+//! The words that all rooms share: units, identifiers, [`Fact`] and [`LookupMap`].
+//!
+//! Types only: nothing here acts, waits or draws. Whatever two rooms both need to name
+//! stands here once, so that a quantity never travels as a bare `u64` with its unit in
+//! a comment.
+#![no_std]
+
+extern crate alloc;
+
+mod fact;
+mod ids;
+mod lookup;
+mod status;
+mod units;
+
+pub use fact::{Classes, Fact, FaultKind, Metric, Observer, OperationOutcome, Role, Seq, Subject};
+pub use ids::{
+    BalancerId, ClientId, Epoch, FaultId, InstanceId, LogMark, MachineId, NodeId, OperationId,
+    OperationKind, RelationshipId, TxId,
+};
+pub use lookup::LookupMap;
+pub use status::{Classification, Status};
+pub use units::{Bytes, Rate, Ratio, Span, Time};

@@ -1,0 +1,137 @@
+//! How a request failed, as the client sees it.
+
+/// The classes of Neo4j's status codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Classification {
+    /// The request was wrong; trying again does not help.
+    ClientError,
+    /// The database failed.
+    DatabaseError,
+    /// Trying again may help.
+    TransientError,
+}
+
+/// The end of one attempt. Neo4j sends a code for some; where a connection breaks or a
+/// balancer answers, there is none, and a retry loop must decide without it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Status {
+    /// Success.
+    Ok,
+    /// A lock request closed a cycle and this transaction was chosen as victim.
+    DeadlockDetected,
+    /// There is no master, or this instance is not one any more.
+    NoMaster,
+    /// The instance did not become available in time.
+    DatabaseUnavailable,
+    /// The master died or changed while the commit was under way: it may be committed.
+    CommitInterrupted,
+    /// An entity that the operation needs is not there.
+    EntityNotFound,
+    /// The store stopped itself: the log could not be written.
+    CouldNotWriteToLog,
+    /// The balancer had no server to send the request to (HTTP 503).
+    NoServer,
+    /// Nobody listens at that address.
+    ConnectionRefused,
+    /// The connection broke before an answer came.
+    ConnectionReset,
+    /// No answer within the client's time-out.
+    ClientTimeout,
+}
+
+impl Status {
+    /// Every status, in order, for tables indexed by it.
+    pub const ALL: [Status; 11] = [
+        Status::Ok,
+        Status::DeadlockDetected,
+        Status::NoMaster,
+        Status::DatabaseUnavailable,
+        Status::CommitInterrupted,
+        Status::EntityNotFound,
+        Status::CouldNotWriteToLog,
+        Status::NoServer,
+        Status::ConnectionRefused,
+        Status::ConnectionReset,
+        Status::ClientTimeout,
+    ];
+
+    /// Neo4j's status code, where it sends one (2.3: `Status.java`; the HA failures as the
+    /// `TransientDatabaseFailure`s of the 2.3 line).
+    pub const fn code(self) -> Option<&'static str> {
+        match self {
+            Status::DeadlockDetected => Some("Neo.TransientError.Transaction.DeadlockDetected"),
+            Status::NoMaster | Status::DatabaseUnavailable | Status::CommitInterrupted => {
+                Some("Neo.TransientError.General.DatabaseUnavailable")
+            }
+            Status::EntityNotFound => Some("Neo.ClientError.Statement.EntityNotFound"),
+            Status::CouldNotWriteToLog => Some("Neo.DatabaseError.Transaction.CouldNotWriteToLog"),
+            Status::Ok
+            | Status::NoServer
+            | Status::ConnectionRefused
+            | Status::ConnectionReset
+            | Status::ClientTimeout => None,
+        }
+    }
+
+    /// The class of the code; none where there is no code.
+    pub const fn classification(self) -> Option<Classification> {
+        match self {
+            Status::DeadlockDetected
+            | Status::NoMaster
+            | Status::DatabaseUnavailable
+            | Status::CommitInterrupted => Some(Classification::TransientError),
+            Status::EntityNotFound => Some(Classification::ClientError),
+            Status::CouldNotWriteToLog => Some(Classification::DatabaseError),
+            Status::Ok
+            | Status::NoServer
+            | Status::ConnectionRefused
+            | Status::ConnectionReset
+            | Status::ClientTimeout => None,
+        }
+    }
+
+    /// A short name for reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Status::Ok => "ok",
+            Status::DeadlockDetected => "deadlock detected",
+            Status::NoMaster => "no master",
+            Status::DatabaseUnavailable => "database unavailable",
+            Status::CommitInterrupted => "commit interrupted",
+            Status::EntityNotFound => "entity not found",
+            Status::CouldNotWriteToLog => "could not write to log",
+            Status::NoServer => "no server (503)",
+            Status::ConnectionRefused => "connection refused",
+            Status::ConnectionReset => "connection reset",
+            Status::ClientTimeout => "client time-out",
+        }
+    }
+
+    /// Whether the operation may have been done although it did not succeed.
+    pub const fn is_ambiguous(self) -> bool {
+        matches!(self, Status::CommitInterrupted | Status::ConnectionReset | Status::ClientTimeout)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_names_its_classification() {
+        for status in Status::ALL {
+            match (status.code(), status.classification()) {
+                (None, None) => {}
+                (Some(code), Some(class)) => {
+                    let name = match class {
+                        Classification::ClientError => "Neo.ClientError.",
+                        Classification::DatabaseError => "Neo.DatabaseError.",
+                        Classification::TransientError => "Neo.TransientError.",
+                    };
+                    assert!(code.starts_with(name), "{code}");
+                }
+                other => panic!("{status:?}: {other:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Machines, disks, network, balancer, clients and faults: plays a Plan.
+#![no_std]
+
+extern crate alloc;
