@@ -10,6 +10,7 @@ extern crate alloc;
 mod fact;
 mod ids;
 mod lookup;
+mod planted;
 mod status;
 mod units;
 
@@ -19,5 +20,6 @@ pub use ids::{
     OperationKind, RelationshipId, TxId,
 };
 pub use lookup::LookupMap;
+pub use planted::PlantedBugs;
 pub use status::{Classification, Status};
 pub use units::{Bytes, Rate, Ratio, Span, Time};

@@ -259,7 +259,7 @@ impl Rate {
 
     /// The mean time between two events; [`Span::FOREVER`] for a rate of zero.
     pub fn interval(self) -> Span {
-        if self.0 == 0 { Span::FOREVER } else { Span(1_000_000_000_000_000 / self.0) }
+        1_000_000_000_000_000u64.checked_div(self.0).map_or(Span::FOREVER, Span)
     }
 }
 

@@ -1,0 +1,91 @@
+//! Cluster settings, by Neo4j's names, with the defaults of each version.
+
+use wavetank_vocabulary::Span;
+
+/// Which version's behaviour and defaults are modelled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Compat {
+    /// The 2.2 line.
+    V2_2,
+    /// 2.3.0 as released: an isolated master never notices that it lost its quorum.
+    V2_3_0,
+    /// 2.3.6 and later: it detaches and serves reads only.
+    #[default]
+    V2_3_6,
+    /// 3.2 and later: longer heartbeat timeout, two-member clusters keep their master.
+    V3_2,
+}
+
+impl Compat {
+    /// All versions, oldest first.
+    pub const ALL: [Compat; 4] = [Compat::V2_2, Compat::V2_3_0, Compat::V2_3_6, Compat::V3_2];
+
+    /// The name that scenarios use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Compat::V2_2 => "2.2",
+            Compat::V2_3_0 => "2.3.0",
+            Compat::V2_3_6 => "2.3.6",
+            Compat::V3_2 => "3.2",
+        }
+    }
+
+    /// Whether the failure rules of June 2016 hold: a member that suspects everybody sees
+    /// its quorum lost, and losing it still leaves reads (pull requests 7316 and 7423).
+    pub const fn detaches(self) -> bool {
+        matches!(self, Compat::V2_3_6 | Compat::V3_2)
+    }
+
+    /// Whether the master of a two-member cluster keeps accepting writes when the other
+    /// member fails (pull request 8986).
+    pub const fn lone_master_of_two_keeps_writes(self) -> bool {
+        matches!(self, Compat::V3_2)
+    }
+}
+
+/// `ha.tx_push_strategy`: in which order slaves are pushed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PushStrategy {
+    /// Highest server id first (`fixed` in 2.3.0).
+    FixedDescending,
+    /// Lowest server id first.
+    FixedAscending,
+    /// Ascending, starting one further at each commit.
+    RoundRobin,
+}
+
+impl PushStrategy {
+    /// The value as configuration files write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            PushStrategy::FixedDescending => "fixed_descending",
+            PushStrategy::FixedAscending => "fixed_ascending",
+            PushStrategy::RoundRobin => "round_robin",
+        }
+    }
+}
+
+/// The settings that this room reads.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Settings {
+    /// Whose behaviour is modelled.
+    pub compat: Compat,
+    /// `ha.heartbeat_interval`: how often an idle link carries a heartbeat.
+    pub heartbeat_interval: Span,
+    /// `ha.heartbeat_timeout`: silence after which a member is suspected.
+    pub heartbeat_timeout: Span,
+    /// `ha.election_timeout`: how long an election waits for votes before it starts anew.
+    pub election_timeout: Span,
+}
+
+impl Settings {
+    /// The defaults of that version (`ClusterSettings`; 40 s from commit 04803d0f).
+    pub fn defaults(compat: Compat) -> Self {
+        Settings {
+            compat,
+            heartbeat_interval: Span::from_secs(5),
+            heartbeat_timeout: Span::from_secs(if compat == Compat::V3_2 { 40 } else { 11 }),
+            election_timeout: Span::from_secs(5),
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! Members on a small network of their own: whatever was cut and killed before, a healed
+//! cluster ends up with one master and everybody else its slave.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use wavetank_cluster::{
+    Compat, Configuration, Credentials, Effect, Input, Member, MemberSet, Message, Moment,
+    Settings, Timer, Value,
+};
+use wavetank_vocabulary::{Epoch, InstanceId, PlantedBugs, Role, Span, Time, TxId};
+
+/// What is to happen at a time.
+#[derive(Clone, Debug)]
+enum Event {
+    Deliver { from: InstanceId, to: usize, message: Message },
+    Timer { member: usize, timer: Timer, life: u32, armed: u64 },
+    Switched { member: usize, input: Input, life: u32 },
+    Disturb(Disturbance),
+}
+
+#[derive(Clone, Debug)]
+enum Disturbance {
+    Kill(usize),
+    Start(usize),
+    Cut(usize),
+    Join(usize),
+}
+
+struct Node {
+    member: Option<Member>,
+    /// Counts restarts, so that what belongs to an earlier life is dropped.
+    life: u32,
+    cut: bool,
+    tx: TxId,
+    armed: BTreeMap<Timer, u64>,
+}
+
+struct Net {
+    compat: Compat,
+    ids: Vec<InstanceId>,
+    nodes: Vec<Node>,
+    queue: BTreeMap<(Time, u64), Event>,
+    /// When the last message on each link arrives.
+    links: BTreeMap<(usize, usize), Time>,
+    now: Time,
+    sequence: u64,
+    random: u64,
+}
+
+impl Net {
+    fn new(n: u16, compat: Compat, seed: u64) -> Self {
+        let ids: Vec<_> = (1..=n).map(InstanceId).collect();
+        let nodes = ids
+            .iter()
+            .map(|id| Node {
+                member: None,
+                life: 0,
+                cut: false,
+                tx: TxId(100 + u64::from(id.0) % 2),
+                armed: BTreeMap::new(),
+            })
+            .collect();
+        let mut net = Net {
+            compat,
+            ids,
+            nodes,
+            queue: BTreeMap::new(),
+            links: BTreeMap::new(),
+            now: Time::ZERO,
+            sequence: 0,
+            random: seed | 1,
+        };
+        for index in 0..usize::from(n) {
+            net.at(Span::ZERO, Event::Disturb(Disturbance::Start(index)));
+        }
+        net
+    }
+
+    fn draw(&mut self, below: u64) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random % below
+    }
+
+    fn at(&mut self, after: Span, event: Event) {
+        self.sequence += 1;
+        self.queue.insert((self.now + after, self.sequence), event);
+    }
+
+    fn run_until(&mut self, end: Time) {
+        while let Some(entry) = self.queue.first_entry() {
+            if entry.key().0 > end {
+                break;
+            }
+            let ((now, _), event) = entry.remove_entry();
+            self.now = now;
+            self.happen(&event);
+        }
+        self.now = end;
+    }
+
+    fn happen(&mut self, event: &Event) {
+        match *event {
+            Event::Deliver { from, to, message } => {
+                if !self.nodes[to].cut && !self.nodes[usize::from(from.0) - 1].cut {
+                    self.step(to, Input::Message { from, message });
+                }
+            }
+            Event::Timer { member, timer, life, armed } => {
+                let node = &self.nodes[member];
+                if node.life == life && node.armed.get(&timer) == Some(&armed) {
+                    self.step(member, Input::Timer(timer));
+                }
+            }
+            Event::Switched { member, input, life } => {
+                if self.nodes[member].life == life {
+                    self.step(member, input);
+                }
+            }
+            Event::Disturb(Disturbance::Kill(member)) => self.nodes[member].member = None,
+            Event::Disturb(Disturbance::Cut(member)) => self.nodes[member].cut = true,
+            Event::Disturb(Disturbance::Join(member)) => self.nodes[member].cut = false,
+            Event::Disturb(Disturbance::Start(member)) => {
+                if self.nodes[member].member.is_none() {
+                    let configuration = Configuration::new(self.ids[member], &self.ids).unwrap();
+                    let wall_ms = self.now.as_nanos() / 1_000_000 + 1;
+                    let node = &mut self.nodes[member];
+                    node.life += 1;
+                    node.armed.clear();
+                    node.member = Some(Member::new(
+                        configuration,
+                        Settings::defaults(self.compat),
+                        false,
+                        wall_ms,
+                        PlantedBugs::NONE,
+                    ));
+                    self.step(member, Input::Start);
+                }
+            }
+        }
+    }
+
+    fn step(&mut self, index: usize, input: Input) {
+        let moment = Moment {
+            mono: self.now,
+            wall_ms: self.now.as_nanos() / 1_000_000,
+            tx: self.nodes[index].tx,
+        };
+        let mut effects = Vec::new();
+        let node = &mut self.nodes[index];
+        let Some(member) = &mut node.member else { return };
+        member.step(moment, input, &mut effects);
+        let life = node.life;
+        for effect in effects {
+            match effect {
+                Effect::Send { to, message } => {
+                    // Links are TCP: what is sent first arrives first.
+                    let from = self.ids[index];
+                    let to = usize::from(to.0) - 1;
+                    let earliest = self.now + Span::from_micros(200 + self.draw(800));
+                    let arrival = self.links.entry((index, to)).or_default();
+                    *arrival = (*arrival).max(earliest);
+                    let delay = arrival.since(self.now);
+                    self.at(delay, Event::Deliver { from, to, message });
+                }
+                Effect::Arm { timer, after } => {
+                    let armed = self.sequence + 1;
+                    self.nodes[index].armed.insert(timer, armed);
+                    self.at(after, Event::Timer { member: index, timer, life, armed });
+                }
+                Effect::Cancel(timer) => {
+                    self.nodes[index].armed.remove(&timer);
+                }
+                Effect::Switch(switch) => {
+                    let input = match switch.to {
+                        Role::ToMaster => Input::SwitchedToMaster(Epoch(self.now.as_nanos())),
+                        Role::ToSlave => Input::SwitchedToSlave(switch.master.unwrap().0),
+                        _ => continue,
+                    };
+                    let work = Span::from_millis(20 + self.draw(100));
+                    self.at(work, Event::Switched { member: index, input, life });
+                }
+                Effect::Fact(_) => {}
+            }
+        }
+    }
+
+    fn roles(&self) -> Vec<Role> {
+        let role = |node: &Node| node.member.as_ref().map_or(Role::Down, Member::role);
+        self.nodes.iter().map(role).collect()
+    }
+
+    fn masters(&self) -> usize {
+        self.roles().iter().filter(|role| **role == Role::Master).count()
+    }
+}
+
+fn settled(net: &Net) -> bool {
+    net.masters() == 1
+        && net.roles().iter().filter(|role| **role == Role::Slave).count() == net.nodes.len() - 1
+}
+
+#[test]
+fn a_cold_start_elects_the_highest_transaction() {
+    for compat in Compat::ALL {
+        let mut net = Net::new(3, compat, 1);
+        net.run_until(Time::ZERO + Span::from_secs(2));
+        assert!(settled(&net), "{compat:?}: {:?}", net.roles());
+        // Members 1 and 3 have transaction 101; the lower id wins the tie.
+        assert_eq!(net.roles()[0], Role::Master);
+    }
+}
+
+#[test]
+fn a_dead_master_is_replaced_within_the_heartbeat_timeout_and_comes_back_as_slave() {
+    let mut net = Net::new(3, Compat::V2_3_6, 2);
+    net.at(Span::from_secs(20), Event::Disturb(Disturbance::Kill(0)));
+    net.at(Span::from_secs(60), Event::Disturb(Disturbance::Start(0)));
+    net.run_until(Time::ZERO + Span::from_secs(33));
+    assert_eq!(net.masters(), 1, "{:?}", net.roles());
+    net.nodes[2].tx = TxId(200);
+    net.nodes[1].tx = TxId(200);
+    net.run_until(Time::ZERO + Span::from_secs(70));
+    assert!(settled(&net), "{:?}", net.roles());
+    assert_eq!(net.roles()[0], Role::Slave);
+}
+
+#[test]
+fn an_isolated_master_stays_master_in_2_3_0_and_detaches_in_2_3_6() {
+    for (compat, masters, role) in
+        [(Compat::V2_3_0, 2, Role::Master), (Compat::V2_3_6, 1, Role::Detached)]
+    {
+        let mut net = Net::new(3, compat, 3);
+        net.at(Span::from_secs(20), Event::Disturb(Disturbance::Cut(0)));
+        net.run_until(Time::ZERO + Span::from_secs(50));
+        assert_eq!((net.masters(), net.roles()[0]), (masters, role), "{compat:?}");
+    }
+}
+
+fn disturbances(n: usize) -> impl Strategy<Value = Vec<(u64, Disturbance)>> {
+    let one = (0..120u64, 0..n, 0..4u8).prop_map(|(at, member, what)| {
+        let disturbance = match what {
+            0 => Disturbance::Kill(member),
+            1 => Disturbance::Start(member),
+            2 => Disturbance::Cut(member),
+            _ => Disturbance::Join(member),
+        };
+        (at, disturbance)
+    });
+    prop::collection::vec(one, 0..14)
+}
+
+fn message() -> impl Strategy<Value = Message> {
+    let availability = prop_oneof![
+        Just(wavetank_cluster::Availability::Unavailable),
+        Just(wavetank_cluster::Availability::Slave),
+        any::<u64>().prop_map(|e| wavetank_cluster::Availability::Master(Epoch(e))),
+    ];
+    let value = prop_oneof![
+        (prop::option::of(0..9u16), 0..9u16, any::<u64>()).prop_map(
+            |(winner, elector, version)| {
+                Value::Elected {
+                    winner: winner.map(InstanceId),
+                    elector: InstanceId(elector),
+                    version,
+                }
+            }
+        ),
+        availability.prop_map(Value::Member),
+    ];
+    prop_oneof![
+        any::<u64>().prop_map(|learned| Message::IAmAlive { learned }),
+        (0..=64usize).prop_map(|n| Message::Suspicions(MemberSet::first(n))),
+        Just(Message::PerformRoleElections),
+        any::<u64>().prop_map(|version| Message::Vote { version }),
+        any::<u64>().prop_map(|version| Message::Voted {
+            version,
+            credentials: Credentials::NotElectable,
+            accepted: version / 2
+        }),
+        (any::<u64>(), value).prop_map(|(sequence, value)| Message::Learn { sequence, value }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn a_healed_cluster_has_one_master(
+        n in 2..6u16,
+        compat in prop::sample::select(Compat::ALL.to_vec()),
+        seed in any::<u64>(),
+        script in disturbances(5),
+    ) {
+        let mut net = Net::new(n, compat, seed);
+        for (at, disturbance) in script {
+            let member = match disturbance {
+                Disturbance::Kill(m) | Disturbance::Start(m)
+                | Disturbance::Cut(m) | Disturbance::Join(m) => m,
+            };
+            if member < usize::from(n) {
+                net.at(Span::from_secs(at), Event::Disturb(disturbance));
+            }
+        }
+        for member in 0..usize::from(n) {
+            net.at(Span::from_secs(130), Event::Disturb(Disturbance::Join(member)));
+            net.at(Span::from_secs(130), Event::Disturb(Disturbance::Start(member)));
+        }
+        net.run_until(Time::ZERO + Span::from_secs(250));
+        prop_assert!(settled(&net), "{:?}", net.roles());
+    }
+
+    #[test]
+    fn no_message_makes_a_member_panic(
+        storm in prop::collection::vec((0..9u16, message()), 0..200),
+    ) {
+        let ids: Vec<_> = (1..=3).map(InstanceId).collect();
+        let configuration = Configuration::new(InstanceId(2), &ids).unwrap();
+        let settings = Settings::defaults(Compat::V2_3_6);
+        let mut member = Member::new(configuration, settings, false, 5, PlantedBugs::NONE);
+        let moment = Moment { mono: Time::ZERO, wall_ms: 5, tx: TxId(3) };
+        let mut effects = Vec::new();
+        member.step(moment, Input::Start, &mut effects);
+        for (from, message) in storm {
+            effects.clear();
+            member.step(moment, Input::Message { from: InstanceId(from), message }, &mut effects);
+            prop_assert!(effects.len() < 64, "{} effects of one message", effects.len());
+        }
+    }
+}
