@@ -2,3 +2,11 @@
 #![no_std]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod distribution;
+pub mod streams;
+
+pub use distribution::Distribution;
+pub use streams::{Stream, Streams};
