@@ -29,11 +29,11 @@ const DIGITS: usize = 1 << DIGIT_BITS;
 /// Levels that a 64-bit time needs.
 const LEVELS: usize = (u64::BITS as usize).div_ceil(DIGIT_BITS as usize);
 /// A bucket of at most this many events is sorted as a whole; a larger one is dealt out.
-const SORT_AT_MOST: usize = 32;
+const SORT_AT_MOST: usize = 40;
 /// A bottom that grows beyond this hands its later part back to the buckets.
-const SPILL_ABOVE: usize = 64;
+const SPILL_ABOVE: usize = 24;
 /// How many events a spilling bottom keeps.
-const SPILL_KEEPS: usize = 16;
+const SPILL_KEEPS: usize = 8;
 
 /// Where an event is due and where it lies.
 #[derive(Clone, Copy, Debug)]
@@ -99,21 +99,26 @@ impl<E> EventQueue<E> {
     }
 
     /// Adds an event. It comes after all that were pushed before with the same time.
-    #[inline]
+    // Always inlined, so that the event is built in its slot and not copied there.
+    #[inline(always)]
     pub fn push(&mut self, at: Time, event: E) {
         let slot = match self.free.pop() {
-            Some(slot) => {
-                self.events[slot as usize] = Some(event);
-                slot
-            }
-            None => {
-                let slot =
-                    u32::try_from(self.events.len()).expect("fewer than 2^32 pending events");
-                self.events.push(Some(event));
-                slot
-            }
+            Some(slot) => slot,
+            None => self.add_slot(),
         };
-        let key = Key { time: at.as_nanos(), slot };
+        self.events[slot as usize] = Some(event);
+        self.order(Key { time: at.as_nanos(), slot });
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn add_slot(&mut self) -> u32 {
+        self.events.push(None);
+        u32::try_from(self.events.len() - 1).expect("fewer than 2^32 pending events")
+    }
+
+    #[inline(never)]
+    fn order(&mut self, key: Key) {
         if key.time <= self.bottom_last {
             self.insert_into_bottom(key);
         } else {
@@ -128,7 +133,7 @@ impl<E> EventQueue<E> {
     }
 
     /// Takes the first event out if it is due at `limit` or before.
-    #[inline]
+    #[inline(always)]
     pub fn pop_before(&mut self, limit: Time) -> Option<(Time, E)> {
         loop {
             if let Some(&key) = self.bottom.get(self.head) {
@@ -190,14 +195,10 @@ impl<E> EventQueue<E> {
             self.bottom.drain(..self.head);
             self.head = 0;
         }
-        let mut at = self.bottom.len();
         self.bottom.push(key);
-        while at > self.head && self.bottom[at - 1].time > key.time {
-            self.bottom[at] = self.bottom[at - 1];
-            at -= 1;
-        }
-        self.bottom[at] = key;
-        if self.bottom.len() - self.head > self.spill_above {
+        let live = &mut self.bottom[self.head..];
+        insert_last(live);
+        if live.len() > self.spill_above {
             self.spill();
         }
     }
@@ -311,15 +312,21 @@ fn low_bits(bits: u32) -> u64 {
 /// A stable insertion sort: buckets are small, and often nearly in order.
 #[inline]
 fn sort(keys: &mut [Key]) {
-    for i in 1..keys.len() {
-        let key = keys[i];
-        let mut at = i;
-        while at > 0 && keys[at - 1].time > key.time {
-            keys[at] = keys[at - 1];
-            at -= 1;
-        }
-        keys[at] = key;
+    for sorted in 2..=keys.len() {
+        insert_last(&mut keys[..sorted]);
     }
+}
+
+/// Moves the last key to its place among those before it, which are in order.
+#[inline(always)]
+fn insert_last(keys: &mut [Key]) {
+    let mut at = keys.len() - 1;
+    let key = keys[at];
+    while at > 0 && keys[at - 1].time > key.time {
+        keys[at] = keys[at - 1];
+        at -= 1;
+    }
+    keys[at] = key;
 }
 
 #[cfg(test)]

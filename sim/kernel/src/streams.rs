@@ -10,7 +10,7 @@
 //! rounds, a 64-bit block counter and a nonce of zero, word for word the output of
 //! `rand_chacha`'s `ChaCha8Rng`. It is our own because it computes one block at a time: a
 //! stream that serves a single client operation draws a few numbers, and four blocks at
-//! once would be thrown away; and it is a third of the size, which counts where every link
+//! once would be thrown away; and it is a third of their size, which counts where every link
 //! of a network has several. Numbers in `docs/kernel-queue.md`.
 
 use core::fmt;
@@ -181,53 +181,38 @@ const UNIT: f64 = 1.0 / (1u64 << 53) as f64;
 /// "expand 32-byte k".
 const CONSTANTS: [u32; 4] = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574];
 
-/// A block of ChaCha with eight rounds, as eight numbers. The state is held as four rows, so
-/// that a quarter round works on four columns at once and the compiler can use vectors.
+/// A block of ChaCha with eight rounds, as eight numbers.
 #[inline(never)]
 fn chacha8(key: &[u32; 8], counter: u64) -> [u64; BLOCK] {
-    let start = [
-        CONSTANTS,
-        [key[0], key[1], key[2], key[3]],
-        [key[4], key[5], key[6], key[7]],
-        [counter as u32, (counter >> 32) as u32, 0, 0],
-    ];
-    let [mut a, mut b, mut c, mut d] = start;
+    let [c0, c1, c2, c3] = CONSTANTS;
+    let [k0, k1, k2, k3, k4, k5, k6, k7] = *key;
+    let (low, high) = (counter as u32, (counter >> 32) as u32);
+    let start = [c0, c1, c2, c3, k0, k1, k2, k3, k4, k5, k6, k7, low, high, 0, 0];
+    let mut state = start;
     for _ in 0..4 {
-        quarter_rounds(&mut a, &mut b, &mut c, &mut d);
-        b.rotate_left(1);
-        c.rotate_left(2);
-        d.rotate_left(3);
-        quarter_rounds(&mut a, &mut b, &mut c, &mut d);
-        b.rotate_right(1);
-        c.rotate_right(2);
-        d.rotate_right(3);
+        quarter_round(&mut state, 0, 4, 8, 12);
+        quarter_round(&mut state, 1, 5, 9, 13);
+        quarter_round(&mut state, 2, 6, 10, 14);
+        quarter_round(&mut state, 3, 7, 11, 15);
+        quarter_round(&mut state, 0, 5, 10, 15);
+        quarter_round(&mut state, 1, 6, 11, 12);
+        quarter_round(&mut state, 2, 7, 8, 13);
+        quarter_round(&mut state, 3, 4, 9, 14);
     }
-    let mut block = [0; BLOCK];
-    for (row, (end, start)) in [a, b, c, d].iter().zip(&start).enumerate() {
-        let word = |column: usize| u64::from(end[column].wrapping_add(start[column]));
-        block[2 * row] = word(0) | word(1) << 32;
-        block[2 * row + 1] = word(2) | word(3) << 32;
-    }
-    block
+    let word = |at: usize| u64::from(state[at].wrapping_add(start[at]));
+    core::array::from_fn(|at| word(2 * at) | word(2 * at + 1) << 32)
 }
 
-type Row = [u32; 4];
-
 #[inline(always)]
-fn quarter_rounds(a: &mut Row, b: &mut Row, c: &mut Row, d: &mut Row) {
-    add_xor_rotate(a, b, d, 16);
-    add_xor_rotate(c, d, b, 12);
-    add_xor_rotate(a, b, d, 8);
-    add_xor_rotate(c, d, b, 7);
-}
-
-/// `x += y; z = (z ^ x) <<< bits`, column by column.
-#[inline(always)]
-fn add_xor_rotate(x: &mut Row, y: &Row, z: &mut Row, bits: u32) {
-    for column in 0..4 {
-        x[column] = x[column].wrapping_add(y[column]);
-        z[column] = (z[column] ^ x[column]).rotate_left(bits);
-    }
+fn quarter_round(state: &mut [u32; 16], a: usize, b: usize, c: usize, d: usize) {
+    state[a] = state[a].wrapping_add(state[b]);
+    state[d] = (state[d] ^ state[a]).rotate_left(16);
+    state[c] = state[c].wrapping_add(state[d]);
+    state[b] = (state[b] ^ state[c]).rotate_left(12);
+    state[a] = state[a].wrapping_add(state[b]);
+    state[d] = (state[d] ^ state[a]).rotate_left(8);
+    state[c] = state[c].wrapping_add(state[d]);
+    state[b] = (state[b] ^ state[c]).rotate_left(7);
 }
 
 #[cfg(test)]
