@@ -11,9 +11,15 @@ mod workloads;
 use queues::{Calendar, PlainHeap, QuadHeap};
 use table::Table;
 use wavetank_kernel::EventQueue;
-use workloads::{Event, kernel_mesh, kernel_phold, mesh, phold, short_streams};
+use workloads::{
+    Event, descending, equal, far, fill_and_drain, kernel_mesh, kernel_phold, mesh, phold,
+    short_streams,
+};
 
 const ROUNDS: usize = 7;
+
+/// The time of the n-th of so many events.
+type Schedule = fn(u64, u64) -> u64;
 
 fn main() {
     let only = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
@@ -21,6 +27,20 @@ fn main() {
     // Padding of the event in words: 2 and 5 words in all.
     queues_by_workload::<0>(&mut table, "16 B");
     queues_by_workload::<3>(&mut table, "40 B");
+    // The calendar is left out: events of one time share a day, and it becomes quadratic.
+    let schedules: [(&str, Schedule); 3] =
+        [("descending", descending), ("all equal", equal), ("all magnitudes", far)];
+    for (name, fill) in schedules {
+        let count = 200_000;
+        table.workload(
+            &format!("{name}, 200,000 at once, 40 B"),
+            &mut [
+                ("plain heap", &mut || fill_and_drain::<PlainHeap<Event<3>>>(count, fill)),
+                ("quad heap", &mut || fill_and_drain::<QuadHeap<Event<3>>>(count, fill)),
+                ("ladder", &mut || fill_and_drain::<EventQueue<Event<3>>>(count, fill)),
+            ],
+        );
+    }
     for (name, nodes, messages) in [("mesh 10", 10, 2_000_000), ("mesh 100", 100, 1_500_000)] {
         table.workload(
             &format!("{name}, all on, 40 B"),

@@ -22,12 +22,12 @@ pub(crate) trait Queue<E>: Default {
 }
 
 impl<E> Queue<E> for EventQueue<E> {
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, time: u64, event: E) {
         EventQueue::push(self, Time::from_nanos(time), event);
     }
 
-    #[inline]
+    #[inline(always)]
     fn pop(&mut self) -> Option<(u64, E)> {
         EventQueue::pop(self).map(|(time, event)| (time.as_nanos(), event))
     }

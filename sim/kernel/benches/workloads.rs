@@ -211,6 +211,44 @@ pub(crate) fn phold<Q: Queue<Event<PAD>>, const PAD: usize>(pending: u32, events
     Outcome { events, elapsed: start.elapsed(), state: Some(state) }
 }
 
+/// Schedules that a bucketed queue might not like: `fill` gives the distance of the n-th
+/// pushed event from time zero. All are pushed, then popped, each tenth with a push at the
+/// present.
+pub(crate) fn fill_and_drain<Q: Queue<Event<3>>>(count: u64, fill: fn(u64, u64) -> u64) -> Outcome {
+    let mut queue = Q::default();
+    let start = Instant::now();
+    for n in 0..count {
+        queue.push(fill(n, count), Event::new(Kind::Job(n as u32), n));
+    }
+    let (mut popped, mut state) = (0, 0u64);
+    while let Some((now, event)) = queue.pop() {
+        let Kind::Job(job) = event.kind else { unreachable!("only jobs here") };
+        state = state.rotate_left(5) ^ now ^ u64::from(job);
+        popped += 1;
+        if popped % 10 == 0 {
+            queue.push(now, Event::new(Kind::Job(job / 3), popped));
+        }
+        black_box(event.pad);
+    }
+    Outcome { events: popped, elapsed: start.elapsed(), state: Some(state) }
+}
+
+/// Earlier and earlier, a microsecond apart.
+pub(crate) fn descending(n: u64, count: u64) -> u64 {
+    (count - n) * 1000
+}
+
+/// All at one time.
+pub(crate) fn equal(_: u64, _: u64) -> u64 {
+    SECOND
+}
+
+/// Distances of every magnitude up to centuries, in no order.
+pub(crate) fn far(n: u64, _: u64) -> u64 {
+    let mixed = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed >> (mixed % 50)
+}
+
 /// PHOLD over the kernel: a stream per process, digest and checkpoints.
 pub(crate) fn kernel_phold(pending: u32, events: u64) -> Outcome {
     let streams = Streams::new(1);

@@ -23,6 +23,12 @@ enum Step {
         by: u64,
         count: usize,
     },
+    /// So many events before the time up to which was asked last, each this much earlier
+    /// than the one before, perhaps past.
+    Before {
+        by: u64,
+        count: usize,
+    },
     /// One event at a time of its own, perhaps past.
     Anywhere(u64),
     Pop(usize),
@@ -43,23 +49,27 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (prop_oneof![near, distance()], 0..150usize).prop_map(|(at, n)| Step::Burst(at, n)),
         2 => (distance(), 0..1000u64, 0..150usize)
             .prop_map(|(from, by, count)| Step::Descend { from, by, count }),
+        2 => (distance(), 0..150usize).prop_map(|(by, count)| Step::Before { by, count }),
         1 => any::<u64>().prop_map(Step::Anywhere),
         6 => (0..120usize).prop_map(Step::Pop),
         2 => distance().prop_map(Step::PopWithin),
     ]
 }
 
-/// The model: a sorted map, and the clock as the last popped time.
+/// The model: a sorted map, the clock as the last popped time, and the time up to which
+/// was asked last.
 #[derive(Default)]
 struct Model {
     events: BTreeMap<(u64, u64), u64>,
     pushed: u64,
     now: u64,
+    asked: u64,
 }
 
 impl Model {
-    /// The next event, if it is due within `span`.
+    /// The next event, if it is due at `limit` or before.
     fn pop(&mut self, limit: u64) -> Option<(u64, u64)> {
+        self.asked = if limit == u64::MAX { self.now } else { limit };
         let first = self.events.first_entry().filter(|first| first.key().0 <= limit)?;
         let ((time, _), event) = first.remove_entry();
         self.now = self.now.max(time);
@@ -67,10 +77,13 @@ impl Model {
     }
 }
 
-/// Plays the steps on a queue and the model; `pop` takes the first event up to a limit.
+/// Takes the first event up to a limit.
+type PopBefore<Q> = fn(&mut Q, u64) -> Option<(u64, u64)>;
+
+/// Plays the steps on a queue and the model.
 fn check<Q: Queue<u64>>(
     steps: &[Step],
-    pop_before: Option<fn(&mut Q, u64) -> Option<(u64, u64)>>,
+    pop_before: Option<PopBefore<Q>>,
 ) -> Result<(), TestCaseError> {
     let mut queue = Q::default();
     let mut model = Model::default();
@@ -92,6 +105,12 @@ fn check<Q: Queue<u64>>(
                 for n in 0..count as u64 {
                     let after = from.saturating_sub(n * by);
                     push(&mut queue, &mut model, now.saturating_add(after));
+                }
+            }
+            Step::Before { by, count } => {
+                for n in 0..count as u64 {
+                    let time = model.asked.saturating_sub(n.saturating_mul(by));
+                    push(&mut queue, &mut model, time);
                 }
             }
             Step::Anywhere(time) => push(&mut queue, &mut model, time),

@@ -46,13 +46,13 @@ impl<E> Default for PlainHeap<E> {
 }
 
 impl<E> Queue<E> for PlainHeap<E> {
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, time: u64, event: E) {
         self.sequence += 1;
         self.heap.push(Entry { time, sequence: self.sequence, event });
     }
 
-    #[inline]
+    #[inline(always)]
     fn pop(&mut self) -> Option<(u64, E)> {
         self.heap.pop().map(|entry| (entry.time, entry.event))
     }

@@ -35,7 +35,7 @@ fn new_days<E>(days: usize) -> Vec<Vec<Entry<E>>> {
 }
 
 impl<E> Queue<E> for Calendar<E> {
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, time: u64, event: E) {
         self.sequence += 1;
         self.len += 1;
@@ -50,7 +50,7 @@ impl<E> Queue<E> for Calendar<E> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn pop(&mut self) -> Option<(u64, E)> {
         if self.len == 0 {
             return None;

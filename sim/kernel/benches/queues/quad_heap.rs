@@ -21,7 +21,7 @@ impl<E> Default for QuadHeap<E> {
 }
 
 impl<E> Queue<E> for QuadHeap<E> {
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, time: u64, event: E) {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.events.push(None);
@@ -44,7 +44,7 @@ impl<E> Queue<E> for QuadHeap<E> {
         self.keys[at] = key;
     }
 
-    #[inline]
+    #[inline(always)]
     fn pop(&mut self) -> Option<(u64, E)> {
         let last = self.keys.pop()?;
         let first = match self.keys.first() {
@@ -63,7 +63,7 @@ impl<E> Queue<E> for QuadHeap<E> {
 
 impl<E> QuadHeap<E> {
     /// Puts `key` in the place of the root and lets it sink.
-    #[inline]
+    #[inline(always)]
     fn sift_down(&mut self, key: u128) {
         let keys = &mut self.keys[..];
         let mut at = 0;
