@@ -1,4 +1,53 @@
 //! An embedded property-graph database whose every wait is a ticket.
+//!
+//! Nodes, relationships, labels and properties in pages of 8 KiB; a page cache; a
+//! transaction log; locks; recovery. A [`Store`] is a value: calls go in, disk operations
+//! ([`Store::submissions`]) come out, their answers go in ([`Store::complete`]). It never
+//! waits: what must wait says for which [`Ticket`]. `FORMAT.md` describes the files.
 #![no_std]
 
 extern crate alloc;
+
+mod cache;
+mod chains;
+mod copy;
+mod disk;
+mod error;
+mod flush;
+mod io;
+mod journal;
+mod lifecycle;
+mod locks;
+mod log;
+mod meta;
+mod overlay;
+mod page;
+mod pages;
+mod properties;
+mod record;
+mod recovery;
+mod replication;
+mod steps;
+mod store;
+mod tokens;
+mod transactions;
+mod value;
+
+pub use copy::{CopyCursor, CopyStep, PageImage};
+pub use disk::{DiskError, DiskOp, DiskReply, DiskRequest, FileKind, FileName, PageNumber};
+pub use error::StoreError;
+pub use io::Ticket;
+pub use log::TxRecord;
+pub use page::{PAGE_HEADER, PAGE_SIZE, Page, PageDamage};
+pub use replication::{LogRead, MarkOf};
+pub use steps::{Direction, MicroStep};
+pub use store::{Counters, Ledger, Recovery, Step, Store, StoreConfig, StoreState};
+pub use transactions::{Committing, Neighbour, TxHandle};
+pub use value::{Entity, ExpandCursor, TokenId, TokenKind, Value};
+
+#[cfg(test)]
+extern crate std;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

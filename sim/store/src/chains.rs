@@ -1,0 +1,173 @@
+//! Chains of relationships: linking, unlinking, degrees.
+//!
+//! A relationship stands in one chain of each of its nodes (a loop in one). New ones go to
+//! the front. The first of a chain keeps the chain's length in its `previous` field, so a
+//! change at the front touches the node and the old first, one in the middle the two
+//! neighbours and the first.
+
+use crate::error::StoreError;
+use crate::locks::Slot;
+use crate::record::{NONE, NodeRecord, RelationshipRecord};
+use crate::store::{Ledger, Stop, Store};
+
+/// Where a node stands in a relationship that the chain says is its own.
+pub(crate) fn side_of(record: &RelationshipRecord, node: u64) -> Result<usize, StoreError> {
+    record.side(node).filter(|_| record.in_use).map(|side| side as usize).ok_or_else(|| {
+        StoreError::Inconsistent("a relationship chain leads to a foreign relationship".into())
+    })
+}
+
+impl Store {
+    /// How many relationships a node has, as the transaction sees it.
+    pub(crate) fn degree(
+        &mut self,
+        slot: Slot,
+        node: u64,
+        record: &NodeRecord,
+        ledger: &mut Ledger,
+    ) -> Result<u64, Stop> {
+        let mut degree = 0;
+        if record.first_relationship != NONE {
+            let first: RelationshipRecord = self.get(slot, record.first_relationship, ledger)?;
+            degree = first.previous[side_of(&first, node)?];
+        }
+        // Changes of this transaction that are not in the chain yet.
+        for place in self.transactions[slot as usize].linked.. {
+            let Some(id) = self.transactions[slot as usize].created.get(place) else { break };
+            let made: RelationshipRecord = self.get(slot, *id, ledger)?;
+            degree += u64::from(made.side(node).is_some());
+        }
+        for place in self.transactions[slot as usize].unlinked.. {
+            let Some(id) = self.transactions[slot as usize].deleted.get(place) else { break };
+            let gone: RelationshipRecord = self.get(slot, *id, ledger)?;
+            degree = degree.saturating_sub(u64::from(gone.side(node).is_some()));
+        }
+        Ok(degree)
+    }
+
+    /// Puts the transaction's new relationships into their chains, takes the deleted ones
+    /// out, and clears deleted nodes. What is done stays done if it has to wait.
+    pub(crate) fn prepare(&mut self, slot: Slot, ledger: &mut Ledger) -> Result<(), Stop> {
+        loop {
+            let tx = &self.transactions[slot as usize];
+            let Some(id) = tx.created.get(tx.linked).copied() else { break };
+            if !tx.deleted.contains(&id) {
+                self.link(slot, id, ledger)?;
+            }
+            self.transactions[slot as usize].linked += 1;
+        }
+        loop {
+            let tx = &self.transactions[slot as usize];
+            let Some(id) = tx.deleted.get(tx.unlinked).copied() else { break };
+            self.unlink(slot, id, ledger)?;
+            self.transactions[slot as usize].unlinked += 1;
+        }
+        loop {
+            let tx = &self.transactions[slot as usize];
+            let Some(id) = tx.deleted_nodes.get(tx.cleared).copied() else { break };
+            self.put(slot, id, &NodeRecord::UNUSED, ledger);
+            self.transactions[slot as usize].cleared += 1;
+        }
+        Ok(())
+    }
+
+    fn link(&mut self, slot: Slot, id: u64, ledger: &mut Ledger) -> Result<(), Stop> {
+        let new: RelationshipRecord = self.get(slot, id, ledger)?;
+        let sides = if new.is_loop() { 1 } else { 2 };
+        // Read and lock everything before the first write.
+        let mut nodes = [NodeRecord::UNUSED; 2];
+        for (node, id) in nodes.iter_mut().zip(new.nodes).take(sides) {
+            *node = self.get(slot, id, ledger)?;
+            if node.first_relationship != NONE {
+                self.lock_relationship(slot, node.first_relationship)?;
+                let first: RelationshipRecord = self.get(slot, node.first_relationship, ledger)?;
+                side_of(&first, id)?;
+            }
+        }
+        let mut new = new;
+        for (side, node) in nodes.into_iter().enumerate().take(sides) {
+            let node_id = new.nodes[side];
+            let mut degree = 0;
+            if node.first_relationship != NONE {
+                // Both chains may begin with the same relationship: take its latest image.
+                let mut first: RelationshipRecord =
+                    self.get(slot, node.first_relationship, ledger)?;
+                let at = side_of(&first, node_id)?;
+                degree = first.previous[at];
+                first.previous[at] = id;
+                first.is_first[at] = false;
+                self.put(slot, node.first_relationship, &first, ledger);
+            }
+            new.previous[side] = degree + 1;
+            new.is_first[side] = true;
+            new.next[side] = node.first_relationship;
+            self.put(slot, node_id, &NodeRecord { first_relationship: id, ..node }, ledger);
+        }
+        self.put(slot, id, &new, ledger);
+        Ok(())
+    }
+
+    fn unlink(&mut self, slot: Slot, id: u64, ledger: &mut Ledger) -> Result<(), Stop> {
+        let gone: RelationshipRecord = self.get(slot, id, ledger)?;
+        let sides = if gone.is_loop() { 1 } else { 2 };
+        // A relationship made and deleted before it was ever linked stands in no chain.
+        let linked = gone.is_first[0] || gone.previous[0] != NONE;
+        for side in 0..if linked { sides } else { 0 } {
+            let node: NodeRecord = self.get(slot, gone.nodes[side], ledger)?;
+            let previous = if gone.is_first[side] { NONE } else { gone.previous[side] };
+            for neighbour in [node.first_relationship, previous, gone.next[side]] {
+                if neighbour != NONE && neighbour != id {
+                    self.lock_relationship(slot, neighbour)?;
+                    let record: RelationshipRecord = self.get(slot, neighbour, ledger)?;
+                    side_of(&record, gone.nodes[side])?;
+                }
+            }
+        }
+        for side in 0..if linked { sides } else { 0 } {
+            self.unlink_side(slot, id, side, ledger)?;
+        }
+        self.put(slot, id, &RelationshipRecord::UNUSED, ledger);
+        Ok(())
+    }
+
+    /// Takes a relationship out of one chain; all that it touches has been read.
+    fn unlink_side(
+        &mut self,
+        slot: Slot,
+        id: u64,
+        side: usize,
+        ledger: &mut Ledger,
+    ) -> Result<(), Stop> {
+        let gone: RelationshipRecord = self.get(slot, id, ledger)?;
+        let node_id = gone.nodes[side];
+        let next_id = gone.next[side];
+        if gone.is_first[side] {
+            let node: NodeRecord = self.get(slot, node_id, ledger)?;
+            if next_id != NONE {
+                let mut next: RelationshipRecord = self.get(slot, next_id, ledger)?;
+                let at = side_of(&next, node_id)?;
+                next.previous[at] = gone.previous[side].saturating_sub(1);
+                next.is_first[at] = true;
+                self.put(slot, next_id, &next, ledger);
+            }
+            self.put(slot, node_id, &NodeRecord { first_relationship: next_id, ..node }, ledger);
+            return Ok(());
+        }
+        let mut previous: RelationshipRecord = self.get(slot, gone.previous[side], ledger)?;
+        let at = side_of(&previous, node_id)?;
+        previous.next[at] = next_id;
+        self.put(slot, gone.previous[side], &previous, ledger);
+        if next_id != NONE {
+            let mut next: RelationshipRecord = self.get(slot, next_id, ledger)?;
+            let at = side_of(&next, node_id)?;
+            next.previous[at] = gone.previous[side];
+            self.put(slot, next_id, &next, ledger);
+        }
+        let node: NodeRecord = self.get(slot, node_id, ledger)?;
+        let mut first: RelationshipRecord = self.get(slot, node.first_relationship, ledger)?;
+        let at = side_of(&first, node_id)?;
+        first.previous[at] = first.previous[at].saturating_sub(1);
+        self.put(slot, node.first_relationship, &first, ledger);
+        Ok(())
+    }
+}

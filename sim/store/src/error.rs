@@ -1,0 +1,93 @@
+//! What can go wrong in the store, as types.
+
+use alloc::string::String;
+use wavetank_vocabulary::{NodeId, RelationshipId, TxId};
+
+use crate::disk::{DiskError, FileName, PageNumber};
+use crate::page::PageDamage;
+
+/// An error of the store.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The node does not exist.
+    #[error("node {} not found", .0.0)]
+    NodeNotFound(NodeId),
+    /// The relationship does not exist.
+    #[error("relationship {} not found", .0.0)]
+    RelationshipNotFound(RelationshipId),
+    /// The node cannot be deleted while it has relationships.
+    #[error("node {} still has relationships", .0.0)]
+    NodeHasRelationships(NodeId),
+    /// Waiting for the lock would close a cycle; the requester must roll back.
+    #[error("deadlock detected: the lock is held by a transaction that waits for this one")]
+    DeadlockDetected,
+    /// A name longer than 120 bytes, or more tokens of a kind than ids.
+    #[error("token name is too long, or there are too many tokens")]
+    TokenLimit,
+    /// More labels on one node, or higher label ids, than its record can hold.
+    #[error("the labels do not fit into the node record (at most 7)")]
+    TooManyLabels,
+    /// The value is of a kind that cannot be stored as a property.
+    #[error("this kind of value cannot be a property")]
+    NotAProperty,
+    /// The transaction has ended, or never was.
+    #[error("no such transaction")]
+    NoSuchTransaction,
+    /// The transaction changed chains and was not prepared before its commit.
+    #[error("the transaction must be prepared before it can commit")]
+    NotPrepared,
+    /// The transaction has begun to commit: no further step is allowed.
+    #[error("the transaction is committing")]
+    Committing,
+    /// The operation is not possible in the store's present state.
+    #[error("the store is not ready for this")]
+    NotReady,
+    /// A received transaction does not follow the last one.
+    #[error("received transaction {} does not follow transaction {}", found.0, last.0)]
+    OutOfSequence {
+        /// The last transaction of this store.
+        last: TxId,
+        /// What came.
+        found: TxId,
+    },
+    /// A received transaction follows another history than ours: this store has branched.
+    #[error("received transaction {} follows another history", .0.0)]
+    ForeignHistory(TxId),
+    /// A received transaction, or a page of a copy, is damaged or makes no sense.
+    #[error("what was received is damaged: {0}")]
+    DamagedInput(&'static str),
+    /// A page cannot be trusted.
+    #[error("{file}, page {page}: {damage}")]
+    DamagedPage {
+        /// The file.
+        file: FileName,
+        /// The page.
+        page: PageNumber,
+        /// What is wrong.
+        damage: PageDamage,
+    },
+    /// The log is damaged before its end: something valid stands behind the damage.
+    #[error("{file}: damaged at byte {offset}, with valid entries behind it")]
+    DamagedLog {
+        /// The log file.
+        file: FileName,
+        /// The first byte that cannot be trusted.
+        offset: u64,
+    },
+    /// A file that the store needs is not there or is too short.
+    #[error("{0} is missing or incomplete")]
+    MissingFile(FileName),
+    /// The disk failed; the store stops, to recover from its log at the next start.
+    #[error("{operation} of {file} failed: {error}")]
+    Disk {
+        /// What was tried.
+        operation: &'static str,
+        /// On which file.
+        file: FileName,
+        /// What the disk said.
+        error: DiskError,
+    },
+    /// A record contradicts another one.
+    #[error("inconsistent store: {0}")]
+    Inconsistent(String),
+}

@@ -1,0 +1,414 @@
+//! Writing pages: the double-write area, background eviction, checkpoints, log pruning.
+//!
+//! A page is written in place only after its image is durable in the double-write file, so
+//! that a torn page can be repaired at the next start. The area is used from front to back;
+//! before it is used again, the record files are synced: an image may go only when its page
+//! is safe in place. A checkpoint writes every page that was dirty when it began, syncs the
+//! record files, and then says so in the meta file.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::cache::{FrameId, PageKey};
+use crate::disk::{DiskRequest, FileKind, FileName};
+use crate::io::{Purpose, Ticket};
+use crate::journal::LogPosition;
+use crate::lifecycle::Mode;
+use crate::meta::Meta;
+use crate::page::Page;
+use crate::store::{Ledger, Store, StoreState, live};
+
+/// Pages of the double-write area.
+pub(crate) const DOUBLE_PAGES: u32 = 256;
+/// Pages written in one go.
+const BATCH: usize = 64;
+/// Dirty pages that a fault without a free frame has written.
+const FAULT_BATCH: usize = 32;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum FlushPhase {
+    #[default]
+    Idle,
+    /// Syncing the record files.
+    Data,
+    Double,
+    DoubleSync,
+    Place,
+}
+
+/// The one batch of pages that is being written.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Flusher {
+    phase: FlushPhase,
+    batch: Vec<(PageKey, Arc<Page>)>,
+    /// The next free page of the double-write area.
+    next: u32,
+    /// Answers that are still to come in this phase.
+    left: usize,
+    /// Record files written since they were last synced, one bit per kind.
+    unsynced: u8,
+    /// A file was made whose name is not durable.
+    new_names: bool,
+    pub(crate) double_exists: bool,
+    /// Counts flushed pages and meta pages, also across restarts.
+    pub(crate) sequence: u64,
+}
+
+impl Flusher {
+    /// What an opened store must assume: all files may have unsynced writes, and the
+    /// double-write area may be in use.
+    pub(crate) fn distrust(&mut self, files: impl Iterator<Item = FileKind>) {
+        for kind in files {
+            self.unsynced |= 1 << kind as u8;
+        }
+        self.next = DOUBLE_PAGES;
+    }
+
+    /// Files were made whose names are not durable.
+    pub(crate) fn name_files(&mut self) {
+        self.new_names = true;
+    }
+
+    fn is_idle(&self) -> bool {
+        self.phase == FlushPhase::Idle
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+enum CheckpointPhase {
+    #[default]
+    Idle,
+    /// Writing the pages that were dirty at the beginning, from this place of the list.
+    Flushing(usize),
+    Syncing,
+    Meta,
+    MetaSync,
+}
+
+/// The checkpoint under way, and when the last one was.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Checkpoint {
+    pub(crate) wanted: bool,
+    phase: CheckpointPhase,
+    pages: Vec<PageKey>,
+    meta: Option<Meta>,
+    /// What the last completed one covers.
+    done: Option<Meta>,
+    /// The meta page that was written last.
+    pub(crate) slot: u32,
+    /// The last transaction of the last checkpoint.
+    pub(crate) last_tx: u64,
+    /// The meta file's name is durable.
+    named: bool,
+    /// Who waits for the next checkpoint, and for the one under way.
+    waiting_next: Option<Ticket>,
+    waiting: Option<Ticket>,
+}
+
+impl Store {
+    fn may_flush(&self) -> bool {
+        match self.state {
+            StoreState::Ready => true,
+            StoreState::Empty => matches!(self.mode, Mode::Copied { .. }),
+            _ => false,
+        }
+    }
+
+    /// Asks for a checkpoint at the next opportunity.
+    pub fn request_checkpoint(&mut self) {
+        self.checkpoint.wanted = true;
+    }
+
+    /// Asks for a checkpoint and gives its ticket.
+    pub(crate) fn checkpoint_ticket(&mut self) -> Ticket {
+        self.checkpoint.wanted = true;
+        *self.checkpoint.waiting_next.get_or_insert_with(|| self.io.ticket())
+    }
+
+    /// Whether the checkpoint with this ticket is still to be completed.
+    pub(crate) fn checkpoint_pending(&self, ticket: Ticket) -> bool {
+        [self.checkpoint.waiting, self.checkpoint.waiting_next].contains(&Some(ticket))
+    }
+
+    /// What the last completed checkpoint covers.
+    pub(crate) fn checkpoint_done(&self) -> Option<Meta> {
+        self.checkpoint.done
+    }
+
+    fn checkpoint_due(&self) -> bool {
+        if matches!(self.mode, Mode::Copied { completing: false }) {
+            // A copy must not look complete before it is.
+            return false;
+        }
+        let since = self.applied.0.saturating_sub(self.checkpoint.last_tx);
+        let due = self.checkpoint.wanted || since >= self.config.checkpoint_interval_tx;
+        due && self.checkpoint.phase == CheckpointPhase::Idle
+    }
+
+    fn spare_frames(&self) -> usize {
+        self.config.free_frames.min(self.cache.limit() / 2)
+    }
+
+    /// Whether [`Self::background`] has something to do now.
+    pub fn wants_background(&self) -> bool {
+        if !self.may_flush() {
+            return false;
+        }
+        if self.checkpoint_due() {
+            return true;
+        }
+        let flushing = matches!(self.checkpoint.phase, CheckpointPhase::Flushing(_));
+        let crowded = self.cache.resident() + self.spare_frames() > self.cache.limit();
+        (flushing && self.flusher.is_idle()) || (crowded && !self.eviction_rests)
+    }
+
+    /// Evicts, writes dirty pages, and moves a checkpoint on: at most `pages` pages.
+    pub fn background(&mut self, pages: u32, ledger: &mut Ledger) {
+        if !self.may_flush() || pages == 0 {
+            return;
+        }
+        let budget = pages as usize;
+        if self.checkpoint_due() {
+            self.begin_checkpoint();
+        }
+        let mut handled = 0;
+        if self.flusher.is_idle() {
+            handled += self.continue_checkpoint(budget);
+        }
+        let spare = self.spare_frames();
+        if self.cache.resident() + spare > self.cache.limit() {
+            let evicted = self.cache.keep_free(spare, budget);
+            let missing = (self.cache.resident() + spare).saturating_sub(self.cache.limit());
+            let mut flushed = false;
+            if missing > 0 && self.flusher.is_idle() && evicted < budget {
+                let mut victims = Vec::new();
+                let most = missing.min(budget - evicted).min(BATCH);
+                self.cache.dirty_victims(most, &mut victims);
+                flushed = !victims.is_empty();
+                handled += victims.len();
+                self.flush(&victims);
+            }
+            handled += evicted;
+            self.eviction_rests = evicted == 0 && !flushed;
+        }
+        ledger.hits += handled as u32;
+    }
+
+    fn begin_checkpoint(&mut self) {
+        let Some(journal) = &self.journal else { return };
+        let checkpoint = &mut self.checkpoint;
+        checkpoint.wanted = false;
+        checkpoint.waiting = checkpoint.waiting_next.take();
+        let dirty = self.cache.iter().filter(|(id, _)| self.cache.is_dirty(*id));
+        checkpoint.pages.clear();
+        checkpoint.pages.extend(dirty.map(|(_, frame)| frame.key()));
+        checkpoint.pages.sort_unstable();
+        self.counters.checkpoint_pages = checkpoint.pages.len() as u64;
+        checkpoint.meta = Some(Meta {
+            store_id: journal.store_id(),
+            position: journal.applied(),
+            high: FileKind::RECORDS.map(|kind| self.high[kind as usize]),
+            pages: FileKind::RECORDS.map(|kind| self.counts.logical[kind as usize]),
+        });
+        checkpoint.phase = CheckpointPhase::Flushing(0);
+    }
+
+    /// Writes the next pages of the checkpoint; when there are none left, syncs. Returns
+    /// how many pages it took on.
+    fn continue_checkpoint(&mut self, budget: usize) -> usize {
+        let CheckpointPhase::Flushing(mut place) = self.checkpoint.phase else { return 0 };
+        let mut frames = Vec::new();
+        while frames.len() < budget.min(BATCH) && place < self.checkpoint.pages.len() {
+            let frame = self.cache.find(self.checkpoint.pages[place]);
+            frames.extend(frame.filter(|frame| self.cache.is_dirty(*frame)));
+            place += 1;
+        }
+        self.checkpoint.phase = CheckpointPhase::Flushing(place);
+        if frames.is_empty() {
+            self.checkpoint.phase = CheckpointPhase::Syncing;
+            self.sync_data();
+        } else {
+            self.flush(&frames);
+        }
+        frames.len()
+    }
+
+    /// Has dirty pages written so that a fault can be served. False if none can be.
+    pub(crate) fn flush_victims(&mut self) -> bool {
+        if !self.flusher.is_idle() {
+            return true;
+        }
+        let mut victims = Vec::new();
+        self.cache.dirty_victims(FAULT_BATCH, &mut victims);
+        self.flush(&victims);
+        !victims.is_empty()
+    }
+
+    fn flush(&mut self, frames: &[FrameId]) {
+        if frames.is_empty() {
+            return;
+        }
+        assert!(self.flusher.is_idle(), "one batch at a time");
+        for frame in frames {
+            self.flusher.sequence += 1;
+            let (key, image) = self.cache.begin_flush(*frame, self.flusher.sequence);
+            self.flusher.batch.push((key, image));
+        }
+        if self.flusher.next + frames.len() as u32 > DOUBLE_PAGES {
+            self.sync_data();
+        } else {
+            self.write_double();
+        }
+    }
+
+    fn sync_data(&mut self) {
+        self.flusher.phase = FlushPhase::Data;
+        self.flusher.left = 0;
+        for kind in FileKind::RECORDS {
+            if self.flusher.unsynced & 1 << kind as u8 != 0 {
+                self.flusher.left += 1;
+                self.io.submit(DiskRequest::Sync { file: live(kind) }, Purpose::FlushData(kind));
+            }
+        }
+        if self.flusher.new_names {
+            self.flusher.left += 1;
+            self.io.submit(DiskRequest::SyncDir, Purpose::FlushData(FileKind::Meta));
+        }
+        self.flusher.unsynced = 0;
+        self.flusher.new_names = false;
+        if self.flusher.left == 0 {
+            self.data_synced();
+        }
+    }
+
+    fn data_synced(&mut self) {
+        self.flusher.next = 0;
+        if self.flusher.batch.is_empty() {
+            self.flusher.phase = FlushPhase::Idle;
+            self.write_meta();
+            self.feed_starved();
+        } else {
+            self.write_double();
+        }
+    }
+
+    fn write_double(&mut self) {
+        self.flusher.phase = FlushPhase::Double;
+        self.flusher.left = self.flusher.batch.len();
+        for (place, (_, image)) in self.flusher.batch.iter().enumerate() {
+            let request = DiskRequest::WritePage {
+                file: live(FileKind::DoubleWrite),
+                page: self.flusher.next + place as u32,
+                image: image.clone(),
+            };
+            self.io.submit(request, Purpose::FlushDouble);
+        }
+        self.flusher.next += self.flusher.batch.len() as u32;
+    }
+
+    fn write_in_place(&mut self) {
+        self.flusher.phase = FlushPhase::Place;
+        self.flusher.left = self.flusher.batch.len();
+        for (key, image) in &self.flusher.batch {
+            self.flusher.unsynced |= 1 << key.0 as u8;
+            let on_disk = &mut self.counts.on_disk[key.0 as usize];
+            self.flusher.new_names |= *on_disk == 0;
+            *on_disk = (*on_disk).max(key.1 + 1);
+            let request =
+                DiskRequest::WritePage { file: live(key.0), page: key.1, image: image.clone() };
+            self.io.submit(request, Purpose::FlushPlace);
+        }
+    }
+
+    /// One of the flusher's or the checkpoint's operations is done.
+    pub(crate) fn flush_answered(&mut self, purpose: Purpose) {
+        match purpose {
+            Purpose::MetaWrite => {
+                self.checkpoint.phase = CheckpointPhase::MetaSync;
+                let request = DiskRequest::Sync { file: live(FileKind::Meta) };
+                self.io.submit(request, Purpose::MetaSync);
+                return;
+            }
+            // A copy's first meta page makes the file; later ones find it there.
+            Purpose::MetaSync
+                if matches!(self.mode, Mode::Copied { .. }) && !self.checkpoint.named =>
+            {
+                self.checkpoint.named = true;
+                self.io.submit(DiskRequest::SyncDir, Purpose::MetaSync);
+                return;
+            }
+            Purpose::MetaSync => {
+                self.end_checkpoint();
+                return;
+            }
+            _ => {}
+        }
+        self.flusher.left -= 1;
+        if self.flusher.left > 0 {
+            return;
+        }
+        match self.flusher.phase {
+            FlushPhase::Data => self.data_synced(),
+            FlushPhase::Double => {
+                self.flusher.phase = FlushPhase::DoubleSync;
+                self.flusher.left = 1;
+                let request = DiskRequest::Sync { file: live(FileKind::DoubleWrite) };
+                self.io.submit(request, Purpose::FlushDoubleSync);
+                if !self.flusher.double_exists {
+                    self.flusher.double_exists = true;
+                    self.flusher.left = 2;
+                    self.io.submit(DiskRequest::SyncDir, Purpose::FlushDoubleSync);
+                }
+            }
+            FlushPhase::DoubleSync => self.write_in_place(),
+            FlushPhase::Place => {
+                self.flusher.phase = FlushPhase::Idle;
+                self.counters.flushes += self.flusher.batch.len() as u64;
+                for (key, _) in self.flusher.batch.drain(..) {
+                    self.cache.end_flush(key);
+                }
+                self.feed_starved();
+            }
+            FlushPhase::Idle => panic!("an answer without a question"),
+        }
+    }
+
+    fn write_meta(&mut self) {
+        let meta = self.checkpoint.meta.expect("set at the beginning");
+        self.checkpoint.phase = CheckpointPhase::Meta;
+        self.checkpoint.slot = 1 - self.checkpoint.slot;
+        self.flusher.sequence += 1;
+        let image = Arc::new(meta.to_page(self.checkpoint.slot, self.flusher.sequence));
+        let (file, page) = (live(FileKind::Meta), self.checkpoint.slot);
+        self.io.submit(DiskRequest::WritePage { file, page, image }, Purpose::MetaWrite);
+    }
+
+    fn end_checkpoint(&mut self) {
+        self.checkpoint.phase = CheckpointPhase::Idle;
+        let meta = self.checkpoint.meta.expect("set at the beginning");
+        for (kind, pages) in FileKind::RECORDS.into_iter().zip(meta.pages) {
+            self.counts.durable[kind as usize] = pages;
+        }
+        self.checkpoint.last_tx = meta.position.mark.tx.0;
+        self.checkpoint.done = Some(meta);
+        self.counters.checkpoints += 1;
+        self.counters.last_checkpoint_tx = self.checkpoint.last_tx;
+        if let Some(ticket) = self.checkpoint.waiting.take() {
+            self.io.finish(ticket);
+        }
+        self.prune(meta.position);
+        self.checkpointed();
+    }
+
+    /// Removes log files that neither recovery nor a slave that lags a little needs.
+    fn prune(&mut self, position: LogPosition) {
+        let Some(journal) = &mut self.journal else { return };
+        let needed = self.copies.oldest_log().map_or(position.version, |v| v.min(position.version));
+        let keep_from = needed.saturating_sub(self.config.log_files_kept as u32);
+        let files = journal.files_mut();
+        while files.front().is_some_and(|file| file.version < keep_from) {
+            let file = FileName::log(files.pop_front().expect("looked at").version);
+            self.io.submit(DiskRequest::Unlink { file }, Purpose::Prune);
+        }
+    }
+}

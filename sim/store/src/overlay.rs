@@ -1,0 +1,138 @@
+//! The uncommitted writes of one transaction: after-images by record.
+
+use alloc::vec::Vec;
+use wavetank_vocabulary::LookupMap;
+
+use crate::record::{LONGEST, Record, RecordKey, record_size};
+
+/// Up to this many records are searched one by one, which is faster than hashing.
+const SEARCHED: usize = 16;
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    key: RecordKey,
+    at: u32,
+    created: bool,
+}
+
+/// After-images, in the order in which the records were first written.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Overlay {
+    entries: Vec<Entry>,
+    bytes: Vec<u8>,
+    index: LookupMap<u64, u32>,
+}
+
+impl Overlay {
+    fn position(&self, key: RecordKey) -> Option<usize> {
+        if self.entries.len() <= SEARCHED {
+            self.entries.iter().position(|entry| entry.key == key)
+        } else {
+            self.index.get(&key.0).map(|place| *place as usize)
+        }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, key: RecordKey) -> Option<&[u8]> {
+        if self.entries.is_empty() {
+            return None;
+        }
+        let entry = self.entries[self.position(key)?];
+        let at = entry.at as usize;
+        Some(&self.bytes[at..at + record_size(key.kind())])
+    }
+
+    /// Whether the transaction itself made the record.
+    pub(crate) fn created(&self, key: RecordKey) -> bool {
+        self.position(key).is_some_and(|place| self.entries[place].created)
+    }
+
+    /// Sets a record's after-image; `created` marks it as made by this transaction.
+    pub(crate) fn put<R: Record>(&mut self, id: u64, record: &R, created: bool) {
+        let key = RecordKey::new(R::KIND, id);
+        let mut image = [0; LONGEST];
+        record.encode(&mut image[..R::SIZE]);
+        match self.position(key) {
+            Some(place) => {
+                let entry = &mut self.entries[place];
+                entry.created |= created;
+                let at = entry.at as usize;
+                self.bytes[at..at + R::SIZE].copy_from_slice(&image[..R::SIZE]);
+            }
+            None => {
+                let at = self.bytes.len() as u32;
+                self.bytes.extend_from_slice(&image[..R::SIZE]);
+                self.entries.push(Entry { key, at, created });
+                let len = self.entries.len();
+                if len == SEARCHED + 1 {
+                    for (place, entry) in self.entries.iter().enumerate() {
+                        self.index.insert(entry.key.0, place as u32);
+                    }
+                } else if len > SEARCHED {
+                    self.index.insert(key.0, (len - 1) as u32);
+                }
+            }
+        }
+    }
+
+    /// Puts the entries in the order of their places in the store.
+    pub(crate) fn sort(&mut self) {
+        self.entries.sort_unstable_by_key(|entry| entry.key);
+        if self.entries.len() > SEARCHED {
+            for (place, entry) in self.entries.iter().enumerate() {
+                self.index.insert(entry.key.0, place as u32);
+            }
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (RecordKey, &[u8])> {
+        self.entries.iter().map(|entry| {
+            let at = entry.at as usize;
+            (entry.key, &self.bytes[at..at + record_size(entry.key.kind())])
+        })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        if self.entries.len() > SEARCHED {
+            self.index.clear();
+        }
+        self.entries.clear();
+        self.bytes.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::FileKind;
+    use crate::record::{Labels, NodeRecord};
+
+    #[test]
+    fn images_are_found_again_before_and_after_the_index_begins() {
+        let mut overlay = Overlay::default();
+        for id in (0..40).rev() {
+            let labels = Labels::pack(&[id]).unwrap();
+            overlay.put(u64::from(id), &NodeRecord::new(labels), id % 2 == 0);
+            overlay.put(u64::from(id), &NodeRecord::new(labels), false);
+        }
+        overlay.sort();
+        let ids: Vec<u64> = overlay.iter().map(|(key, _)| key.id()).collect();
+        assert_eq!(ids, (0..40).collect::<Vec<_>>());
+        for id in 0..40 {
+            let key = RecordKey::new(FileKind::Nodes, id);
+            let node = NodeRecord::decode(overlay.get(key).unwrap());
+            assert_eq!(node.labels.iter().next(), Some(id as u32));
+            assert_eq!(overlay.created(key), id % 2 == 0);
+        }
+        overlay.clear();
+        assert!(overlay.get(RecordKey::new(FileKind::Nodes, 3)).is_none() && overlay.is_empty());
+    }
+}

@@ -1,0 +1,535 @@
+//! Opening what the disk holds: meta file, torn pages, log, tokens.
+//!
+//! 1. List the files; finish an unfinished setting-aside; without a meta file it is empty.
+//! 2. Read both meta pages; the whole one with the higher sequence counts.
+//! 3. Read the double-write area; where a page in place is torn, write its image again.
+//! 4. Read the logs' headers, then replay every transaction behind the checkpoint.
+//! 5. Cut a torn tail off; sync the log and the directory, as what was read may never have
+//!    been synced. Only then is anything that was found called durable.
+//! 6. Read the tokens.
+//!
+//! Every write repeats what the next opening would do again, so a crash at any point of it
+//! does no harm.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+use wavetank_vocabulary::LogMark;
+
+use crate::cache::PageKey;
+use crate::disk::{DiskError, DiskReply, DiskRequest, FileKind, FileName};
+use crate::error::StoreError;
+use crate::io::{Pinner, Purpose};
+use crate::journal::{Journal, LogFile, LogPosition};
+use crate::lifecycle::{Mode, Then, journal_config};
+use crate::log::{FRAME, Framed, LogHeader, TxRecord, read_frame};
+use crate::meta::Meta;
+use crate::page::{PAGE_SIZE, Page, PageDamage};
+use crate::record::{Record, TokenRecord, locate, records_per_page};
+use crate::store::{Ledger, Recovery, Stop, Store, StoreState, live};
+
+/// Bytes of the log that are read at once.
+const READ_AHEAD: u64 = 256 << 10;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    List,
+    Meta,
+    Doubles,
+    InPlace,
+    LogHeaders,
+    Replay,
+    Tokens,
+}
+
+/// How far the opening has come.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Opening {
+    stage: Stage,
+    left: usize,
+    files: BTreeMap<FileName, u64>,
+    metas: [Option<Arc<Page>>; 2],
+    /// The latest image of each page in the double-write area.
+    doubles: BTreeMap<PageKey, Arc<Page>>,
+    repairs: Vec<(PageKey, Arc<Page>)>,
+    headers: BTreeMap<u32, Option<LogHeader>>,
+    /// Log files from the oldest to the last; replay is at file `current`.
+    logs: VecDeque<LogFile>,
+    current: usize,
+    /// Log files that are of no use.
+    useless: Vec<FileName>,
+    /// The end of the last transaction found.
+    position: LogPosition,
+    /// What was read of the log from `position` on.
+    buffer: VecDeque<u8>,
+    reading: bool,
+    found: Option<TxRecord>,
+    replayed: u64,
+    cut: u64,
+    token_page: u32,
+    store_id: u64,
+    first_log: u32,
+}
+
+/// What an opening came to for now.
+enum Next {
+    Wait,
+    Empty,
+    Script(Vec<Vec<DiskRequest>>),
+    Ready,
+}
+
+impl Store {
+    /// An operation of the opening was answered.
+    pub(crate) fn opening_answered(
+        &mut self,
+        tag: u64,
+        file: FileName,
+        result: Result<DiskReply, DiskError>,
+    ) {
+        let Mode::Opening(mut opening) = core::mem::replace(&mut self.mode, Mode::Idle) else {
+            return;
+        };
+        if opening.stage == Stage::List
+            && let Ok(DiskReply::Files(files)) = &result
+            && let Some(area) = unfinished_branch(files)
+        {
+            self.rename_all(area, files);
+            return;
+        }
+        let next = self.answer(&mut opening, tag, file, result);
+        self.go_on(opening, next);
+    }
+
+    /// Moves the opening on as far as it gets without further answers.
+    pub(crate) fn recover(&mut self) {
+        let Mode::Opening(mut opening) = core::mem::replace(&mut self.mode, Mode::Idle) else {
+            return;
+        };
+        let next = self.advance(&mut opening);
+        self.go_on(opening, next);
+    }
+
+    fn go_on(&mut self, opening: alloc::boxed::Box<Opening>, next: Result<Next, StoreError>) {
+        match next {
+            Ok(Next::Wait) => self.mode = Mode::Opening(opening),
+            Ok(Next::Script(stages)) => self.run_script(stages, Then::Recover(opening)),
+            Ok(Next::Empty) => {
+                self.leftovers = opening.files.into_keys().collect();
+                self.state = StoreState::Empty;
+            }
+            Ok(Next::Ready) => self.opened(*opening),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    fn answer(
+        &mut self,
+        opening: &mut Opening,
+        tag: u64,
+        file: FileName,
+        result: Result<DiskReply, DiskError>,
+    ) -> Result<Next, StoreError> {
+        let failed = |error| StoreError::Disk { operation: "read", file, error };
+        opening.left = opening.left.saturating_sub(1);
+        match opening.stage {
+            Stage::List => {
+                let Ok(DiskReply::Files(files)) = result else {
+                    let error = result.err().unwrap_or(DiskError::Io);
+                    return Err(StoreError::Disk { operation: "list", file, error });
+                };
+                opening.files = files.into_iter().filter(|(file, _)| file.area == 0).collect();
+                let pages = opening.pages(FileKind::Meta).min(2);
+                if pages == 0 {
+                    return Ok(Next::Empty);
+                }
+                opening.stage = Stage::Meta;
+                self.read_pages(opening, live(FileKind::Meta), 0..pages);
+            }
+            Stage::Meta => {
+                if let DiskReply::Page(page) = result.map_err(failed)?
+                    && page.verify(FileKind::Meta, tag as u32).is_ok()
+                {
+                    opening.metas[tag as usize & 1] = Some(page);
+                }
+            }
+            Stage::Doubles => {
+                // An image that cannot be read was not yet relied upon, or repairs nothing.
+                if let Ok(DiskReply::Page(page)) = result
+                    && page.is_whole()
+                    && let Some((kind, number)) = page.place()
+                    && FileKind::RECORDS.contains(&kind)
+                {
+                    self.flusher.sequence = self.flusher.sequence.max(page.sequence());
+                    let latest =
+                        opening.doubles.entry(PageKey(kind, number)).or_insert(page.clone());
+                    if latest.sequence() < page.sequence() {
+                        *latest = page;
+                    }
+                }
+            }
+            Stage::InPlace => {
+                let key = PageKey(file.kind, tag as u32);
+                if self.verified(key, file, result).is_err() {
+                    let image = opening.doubles[&key].clone();
+                    opening.repairs.push((key, image));
+                }
+            }
+            Stage::LogHeaders => {
+                let DiskReply::Bytes(bytes) = result.map_err(failed)? else {
+                    return Err(failed(DiskError::Io));
+                };
+                let header = LogHeader::decode(&bytes).filter(|h| h.version == file.version);
+                opening.headers.insert(file.version, header);
+            }
+            Stage::Replay => {
+                opening.reading = false;
+                let DiskReply::Bytes(bytes) = result.map_err(failed)? else {
+                    return Err(failed(DiskError::Io));
+                };
+                if bytes.is_empty() {
+                    return Err(StoreError::MissingFile(file));
+                }
+                opening.buffer.extend(bytes.iter());
+            }
+            Stage::Tokens => {}
+        }
+        Ok(Next::Wait)
+    }
+
+    fn read_pages(
+        &mut self,
+        opening: &mut Opening,
+        file: FileName,
+        pages: impl IntoIterator<Item = u32>,
+    ) {
+        for page in pages {
+            opening.left += 1;
+            self.io
+                .submit(DiskRequest::ReadPage { file, page }, Purpose::Lifecycle(u64::from(page)));
+        }
+    }
+
+    fn advance(&mut self, opening: &mut Opening) -> Result<Next, StoreError> {
+        while opening.left == 0 {
+            match opening.stage {
+                Stage::List => return Ok(Next::Wait),
+                Stage::Meta => {
+                    if !self.take_meta(opening)? {
+                        return Ok(Next::Empty);
+                    }
+                    opening.stage = Stage::Doubles;
+                    let pages = opening.pages(FileKind::DoubleWrite);
+                    self.read_pages(opening, live(FileKind::DoubleWrite), 0..pages);
+                }
+                Stage::Doubles => {
+                    opening.stage = Stage::InPlace;
+                    let keys: Vec<PageKey> = opening.doubles.keys().copied().collect();
+                    for PageKey(kind, page) in keys {
+                        if page < self.counts.on_disk[kind as usize] {
+                            self.read_pages(opening, live(kind), [page]);
+                        }
+                    }
+                }
+                Stage::InPlace => {
+                    opening.stage = Stage::LogHeaders;
+                    self.read_log_headers(opening)?;
+                    let repairs = core::mem::take(&mut opening.repairs);
+                    if !repairs.is_empty() {
+                        return Ok(Next::Script(repair(repairs)));
+                    }
+                }
+                Stage::LogHeaders if opening.headers.is_empty() => {
+                    self.submit_header_reads(opening);
+                }
+                Stage::LogHeaders => {
+                    self.take_headers(opening)?;
+                    opening.stage = Stage::Replay;
+                }
+                Stage::Replay => return self.replay(opening),
+                Stage::Tokens => return self.read_tokens(opening),
+            }
+        }
+        Ok(Next::Wait)
+    }
+
+    /// Chooses the meta page. False if there is none because the store was never whole.
+    fn take_meta(&mut self, opening: &mut Opening) -> Result<bool, StoreError> {
+        let whole = opening.metas.iter().flatten().max_by_key(|page| page.sequence());
+        let Some(page) = whole.cloned() else {
+            if opening.pages(FileKind::Meta) < 2 {
+                return Ok(false);
+            }
+            let file = live(FileKind::Meta);
+            return Err(StoreError::DamagedPage { file, page: 0, damage: PageDamage::Checksum });
+        };
+        let meta = Meta::from_page(&page)
+            .ok_or(StoreError::Inconsistent("the meta file has another format".into()))?;
+        for (place, kind) in FileKind::RECORDS.into_iter().enumerate() {
+            let pages = opening.pages(kind);
+            if pages < meta.pages[place] {
+                return Err(StoreError::MissingFile(live(kind)));
+            }
+            self.counts.logical[kind as usize] = pages;
+            self.counts.on_disk[kind as usize] = pages;
+            self.counts.durable[kind as usize] = meta.pages[place];
+            self.high[kind as usize] = meta.high[place];
+        }
+        let existing = FileKind::RECORDS.into_iter().filter(|kind| opening.pages(*kind) > 0);
+        self.flusher.distrust(existing);
+        self.flusher.double_exists = opening.files.contains_key(&live(FileKind::DoubleWrite));
+        self.flusher.sequence = self.flusher.sequence.max(page.sequence());
+        self.checkpoint.slot = page.place().map_or(0, |(_, slot)| slot);
+        self.checkpoint.last_tx = meta.position.mark.tx.0;
+        self.counters.last_checkpoint_tx = meta.position.mark.tx.0;
+        opening.position = meta.position;
+        opening.store_id = meta.store_id;
+        Ok(true)
+    }
+
+    /// Finds the log files: an unbroken row of versions that ends with the last.
+    fn read_log_headers(&mut self, opening: &mut Opening) -> Result<(), StoreError> {
+        let versions: Vec<u32> =
+            opening.files.keys().filter(|f| f.kind == FileKind::Log).map(|f| f.version).collect();
+        let mut first = versions.last().copied().unwrap_or(0);
+        for version in versions.iter().rev() {
+            if first - version > 1 {
+                break;
+            }
+            first = *version;
+        }
+        opening.useless = versions
+            .iter()
+            .filter(|version| **version < first)
+            .map(|v| FileName::log(*v))
+            .collect();
+        let needed = opening.position.version;
+        if !versions.contains(&needed) || first > needed {
+            return Err(StoreError::MissingFile(FileName::log(needed)));
+        }
+        opening.first_log = first;
+        Ok(())
+    }
+
+    fn submit_header_reads(&mut self, opening: &mut Opening) {
+        let logs: Vec<FileName> = opening
+            .files
+            .keys()
+            .copied()
+            .filter(|file| file.kind == FileKind::Log && file.version >= opening.first_log)
+            .collect();
+        for file in logs {
+            opening.left += 1;
+            let len = LogHeader::SIZE as u32;
+            self.io.submit(DiskRequest::ReadAt { file, offset: 0, len }, Purpose::Lifecycle(0));
+        }
+    }
+
+    fn take_headers(&mut self, opening: &mut Opening) -> Result<(), StoreError> {
+        let needed = opening.position.version;
+        let last = opening.headers.last_key_value().map_or(0, |(version, _)| *version);
+        for (version, header) in &opening.headers {
+            let file = FileName::log(*version);
+            let length = opening.files[&file];
+            match header {
+                Some(header) if header.store_id == opening.store_id => {
+                    let base = header.base;
+                    opening.logs.push_back(LogFile { length, ..LogFile::new(*version, base) });
+                }
+                // History that recovery does not need.
+                _ if *version < needed => {
+                    opening
+                        .useless
+                        .extend(opening.logs.drain(..).map(|f| FileName::log(f.version)));
+                    opening.useless.push(file);
+                }
+                // The beginning of a rotation that a crash cut short.
+                None if *version == last
+                    && *version > needed
+                    && length <= LogHeader::SIZE as u64 =>
+                {
+                    opening.useless.push(file);
+                }
+                _ => return Err(StoreError::DamagedLog { file, offset: 0 }),
+            }
+        }
+        let current = opening.logs.iter().position(|file| file.version == needed);
+        opening.current = current.expect("its header was accepted or refused above");
+        if opening.logs[opening.current].length < opening.position.offset {
+            return Err(StoreError::MissingFile(FileName::log(needed)));
+        }
+        Ok(())
+    }
+
+    /// Replays transactions until the log ends or something must be waited for.
+    fn replay(&mut self, opening: &mut Opening) -> Result<Next, StoreError> {
+        loop {
+            if let Some(record) = opening.found.take() {
+                if !self.replay_one(&record)? {
+                    opening.found = Some(record);
+                    return Ok(Next::Wait);
+                }
+                opening.replayed += 1;
+            }
+            if opening.reading {
+                return Ok(Next::Wait);
+            }
+            let is_last = opening.current + 1 == opening.logs.len();
+            let file = &mut opening.logs[opening.current];
+            let name = FileName::log(file.version);
+            let offset = opening.position.offset;
+            let left = file.length - offset;
+            if left == 0 && !is_last {
+                opening.current += 1;
+                let next = &opening.logs[opening.current];
+                if next.base != opening.position.mark {
+                    let file = FileName::log(next.version);
+                    return Err(StoreError::DamagedLog { file, offset: 0 });
+                }
+                opening.position.version = next.version;
+                opening.position.offset = LogHeader::SIZE as u64;
+                opening.buffer.clear();
+                continue;
+            }
+            let need = match read_frame(opening.buffer.make_contiguous(), left) {
+                Framed::Entry { content, length, .. } => {
+                    let record = TxRecord::from_content(content).ok().filter(|record| {
+                        let last = opening.position.mark;
+                        record.tx() == last.tx.next() && record.before() == last.checksum
+                    });
+                    // A whole entry of another history was put here: no crash does that.
+                    let record = record.ok_or(StoreError::DamagedLog { file: name, offset })?;
+                    file.note(record.tx(), offset);
+                    opening.position.mark = record.mark();
+                    opening.position.offset += length as u64;
+                    opening.buffer.drain(..length);
+                    opening.found = Some(record);
+                    continue;
+                }
+                Framed::More(need) => need as u64,
+                Framed::Invalid => {
+                    if !is_last {
+                        return Err(StoreError::DamagedLog { file: name, offset });
+                    }
+                    // The tail is judged as a whole.
+                    if opening.buffer.len() as u64 == left {
+                        if vouched_for(opening.buffer.make_contiguous(), offset) {
+                            return Err(StoreError::DamagedLog { file: name, offset });
+                        }
+                        return Ok(self.end_of_log(opening, left));
+                    }
+                    left
+                }
+            };
+            let have = opening.buffer.len() as u64;
+            let len = need.max(READ_AHEAD).min(left) - have;
+            opening.reading = true;
+            let request =
+                DiskRequest::ReadAt { file: name, offset: offset + have, len: len as u32 };
+            self.io.submit(request, Purpose::Lifecycle(0));
+        }
+    }
+
+    /// Cuts what a crash left behind the last transaction, and makes the rest durable.
+    fn end_of_log(&mut self, opening: &mut Opening, cut: u64) -> Next {
+        opening.cut = cut;
+        let last = opening.logs.back_mut().expect("there is a log");
+        last.length = opening.position.offset;
+        let file = FileName::log(last.version);
+        let mut stages = vec![];
+        if cut > 0 {
+            stages.push(vec![DiskRequest::SetLen { file, len: last.length }]);
+        }
+        stages.push(vec![DiskRequest::Sync { file }]);
+        let unlink = |file: FileName| DiskRequest::Unlink { file };
+        stages.push(opening.useless.drain(..).map(unlink).collect());
+        stages.push(vec![DiskRequest::SyncDir]);
+        opening.stage = Stage::Tokens;
+        Next::Script(stages)
+    }
+
+    /// Applies a transaction of the log. False if a page must be waited for.
+    fn replay_one(&mut self, record: &TxRecord) -> Result<bool, StoreError> {
+        match self.apply_images(record, false, &mut Ledger::default()) {
+            Ok(()) => Ok(true),
+            Err(Stop::Wait(_)) => Ok(false),
+            Err(Stop::Failed(error)) => Err(error),
+        }
+    }
+
+    fn read_tokens(&mut self, opening: &mut Opening) -> Result<Next, StoreError> {
+        while opening.token_page < self.counts.logical[FileKind::Tokens as usize] {
+            let key = PageKey(FileKind::Tokens, opening.token_page);
+            let frame = match self.page(Pinner::RECEIVER, key, &mut Ledger::default()) {
+                Ok(frame) => frame,
+                Err(Stop::Wait(_)) => return Ok(Next::Wait),
+                Err(Stop::Failed(error)) => return Err(error),
+            };
+            for slot in 0..records_per_page(FileKind::Tokens) {
+                let (_, offset) = locate(FileKind::Tokens, slot);
+                let body = self.cache.frame(frame).page().body();
+                let record = TokenRecord::decode(&body[offset..offset + TokenRecord::SIZE]);
+                if record.in_use && !self.tokens.learn(&record) {
+                    return Err(StoreError::Inconsistent("the tokens are out of order".into()));
+                }
+            }
+            self.unpin(Pinner::RECEIVER);
+            opening.token_page += 1;
+        }
+        self.high[FileKind::Tokens as usize] = self.tokens.total();
+        Ok(Next::Ready)
+    }
+
+    fn opened(&mut self, opening: Opening) {
+        let Opening { logs, position, replayed, cut, store_id, .. } = opening;
+        self.journal = Some(Journal::new(journal_config(&self.config), store_id, logs, position));
+        self.applied = position.mark.tx;
+        self.recovery = Some(Recovery { mark: position.mark, replayed, cut });
+        self.checkpoint.wanted |= replayed > 0;
+        self.state = StoreState::Ready;
+    }
+}
+
+impl Opening {
+    fn pages(&self, kind: FileKind) -> u32 {
+        self.files.get(&live(kind)).map_or(0, |length| (length / PAGE_SIZE as u64) as u32)
+    }
+}
+
+/// A branch whose meta file has not been renamed yet, while the live one is still there.
+fn unfinished_branch(files: &[(FileName, u64)]) -> Option<u16> {
+    let has_meta =
+        |area| files.iter().any(|(file, _)| file.area == area && file.kind == FileKind::Meta);
+    let mut areas = files.iter().map(|(file, _)| file.area).filter(|area| *area != 0);
+    areas.find(|area| !has_meta(*area)).filter(|_| has_meta(0))
+}
+
+fn repair(repairs: Vec<(PageKey, Arc<Page>)>) -> Vec<Vec<DiskRequest>> {
+    let mut kinds: Vec<FileKind> = repairs.iter().map(|(key, _)| key.0).collect();
+    kinds.dedup();
+    let write = |(key, image): (PageKey, Arc<Page>)| DiskRequest::WritePage {
+        file: live(key.0),
+        page: key.1,
+        image,
+    };
+    let writes = repairs.into_iter().map(write).collect();
+    vec![writes, kinds.into_iter().map(|kind| DiskRequest::Sync { file: live(kind) }).collect()]
+}
+
+/// Whether an entry behind the first byte of this tail says that the tail's beginning was
+/// durable when it was written.
+fn vouched_for(tail: &[u8], offset: u64) -> bool {
+    (1..tail.len().saturating_sub(FRAME)).any(|at| {
+        let rest = &tail[at..];
+        matches!(read_frame(rest, rest.len() as u64),
+            Framed::Entry { durable, .. } if durable > offset)
+    })
+}
+
+impl Default for LogPosition {
+    fn default() -> LogPosition {
+        LogPosition { mark: LogMark::BASE, version: 0, offset: 0 }
+    }
+}

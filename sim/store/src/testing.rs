@@ -1,0 +1,360 @@
+//! For tests: a disk in memory that can crash and lose power, and a driver for one store.
+
+use std::collections::BTreeMap;
+use std::vec;
+use std::vec::Vec;
+
+use alloc::sync::Arc;
+
+use crate::*;
+
+/// One file: what is durable, and what has happened to it since.
+#[derive(Clone, Debug, Default)]
+struct File {
+    /// As the operating system shows it.
+    seen: Vec<u8>,
+    /// As it is on the medium.
+    durable: Vec<u8>,
+    /// Changes since the last sync.
+    pending: Vec<Change>,
+}
+
+#[derive(Clone, Debug)]
+enum Change {
+    Write { at: usize, bytes: Vec<u8> },
+    SetLen(usize),
+}
+
+fn apply(bytes: &mut Vec<u8>, change: &Change) {
+    match change {
+        Change::Write { at, bytes: new } => {
+            if bytes.len() < at + new.len() {
+                bytes.resize(at + new.len(), 0);
+            }
+            bytes[*at..at + new.len()].copy_from_slice(new);
+        }
+        Change::SetLen(len) => bytes.resize(*len, 0),
+    }
+}
+
+/// A change of the directory that is not durable.
+#[derive(Clone, Debug)]
+enum NameChange {
+    Create(FileName, usize),
+    Rename(FileName, FileName),
+    Unlink(FileName),
+}
+
+/// A small generator for tests: SplitMix64.
+#[derive(Clone, Debug)]
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    pub(crate) fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut word = self.0;
+        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        word ^ (word >> 31)
+    }
+
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        self.roll() % limit
+    }
+}
+
+/// A disk whose files are numbered; names are a separate, syncable map.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct MemoryDisk {
+    files: Vec<File>,
+    names: BTreeMap<FileName, usize>,
+    durable_names: BTreeMap<FileName, usize>,
+    name_changes: Vec<NameChange>,
+    /// Operations done.
+    pub(crate) done: u64,
+}
+
+impl MemoryDisk {
+    pub(crate) fn perform(&mut self, request: &DiskRequest) -> Result<DiskReply, DiskError> {
+        self.done += 1;
+        match request {
+            DiskRequest::List => {
+                let files = self
+                    .names
+                    .iter()
+                    .map(|(name, file)| (*name, self.files[*file].seen.len() as u64));
+                Ok(DiskReply::Files(files.collect()))
+            }
+            DiskRequest::ReadPage { file, page } => {
+                let at = *page as usize * PAGE_SIZE;
+                let bytes = &self.file(*file)?.seen;
+                let page = bytes.get(at..at + PAGE_SIZE).ok_or(DiskError::NotFound)?;
+                Ok(DiskReply::Page(Arc::new(Page::from_bytes(page.try_into().unwrap()))))
+            }
+            DiskRequest::ReadAt { file, offset, len } => {
+                let bytes = &self.file(*file)?.seen;
+                let start = (*offset as usize).min(bytes.len());
+                let end = (start + *len as usize).min(bytes.len());
+                Ok(DiskReply::Bytes(bytes[start..end].into()))
+            }
+            DiskRequest::WritePage { file, page, image } => {
+                let at = *page as usize * PAGE_SIZE;
+                self.change(*file, Change::Write { at, bytes: image.bytes().to_vec() })
+            }
+            DiskRequest::Append { file, bytes } => {
+                let at = self.file(*file).map_or(0, |file| file.seen.len());
+                self.change(*file, Change::Write { at, bytes: bytes.to_vec() })
+            }
+            DiskRequest::SetLen { file, len } => self.change(*file, Change::SetLen(*len as usize)),
+            DiskRequest::Sync { file } => {
+                let number = *self.names.get(file).ok_or(DiskError::NotFound)?;
+                let file = &mut self.files[number];
+                file.durable = file.seen.clone();
+                file.pending.clear();
+                Ok(DiskReply::Done)
+            }
+            DiskRequest::SyncDir => {
+                self.durable_names = self.names.clone();
+                self.name_changes.clear();
+                Ok(DiskReply::Done)
+            }
+            DiskRequest::Rename { from, to } => {
+                let number = self.names.remove(from).ok_or(DiskError::NotFound)?;
+                self.names.insert(*to, number);
+                self.name_changes.push(NameChange::Rename(*from, *to));
+                Ok(DiskReply::Done)
+            }
+            DiskRequest::Unlink { file } => {
+                self.names.remove(file).ok_or(DiskError::NotFound)?;
+                self.name_changes.push(NameChange::Unlink(*file));
+                Ok(DiskReply::Done)
+            }
+        }
+    }
+
+    fn file(&self, name: FileName) -> Result<&File, DiskError> {
+        self.names.get(&name).map(|number| &self.files[*number]).ok_or(DiskError::NotFound)
+    }
+
+    fn change(&mut self, name: FileName, change: Change) -> Result<DiskReply, DiskError> {
+        let number = match self.names.get(&name) {
+            Some(number) => *number,
+            None => {
+                self.files.push(File::default());
+                let number = self.files.len() - 1;
+                self.names.insert(name, number);
+                self.name_changes.push(NameChange::Create(name, number));
+                number
+            }
+        };
+        let file = &mut self.files[number];
+        apply(&mut file.seen, &change);
+        file.pending.push(change);
+        Ok(DiskReply::Done)
+    }
+
+    /// The machine dies: every change that was not synced is kept, dropped or torn.
+    pub(crate) fn lose_power(&mut self, dice: &mut Dice) {
+        let mut names = self.durable_names.clone();
+        for change in core::mem::take(&mut self.name_changes) {
+            if dice.below(2) == 0 {
+                continue;
+            }
+            match change {
+                NameChange::Create(name, number) => {
+                    names.insert(name, number);
+                }
+                NameChange::Rename(from, to) => {
+                    if let Some(number) = names.remove(&from) {
+                        names.insert(to, number);
+                    }
+                }
+                NameChange::Unlink(name) => {
+                    names.remove(&name);
+                }
+            }
+        }
+        self.names = names.clone();
+        self.durable_names = names;
+        for file in &mut self.files {
+            for change in core::mem::take(&mut file.pending) {
+                match (dice.below(3), change) {
+                    (0, _) => {}
+                    (1, change) => apply(&mut file.durable, &change),
+                    (_, Change::SetLen(len)) => apply(&mut file.durable, &Change::SetLen(len)),
+                    // Torn: each sector of 512 bytes by itself; the length may stay.
+                    (_, Change::Write { at, bytes }) => {
+                        for (place, sector) in bytes.chunks(512).enumerate() {
+                            if dice.below(2) == 0 {
+                                let at = at + 512 * place;
+                                let write = Change::Write { at, bytes: sector.to_vec() };
+                                apply(&mut file.durable, &write);
+                            }
+                        }
+                    }
+                }
+            }
+            file.seen = file.durable.clone();
+        }
+    }
+
+    /// The bytes of a file, to damage them.
+    pub(crate) fn bytes_mut(&mut self, name: FileName) -> &mut Vec<u8> {
+        &mut self.files[self.names[&name]].seen
+    }
+
+    pub(crate) fn names(&self) -> Vec<FileName> {
+        self.names.keys().copied().collect()
+    }
+}
+
+/// A store on its disk. Operations are performed one by one, in order, as they come.
+#[derive(Clone, Debug)]
+pub(crate) struct Rig {
+    pub(crate) store: Store,
+    pub(crate) disk: MemoryDisk,
+    queue: Vec<(DiskOp, DiskRequest)>,
+    /// Stop before this many operations of the disk are exceeded.
+    pub(crate) stop_at: u64,
+    pub(crate) ledger: Ledger,
+}
+
+impl Rig {
+    pub(crate) fn open(config: StoreConfig, disk: MemoryDisk) -> Rig {
+        let store = Store::open(config);
+        let mut rig =
+            Rig { store, disk, queue: vec![], stop_at: u64::MAX, ledger: Ledger::default() };
+        rig.run();
+        rig
+    }
+
+    /// A new store on an empty disk.
+    pub(crate) fn create(config: StoreConfig) -> Rig {
+        let mut rig = Rig::open(config, MemoryDisk::default());
+        assert_eq!(*rig.store.state(), StoreState::Empty);
+        rig.store.create();
+        rig.run();
+        assert_eq!(*rig.store.state(), StoreState::Ready);
+        rig
+    }
+
+    /// Performs one operation, if there is one and the limit is not reached.
+    pub(crate) fn turn(&mut self) -> bool {
+        self.store.submissions(&mut self.queue);
+        if self.queue.is_empty() || self.disk.done >= self.stop_at {
+            return false;
+        }
+        let (op, request) = self.queue.remove(0);
+        let result = self.disk.perform(&request);
+        self.store.complete(op, result);
+        true
+    }
+
+    /// Goes on until nothing is left to do, background work included.
+    pub(crate) fn run(&mut self) {
+        loop {
+            while self.turn() {}
+            if self.disk.done >= self.stop_at || !self.store.wants_background() {
+                return;
+            }
+            self.store.background(8, &mut self.ledger);
+        }
+    }
+
+    pub(crate) fn stopped(&self) -> bool {
+        self.disk.done >= self.stop_at
+    }
+
+    /// Runs a step to its end; none if the disk stopped.
+    pub(crate) fn step(
+        &mut self,
+        tx: TxHandle,
+        step: &MicroStep,
+    ) -> Option<Result<Value, StoreError>> {
+        loop {
+            let result = self.store.step(tx, step, &mut self.ledger);
+            match result {
+                Step::Done(value) => return Some(Ok(value)),
+                Step::Failed(error) => return Some(Err(error)),
+                Step::Wait(_) => {
+                    if !self.advance() {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// One disk operation, or background work; false if the disk stopped.
+    pub(crate) fn advance(&mut self) -> bool {
+        if self.turn() {
+            return true;
+        }
+        if self.stopped() {
+            return false;
+        }
+        assert!(
+            self.store.wants_background(),
+            "a step waits for nothing: {:?}",
+            self.store.state()
+        );
+        self.store.background(8, &mut self.ledger);
+        true
+    }
+
+    /// Prepares, commits and applies; the mark once it is durable; none if the disk stopped.
+    pub(crate) fn commit(&mut self, tx: TxHandle) -> Option<wavetank_vocabulary::LogMark> {
+        self.step(tx, &MicroStep::Prepare)?.expect("prepare");
+        let committing = self.store.commit(tx, &mut self.ledger).expect("commit");
+        if let Some(ticket) = committing.ticket {
+            self.wait(ticket)?;
+        }
+        Some(committing.mark)
+    }
+
+    pub(crate) fn wait(&mut self, ticket: Ticket) -> Option<()> {
+        let mut done = vec![];
+        loop {
+            self.store.completed(&mut done);
+            if done.contains(&ticket) {
+                return Some(());
+            }
+            if !self.advance() {
+                return None;
+            }
+        }
+    }
+
+    pub(crate) fn apply(&mut self, tx: TxHandle) -> Option<()> {
+        loop {
+            match self.store.apply(tx, &mut self.ledger) {
+                Step::Done(_) => return Some(()),
+                Step::Wait(_) => {
+                    if !self.advance() {
+                        return None;
+                    }
+                }
+                Step::Failed(error) => panic!("apply: {error}"),
+            }
+        }
+    }
+
+    /// Commits and applies on a disk that does not stop.
+    pub(crate) fn finish(&mut self, tx: TxHandle) -> wavetank_vocabulary::LogMark {
+        let mark = self.commit(tx).expect("the disk does not stop");
+        self.apply(tx).expect("the disk does not stop");
+        mark
+    }
+
+    /// A step that must succeed on a disk that does not stop.
+    pub(crate) fn must(&mut self, tx: TxHandle, step: &MicroStep) -> Value {
+        self.step(tx, step).expect("the disk does not stop").expect("the step succeeds")
+    }
+
+    /// The process dies and starts again on the same files.
+    pub(crate) fn crash(self) -> Rig {
+        let config = self.store.config.clone();
+        let Rig { disk, .. } = self;
+        Rig::open(config, disk)
+    }
+}

@@ -1,0 +1,3 @@
+//! Tests of the whole store on a disk in memory.
+
+mod basics;

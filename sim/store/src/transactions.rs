@@ -1,0 +1,364 @@
+//! Transactions: begin, commit, apply, roll back.
+//!
+//! Uncommitted writes live in the overlay alone, and only durable transactions are applied
+//! to pages: no page can get ahead of the log.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use wavetank_vocabulary::{LogMark, NodeId, RelationshipId, TxId};
+
+use crate::disk::FileKind;
+use crate::error::StoreError;
+use crate::io::{Pinner, Ticket};
+use crate::locks::{Grant, LockKey, Slot};
+use crate::log::{TxHeader, TxRecord};
+use crate::overlay::Overlay;
+use crate::record::{LONGEST, Record, RecordKey, TokenRecord, locate};
+use crate::store::{Ledger, Step, Stop, Store};
+use crate::value::{TokenId, TokenKind, Value};
+
+/// A transaction of this store. Stale handles are recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TxHandle {
+    pub(crate) slot: Slot,
+    pub(crate) generation: u32,
+}
+
+/// A relationship as an expansion finds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Neighbour {
+    /// The relationship.
+    pub relationship: RelationshipId,
+    /// The node at its other end.
+    pub node: NodeId,
+}
+
+/// A commit under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committing {
+    /// The transaction's place in the history; for a read-only one, the last commit's.
+    pub mark: LogMark,
+    /// The checksum of the transaction before it.
+    pub before: u64,
+    /// Completes when the transaction is durable; none for a read-only one.
+    pub ticket: Option<Ticket>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Phase {
+    #[default]
+    Ended,
+    Active,
+    /// Logged under this id; `BASE` for a read-only one.
+    Committing(TxId),
+}
+
+/// A slot of the slab of transactions; its buffers are used again.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Transaction {
+    pub(crate) generation: u32,
+    pub(crate) phase: Phase,
+    pub(crate) header: TxHeader,
+    pub(crate) overlay: Overlay,
+    /// Relationships made here; the first `linked` stand in their chains.
+    pub(crate) created: Vec<u64>,
+    pub(crate) linked: usize,
+    /// Relationships deleted here; the first `unlinked` are out of their chains.
+    pub(crate) deleted: Vec<u64>,
+    pub(crate) unlinked: usize,
+    /// Nodes deleted here; the first `cleared` are gone from the overlay too.
+    pub(crate) deleted_nodes: Vec<u64>,
+    pub(crate) cleared: usize,
+    pub(crate) tokens: Vec<(TokenKind, Arc<str>, TokenId)>,
+    pub(crate) lock_ticket: Option<Ticket>,
+    pub(crate) results: Vec<Neighbour>,
+}
+
+impl Transaction {
+    fn clear(&mut self) {
+        self.generation = self.generation.wrapping_add(1);
+        self.phase = Phase::Ended;
+        self.overlay.clear();
+        self.created.clear();
+        self.deleted.clear();
+        self.deleted_nodes.clear();
+        (self.linked, self.unlinked, self.cleared) = (0, 0, 0);
+        self.tokens.clear();
+        self.lock_ticket = None;
+        self.results.clear();
+    }
+
+    pub(crate) fn is_prepared(&self) -> bool {
+        self.linked == self.created.len()
+            && self.unlinked == self.deleted.len()
+            && self.cleared == self.deleted_nodes.len()
+    }
+}
+
+impl Store {
+    /// Begins a transaction. `operation` is a word kept in its header (0: none), `now_ms`
+    /// the clock's reading for it.
+    pub fn begin(&mut self, operation: u64, now_ms: u64) -> TxHandle {
+        let slot = self.free_slots.pop().unwrap_or_else(|| {
+            self.transactions.push(Transaction::default());
+            (self.transactions.len() - 1) as Slot
+        });
+        let server = self.config.server_id;
+        let tx = &mut self.transactions[slot as usize];
+        tx.phase = Phase::Active;
+        tx.header = TxHeader { time_ms: now_ms, operation, master: server, author: server };
+        self.open_transactions += 1;
+        TxHandle { slot, generation: tx.generation }
+    }
+
+    /// Says at which server the transaction was begun, when not at this one: the master
+    /// commits for slaves.
+    pub fn set_author(&mut self, handle: TxHandle, author: u32) {
+        if let Ok(slot) = self.slot(handle) {
+            self.transactions[slot as usize].header.author = author;
+        }
+    }
+
+    /// What the transaction's last expansion found.
+    pub fn results(&self, handle: TxHandle) -> &[Neighbour] {
+        match self.slot(handle) {
+            Ok(slot) => &self.transactions[slot as usize].results,
+            Err(_) => &[],
+        }
+    }
+
+    pub(crate) fn slot(&self, handle: TxHandle) -> Result<Slot, StoreError> {
+        match self.transactions.get(handle.slot as usize) {
+            Some(tx) if tx.generation == handle.generation && tx.phase != Phase::Ended => {
+                Ok(handle.slot)
+            }
+            _ => Err(StoreError::NoSuchTransaction),
+        }
+    }
+
+    /// The slot of a transaction that may still take steps.
+    #[inline]
+    pub(crate) fn active(&self, handle: TxHandle) -> Result<Slot, StoreError> {
+        let slot = self.slot(handle)?;
+        match self.transactions[slot as usize].phase {
+            Phase::Active => Ok(slot),
+            _ => Err(StoreError::Committing),
+        }
+    }
+
+    /// A record as the transaction sees it: its own writes, else what is committed.
+    #[inline]
+    pub(crate) fn get<R: Record>(
+        &mut self,
+        slot: Slot,
+        id: u64,
+        ledger: &mut Ledger,
+    ) -> Result<R, Stop> {
+        ledger.records += 1;
+        let tx = &self.transactions[slot as usize];
+        if let Some(image) = tx.overlay.get(RecordKey::new(R::KIND, id)) {
+            return Ok(R::decode(image));
+        }
+        self.get_committed(Pinner::transaction(slot), id, ledger)
+    }
+
+    #[inline]
+    pub(crate) fn get_committed<R: Record>(
+        &mut self,
+        pinner: Pinner,
+        id: u64,
+        ledger: &mut Ledger,
+    ) -> Result<R, Stop> {
+        if id >= self.high[R::KIND as usize] {
+            return Ok(R::decode(&[0; LONGEST][..R::SIZE]));
+        }
+        let (number, offset) = locate(R::KIND, id);
+        if number >= self.counts.logical[R::KIND as usize] {
+            return Ok(R::decode(&[0; LONGEST][..R::SIZE]));
+        }
+        let frame = self.page(pinner, crate::cache::PageKey(R::KIND, number), ledger)?;
+        let body = self.cache.frame(frame).page().body();
+        Ok(R::decode(&body[offset..offset + R::SIZE]))
+    }
+
+    #[inline]
+    pub(crate) fn put<R: Record>(&mut self, slot: Slot, id: u64, record: &R, ledger: &mut Ledger) {
+        ledger.records += 1;
+        ledger.allocated += R::SIZE as u64;
+        self.transactions[slot as usize].overlay.put(id, record, false);
+    }
+
+    /// Puts a record under a new id.
+    pub(crate) fn add<R: Record>(&mut self, slot: Slot, record: &R, ledger: &mut Ledger) -> u64 {
+        let high = &mut self.high[R::KIND as usize];
+        let id = *high;
+        *high += 1;
+        ledger.records += 1;
+        ledger.allocated += R::SIZE as u64;
+        self.transactions[slot as usize].overlay.put(id, record, true);
+        id
+    }
+
+    pub(crate) fn made_here(&self, slot: Slot, kind: FileKind, id: u64) -> bool {
+        self.transactions[slot as usize].overlay.created(RecordKey::new(kind, id))
+    }
+
+    /// Takes a lock or waits for it.
+    pub(crate) fn lock(&mut self, slot: Slot, key: LockKey) -> Result<(), Stop> {
+        match self.locks.request(slot, key) {
+            Grant::Held => Ok(()),
+            Grant::Deadlock => {
+                self.counters.deadlocks += 1;
+                Err(Stop::Failed(StoreError::DeadlockDetected))
+            }
+            Grant::Queued => {
+                let waiting = &mut self.transactions[slot as usize].lock_ticket;
+                if waiting.is_none() {
+                    self.counters.lock_waits += 1;
+                    *waiting = Some(self.io.ticket());
+                }
+                Err(Stop::Wait(waiting.expect("set above")))
+            }
+        }
+    }
+
+    /// Logs the transaction under the next id and asks for its sync. Afterwards only
+    /// [`Store::apply`] may be called, once the ticket has completed; for a read-only
+    /// transaction at once.
+    ///
+    /// # Errors
+    /// [`StoreError::NotPrepared`] if relationships changed since the last
+    /// [`MicroStep::Prepare`](crate::MicroStep::Prepare); [`StoreError::NotReady`] and the
+    /// like. The transaction stays open.
+    pub fn commit(
+        &mut self,
+        handle: TxHandle,
+        ledger: &mut Ledger,
+    ) -> Result<Committing, StoreError> {
+        self.check_ready()?;
+        let slot = self.active(handle)?;
+        let tx = &mut self.transactions[slot as usize];
+        if !tx.is_prepared() {
+            return Err(StoreError::NotPrepared);
+        }
+        let journal = self.journal.as_mut().ok_or(StoreError::NotReady)?;
+        let last = journal.last();
+        if tx.overlay.is_empty() {
+            tx.phase = Phase::Committing(TxId::BASE);
+            return Ok(Committing { mark: last, before: last.checksum, ticket: None });
+        }
+        tx.overlay.sort();
+        let record = TxRecord::new(last, tx.header, tx.overlay.iter(), &mut self.scratch);
+        let mark = record.mark();
+        ledger.logged += (record.content().len() + crate::log::FRAME) as u64;
+        ledger.allocated += record.content().len() as u64;
+        ledger.records += record.record_count();
+        tx.phase = Phase::Committing(mark.tx);
+        let ticket = journal.commit(Arc::new(record), &mut self.io);
+        Ok(Committing { mark, before: last.checksum, ticket: Some(ticket) })
+    }
+
+    /// Puts a durable transaction's writes into the pages, releases its locks and ends it.
+    /// Waits for the sync if that is not done, and for pages.
+    pub fn apply(&mut self, handle: TxHandle, ledger: &mut Ledger) -> Step {
+        if let Err(error) = self.check_ready() {
+            return Step::Failed(error);
+        }
+        let slot = match self.slot(handle) {
+            Ok(slot) => slot,
+            Err(error) => return Step::Failed(error),
+        };
+        let Phase::Committing(id) = self.transactions[slot as usize].phase else {
+            return Step::Failed(StoreError::NotReady);
+        };
+        let before = *ledger;
+        if id != TxId::BASE {
+            let journal = self.journal.as_ref().expect("it logged the transaction");
+            if let Some(ticket) = journal.ticket_of(id) {
+                return Step::Wait(ticket);
+            }
+            let pinner = Pinner::transaction(slot);
+            // The overlay steps aside while the store's other parts are at work.
+            let overlay = core::mem::take(&mut self.transactions[slot as usize].overlay);
+            let records = overlay.iter().map(|(key, _)| (key.kind(), key.id()));
+            let held = self.hold_pages(pinner, records, ledger);
+            if held.is_ok() {
+                for (key, image) in overlay.iter() {
+                    self.write_image(key.kind(), key.id(), image, id.0);
+                    self.learn_token(key, image);
+                }
+                ledger.records += overlay.len() as u32;
+            }
+            self.transactions[slot as usize].overlay = overlay;
+            match held {
+                Ok(()) => {}
+                Err(Stop::Wait(ticket)) => {
+                    let faults = ledger.faults;
+                    *ledger = Ledger { faults, ..before };
+                    self.account(&before, ledger);
+                    return Step::Wait(ticket);
+                }
+                Err(Stop::Failed(error)) => {
+                    // Logged, but its pages cannot be had: only recovery can help.
+                    self.fail(error.clone());
+                    return Step::Failed(error);
+                }
+            }
+            self.unpin(pinner);
+            self.note_applied(id);
+        }
+        self.account(&before, ledger);
+        self.end(slot);
+        Step::Done(Value::Null)
+    }
+
+    pub(crate) fn learn_token(&mut self, key: RecordKey, image: &[u8]) {
+        if key.kind() == FileKind::Tokens {
+            self.tokens.learn(&TokenRecord::decode(image));
+        }
+    }
+
+    pub(crate) fn note_applied(&mut self, id: TxId) {
+        if id != self.applied.next() {
+            self.applied_above.insert(id);
+            return;
+        }
+        self.applied = id;
+        while self.applied_above.remove(&self.applied.next()) {
+            self.applied = self.applied.next();
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.note_applied(self.applied);
+        }
+    }
+
+    /// Gives up a transaction: releases its locks and its place in any queue. Allowed at any
+    /// moment before `commit`; without effect on one that has committed or ended.
+    pub fn rollback(&mut self, handle: TxHandle) {
+        if let Ok(slot) = self.active(handle) {
+            self.unpin(Pinner::transaction(slot));
+            self.end(slot);
+        }
+    }
+
+    /// Ends every transaction at once; the lock table is empty afterwards.
+    pub(crate) fn end_all_transactions(&mut self) {
+        for slot in 0..self.transactions.len() {
+            if self.transactions[slot].phase != Phase::Ended {
+                self.unpin(Pinner::transaction(slot as Slot));
+                self.end(slot as Slot);
+            }
+        }
+    }
+
+    fn end(&mut self, slot: Slot) {
+        self.transactions[slot as usize].clear();
+        self.free_slots.push(slot);
+        self.open_transactions -= 1;
+        self.locks.release_all(slot, &mut self.granted);
+        for next in self.granted.drain(..) {
+            let waiting = self.transactions[next as usize].lock_ticket.take();
+            self.io.finish(waiting.expect("who waits has a ticket"));
+        }
+    }
+}
