@@ -18,8 +18,6 @@ use crate::meta::Meta;
 use crate::page::Page;
 use crate::store::{Ledger, Store, StoreState, live};
 
-/// Pages of the double-write area.
-pub(crate) const DOUBLE_PAGES: u32 = 256;
 /// Pages written in one go.
 const BATCH: usize = 64;
 /// Dirty pages that a fault without a free frame has written.
@@ -61,7 +59,7 @@ impl Flusher {
         for kind in files {
             self.unsynced |= 1 << kind as u8;
         }
-        self.next = DOUBLE_PAGES;
+        self.next = u32::MAX;
     }
 
     /// Files were made whose names are not durable.
@@ -182,7 +180,7 @@ impl Store {
             let mut flushed = false;
             if missing > 0 && self.flusher.is_idle() && evicted < budget {
                 let mut victims = Vec::new();
-                let most = missing.min(budget - evicted).min(BATCH);
+                let most = missing.min(budget - evicted).min(self.batch());
                 self.cache.dirty_victims(most, &mut victims);
                 flushed = !victims.is_empty();
                 handled += victims.len();
@@ -192,6 +190,11 @@ impl Store {
             self.eviction_rests = evicted == 0 && !flushed;
         }
         ledger.hits += handled as u32;
+    }
+
+    /// How many pages are written in one go.
+    fn batch(&self) -> usize {
+        BATCH.min(self.config.double_write_pages.max(1) as usize)
     }
 
     fn begin_checkpoint(&mut self) {
@@ -218,7 +221,7 @@ impl Store {
     fn continue_checkpoint(&mut self, budget: usize) -> usize {
         let CheckpointPhase::Flushing(mut place) = self.checkpoint.phase else { return 0 };
         let mut frames = Vec::new();
-        while frames.len() < budget.min(BATCH) && place < self.checkpoint.pages.len() {
+        while frames.len() < budget.min(self.batch()) && place < self.checkpoint.pages.len() {
             let frame = self.cache.find(self.checkpoint.pages[place]);
             frames.extend(frame.filter(|frame| self.cache.is_dirty(*frame)));
             place += 1;
@@ -239,7 +242,7 @@ impl Store {
             return true;
         }
         let mut victims = Vec::new();
-        self.cache.dirty_victims(FAULT_BATCH, &mut victims);
+        self.cache.dirty_victims(FAULT_BATCH.min(self.batch()), &mut victims);
         self.flush(&victims);
         !victims.is_empty()
     }
@@ -254,7 +257,7 @@ impl Store {
             let (key, image) = self.cache.begin_flush(*frame, self.flusher.sequence);
             self.flusher.batch.push((key, image));
         }
-        if self.flusher.next + frames.len() as u32 > DOUBLE_PAGES {
+        if self.flusher.next.saturating_add(frames.len() as u32) > self.config.double_write_pages {
             self.sync_data();
         } else {
             self.write_double();

@@ -8,12 +8,15 @@
 
 extern crate alloc;
 
+mod audit;
 mod cache;
 mod chains;
+mod check;
 mod copy;
 mod disk;
 mod error;
 mod flush;
+mod image;
 mod io;
 mod journal;
 mod lifecycle;
@@ -33,9 +36,12 @@ mod tokens;
 mod transactions;
 mod value;
 
+pub use audit::{AuditNode, AuditRelationship, AuditVisitor, PageSource};
+pub use check::Inconsistency;
 pub use copy::{CopyCursor, CopyStep, PageImage};
 pub use disk::{DiskError, DiskOp, DiskReply, DiskRequest, FileKind, FileName, PageNumber};
 pub use error::StoreError;
+pub use image::{Image, ImageBuilder, ImageFile};
 pub use io::Ticket;
 pub use log::TxRecord;
 pub use page::{PAGE_HEADER, PAGE_SIZE, Page, PageDamage};

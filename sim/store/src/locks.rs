@@ -86,11 +86,6 @@ impl LockTable {
         Grant::Queued
     }
 
-    /// Whether the transaction stands in a queue.
-    pub(crate) fn is_waiting(&self, slot: Slot) -> bool {
-        self.holders.get(slot as usize).is_some_and(|holder| holder.waits_for.is_some())
-    }
-
     /// Releases all that the transaction holds and drops its request; who got a lock by
     /// that is appended to `granted`.
     pub(crate) fn release_all(&mut self, slot: Slot, granted: &mut Vec<Slot>) {
@@ -183,7 +178,7 @@ mod tests {
         table.request(2, LockKey::relationship(4));
         let mut granted = vec![];
         table.release_all(1, &mut granted);
-        assert!(granted.is_empty() && table.is_waiting(2));
+        assert!(granted.is_empty());
         table.release_all(0, &mut granted);
         assert_eq!(granted, [2]);
     }

@@ -509,7 +509,7 @@ impl Store {
     }
 }
 
-fn pack_labels(labels: &[TokenId]) -> Result<Labels, StoreError> {
+pub(crate) fn pack_labels(labels: &[TokenId]) -> Result<Labels, StoreError> {
     let mut sorted = [0; Labels::MOST];
     let mut len = 0;
     for label in labels {

@@ -41,6 +41,8 @@ pub struct StoreConfig {
     pub log_files_kept: usize,
     /// How many frames background eviction keeps free (at most half of all).
     pub free_frames: usize,
+    /// Pages of the double-write area: the most that are written in place at once.
+    pub double_write_pages: u32,
     /// This server's number, written into transactions as master and author.
     pub server_id: u32,
     /// The identity that `create` gives a new store.
@@ -59,6 +61,7 @@ impl Default for StoreConfig {
             tail_transactions: 4096,
             log_files_kept: 1,
             free_frames: 30,
+            double_write_pages: 256,
             server_id: 1,
             store_id: 1,
             bugs: PlantedBugs::NONE,

@@ -6,6 +6,8 @@ use std::vec::Vec;
 
 use alloc::sync::Arc;
 
+pub(crate) mod model;
+
 use crate::*;
 
 /// One file: what is durable, and what has happened to it since.
@@ -214,16 +216,28 @@ pub(crate) struct Rig {
     pub(crate) store: Store,
     pub(crate) disk: MemoryDisk,
     queue: Vec<(DiskOp, DiskRequest)>,
-    /// Stop before this many operations of the disk are exceeded.
+    /// Stop when the disk has done this many operations.
     pub(crate) stop_at: u64,
+    /// Performs operations under way in any order, if set: the store may not rely on one.
+    pub(crate) shuffle: Option<Dice>,
     pub(crate) ledger: Ledger,
 }
 
 impl Rig {
     pub(crate) fn open(config: StoreConfig, disk: MemoryDisk) -> Rig {
+        Rig::open_until(config, disk, u64::MAX, None)
+    }
+
+    /// Opens until the disk has done `stop_at` operations.
+    pub(crate) fn open_until(
+        config: StoreConfig,
+        disk: MemoryDisk,
+        stop_at: u64,
+        shuffle: Option<Dice>,
+    ) -> Rig {
         let store = Store::open(config);
-        let mut rig =
-            Rig { store, disk, queue: vec![], stop_at: u64::MAX, ledger: Ledger::default() };
+        let queue = vec![];
+        let mut rig = Rig { store, disk, queue, stop_at, shuffle, ledger: Ledger::default() };
         rig.run();
         rig
     }
@@ -244,7 +258,11 @@ impl Rig {
         if self.queue.is_empty() || self.disk.done >= self.stop_at {
             return false;
         }
-        let (op, request) = self.queue.remove(0);
+        let place = match &mut self.shuffle {
+            Some(dice) => dice.below(self.queue.len() as u64) as usize,
+            None => 0,
+        };
+        let (op, request) = self.queue.remove(place);
         let result = self.disk.perform(&request);
         self.store.complete(op, result);
         true
@@ -349,6 +367,12 @@ impl Rig {
     /// A step that must succeed on a disk that does not stop.
     pub(crate) fn must(&mut self, tx: TxHandle, step: &MicroStep) -> Value {
         self.step(tx, step).expect("the disk does not stop").expect("the step succeeds")
+    }
+
+    /// The machine dies and starts again.
+    pub(crate) fn lose_power(mut self, dice: &mut Dice) -> Rig {
+        self.disk.lose_power(dice);
+        self.crash()
     }
 
     /// The process dies and starts again on the same files.

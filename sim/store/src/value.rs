@@ -98,7 +98,7 @@ const TYPE_SMALL_INT: u64 = 2;
 const TYPE_INT: u64 = 3;
 const TYPE_FLOAT: u64 = 4;
 const TYPE_SHORT_TEXT: u64 = 5;
-const TYPE_LONG_TEXT: u64 = 6;
+pub(crate) const TYPE_LONG_TEXT: u64 = 6;
 /// Bytes of the longest text that is kept in the property record.
 const SHORT_TEXT: usize = 3 + 3 * 8;
 

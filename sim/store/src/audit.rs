@@ -1,0 +1,304 @@
+//! Looking at a store's contents from outside: all nodes and relationships, and a digest.
+//!
+//! Reads what is applied, past the cache's statistics: resident pages first, others from a
+//! [`PageSource`]. The digest depends on the graph alone, not on where its records lie.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use wavetank_vocabulary::{NodeId, RelationshipId};
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::cache::PageKey;
+use crate::disk::{FileKind, FileName, PageNumber};
+use crate::error::StoreError;
+use crate::page::{Page, PageDamage};
+use crate::record::{
+    DynamicRecord, LONGEST, NONE, NodeRecord, PropertyRecord, Record, RelationshipRecord, locate,
+};
+use crate::store::{Store, live};
+use crate::value::{TokenId, TokenKind, Unpacked, Value, block_key, long_text, unpack, values};
+
+/// Where pages that are not resident are to be had: the disk, looked at directly.
+pub trait PageSource {
+    /// A page as the file has it; none behind its end.
+    fn page(&self, file: FileName, page: PageNumber) -> Option<Arc<Page>>;
+}
+
+/// A node as an audit sees it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AuditNode<'a> {
+    /// Its id.
+    pub id: NodeId,
+    /// Its labels, ascending.
+    pub labels: &'a [TokenId],
+    /// Its properties, ascending by key.
+    pub properties: &'a [(TokenId, Value)],
+}
+
+/// A relationship as an audit sees it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AuditRelationship<'a> {
+    /// Its id.
+    pub id: RelationshipId,
+    /// Where it begins.
+    pub from: NodeId,
+    /// Where it ends.
+    pub to: NodeId,
+    /// Its type.
+    pub kind: TokenId,
+    /// Its properties, ascending by key.
+    pub properties: &'a [(TokenId, Value)],
+}
+
+/// Sees everything: first the nodes, then the relationships, each by id.
+pub trait AuditVisitor {
+    /// A node.
+    fn node(&mut self, node: &AuditNode<'_>);
+    /// A relationship.
+    fn relationship(&mut self, relationship: &AuditRelationship<'_>);
+}
+
+/// The pages of a store at one moment.
+pub(crate) struct Contents {
+    pages: [Vec<Arc<Page>>; 6],
+    high: [u64; 6],
+}
+
+impl Contents {
+    pub(crate) fn high(&self, kind: FileKind) -> u64 {
+        self.high[kind as usize]
+    }
+
+    pub(crate) fn read<R: Record>(&self, id: u64) -> R {
+        let (page, at) = locate(R::KIND, id);
+        match self.pages[R::KIND as usize].get(page as usize) {
+            Some(page) if id < self.high(R::KIND) => R::decode(&page.body()[at..at + R::SIZE]),
+            _ => R::decode(&[0; LONGEST][..R::SIZE]),
+        }
+    }
+
+    /// The property records of a chain that begins with `first`, in order.
+    pub(crate) fn chain(
+        &self,
+        first: u64,
+        out: &mut Vec<(u64, PropertyRecord)>,
+    ) -> Result<(), StoreError> {
+        out.clear();
+        let mut at = first;
+        while at != NONE {
+            let record: PropertyRecord = self.read(at);
+            if !record.in_use() || out.len() as u64 > self.high(FileKind::Properties) {
+                return Err(broken("a property chain is broken"));
+            }
+            out.push((at, record));
+            at = record.next;
+        }
+        Ok(())
+    }
+
+    /// The bytes of a long text; `at` is called with each of its records.
+    pub(crate) fn text(
+        &self,
+        first: u64,
+        out: &mut Vec<u8>,
+        mut at: impl FnMut(u64),
+    ) -> Result<(), StoreError> {
+        out.clear();
+        let mut next = first;
+        let mut records = 0;
+        while next != NONE {
+            let record: DynamicRecord = self.read(next);
+            records += 1;
+            if !record.in_use || records > self.high(FileKind::Dynamic) {
+                return Err(broken("a text's chain is broken"));
+            }
+            at(next);
+            out.extend_from_slice(record.contents());
+            next = record.next;
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn broken(what: &str) -> StoreError {
+    StoreError::Inconsistent(what.into())
+}
+
+impl Store {
+    /// All pages, each verified.
+    pub(crate) fn contents(&self, disk: &dyn PageSource) -> Result<Contents, StoreError> {
+        let mut contents = Contents { pages: Default::default(), high: self.high };
+        for kind in FileKind::RECORDS {
+            let count = self.counts.logical[kind as usize];
+            let pages = &mut contents.pages[kind as usize];
+            pages.reserve(count as usize);
+            for number in 0..count {
+                let key = PageKey(kind, number);
+                let file = live(kind);
+                pages.push(match self.cache.find(key) {
+                    Some(frame) => self.cache.frame(frame).page().clone(),
+                    None => {
+                        let page = disk.page(file, number).ok_or(StoreError::DamagedPage {
+                            file,
+                            page: number,
+                            damage: PageDamage::Blank,
+                        })?;
+                        self.verified(key, file, Ok(crate::disk::DiskReply::Page(page)))?
+                    }
+                });
+            }
+        }
+        Ok(contents)
+    }
+
+    /// Shows everything that is applied to `visitor`.
+    ///
+    /// # Errors
+    /// A damaged page, or a chain that leads nowhere.
+    pub fn audit(
+        &self,
+        disk: &dyn PageSource,
+        visitor: &mut dyn AuditVisitor,
+    ) -> Result<(), StoreError> {
+        let contents = self.contents(disk)?;
+        let mut reader = PropertyReader::default();
+        let mut labels = Vec::new();
+        for id in 0..contents.high(FileKind::Nodes) {
+            let node: NodeRecord = contents.read(id);
+            if node.in_use {
+                labels.clear();
+                labels.extend(node.labels.iter().map(|label| TokenId(label as u16)));
+                reader.read(&contents, node.first_property)?;
+                let properties = &reader.values;
+                visitor.node(&AuditNode { id: NodeId(id), labels: &labels, properties });
+            }
+        }
+        for id in 0..contents.high(FileKind::Relationships) {
+            let record: RelationshipRecord = contents.read(id);
+            if record.in_use {
+                reader.read(&contents, record.first_property)?;
+                visitor.relationship(&AuditRelationship {
+                    id: RelationshipId(id),
+                    from: NodeId(record.nodes[0]),
+                    to: NodeId(record.nodes[1]),
+                    kind: TokenId(record.kind as u16),
+                    properties: &reader.values,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// A hash of all that is applied: tokens, nodes and relationships with their ids, labels
+    /// and properties. Equal for equal contents, wherever the records lie.
+    ///
+    /// # Errors
+    /// As [`Store::audit`].
+    pub fn contents_digest(&self, disk: &dyn PageSource) -> Result<u128, StoreError> {
+        let contents = self.contents(disk)?;
+        let mut hash = Xxh3::new();
+        for kind in TokenKind::ALL {
+            for name in self.token_names(kind) {
+                hash.update(&[kind as u8, name.len() as u8]);
+                hash.update(name.as_bytes());
+            }
+        }
+        let mut properties = PropertyHasher::default();
+        for id in 0..contents.high(FileKind::Nodes) {
+            let node: NodeRecord = contents.read(id);
+            if node.in_use {
+                properties.words.extend([1, id, node.labels.len() as u64]);
+                properties.words.extend(node.labels.iter().map(u64::from));
+                properties.hash(&contents, node.first_property, &mut hash)?;
+            }
+        }
+        for id in 0..contents.high(FileKind::Relationships) {
+            let record: RelationshipRecord = contents.read(id);
+            if record.in_use {
+                let kind = u64::from(record.kind);
+                properties.words.extend([2, id, record.nodes[0], record.nodes[1], kind]);
+                properties.hash(&contents, record.first_property, &mut hash)?;
+            }
+        }
+        Ok(hash.digest128())
+    }
+}
+
+/// Reads property chains as values, with buffers that are used again.
+#[derive(Default)]
+struct PropertyReader {
+    chain: Vec<(u64, PropertyRecord)>,
+    values: Vec<(TokenId, Value)>,
+}
+
+impl PropertyReader {
+    fn read(&mut self, contents: &Contents, first: u64) -> Result<(), StoreError> {
+        contents.chain(first, &mut self.chain)?;
+        self.values.clear();
+        for (_, record) in &self.chain {
+            for (at, count) in values(&record.blocks) {
+                let value = match unpack(&record.blocks[at..at + count]) {
+                    Unpacked::Value(value) => value,
+                    Unpacked::Damaged => return Err(broken("a property value cannot be read")),
+                    Unpacked::Long(first) => {
+                        let mut bytes = Vec::new();
+                        contents.text(first, &mut bytes, |_| {})?;
+                        long_text(bytes).ok_or_else(|| broken("a text is not UTF-8"))?
+                    }
+                };
+                self.values.push((block_key(record.blocks[at]), value));
+            }
+        }
+        self.values.sort_by_key(|(key, _)| *key);
+        Ok(())
+    }
+}
+
+/// Hashes an entity's words and its properties, in the order of their keys. A value's
+/// blocks are a function of the value, except that a long text names its first record.
+#[derive(Default)]
+struct PropertyHasher {
+    words: Vec<u64>,
+    chain: Vec<(u64, PropertyRecord)>,
+    found: Vec<(TokenId, [u64; 4], usize)>,
+    text: Vec<u8>,
+    bytes: Vec<u8>,
+}
+
+impl PropertyHasher {
+    fn hash(&mut self, contents: &Contents, first: u64, hash: &mut Xxh3) -> Result<(), StoreError> {
+        self.bytes.clear();
+        for word in self.words.drain(..) {
+            self.bytes.extend_from_slice(&word.to_le_bytes());
+        }
+        contents.chain(first, &mut self.chain)?;
+        self.found.clear();
+        for (_, record) in &self.chain {
+            for (at, count) in values(&record.blocks) {
+                let mut blocks = [0; 4];
+                blocks[..count].copy_from_slice(&record.blocks[at..at + count]);
+                self.found.push((block_key(blocks[0]), blocks, count));
+            }
+        }
+        self.found.sort_unstable_by_key(|(key, _, _)| *key);
+        for (_, blocks, count) in &self.found {
+            // The key and the type; a long text is then told by its bytes.
+            match blocks[0] >> 24 & 15 {
+                crate::value::TYPE_LONG_TEXT => {
+                    contents.text(blocks[0] >> 28, &mut self.text, |_| {})?;
+                    let head = blocks[0] & ((1 << 28) - 1);
+                    self.bytes.extend_from_slice(&head.to_le_bytes());
+                    self.bytes.extend_from_slice(&(self.text.len() as u64).to_le_bytes());
+                    self.bytes.extend_from_slice(&self.text);
+                }
+                _ => {
+                    for block in &blocks[..*count] {
+                        self.bytes.extend_from_slice(&block.to_le_bytes());
+                    }
+                }
+            }
+        }
+        hash.update(&self.bytes);
+        Ok(())
+    }
+}

@@ -1,0 +1,223 @@
+//! The consistency check: does every record agree with those it points to?
+
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::audit::{Contents, PageSource};
+use crate::disk::FileKind;
+use crate::error::StoreError;
+use crate::record::{
+    DynamicRecord, NONE, NodeRecord, PropertyRecord, RelationshipRecord, TokenRecord,
+};
+use crate::store::Store;
+use crate::tokens::token_record;
+use crate::value::{TokenId, TokenKind, Unpacked, block_key, unpack, values};
+
+/// A record that contradicts another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inconsistency {
+    /// The file of the record.
+    pub kind: FileKind,
+    /// The record.
+    pub record: u64,
+    /// What is wrong with it.
+    pub problem: &'static str,
+}
+
+impl fmt::Display for Inconsistency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} record {}: {}", self.kind, self.record, self.problem)
+    }
+}
+
+impl Store {
+    /// Checks everything that is applied: relationship chains doubly linked and whole,
+    /// degrees right, every property and dynamic record owned once, tokens known. Returns
+    /// what is wrong, in the order of the files.
+    ///
+    /// # Errors
+    /// A page that cannot be read or trusted.
+    pub fn check(&self, disk: &dyn PageSource) -> Result<Vec<Inconsistency>, StoreError> {
+        let contents = self.contents(disk)?;
+        let mut check = Check {
+            store: self,
+            seen: vec![0; contents.high(FileKind::Relationships) as usize],
+            owned: vec![false; contents.high(FileKind::Properties) as usize],
+            owned_text: vec![false; contents.high(FileKind::Dynamic) as usize],
+            contents: &contents,
+            found: Vec::new(),
+        };
+        check.nodes();
+        check.relationships();
+        check.orphans();
+        check.tokens();
+        Ok(check.found)
+    }
+}
+
+struct Check<'a> {
+    store: &'a Store,
+    contents: &'a Contents,
+    /// By relationship: in which of its chains it was met, one bit each.
+    seen: Vec<u8>,
+    owned: Vec<bool>,
+    owned_text: Vec<bool>,
+    found: Vec<Inconsistency>,
+}
+
+impl Check<'_> {
+    fn report(&mut self, kind: FileKind, record: u64, problem: &'static str) {
+        self.found.push(Inconsistency { kind, record, problem });
+    }
+
+    fn knows(&self, kind: TokenKind, id: u32) -> bool {
+        (id as usize) < self.store.token_names(kind).len()
+    }
+
+    fn nodes(&mut self) {
+        for id in 0..self.contents.high(FileKind::Nodes) {
+            let node: NodeRecord = self.contents.read(id);
+            if node.in_use {
+                if node.labels.iter().any(|label| !self.knows(TokenKind::Label, label)) {
+                    self.report(FileKind::Nodes, id, "has an unknown label");
+                }
+                self.chain_of(id, node.first_relationship);
+                self.properties_of(node.first_property);
+            }
+        }
+    }
+
+    /// Follows the relationships of a node.
+    fn chain_of(&mut self, node: u64, first: u64) {
+        let (mut at, mut previous, mut length, mut degree) = (first, NONE, 0, 0);
+        while at != NONE {
+            let record: RelationshipRecord = self.contents.read(at);
+            let Some(side) = record.side(node).filter(|_| record.in_use) else {
+                return self.report(FileKind::Nodes, node, "its chain leads to a foreign record");
+            };
+            let side = side as usize;
+            if self.seen[at as usize] & 1 << side != 0 {
+                return self.report(FileKind::Relationships, at, "stands in a chain twice");
+            }
+            self.seen[at as usize] |= 1 << side;
+            if record.is_first[side] != (previous == NONE) {
+                self.report(FileKind::Relationships, at, "has a wrong first-in-chain flag");
+            }
+            if previous == NONE {
+                degree = record.previous[side];
+            } else if record.previous[side] != previous {
+                self.report(FileKind::Relationships, at, "does not point back");
+            }
+            length += 1;
+            (previous, at) = (at, record.next[side]);
+        }
+        if degree != length {
+            self.report(FileKind::Nodes, node, "has a wrong degree");
+        }
+    }
+
+    fn relationships(&mut self) {
+        for id in 0..self.contents.high(FileKind::Relationships) {
+            let record: RelationshipRecord = self.contents.read(id);
+            let expected = match (record.in_use, record.is_loop()) {
+                (false, _) => 0,
+                (true, true) => 1,
+                (true, false) => 3,
+            };
+            if self.seen[id as usize] != expected {
+                self.report(FileKind::Relationships, id, "is missing from a chain");
+            }
+            if record.in_use {
+                if !self.knows(TokenKind::RelationshipType, record.kind) {
+                    self.report(FileKind::Relationships, id, "has an unknown type");
+                }
+                self.properties_of(record.first_property);
+            }
+        }
+    }
+
+    /// Follows the properties of an entity.
+    fn properties_of(&mut self, first: u64) {
+        let (mut at, mut previous) = (first, NONE);
+        let mut keys: Vec<TokenId> = Vec::new();
+        while at != NONE {
+            let record: PropertyRecord = self.contents.read(at);
+            if !record.in_use() {
+                return self.report(FileKind::Properties, at, "is in a chain but not in use");
+            }
+            if core::mem::replace(&mut self.owned[at as usize], true) {
+                return self.report(FileKind::Properties, at, "has two owners");
+            }
+            if record.previous != previous {
+                self.report(FileKind::Properties, at, "does not point back");
+            }
+            for (place, count) in values(&record.blocks) {
+                let key = block_key(record.blocks[place]);
+                if keys.contains(&key) {
+                    self.report(FileKind::Properties, at, "repeats a key");
+                }
+                keys.push(key);
+                if !self.knows(TokenKind::PropertyKey, u32::from(key.0)) {
+                    self.report(FileKind::Properties, at, "has an unknown key");
+                }
+                match unpack(&record.blocks[place..place + count]) {
+                    Unpacked::Value(_) => {}
+                    Unpacked::Damaged => {
+                        self.report(FileKind::Properties, at, "has a value that cannot be read");
+                    }
+                    Unpacked::Long(first) => self.text_of(at, first),
+                }
+            }
+            (previous, at) = (at, record.next);
+        }
+    }
+
+    fn text_of(&mut self, property: u64, first: u64) {
+        let mut bytes = Vec::new();
+        let mut twice = false;
+        let owned = &mut self.owned_text;
+        let walked = self.contents.text(first, &mut bytes, |record| {
+            twice |= core::mem::replace(&mut owned[record as usize], true);
+        });
+        if walked.is_err() {
+            self.report(FileKind::Properties, property, "has a text with a broken chain");
+        } else if twice {
+            self.report(FileKind::Properties, property, "shares a text with another");
+        } else if core::str::from_utf8(&bytes).is_err() {
+            self.report(FileKind::Properties, property, "has a text that is not UTF-8");
+        }
+    }
+
+    fn orphans(&mut self) {
+        for id in 0..self.contents.high(FileKind::Properties) {
+            let record: PropertyRecord = self.contents.read(id);
+            if record.in_use() && !self.owned[id as usize] {
+                self.report(FileKind::Properties, id, "belongs to nobody");
+            }
+        }
+        for id in 0..self.contents.high(FileKind::Dynamic) {
+            let record: DynamicRecord = self.contents.read(id);
+            if record.in_use && !self.owned_text[id as usize] {
+                self.report(FileKind::Dynamic, id, "belongs to nobody");
+            }
+        }
+    }
+
+    /// The token records must say what is in memory.
+    fn tokens(&mut self) {
+        let mut next = [0u16; 3];
+        for id in 0..self.contents.high(FileKind::Tokens) {
+            let record: TokenRecord = self.contents.read(id);
+            let kind = TokenKind::ALL.get(usize::from(record.kind)).copied();
+            let known = kind.and_then(|kind| {
+                let token = TokenId(next[kind as usize]);
+                next[kind as usize] += 1;
+                token_record(kind, token, self.store.token_name(kind, token)?)
+            });
+            if record.in_use && known != Some(record) {
+                self.report(FileKind::Tokens, id, "is not the token in memory");
+            }
+        }
+    }
+}

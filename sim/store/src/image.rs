@@ -1,0 +1,245 @@
+//! Building a whole store at once, without transactions: for generated and imported graphs.
+//!
+//! The files that come out are those of a store that has just taken a checkpoint at
+//! [`LogMark::BASE`]; `Store::open` finds nothing to recover.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use wavetank_vocabulary::{LogMark, NodeId, RelationshipId};
+
+use crate::disk::{FileKind, FileName};
+use crate::error::StoreError;
+use crate::journal::LogPosition;
+use crate::log::LogHeader;
+use crate::meta::Meta;
+use crate::page::Page;
+use crate::record::{
+    DynamicRecord, MAX_ENTITIES, NONE, NodeRecord, PropertyRecord, Record, RelationshipRecord,
+    locate, records_per_page,
+};
+use crate::steps::pack_labels;
+use crate::store::live;
+use crate::tokens::{Tokens, token_record};
+use crate::value::{Packed, TokenId, TokenKind, Value, blocks_used, pack, pack_long};
+
+/// The contents of one file of an [`Image`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImageFile {
+    /// A file of sealed pages.
+    Pages(Vec<Arc<Page>>),
+    /// A file of bytes.
+    Bytes(Arc<[u8]>),
+}
+
+/// All files of a store. Cloning shares the pages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// The files by name.
+    pub files: Vec<(FileName, ImageFile)>,
+}
+
+/// Builds a store in memory.
+#[derive(Clone, Debug, Default)]
+pub struct ImageBuilder {
+    store_id: u64,
+    tokens: Tokens,
+    /// Token kinds in the order in which the names came.
+    token_order: Vec<(TokenKind, TokenId)>,
+    nodes: Vec<NodeRecord>,
+    relationships: Vec<RelationshipRecord>,
+    properties: Vec<PropertyRecord>,
+    dynamic: Vec<DynamicRecord>,
+}
+
+impl ImageBuilder {
+    /// An empty store with this identity.
+    pub fn new(store_id: u64) -> ImageBuilder {
+        ImageBuilder { store_id, ..ImageBuilder::default() }
+    }
+
+    /// The number of a name, new or known.
+    ///
+    /// # Errors
+    /// [`StoreError::TokenLimit`].
+    pub fn token(&mut self, kind: TokenKind, name: &str) -> Result<TokenId, StoreError> {
+        if let Some(id) = self.tokens.id(kind, name) {
+            return Ok(id);
+        }
+        let next = u16::try_from(self.tokens.count(kind)).map_err(|_| StoreError::TokenLimit)?;
+        token_record(kind, TokenId(next), name).ok_or(StoreError::TokenLimit)?;
+        let id = self.tokens.add(kind, name.into());
+        self.token_order.push((kind, id));
+        Ok(id)
+    }
+
+    /// Adds a node.
+    ///
+    /// # Errors
+    /// [`StoreError::TooManyLabels`], [`StoreError::NotAProperty`].
+    pub fn add_node(
+        &mut self,
+        labels: &[TokenId],
+        properties: &[(TokenId, Value)],
+    ) -> Result<NodeId, StoreError> {
+        let mut node = NodeRecord::new(pack_labels(labels)?);
+        node.first_property = self.add_properties(properties)?;
+        let id = self.nodes.len() as u64;
+        if id >= MAX_ENTITIES {
+            return Err(StoreError::Inconsistent("all ids are in use".into()));
+        }
+        self.nodes.push(node);
+        Ok(NodeId(id))
+    }
+
+    /// Adds a relationship between nodes that have been added.
+    ///
+    /// # Errors
+    /// [`StoreError::NodeNotFound`], [`StoreError::NotAProperty`].
+    pub fn add_relationship(
+        &mut self,
+        from: NodeId,
+        to: NodeId,
+        kind: TokenId,
+        properties: &[(TokenId, Value)],
+    ) -> Result<RelationshipId, StoreError> {
+        for node in [from, to] {
+            if node.0 >= self.nodes.len() as u64 {
+                return Err(StoreError::NodeNotFound(node));
+            }
+        }
+        let id = self.relationships.len() as u64;
+        let mut new = RelationshipRecord {
+            in_use: true,
+            nodes: [from.0, to.0],
+            kind: u32::from(kind.0),
+            first_property: self.add_properties(properties)?,
+            ..RelationshipRecord::UNUSED
+        };
+        for side in 0..if new.is_loop() { 1 } else { 2 } {
+            let node = &mut self.nodes[new.nodes[side] as usize];
+            let mut degree = 0;
+            if node.first_relationship != NONE {
+                let first = &mut self.relationships[node.first_relationship as usize];
+                let at = first.side(new.nodes[side]).expect("chains are built here") as usize;
+                degree = first.previous[at];
+                first.previous[at] = id;
+                first.is_first[at] = false;
+            }
+            new.previous[side] = degree + 1;
+            new.is_first[side] = true;
+            new.next[side] = node.first_relationship;
+            node.first_relationship = id;
+        }
+        self.relationships.push(new);
+        Ok(RelationshipId(id))
+    }
+
+    /// Puts values into new records; returns the first.
+    fn add_properties(&mut self, properties: &[(TokenId, Value)]) -> Result<u64, StoreError> {
+        let first = self.properties.len();
+        for (key, value) in properties {
+            let (blocks, count) = match pack(*key, value).ok_or(StoreError::NotAProperty)? {
+                Packed::Blocks(blocks, count) => (blocks, count),
+                Packed::Long(text) => (pack_long(*key, self.add_text(text.as_bytes())), 1),
+            };
+            let used = match self.properties[first..].last() {
+                Some(record) => blocks_used(&record.blocks),
+                None => 4,
+            };
+            if used + count <= 4 {
+                let last = self.properties.last_mut().expect("used counts its blocks");
+                last.blocks[used..used + count].copy_from_slice(&blocks[..count]);
+                continue;
+            }
+            let id = self.properties.len() as u64;
+            let mut record = PropertyRecord::UNUSED;
+            record.blocks[..count].copy_from_slice(&blocks[..count]);
+            if let Some(last) = self.properties[first..].last_mut() {
+                last.next = id;
+                record.previous = id - 1;
+            }
+            self.properties.push(record);
+        }
+        Ok(if self.properties.len() == first { NONE } else { first as u64 })
+    }
+
+    fn add_text(&mut self, text: &[u8]) -> u64 {
+        let first = self.dynamic.len() as u64;
+        let pieces = text.len().div_ceil(DynamicRecord::DATA) as u64;
+        for (place, piece) in text.chunks(DynamicRecord::DATA).enumerate() {
+            let place = place as u64;
+            let mut record = DynamicRecord {
+                in_use: true,
+                length: piece.len() as u8,
+                next: if place + 1 < pieces { first + place + 1 } else { NONE },
+                data: [0; DynamicRecord::DATA],
+            };
+            record.data[..piece.len()].copy_from_slice(piece);
+            self.dynamic.push(record);
+        }
+        first
+    }
+
+    /// The files of the store.
+    pub fn finish(self) -> Image {
+        let tokens: Vec<_> = self
+            .token_order
+            .iter()
+            .map(|(kind, id)| {
+                let name = self.tokens.name(*kind, *id).expect("added here");
+                token_record(*kind, *id, name).expect("checked when it was added")
+            })
+            .collect();
+        let all = [
+            pages(&self.nodes),
+            pages(&self.relationships),
+            pages(&self.properties),
+            pages(&self.dynamic),
+            pages(&tokens),
+        ];
+        let high = [
+            self.nodes.len() as u64,
+            self.relationships.len() as u64,
+            self.properties.len() as u64,
+            self.dynamic.len() as u64,
+            tokens.len() as u64,
+        ];
+        let header =
+            LogHeader { version: 0, store_id: self.store_id, base: LogMark::BASE }.encode();
+        let meta = Meta {
+            store_id: self.store_id,
+            position: LogPosition {
+                mark: LogMark::BASE,
+                version: 0,
+                offset: LogHeader::SIZE as u64,
+            },
+            high,
+            pages: [0, 1, 2, 3, 4].map(|place: usize| all[place].len() as u32),
+        };
+        let meta = ImageFile::Pages(Vec::from([Arc::new(meta.to_page(0, 1))]));
+        let mut files = Vec::from([(live(FileKind::Meta), meta)]);
+        for (kind, pages) in FileKind::RECORDS.into_iter().zip(all) {
+            if !pages.is_empty() {
+                files.push((live(kind), ImageFile::Pages(pages)));
+            }
+        }
+        files.push((FileName::log(0), ImageFile::Bytes(header.as_slice().into())));
+        Image { files }
+    }
+}
+
+/// Sealed pages with these records in order.
+fn pages<R: Record>(records: &[R]) -> Vec<Arc<Page>> {
+    let per_page = records_per_page(R::KIND) as usize;
+    let page = |(number, records): (usize, &[R])| {
+        let mut page = Page::empty(R::KIND, number as u32);
+        let body = page.body_mut();
+        for (slot, record) in records.iter().enumerate() {
+            let (_, at) = locate(R::KIND, slot as u64);
+            record.encode(&mut body[at..at + R::SIZE]);
+        }
+        page.touch(LogMark::BASE.tx.0);
+        Arc::new(page.sealed(1))
+    };
+    records.chunks(per_page).enumerate().map(page).collect()
+}

@@ -1,0 +1,301 @@
+//! A plain model of the graph, and random transactions that run on a store and the model.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::format;
+use std::vec;
+use std::vec::Vec;
+
+use alloc::sync::Arc;
+use wavetank_vocabulary::{NodeId, RelationshipId};
+
+use super::{Dice, MemoryDisk, Rig};
+use crate::*;
+
+type Properties = BTreeMap<u16, Value>;
+
+/// The graph as plain maps.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Model {
+    pub(crate) nodes: BTreeMap<u64, (BTreeSet<u16>, Properties)>,
+    pub(crate) relationships: BTreeMap<u64, (u64, u64, u16, Properties)>,
+    pub(crate) names: BTreeSet<Arc<str>>,
+}
+
+impl AuditVisitor for Model {
+    fn node(&mut self, node: &AuditNode<'_>) {
+        let labels = node.labels.iter().map(|label| label.0).collect();
+        self.nodes.insert(node.id.0, (labels, properties(node.properties)));
+    }
+
+    fn relationship(&mut self, r: &AuditRelationship<'_>) {
+        let record = (r.from.0, r.to.0, r.kind.0, properties(r.properties));
+        self.relationships.insert(r.id.0, record);
+    }
+}
+
+fn properties(from: &[(TokenId, Value)]) -> Properties {
+    from.iter().map(|(key, value)| (key.0, value.clone())).collect()
+}
+
+impl PageSource for MemoryDisk {
+    fn page(&self, file: FileName, page: PageNumber) -> Option<Arc<Page>> {
+        let at = page as usize * PAGE_SIZE;
+        let bytes = self.file(file).ok()?.seen.get(at..at + PAGE_SIZE)?;
+        Some(Arc::new(Page::from_bytes(bytes.try_into().unwrap())))
+    }
+}
+
+pub(crate) const LABELS: u16 = 3;
+pub(crate) const TYPES: u16 = 2;
+pub(crate) const KEYS: u16 = 6;
+
+impl Rig {
+    /// What the store holds, by audit; it must pass the consistency check.
+    pub(crate) fn model(&self) -> Model {
+        let mut model = Model::default();
+        self.store.audit(&self.disk, &mut model).expect("audit");
+        let problems = self.store.check(&self.disk).expect("check");
+        assert!(problems.is_empty(), "{problems:?}");
+        model.names = self.store.token_names(TokenKind::PropertyKey).iter().cloned().collect();
+        model
+    }
+
+    pub(crate) fn digest(&self) -> u128 {
+        self.store.contents_digest(&self.disk).expect("digest")
+    }
+
+    /// A store with the tokens that random transactions use.
+    pub(crate) fn with_tokens(config: StoreConfig) -> (Rig, History) {
+        let mut rig = Rig::create(config);
+        let mut history = History::default();
+        create_tokens(&mut rig, &mut history).expect("the disk does not stop");
+        (rig, history)
+    }
+}
+
+/// Makes the tokens that random transactions use; none if the disk stopped.
+pub(crate) fn create_tokens(rig: &mut Rig, history: &mut History) -> Option<()> {
+    let tx = rig.store.begin(0, 0);
+    let mut model = Model::default();
+    let kinds = [
+        (TokenKind::Label, LABELS),
+        (TokenKind::RelationshipType, TYPES),
+        (TokenKind::PropertyKey, KEYS),
+    ];
+    for (kind, count) in kinds {
+        for number in 0..count {
+            let name: Arc<str> = format!("{kind:?}{number}").into();
+            rig.step(tx, &MicroStep::Token { kind, name: name.clone() })?.expect("token");
+            if kind == TokenKind::PropertyKey {
+                model.names.insert(name);
+            }
+        }
+    }
+    history.after.push(model);
+    history.acknowledged = rig.commit(tx)?.tx.0;
+    rig.apply(tx)
+}
+
+fn random_value(dice: &mut Dice) -> Value {
+    match dice.below(6) {
+        0 => Value::Bool(dice.below(2) == 0),
+        1 => Value::Int(dice.below(100) as i64 - 50),
+        2 => Value::Int(dice.roll() as i64),
+        3 => Value::Float(dice.below(1000) as f64 / 8.0),
+        4 => Value::Text("x".repeat(dice.below(28) as usize).into()),
+        _ => Value::Text("long ".repeat(6 + dice.below(100) as usize).into()),
+    }
+}
+
+fn pick<V>(map: &BTreeMap<u64, V>, dice: &mut Dice) -> Option<u64> {
+    let place = dice.below(map.len().max(1) as u64) as usize;
+    map.keys().nth(place).copied()
+}
+
+/// One random step in a transaction, on the store and the model; none if the disk stopped.
+pub(crate) fn random_step(
+    rig: &mut Rig,
+    tx: TxHandle,
+    model: &mut Model,
+    dice: &mut Dice,
+) -> Option<()> {
+    let node = pick(&model.nodes, dice);
+    let relationship = pick(&model.relationships, dice);
+    let choice = dice.below(20);
+    match (choice, node, relationship) {
+        (0..=3, ..) | (_, None, _) => {
+            let labels: BTreeSet<u16> =
+                (0..dice.below(3)).map(|_| dice.below(u64::from(LABELS)) as u16).collect();
+            let step =
+                MicroStep::CreateNode { labels: labels.iter().map(|l| TokenId(*l)).collect() };
+            let Ok(Value::Node(id)) = rig.step(tx, &step)? else { panic!("create node") };
+            assert!(model.nodes.insert(id.0, (labels, BTreeMap::new())).is_none());
+        }
+        (4..=7, Some(from), _) => {
+            let to = pick(&model.nodes, dice).expect("there is a node");
+            let kind = dice.below(u64::from(TYPES)) as u16;
+            let step = MicroStep::CreateRelationship {
+                from: NodeId(from),
+                to: NodeId(to),
+                kind: TokenId(kind),
+            };
+            let Ok(Value::Relationship(id)) = rig.step(tx, &step)? else { panic!("create") };
+            model.relationships.insert(id.0, (from, to, kind, BTreeMap::new()));
+        }
+        (8, _, Some(id)) => {
+            let step = MicroStep::DeleteRelationship { relationship: RelationshipId(id) };
+            rig.step(tx, &step)?.expect("delete");
+            model.relationships.remove(&id);
+        }
+        (9, Some(id), _) => {
+            let used = model.relationships.values().any(|(a, b, ..)| *a == id || *b == id);
+            let result = rig.step(tx, &MicroStep::DeleteNode { node: NodeId(id) })?;
+            if used {
+                assert_eq!(result, Err(StoreError::NodeHasRelationships(NodeId(id))));
+            } else {
+                result.expect("delete");
+                model.nodes.remove(&id);
+            }
+        }
+        (10..=14, Some(id), other) => {
+            let key = dice.below(u64::from(KEYS)) as u16;
+            let (entity, properties) = match other {
+                Some(other) if dice.below(2) == 0 => (
+                    Entity::Relationship(RelationshipId(other)),
+                    &mut model.relationships.get_mut(&other).expect("picked").3,
+                ),
+                _ => (Entity::Node(NodeId(id)), &mut model.nodes.get_mut(&id).expect("picked").1),
+            };
+            if dice.below(5) == 0 {
+                let step = MicroStep::RemoveProperty { entity, key: TokenId(key) };
+                let had = properties.remove(&key).is_some();
+                assert_eq!(rig.step(tx, &step)?, Ok(Value::Bool(had)));
+            } else {
+                let value = random_value(dice);
+                properties.insert(key, value.clone());
+                let step = MicroStep::SetProperty { entity, key: TokenId(key), value };
+                rig.step(tx, &step)?.expect("set");
+            }
+            let count = properties.len() as i64;
+            let step = MicroStep::ReadProperties { entity };
+            assert_eq!(rig.step(tx, &step)?, Ok(Value::Int(count)));
+            let expected = properties.get(&key).cloned().unwrap_or(Value::Null);
+            let step = MicroStep::ReadProperty { entity, key: TokenId(key) };
+            assert_eq!(rig.step(tx, &step)?, Ok(expected));
+        }
+        (15, Some(id), _) => {
+            let label = dice.below(u64::from(LABELS)) as u16;
+            let labels = &mut model.nodes.get_mut(&id).expect("picked").0;
+            let (node, label_id) = (NodeId(id), TokenId(label));
+            if dice.below(2) == 0 {
+                labels.insert(label);
+                rig.step(tx, &MicroStep::AddLabel { node, label: label_id })?.expect("label");
+            } else {
+                labels.remove(&label);
+                rig.step(tx, &MicroStep::RemoveLabel { node, label: label_id })?.expect("label");
+            }
+            let has = labels.contains(&label);
+            let step = MicroStep::HasLabel { node, label: label_id };
+            assert_eq!(rig.step(tx, &step)?, Ok(Value::Bool(has)));
+        }
+        (16, ..) => {
+            let name: Arc<str> = format!("new{}", dice.below(40)).into();
+            let step = MicroStep::Token { kind: TokenKind::PropertyKey, name: name.clone() };
+            rig.step(tx, &step)?.expect("token");
+            model.names.insert(name);
+        }
+        (17, ..) => {
+            rig.step(tx, &MicroStep::Prepare)?.expect("prepare in between does no harm");
+        }
+        (_, Some(id), _) => check_neighbours(rig, tx, model, id)?,
+    }
+    Some(())
+}
+
+/// The store finds the same relationships at a node as the model.
+fn check_neighbours(rig: &mut Rig, tx: TxHandle, model: &Model, id: u64) -> Option<()> {
+    let node = NodeId(id);
+    for direction in [Direction::Outgoing, Direction::Incoming, Direction::Both] {
+        let expected: BTreeSet<(u64, u64)> = model
+            .relationships
+            .iter()
+            .filter_map(|(r, (from, to, ..))| match direction {
+                Direction::Outgoing if *from == id => Some((*r, *to)),
+                Direction::Incoming if *to == id => Some((*r, *from)),
+                Direction::Both if *from == id => Some((*r, *to)),
+                Direction::Both if *to == id => Some((*r, *from)),
+                _ => None,
+            })
+            .collect();
+        let mut from = None;
+        loop {
+            let step = MicroStep::Expand { node, direction, kind: None, limit: 10_000, from };
+            match rig.step(tx, &step)? {
+                Ok(Value::Expanded { rest: None, .. }) => break,
+                Ok(Value::Expanded { rest, .. }) => from = rest,
+                other => panic!("{other:?}"),
+            }
+        }
+        let results = rig.store.results(tx);
+        let found: BTreeSet<(u64, u64)> =
+            results.iter().map(|n| (n.relationship.0, n.node.0)).collect();
+        assert_eq!((found.len(), &found), (results.len(), &expected), "{direction:?} at {id}");
+        if direction == Direction::Both {
+            let degree = rig.step(tx, &MicroStep::Degree { node })?;
+            assert_eq!(degree, Ok(Value::Int(expected.len() as i64)));
+        }
+    }
+    Some(())
+}
+
+/// What a stopped or finished workload leaves behind.
+#[derive(Clone, Debug)]
+pub(crate) struct History {
+    /// The model after each transaction, from BASE on: entry n is after transaction n + 1.
+    pub(crate) after: Vec<Model>,
+    /// The last transaction that was acknowledged as durable.
+    pub(crate) acknowledged: u64,
+}
+
+/// Runs random transactions until `count` are committed or the disk stops.
+pub(crate) fn random_transactions(
+    rig: &mut Rig,
+    history: &mut History,
+    count: u32,
+    dice: &mut Dice,
+) -> Option<()> {
+    for _ in 0..count {
+        let mut model = history.after.last().expect("begins with one").clone();
+        let tx = rig.store.begin(0, 0);
+        for _ in 0..1 + dice.below(6) {
+            random_step(rig, tx, &mut model, dice)?;
+        }
+        if dice.below(8) == 0 {
+            rig.store.rollback(tx);
+            continue;
+        }
+        rig.step(tx, &MicroStep::Prepare)?.expect("prepare");
+        let before = rig.store.last_committed().tx;
+        let committing = rig.store.commit(tx, &mut rig.ledger).expect("commit");
+        if committing.mark.tx != before {
+            // It may survive from here on, and must once it is acknowledged.
+            history.after.push(model);
+        }
+        if let Some(ticket) = committing.ticket {
+            rig.wait(ticket)?;
+            history.acknowledged = committing.mark.tx.0;
+        }
+        rig.apply(tx)?;
+        if rig.store.wants_background() && dice.below(3) == 0 {
+            rig.store.background(4, &mut rig.ledger);
+        }
+    }
+    Some(())
+}
+
+impl Default for History {
+    /// The history of a new store.
+    fn default() -> History {
+        History { after: vec![Model::default()], acknowledged: 1 }
+    }
+}

@@ -1,0 +1,186 @@
+//! Crashes after every single disk operation, and power losses, also during recovery.
+
+use std::vec;
+
+use wavetank_vocabulary::Bytes;
+
+use crate::testing::model::{History, create_tokens, random_transactions};
+use crate::testing::{Dice, MemoryDisk, Rig};
+use crate::*;
+
+fn config() -> StoreConfig {
+    StoreConfig {
+        frames: 4,
+        log_rotation_threshold: Bytes::kib(6),
+        checkpoint_interval_tx: 15,
+        tail_transactions: 8,
+        free_frames: 1,
+        double_write_pages: 10,
+        ..StoreConfig::default()
+    }
+}
+
+/// Creates a store and runs a fixed workload until the disk has done `stop_at` operations.
+fn play(stop_at: u64, seed: u64) -> (Rig, History) {
+    let shuffle = (seed % 2 == 1).then_some(Dice(seed));
+    let mut rig = Rig::open_until(config(), MemoryDisk::default(), stop_at, shuffle);
+    rig.store.create();
+    rig.run();
+    let mut history = History::default();
+    if *rig.store.state() == StoreState::Ready
+        && create_tokens(&mut rig, &mut history).is_some()
+        && random_transactions(&mut rig, &mut history, 150, &mut Dice(seed)).is_some()
+    {
+        rig.run();
+    }
+    (rig, history)
+}
+
+/// After a crash there is a prefix of the history that has every acknowledged transaction.
+fn check(rig: &Rig, history: &History, what: &str) {
+    match rig.store.state() {
+        StoreState::Empty => assert_eq!(history.after.len(), 1, "{what}: the store is gone"),
+        StoreState::Ready => {
+            let mark = rig.store.mark().tx.0;
+            assert!(mark >= history.acknowledged, "{what}: {mark} of {}", history.acknowledged);
+            assert_eq!(rig.model(), history.after[mark as usize - 1], "{what}");
+        }
+        other => panic!("{what}: {other:?}"),
+    }
+}
+
+/// The store can be used after a crash.
+fn still_works(mut rig: Rig, history: &History, seed: u64) {
+    if *rig.store.state() == StoreState::Empty {
+        rig.store.create();
+        rig.run();
+        let mut history = History::default();
+        create_tokens(&mut rig, &mut history).unwrap();
+        return;
+    }
+    let mark = rig.store.mark().tx.0;
+    if mark < 2 {
+        return;
+    }
+    let mut history = history.clone();
+    history.after.truncate(mark as usize);
+    random_transactions(&mut rig, &mut history, 4, &mut Dice(seed)).unwrap();
+    check(&rig.crash(), &history, "after going on");
+}
+
+#[test]
+fn no_acknowledged_transaction_is_lost_by_a_crash_after_any_operation() {
+    for seed in [1, 2] {
+        let (whole, _) = play(u64::MAX, seed);
+        let operations = whole.disk.done;
+        assert!(operations > 200, "{operations}");
+        assert!(whole.store.counters().checkpoints > 1, "{:?}", whole.store.counters());
+        assert!(whole.store.counters().evictions > 10, "{:?}", whole.store.counters());
+        for stop_at in 0..=operations {
+            let (rig, history) = play(stop_at, seed);
+            let mut dice = Dice(stop_at);
+            let lost = rig.clone().lose_power(&mut dice);
+            check(&lost, &history, &std::format!("power loss at {stop_at}, seed {seed}"));
+            let rig = rig.crash();
+            check(&rig, &history, &std::format!("crash at {stop_at}, seed {seed}"));
+            if stop_at % 16 == 0 {
+                still_works(lost, &history, stop_at);
+                still_works(rig, &history, stop_at);
+            }
+        }
+    }
+}
+
+#[test]
+fn recovery_survives_a_crash_after_any_of_its_operations() {
+    let operations = play(u64::MAX, 3).0.disk.done;
+    for stop_at in (0..=operations).step_by(23) {
+        for first_is_power_loss in [false, true] {
+            let (mut rig, history) = play(stop_at, 3);
+            let mut dice = Dice(stop_at);
+            if first_is_power_loss {
+                rig.disk.lose_power(&mut dice);
+            }
+            let before = rig.disk.done;
+            let whole = Rig::open(config(), rig.disk.clone());
+            for again_at in before..whole.disk.done {
+                let second = Rig::open_until(config(), rig.disk.clone(), again_at, None);
+                let what = std::format!("again at {again_at} after {stop_at}");
+                check(&second.clone().crash(), &history, &what);
+                check(&second.lose_power(&mut dice), &history, &what);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_torn_tail_is_cut_and_damage_before_it_refused() {
+    let (rig, history) = play(u64::MAX, 4);
+    let mark = rig.store.mark();
+    let last = rig.disk.names().into_iter().rfind(|file| file.kind == FileKind::Log).unwrap();
+    // Garbage behind the last entry is what a crash leaves.
+    let mut torn = rig.clone();
+    torn.disk.bytes_mut(last).extend([7; 100]);
+    let torn = torn.crash();
+    assert_eq!(torn.store.recovery().map(|r| (r.mark, r.cut)), Some((mark, 100)));
+    check(&torn, &history, "torn tail");
+    // The same inside, with durable entries behind it, is damage.
+    let mut rig = rig;
+    let mut dice = Dice(9);
+    let mut history = history;
+    random_transactions(&mut rig, &mut history, 6, &mut dice).unwrap();
+    let last = rig.disk.names().into_iter().rfind(|file| file.kind == FileKind::Log).unwrap();
+    let start = rig.disk.bytes_mut(last).len();
+    random_transactions(&mut rig, &mut history, 1, &mut dice).unwrap();
+    let commits = rig.store.mark().tx;
+    random_transactions(&mut rig, &mut history, 6, &mut dice).unwrap();
+    assert!(rig.store.mark().tx.0 > commits.0 + 1);
+    rig.disk.bytes_mut(last)[start + 30] ^= 1;
+    let config = rig.store.config.clone();
+    let rig = Rig::open(config, rig.disk);
+    let StoreState::Failed(StoreError::DamagedLog { file, offset }) = rig.store.state() else {
+        panic!("{:?}", rig.store.state())
+    };
+    assert_eq!((*file, *offset), (last, start as u64));
+}
+
+#[test]
+fn a_damaged_page_is_reported_and_never_served() {
+    let (mut rig, _) = play(u64::MAX, 6);
+    rig.store.request_checkpoint();
+    rig.run();
+    let config = rig.store.config.clone();
+    let mut disk = rig.disk;
+    disk.bytes_mut(FileName::live(FileKind::Nodes))[100] ^= 4;
+    // The double-write area must not hide it.
+    disk.bytes_mut(FileName::live(FileKind::DoubleWrite)).clear();
+    let mut rig = Rig::open(config, disk);
+    assert_eq!(*rig.store.state(), StoreState::Ready);
+    let tx = rig.store.begin(0, 0);
+    let node = wavetank_vocabulary::NodeId(0);
+    let read = rig.step(tx, &MicroStep::ReadNode { node }).unwrap();
+    let file = FileName::live(FileKind::Nodes);
+    let damage = PageDamage::Checksum;
+    assert_eq!(read, Err(StoreError::DamagedPage { file, page: 0, damage }));
+    assert!(rig.store.check(&rig.disk).is_err());
+    rig.store.rollback(tx);
+    assert_eq!(rig.store.open_transactions(), 0);
+}
+
+#[test]
+fn a_failed_sync_stops_the_store() {
+    let mut rig = Rig::create(config());
+    let tx = rig.store.begin(0, 0);
+    rig.must(tx, &MicroStep::CreateNode { labels: vec![] });
+    rig.store.commit(tx, &mut rig.ledger).unwrap();
+    let mut queue = vec![];
+    rig.store.submissions(&mut queue);
+    rig.store.complete(queue[0].0, Ok(DiskReply::Done));
+    queue.clear();
+    rig.store.submissions(&mut queue);
+    assert!(matches!(queue[0].1, DiskRequest::Sync { .. }));
+    rig.store.complete(queue[0].0, Err(DiskError::Io));
+    assert!(matches!(rig.store.state(), StoreState::Failed(StoreError::Disk { .. })));
+    assert!(matches!(rig.store.apply(tx, &mut rig.ledger), Step::Failed(_)));
+    assert_eq!(rig.store.mark().tx.0, 1, "nothing was acknowledged");
+}
