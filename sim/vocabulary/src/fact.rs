@@ -392,6 +392,9 @@ pub enum Fact {
     },
     /// The clients stopped and every fault was healed: from here the cluster must recover.
     Healed,
+    /// The cluster has recovered: one master, all others its slaves, all with the same log,
+    /// nothing under way.
+    Converged,
     /// At the end: where an instance stands.
     Final {
         /// Whose.
@@ -442,7 +445,8 @@ impl Fact {
             Fact::FaultBegan { .. }
             | Fact::FaultEnded { .. }
             | Fact::FaultSkipped { .. }
-            | Fact::Healed => Classes::FAULTS,
+            | Fact::Healed
+            | Fact::Converged => Classes::FAULTS,
             Fact::Sample { .. } => Classes::SAMPLES,
             Fact::Final { .. } | Fact::Found { .. } => Classes::AUDIT,
         }
