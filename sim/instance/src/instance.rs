@@ -1,0 +1,617 @@
+//! The instance's one door: inputs in, effects out.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use wavetank_cluster::{Configuration, Member, Moment};
+use wavetank_store::{
+    DiskError, DiskOp, DiskReply, DiskRequest, Ledger, Store, StoreConfig, StoreState, Ticket,
+    TokenId, TokenKind,
+};
+use wavetank_vocabulary::{Epoch, Fact, InstanceId, PlantedBugs, Role, Span, Status, Time, TxId};
+
+use crate::message::{DataMessage, PeerMessage};
+use crate::program::{FOLLOWS, PROPERTIES, Programs, Request, USER};
+use crate::replication::{Puller, Pusher};
+use crate::settings::Settings;
+use crate::switch::Switching;
+use crate::task::{Phase, Task, TaskId, Tasks};
+
+/// How many slices' worth of records one turn on a core may touch.
+pub(crate) const SLICE_RECORDS: u32 = 64;
+
+/// What makes an instance.
+#[derive(Clone, Debug)]
+pub struct InstanceConfig {
+    /// Who it is and who else is in the cluster.
+    pub configuration: Configuration,
+    /// Its settings.
+    pub settings: Arc<Settings>,
+    /// `ha.slave_only`.
+    pub slave_only: bool,
+    /// Frames of the page cache.
+    pub frames: usize,
+    /// What clients may ask for.
+    pub programs: Programs,
+    /// Bugs planted to try the checks.
+    pub bugs: PlantedBugs,
+}
+
+/// The machine's clocks when an input arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Monotonic.
+    pub mono: Time,
+    /// Wall clock, in milliseconds.
+    pub wall_ms: u64,
+}
+
+/// A timer of an instance, by name. Arming it again moves it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Timer {
+    /// One of the member's.
+    Cluster(wavetank_cluster::Timer),
+    /// `ha.pull_interval`.
+    Pull,
+    /// The master did not answer a pull within `ha.read_timeout`.
+    PullTimeout,
+    /// The switch to slave waits: for an answer, for open transactions, or before it retries.
+    Switch,
+    /// The oldest blocked request has waited `ha.state_switch_timeout`.
+    Access,
+    /// `dbms.checkpoint.interval.time`.
+    Checkpoint,
+    /// The slave (by index) did not answer a push within `ha.read_timeout`.
+    Push(u8),
+}
+
+impl Timer {
+    /// How many timers an instance in a cluster of `total` has.
+    pub const fn count(total: usize) -> usize {
+        wavetank_cluster::Timer::count(total) + 5 + total
+    }
+
+    /// The timer's place in a table of [`Self::count`] timers.
+    #[inline]
+    pub const fn slot(self, total: usize) -> usize {
+        let base = wavetank_cluster::Timer::count(total);
+        match self {
+            Timer::Cluster(timer) => timer.slot(total),
+            Timer::Pull => base,
+            Timer::PullTimeout => base + 1,
+            Timer::Switch => base + 2,
+            Timer::Access => base + 3,
+            Timer::Checkpoint => base + 4,
+            Timer::Push(index) => base + 5 + index as usize,
+        }
+    }
+
+    /// The timer in that place; none when there is no such place.
+    #[inline]
+    pub fn at_slot(slot: usize, total: usize) -> Option<Timer> {
+        let base = wavetank_cluster::Timer::count(total);
+        if slot < base {
+            return wavetank_cluster::Timer::at_slot(slot, total).map(Timer::Cluster);
+        }
+        match slot - base {
+            0 => Some(Timer::Pull),
+            1 => Some(Timer::PullTimeout),
+            2 => Some(Timer::Switch),
+            3 => Some(Timer::Access),
+            4 => Some(Timer::Checkpoint),
+            index if index - 5 < total => Some(Timer::Push((index - 5) as u8)),
+            _ => None,
+        }
+    }
+}
+
+/// What happens to an instance.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The process starts.
+    Start,
+    /// A disk operation completed.
+    Disk {
+        /// Which.
+        op: DiskOp,
+        /// How.
+        result: Result<DiskReply, DiskError>,
+    },
+    /// A message came in.
+    Peer {
+        /// Who sent it.
+        from: InstanceId,
+        /// What it says.
+        message: PeerMessage,
+    },
+    /// The connections to that instance broke.
+    PeerLost(InstanceId),
+    /// A client's request came in.
+    Request(Request),
+    /// An armed timer is due.
+    Timer(Timer),
+    /// A core is free for this task: run a slice. The answer is [`Effect::Spend`], or none
+    /// when the task has to wait for something first.
+    Run(TaskId),
+    /// The core time of the task's slice has passed.
+    Ran(TaskId),
+}
+
+/// What an instance wants done.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Send a message.
+    Send {
+        /// To whom.
+        to: InstanceId,
+        /// What.
+        message: PeerMessage,
+    },
+    /// Submit a disk operation.
+    Disk {
+        /// Its name in the completion.
+        op: DiskOp,
+        /// What is to be done.
+        request: DiskRequest,
+    },
+    /// Arm a timer, or move it.
+    Arm {
+        /// Which.
+        timer: Timer,
+        /// How long from now.
+        after: Span,
+    },
+    /// Cancel a timer.
+    Cancel(Timer),
+    /// The task wants a core.
+    Ready(TaskId),
+    /// The task's slice did this work: let the core be busy for as long as that takes.
+    Spend {
+        /// Which task.
+        task: TaskId,
+        /// What it did.
+        ledger: Ledger,
+    },
+    /// Answer a client.
+    Respond {
+        /// What was asked.
+        request: Request,
+        /// How it ended.
+        status: Status,
+        /// The acknowledged transaction; 0 is none.
+        tx: TxId,
+    },
+    /// The process ends itself: its store is poisoned.
+    Exit,
+    /// For the record.
+    Fact(Fact),
+}
+
+/// The tokens that programs use.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ProgramTokens {
+    pub(crate) properties: [TokenId; PROPERTIES.len()],
+    pub(crate) user: TokenId,
+    pub(crate) follows: TokenId,
+}
+
+/// A running instance.
+#[derive(Clone, Debug)]
+pub struct Instance {
+    pub(crate) config: InstanceConfig,
+    pub(crate) store: Store,
+    /// None until the store is open.
+    pub(crate) member: Option<Member>,
+    pub(crate) tokens: Option<ProgramTokens>,
+    pub(crate) tasks: Tasks,
+    pub(crate) waiters: BTreeMap<Ticket, Vec<TaskId>>,
+    /// Requests that wait for the database to become available, oldest first.
+    pub(crate) blocked: VecDeque<(Time, TaskId)>,
+    pub(crate) open_writes: u32,
+    pub(crate) epoch: Epoch,
+    pub(crate) switching: Switching,
+    pub(crate) puller: Puller,
+    pub(crate) pushers: Vec<Pusher>,
+    pub(crate) round_robin: usize,
+    background: bool,
+    last_checkpoints: u64,
+    failed: bool,
+    role: Role,
+    /// The member changed its role in this step.
+    pub(crate) switched: bool,
+    /// The store is a copy that has no checkpoint of its own yet.
+    pub(crate) copied: bool,
+    // Reused from step to step.
+    member_effects: Vec<wavetank_cluster::Effect>,
+    submissions: Vec<(DiskOp, DiskRequest)>,
+    tickets: Vec<Ticket>,
+}
+
+impl Instance {
+    /// An instance whose process is about to start, over whatever its disk holds.
+    pub fn new(config: InstanceConfig) -> Self {
+        let store = Store::open(StoreConfig {
+            frames: config.frames,
+            log_rotation_threshold: config.settings.log_rotation_threshold,
+            checkpoint_interval_tx: config.settings.checkpoint_interval_tx,
+            bugs: config.bugs,
+            ..StoreConfig::default()
+        });
+        let total = config.configuration.total();
+        Instance {
+            config,
+            store,
+            member: None,
+            tokens: None,
+            tasks: Tasks::default(),
+            waiters: BTreeMap::new(),
+            blocked: VecDeque::new(),
+            open_writes: 0,
+            epoch: Epoch(0),
+            switching: Switching::None,
+            puller: Puller::default(),
+            pushers: alloc::vec![Pusher::default(); total],
+            round_robin: 0,
+            background: false,
+            last_checkpoints: 0,
+            failed: false,
+            role: Role::Down,
+            switched: false,
+            copied: false,
+            member_effects: Vec::new(),
+            submissions: Vec::new(),
+            tickets: Vec::new(),
+        }
+    }
+
+    /// Its server id.
+    pub fn id(&self) -> InstanceId {
+        let configuration = &self.config.configuration;
+        configuration.id(configuration.me())
+    }
+
+    /// Its role.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Its store, for samples and audits.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Its member, once the store is open.
+    pub fn member(&self) -> Option<&Member> {
+        self.member.as_ref()
+    }
+
+    /// Whether it has nothing left to do of its own accord: nothing to apply, no request
+    /// under way, no switch going on.
+    pub fn is_idle(&self) -> bool {
+        self.store.open_transactions() == 0
+            && self.store.received_left() == 0
+            && matches!(self.switching, Switching::None)
+    }
+
+    /// What the instance is waiting for, for people; none when it serves.
+    pub fn waits_for(&self) -> Option<&'static str> {
+        match self.role {
+            Role::Master | Role::Slave => None,
+            Role::Down => Some("its process to start"),
+            Role::Starting => Some("its store to recover"),
+            Role::Pending | Role::Detached => Some("a master to be elected and available"),
+            Role::ToMaster => Some("what it received to be applied"),
+            Role::ToSlave => Some(self.switching.waits_for()),
+        }
+    }
+
+    /// A hash of the state, for checkpoints of the digest.
+    pub fn fingerprint(&self) -> u64 {
+        let role = self.role as u64;
+        self.store
+            .fingerprint()
+            .rotate_left(7)
+            .wrapping_add(role)
+            .wrapping_add(self.epoch.0.rotate_left(17))
+            .wrapping_add((self.blocked.len() as u64) << 32)
+    }
+
+    /// Takes one input; appends what is to be done to `effects`.
+    pub fn step(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) {
+        match input {
+            Input::Peer { from, message: PeerMessage::Cluster(message) } => {
+                self.drive(now, wavetank_cluster::Input::Message { from, message }, effects);
+                // Nothing of the store moves unless the role did.
+                if !core::mem::take(&mut self.switched) {
+                    return;
+                }
+            }
+            Input::Timer(Timer::Cluster(timer)) => {
+                self.drive(now, wavetank_cluster::Input::Timer(timer), effects);
+                if !core::mem::take(&mut self.switched) {
+                    return;
+                }
+            }
+            Input::Start => self.role_changed(Role::Starting, effects),
+            Input::Disk { op, result } => self.store.complete(op, result),
+            Input::Peer { from, message: PeerMessage::Data(message) } => {
+                self.receive(now, from, &message, effects);
+            }
+            Input::PeerLost(peer) => self.peer_lost(peer, effects),
+            Input::Request(request) => self.request(now, request, effects),
+            Input::Timer(timer) => self.timer(now, timer, effects),
+            Input::Run(task) => self.run(now, task, effects),
+            Input::Ran(task) => self.ran(now, task, effects),
+        }
+        self.pump(now, effects);
+    }
+
+    fn timer(&mut self, now: Now, timer: Timer, effects: &mut Vec<Effect>) {
+        match timer {
+            Timer::Cluster(_) => {}
+            Timer::Pull => {
+                let after = self.config.settings.pull_interval;
+                if self.role == Role::Slave && !after.is_zero() {
+                    effects.push(Effect::Arm { timer, after });
+                    self.start_pull(effects);
+                }
+            }
+            Timer::PullTimeout => self.pull_failed(effects),
+            Timer::Switch => self.switch_timer(now, effects),
+            Timer::Access => self.access_timed_out(now, effects),
+            Timer::Checkpoint => {
+                self.store.request_checkpoint();
+                let after = self.config.settings.checkpoint_interval_time;
+                effects.push(Effect::Arm { timer, after });
+            }
+            Timer::Push(index) => self.push_failed(usize::from(index), effects),
+        }
+    }
+
+    fn receive(
+        &mut self,
+        now: Now,
+        from: InstanceId,
+        message: &DataMessage,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.member.is_none() {
+            return;
+        }
+        match message {
+            DataMessage::Handshake { attempt, mark } => {
+                self.serve(from, *attempt, *mark, false, effects);
+            }
+            DataMessage::Pull { attempt, mark } => {
+                self.serve(from, *attempt, *mark, true, effects);
+            }
+            DataMessage::HandshakeAnswer { attempt, verdict, epoch } => {
+                self.handshake_answered(now, from, *attempt, *verdict, *epoch, effects);
+            }
+            DataMessage::Transactions { attempt, records, target } => {
+                self.transactions(now, *attempt, records, *target, effects);
+            }
+            DataMessage::PullRefused { attempt, verdict } => {
+                self.pull_refused(now, *attempt, *verdict, effects);
+            }
+            DataMessage::Push { tx, epoch } => self.pushed(from, *tx, *epoch, effects),
+            DataMessage::PushAnswer { applied } => self.push_answered(from, *applied, effects),
+            DataMessage::CopyStore { attempt, first } => {
+                self.copy_asked(from, *attempt, *first, effects);
+            }
+            DataMessage::StoreChunk { attempt, pages, done } => {
+                self.chunk(now, from, *attempt, pages, *done, effects);
+            }
+        }
+    }
+
+    /// Gives the member an input and carries out what it wants.
+    pub(crate) fn drive(
+        &mut self,
+        now: Now,
+        input: wavetank_cluster::Input,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(member) = &mut self.member else { return };
+        let moment = Moment { mono: now.mono, wall_ms: now.wall_ms, tx: self.store.mark().tx };
+        let mut wanted = core::mem::take(&mut self.member_effects);
+        member.step(moment, input, &mut wanted);
+        for effect in wanted.drain(..) {
+            match effect {
+                wavetank_cluster::Effect::Send { to, message } => {
+                    effects.push(Effect::Send { to, message: PeerMessage::Cluster(message) });
+                }
+                wavetank_cluster::Effect::Arm { timer, after } => {
+                    effects.push(Effect::Arm { timer: Timer::Cluster(timer), after });
+                }
+                wavetank_cluster::Effect::Cancel(timer) => {
+                    effects.push(Effect::Cancel(Timer::Cluster(timer)));
+                }
+                wavetank_cluster::Effect::Fact(fact) => effects.push(Effect::Fact(fact)),
+                wavetank_cluster::Effect::Switch(switch) => {
+                    self.switch(now, switch, effects);
+                }
+            }
+        }
+        self.member_effects = wanted;
+    }
+
+    /// Carries what the store wants to the disk and wakes who waited, until all is quiet.
+    pub(crate) fn pump(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        loop {
+            let mut submissions = core::mem::take(&mut self.submissions);
+            self.store.submissions(&mut submissions);
+            let submitted = !submissions.is_empty();
+            for (op, request) in submissions.drain(..) {
+                effects.push(Effect::Disk { op, request });
+            }
+            self.submissions = submissions;
+
+            let mut tickets = core::mem::take(&mut self.tickets);
+            self.store.completed(&mut tickets);
+            let completed = !tickets.is_empty();
+            for ticket in tickets.drain(..) {
+                for task in self.waiters.remove(&ticket).unwrap_or_default() {
+                    effects.push(Effect::Ready(task));
+                }
+            }
+            self.tickets = tickets;
+            if !submitted && !completed {
+                break;
+            }
+        }
+        self.look_after_store(now, effects);
+        self.advance_switch(now, effects);
+        if !self.background && self.member.is_some() && self.store.wants_background() {
+            self.background = true;
+            let task = self.tasks.add(Task::Background);
+            effects.push(Effect::Ready(task));
+        }
+    }
+
+    fn look_after_store(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if self.failed {
+            return;
+        }
+        match self.store.state() {
+            StoreState::Failed(_) => {
+                self.failed = true;
+                effects.push(Effect::Fact(Fact::StoreFailed { instance: self.id() }));
+                effects.push(Effect::Exit);
+            }
+            StoreState::Ready | StoreState::Empty if self.member.is_none() => {
+                self.opened(now, effects);
+            }
+            _ => {}
+        }
+        let counters = self.store.counters();
+        if counters.checkpoints != self.last_checkpoints {
+            self.last_checkpoints = counters.checkpoints;
+            effects.push(Effect::Fact(Fact::Checkpoint {
+                instance: self.id(),
+                tx: TxId(counters.last_checkpoint_tx),
+                pages: counters.checkpoint_pages,
+            }));
+        }
+    }
+
+    /// The store is open: enter the cluster.
+    fn opened(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if let Some(recovery) = self.store.recovery() {
+            effects.push(Effect::Fact(Fact::Recovered {
+                instance: self.id(),
+                log: recovery.mark,
+                replayed: recovery.replayed,
+                cut: recovery.cut,
+            }));
+        }
+        self.role_changed(Role::Pending, effects);
+        self.member = Some(Member::new(
+            self.config.configuration.clone(),
+            self.config.settings.cluster.clone(),
+            self.config.slave_only,
+            now.wall_ms,
+            self.config.bugs,
+        ));
+        effects.push(Effect::Arm {
+            timer: Timer::Checkpoint,
+            after: self.config.settings.checkpoint_interval_time,
+        });
+        self.drive(now, wavetank_cluster::Input::Start, effects);
+    }
+
+    pub(crate) fn role_changed(&mut self, to: Role, effects: &mut Vec<Effect>) {
+        if to != self.role {
+            let from = core::mem::replace(&mut self.role, to);
+            effects.push(Effect::Fact(Fact::RoleChanged {
+                instance: self.id(),
+                from,
+                to,
+                log: self.store.mark(),
+            }));
+        }
+    }
+
+    /// The tokens of the programs, looked up once per store.
+    pub(crate) fn program_tokens(&mut self) -> Option<ProgramTokens> {
+        if self.tokens.is_none() {
+            let mut properties = [TokenId::default(); PROPERTIES.len()];
+            for (token, name) in properties.iter_mut().zip(PROPERTIES) {
+                *token = self.store.token(TokenKind::PropertyKey, name)?;
+            }
+            self.tokens = Some(ProgramTokens {
+                properties,
+                user: self.store.token(TokenKind::Label, USER)?,
+                follows: self.store.token(TokenKind::RelationshipType, FOLLOWS)?,
+            });
+        }
+        self.tokens
+    }
+
+    /// Parks a task until the ticket completes.
+    pub(crate) fn park(&mut self, task: TaskId, ticket: Ticket) {
+        self.waiters.entry(ticket).or_default().push(task);
+    }
+
+    fn run(&mut self, now: Now, task: TaskId, effects: &mut Vec<Effect>) {
+        match self.tasks.get_mut(task) {
+            None => {}
+            Some(Task::Request(_)) => self.run_request(now, task, effects),
+            Some(Task::Apply) => self.run_apply(now, task, effects),
+            Some(Task::Serve(_)) => self.run_serve(task, effects),
+            Some(Task::CopyOut(_)) => self.run_copy(task, effects),
+            Some(Task::CopyIn) => {
+                self.tasks.remove(task);
+                self.copy_advanced(now, effects);
+            }
+            Some(Task::Background) => {
+                let mut ledger = Ledger::default();
+                self.store.background(SLICE_RECORDS, &mut ledger);
+                effects.push(Effect::Spend { task, ledger });
+            }
+        }
+    }
+
+    fn ran(&mut self, now: Now, task: TaskId, effects: &mut Vec<Effect>) {
+        match self.tasks.get_mut(task) {
+            None => {}
+            Some(Task::Request(_)) => self.request_ran(task, effects),
+            Some(Task::Apply) => self.apply_ran(now, task, effects),
+            Some(Task::Serve(_) | Task::CopyIn) => {
+                self.tasks.remove(task);
+            }
+            Some(Task::CopyOut(copy)) if copy.asked => effects.push(Effect::Ready(task)),
+            Some(Task::CopyOut(_)) => {}
+            Some(Task::Background) => {
+                self.tasks.remove(task);
+                self.background = false;
+            }
+        }
+    }
+
+    /// Ends the tasks that a role no longer allows. Requests whose transaction is in the log
+    /// already go on: they are committed.
+    pub(crate) fn end_requests(
+        &mut self,
+        status: Status,
+        which: impl Fn(&crate::task::RequestTask) -> bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        let ending: Vec<TaskId> = self
+            .tasks
+            .iter()
+            .filter_map(|(id, task)| match task {
+                Task::Request(request)
+                    if matches!(request.phase, Phase::Execute) && which(request) =>
+                {
+                    Some(id)
+                }
+                _ => None,
+            })
+            .collect();
+        for id in ending {
+            self.finish_request(id, status, effects);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What instances say to each other about transactions and stores: the requests of the
+//! master's and the slave's servers (HA specification 2.10).
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use wavetank_store::{PageImage, TxRecord};
+use wavetank_vocabulary::{Epoch, LogMark, TxId};
+
+/// A message between two instances. Cluster messages are small and many; data messages are
+/// shared, so that an event stays small.
+#[derive(Clone, Debug)]
+pub enum PeerMessage {
+    /// Between the members' state machines.
+    Cluster(wavetank_cluster::Message),
+    /// Between the data servers.
+    Data(Arc<DataMessage>),
+}
+
+/// Requests and answers of the data servers.
+#[derive(Clone, Debug)]
+pub enum DataMessage {
+    /// HANDSHAKE: the sender wants to be a slave and says where its log ends.
+    Handshake {
+        /// Counts the sender's attempts; comes back in the answer.
+        attempt: u32,
+        /// The end of the sender's log.
+        mark: LogMark,
+    },
+    /// The answer to a handshake.
+    HandshakeAnswer {
+        /// From the request.
+        attempt: u32,
+        /// What the comparison of the logs gave.
+        verdict: Verdict,
+        /// The master's epoch.
+        epoch: Epoch,
+    },
+    /// PULL_UPDATES: transactions after `mark` are asked for.
+    Pull {
+        /// Counts the sender's pulls; comes back in the answer.
+        attempt: u32,
+        /// The end of the sender's log.
+        mark: LogMark,
+    },
+    /// A stream of transactions.
+    Transactions {
+        /// From the request.
+        attempt: u32,
+        /// The transactions, in order.
+        records: Vec<Arc<TxRecord>>,
+        /// The master's last transaction when it answered.
+        target: TxId,
+    },
+    /// The pull cannot be served: the logs differ, or do not reach that far back.
+    PullRefused {
+        /// From the request.
+        attempt: u32,
+        /// Why.
+        verdict: Verdict,
+    },
+    /// The slave server's pullUpdates: the receiver should have this transaction.
+    Push {
+        /// The transaction.
+        tx: TxId,
+        /// The sender's epoch.
+        epoch: Epoch,
+    },
+    /// The receiver of a push has applied up to here.
+    PushAnswer {
+        /// The last transaction applied; none when the sender follows another master.
+        applied: Option<TxId>,
+    },
+    /// COPY_STORE: the next chunk of the master's store is asked for.
+    CopyStore {
+        /// Counts the sender's copies; comes back in the answer.
+        attempt: u32,
+        /// Whether this is the first request of the copy.
+        first: bool,
+    },
+    /// A chunk of the store.
+    StoreChunk {
+        /// From the request.
+        attempt: u32,
+        /// Pages as they are now; the transactions since the checkpoint mend what changes.
+        pages: Vec<PageImage>,
+        /// When it was the last chunk: where the log that mends it begins.
+        done: Option<LogMark>,
+    },
+}
+
+/// What comparing a log position with the master's log gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// The log is a prefix of the master's.
+    Same,
+    /// The master has another transaction in that place.
+    Branched,
+    /// The master cannot look the transaction up: it never had it, or pruned it.
+    OutOfDate,
+    /// The receiver is not master.
+    NotMaster,
+}
+
+impl PeerMessage {
+    /// Bytes on the wire, near enough for transmission times: cluster messages as the
+    /// original serialises them are a few hundred bytes.
+    pub fn wire_bytes(&self) -> u64 {
+        match self {
+            PeerMessage::Cluster(_) => 300,
+            PeerMessage::Data(data) => match &**data {
+                DataMessage::Transactions { records, .. } => {
+                    64 + records.iter().map(|record| record.content().len() as u64).sum::<u64>()
+                }
+                DataMessage::StoreChunk { pages, .. } => {
+                    64 + (pages.len() * wavetank_store::PAGE_SIZE) as u64
+                }
+                _ => 64,
+            },
+        }
+    }
+}

@@ -1,0 +1,490 @@
+//! Propagation of transactions: slaves pull on an interval, the master pushes after commit
+//! (HA specification 3).
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use wavetank_cluster::{MemberSet, PushStrategy};
+use wavetank_store::{Ledger, LogRead, MarkOf, Step, TxRecord};
+use wavetank_vocabulary::{Epoch, Fact, InstanceId, LogMark, PlantedBugs, Role, Status, TxId};
+
+use crate::instance::{Effect, Instance, Now, SLICE_RECORDS, Timer};
+use crate::message::{DataMessage, PeerMessage, Verdict};
+use crate::task::{Phase, RequestTask, ServeTask, Task, TaskId};
+
+/// The slave's side of pulls: at most one is under way.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Puller {
+    pub(crate) state: PullState,
+    attempt: u32,
+    /// Received, not yet appended.
+    records: VecDeque<Arc<TxRecord>>,
+    /// The master's last transaction when it answered.
+    target: TxId,
+    /// Pushes that wait until their transaction is applied here.
+    pushes: Vec<(InstanceId, TxId)>,
+    /// How many transactions the batch under way has.
+    batch: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum PullState {
+    /// Nothing is under way.
+    #[default]
+    Idle,
+    /// The master was asked.
+    Asked,
+    /// A batch was appended; it is being forced and applied.
+    Applying,
+}
+
+/// The master's side of pushes to one slave: one call at a time serves all who wait.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pusher {
+    waiting: Vec<(TaskId, TxId)>,
+    outstanding: bool,
+}
+
+impl Puller {
+    /// Whether nothing that was received is still being appended or applied.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.state != PullState::Applying
+    }
+
+    /// Forgets what is under way. What was appended already will still be applied.
+    pub(crate) fn reset(&mut self) {
+        self.attempt += 1;
+        self.records.clear();
+        self.pushes.clear();
+        if self.state == PullState::Asked {
+            self.state = PullState::Idle;
+        }
+    }
+}
+
+impl Instance {
+    /// Sends a message of the data servers.
+    pub(crate) fn send_data(
+        &self,
+        to: InstanceId,
+        message: DataMessage,
+        effects: &mut Vec<Effect>,
+    ) {
+        effects.push(Effect::Send { to, message: PeerMessage::Data(Arc::new(message)) });
+    }
+
+    // ---- the slave's side -------------------------------------------------------------
+
+    /// Asks the master for what came after the end of the log, unless a pull is under way.
+    pub(crate) fn start_pull(&mut self, effects: &mut Vec<Effect>) {
+        if self.puller.state != PullState::Idle {
+            return;
+        }
+        let Some((master, _)) = self.member.as_ref().and_then(|member| member.master()) else {
+            return;
+        };
+        self.puller.attempt += 1;
+        self.puller.state = PullState::Asked;
+        effects.push(Effect::Arm {
+            timer: Timer::PullTimeout,
+            after: self.config.settings.read_timeout,
+        });
+        let pull = DataMessage::Pull { attempt: self.puller.attempt, mark: self.store.mark() };
+        self.send_data(master, pull, effects);
+    }
+
+    /// The master's answer to a pull.
+    pub(crate) fn transactions(
+        &mut self,
+        now: Now,
+        attempt: u32,
+        records: &[Arc<TxRecord>],
+        target: TxId,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.puller.state != PullState::Asked || attempt != self.puller.attempt {
+            return;
+        }
+        effects.push(Effect::Cancel(Timer::PullTimeout));
+        self.puller.target = target;
+        self.puller.records.extend(records.iter().cloned());
+        self.next_batch(now, effects);
+    }
+
+    /// Appends the next `ha.pull_apply_batch_size` transactions, or ends the pull.
+    fn next_batch(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let size = self.config.settings.pull_apply_batch_size as usize;
+        let take = size.min(self.puller.records.len());
+        if take == 0 {
+            self.pull_ended(now, effects);
+            return;
+        }
+        let batch: Vec<_> = self.puller.records.drain(..take).collect();
+        match self.store.receive(&batch) {
+            Ok(ticket) => {
+                self.puller.state = PullState::Applying;
+                self.puller.batch = take as u32;
+                let task = self.tasks.add(Task::Apply);
+                self.park(task, ticket);
+            }
+            // Not what follows our log: the logs differ, so look at them again.
+            Err(_) => {
+                self.puller.records.clear();
+                self.puller.state = PullState::Idle;
+                self.follow_anew(now, effects);
+            }
+        }
+    }
+
+    /// One slice of applying what was received.
+    pub(crate) fn run_apply(&mut self, now: Now, task: TaskId, effects: &mut Vec<Effect>) {
+        let mut ledger = Ledger::default();
+        while ledger.records < SLICE_RECORDS && self.store.received_left() > 0 {
+            match self.store.apply_received(&mut ledger) {
+                Step::Done(_) => {}
+                Step::Wait(ticket) => {
+                    self.park(task, ticket);
+                    return;
+                }
+                // The store stopped itself; the process ends.
+                Step::Failed(_) => {
+                    self.tasks.remove(task);
+                    self.pump(now, effects);
+                    return;
+                }
+            }
+        }
+        effects.push(Effect::Spend { task, ledger });
+    }
+
+    /// The core time of an apply slice has passed.
+    pub(crate) fn apply_ran(&mut self, now: Now, task: TaskId, effects: &mut Vec<Effect>) {
+        if self.store.received_left() > 0 {
+            effects.push(Effect::Ready(task));
+            return;
+        }
+        self.tasks.remove(task);
+        effects.push(Effect::Fact(Fact::Applied {
+            instance: self.id(),
+            log: self.store.mark(),
+            transactions: self.puller.batch,
+        }));
+        self.answer_pushes(effects);
+        self.next_batch(now, effects);
+    }
+
+    /// All that the pull brought is applied.
+    fn pull_ended(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        self.puller.state = PullState::Idle;
+        self.answer_pushes(effects);
+        let applied = self.store.mark().tx;
+        let more =
+            applied < self.puller.target || self.puller.pushes.iter().any(|(_, tx)| *tx > applied);
+        if more {
+            self.start_pull(effects);
+        } else {
+            self.caught_up(now, effects);
+        }
+    }
+
+    fn answer_pushes(&mut self, effects: &mut Vec<Effect>) {
+        let applied = self.store.mark().tx;
+        let mut index = 0;
+        while index < self.puller.pushes.len() {
+            let (from, tx) = self.puller.pushes[index];
+            if tx <= applied {
+                self.puller.pushes.swap_remove(index);
+                let answer = DataMessage::PushAnswer { applied: Some(applied) };
+                self.send_data(from, answer, effects);
+            } else {
+                index += 1;
+            }
+        }
+    }
+
+    /// No answer in time: logged there, and tried again at the next tick.
+    pub(crate) fn pull_failed(&mut self, effects: &mut Vec<Effect>) {
+        if self.puller.state == PullState::Asked {
+            self.puller.state = PullState::Idle;
+            self.catch_up_failed(effects);
+        }
+    }
+
+    /// The master compared the logs and will not serve.
+    pub(crate) fn pull_refused(
+        &mut self,
+        now: Now,
+        attempt: u32,
+        verdict: Verdict,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.puller.state != PullState::Asked || attempt != self.puller.attempt {
+            return;
+        }
+        effects.push(Effect::Cancel(Timer::PullTimeout));
+        self.puller.state = PullState::Idle;
+        match verdict {
+            Verdict::Branched | Verdict::OutOfDate => self.follow_anew(now, effects),
+            Verdict::NotMaster | Verdict::Same => self.catch_up_failed(effects),
+        }
+    }
+
+    /// The master asks that a transaction be here.
+    pub(crate) fn pushed(
+        &mut self,
+        from: InstanceId,
+        tx: TxId,
+        epoch: Epoch,
+        effects: &mut Vec<Effect>,
+    ) {
+        let followed = self.member.as_ref().and_then(|member| member.master());
+        if self.role() != Role::Slave || followed != Some((from, epoch)) {
+            self.send_data(from, DataMessage::PushAnswer { applied: None }, effects);
+            return;
+        }
+        let applied = self.store.applied();
+        if applied >= tx && self.store.received_left() == 0 {
+            let answer = DataMessage::PushAnswer { applied: Some(applied) };
+            self.send_data(from, answer, effects);
+            return;
+        }
+        self.puller.pushes.push((from, tx));
+        self.start_pull(effects);
+    }
+
+    // ---- the master's side ------------------------------------------------------------
+
+    /// Looks the position up that a handshake or a pull names.
+    pub(crate) fn serve(
+        &mut self,
+        to: InstanceId,
+        attempt: u32,
+        mark: LogMark,
+        pull: bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        let task = self.tasks.add(Task::Serve(ServeTask { to, attempt, mark, pull }));
+        effects.push(Effect::Ready(task));
+    }
+
+    /// One slice of serving a handshake or a pull.
+    pub(crate) fn run_serve(&mut self, task: TaskId, effects: &mut Vec<Effect>) {
+        let Some(Task::Serve(serve)) = self.tasks.get_mut(task) else { return };
+        let serve = serve.clone();
+        let mut ledger = Ledger { records: 1, ..Ledger::default() };
+        let verdict = if self.role() == Role::Master {
+            match self.store.mark_of(serve.mark.tx) {
+                MarkOf::Known(mark) if mark == serve.mark => Verdict::Same,
+                MarkOf::Known(_) => Verdict::Branched,
+                MarkOf::Missing | MarkOf::TooOld | MarkOf::Failed(_) => Verdict::OutOfDate,
+                MarkOf::Wait(ticket) => return self.park(task, ticket),
+            }
+        } else {
+            Verdict::NotMaster
+        };
+        let attempt = serve.attempt;
+        let answer = match (serve.pull, verdict) {
+            (false, verdict) => {
+                DataMessage::HandshakeAnswer { attempt, verdict, epoch: self.epoch }
+            }
+            (true, Verdict::Same) => match self.store.read_log(serve.mark.tx, PULL_MOST) {
+                LogRead::Records(records) => {
+                    ledger.records += records.len() as u32;
+                    let target = self.store.mark().tx;
+                    DataMessage::Transactions { attempt, records, target }
+                }
+                LogRead::TooOld | LogRead::Failed(_) => {
+                    DataMessage::PullRefused { attempt, verdict: Verdict::OutOfDate }
+                }
+                LogRead::Wait(ticket) => return self.park(task, ticket),
+            },
+            (true, verdict) => DataMessage::PullRefused { attempt, verdict },
+        };
+        self.send_data(serve.to, answer, effects);
+        effects.push(Effect::Spend { task, ledger });
+    }
+
+    /// After commit and apply: to how many slaves must it go before the client is told?
+    pub(crate) fn begin_push(
+        &mut self,
+        task: TaskId,
+        work: &mut RequestTask,
+        effects: &mut Vec<Effect>,
+    ) {
+        work.pushes_needed = self.config.settings.tx_push_factor;
+        work.pushes_pending = 0;
+        work.tried = MemberSet::EMPTY;
+        if self.config.settings.tx_push_strategy == PushStrategy::RoundRobin {
+            self.round_robin += 1;
+        }
+        while work.pushes_pending < work.pushes_needed && self.push_next(task, work, effects) {}
+        if work.pushes_pending == 0 {
+            work.pushes_needed = 0;
+        }
+    }
+
+    /// Pushes to the next slave in the strategy's order. False when there is none left.
+    fn push_next(
+        &mut self,
+        task: TaskId,
+        work: &mut RequestTask,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        let Some(member) = &self.member else { return false };
+        let mut candidates = member.slaves().without(member.configuration().me());
+        if !self.config.bugs.contains(PlantedBugs::PUSH_TO_FAILED_SLAVES) {
+            candidates = candidates.intersection(member.alive());
+        }
+        let left = candidates.difference(work.tried);
+        let next = match self.config.settings.tx_push_strategy {
+            PushStrategy::FixedAscending => left.lowest(),
+            PushStrategy::FixedDescending => left.iter().last(),
+            PushStrategy::RoundRobin => {
+                let start = self.round_robin % member.configuration().total();
+                left.iter().find(|index| *index >= start).or_else(|| left.lowest())
+            }
+        };
+        let Some(index) = next else { return false };
+        work.tried = work.tried.with(index);
+        work.pushes_pending += 1;
+        self.pushers[index].waiting.push((task, work.mark.tx));
+        self.call_pusher(index, effects);
+        true
+    }
+
+    /// Calls the slave, unless a call is under way: its answer will lead to the next.
+    fn call_pusher(&mut self, index: usize, effects: &mut Vec<Effect>) {
+        let pusher = &mut self.pushers[index];
+        if pusher.outstanding {
+            return;
+        }
+        let Some(tx) = pusher.waiting.iter().map(|(_, tx)| *tx).max() else { return };
+        pusher.outstanding = true;
+        effects.push(Effect::Arm {
+            timer: Timer::Push(index as u8),
+            after: self.config.settings.read_timeout,
+        });
+        let to = self.config.configuration.id(index);
+        let epoch = self.epoch;
+        self.send_data(to, DataMessage::Push { tx, epoch }, effects);
+    }
+
+    /// A slave answered a push.
+    pub(crate) fn push_answered(
+        &mut self,
+        from: InstanceId,
+        applied: Option<TxId>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(index) = self.config.configuration.index_of(from) else { return };
+        if !self.pushers[index].outstanding {
+            return;
+        }
+        let Some(applied) = applied else {
+            self.push_failed(index, effects);
+            return;
+        };
+        effects.push(Effect::Cancel(Timer::Push(index as u8)));
+        let pusher = &mut self.pushers[index];
+        pusher.outstanding = false;
+        let waiting = core::mem::take(&mut pusher.waiting);
+        let (done, left): (Vec<_>, Vec<_>) =
+            waiting.into_iter().partition(|(_, tx)| *tx <= applied);
+        pusher.waiting = left;
+        self.call_pusher(index, effects);
+        for (task, tx) in done {
+            self.push_fact(from, tx, true, effects);
+            if let Some(request) = self.tasks.request_mut(task) {
+                request.pushes_pending -= 1;
+                request.pushes_needed -= 1;
+                if request.pushes_needed == 0 && request.phase == Phase::Pushing {
+                    self.acknowledge(task, effects);
+                }
+            }
+        }
+    }
+
+    /// A push failed or timed out: each that waited for it turns to the next slave.
+    pub(crate) fn push_failed(&mut self, index: usize, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Cancel(Timer::Push(index as u8)));
+        let pusher = &mut self.pushers[index];
+        pusher.outstanding = false;
+        let slave = self.config.configuration.id(index);
+        for (task, tx) in core::mem::take(&mut self.pushers[index].waiting) {
+            self.push_fact(slave, tx, false, effects);
+            let Some(request) = self.tasks.request_mut(task) else { continue };
+            request.pushes_pending -= 1;
+            let mut work = request.clone();
+            if !self.push_next(task, &mut work, effects) && work.pushes_pending == 0 {
+                // Not enough slaves: the commit succeeds all the same.
+                work.pushes_needed = 0;
+            }
+            let done = work.pushes_needed == 0 && work.phase == Phase::Pushing;
+            if let Some(request) = self.tasks.request_mut(task) {
+                *request = work;
+            }
+            if done {
+                self.acknowledge(task, effects);
+            }
+        }
+    }
+
+    fn push_fact(&self, to: InstanceId, tx: TxId, ok: bool, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Fact(Fact::Pushed { instance: self.id(), to, tx, ok }));
+    }
+
+    /// The core time of the apply slice has passed: answer, if no slave is waited for.
+    pub(crate) fn try_finish_push(&mut self, task: TaskId, effects: &mut Vec<Effect>) {
+        if self.tasks.request_mut(task).is_some_and(|request| request.pushes_needed == 0) {
+            self.acknowledge(task, effects);
+        }
+    }
+
+    /// The connections to a peer broke: whoever waits for it need not wait longer.
+    pub(crate) fn peer_lost(&mut self, peer: InstanceId, effects: &mut Vec<Effect>) {
+        let Some(index) = self.config.configuration.index_of(peer) else { return };
+        if self.pushers[index].outstanding {
+            self.push_failed(index, effects);
+        }
+        let master = self.member.as_ref().and_then(|member| member.master());
+        if master.is_some_and(|(master, _)| master == peer) {
+            if self.puller.state == PullState::Asked {
+                effects.push(Effect::Cancel(Timer::PullTimeout));
+                self.pull_failed(effects);
+            }
+            self.master_lost(effects);
+        }
+    }
+
+    /// The role that pushes belong to ended: those that wait are answered, for their
+    /// transactions are committed here.
+    pub(crate) fn abandon_pushes(&mut self, effects: &mut Vec<Effect>) {
+        for index in 0..self.pushers.len() {
+            effects.push(Effect::Cancel(Timer::Push(index as u8)));
+            self.pushers[index] = Pusher::default();
+        }
+        let waiting: Vec<TaskId> = self
+            .tasks
+            .iter()
+            .filter_map(|(id, task)| match task {
+                Task::Request(request) if request.phase == Phase::Pushing => Some(id),
+                _ => None,
+            })
+            .collect();
+        for task in waiting {
+            let status = Status::CommitInterrupted;
+            if let Some(Task::Request(request)) = self.tasks.remove(task) {
+                self.open_writes -= 1;
+                effects.push(Effect::Respond {
+                    request: request.request,
+                    status,
+                    tx: request.mark.tx,
+                });
+            }
+        }
+    }
+}
+
+/// Transactions in one answer to a pull: a slave that lags more asks again.
+const PULL_MOST: usize = 1000;

@@ -1,0 +1,63 @@
+//! The settings of one instance, by Neo4j's names, with the defaults of each version.
+
+use wavetank_cluster::{Compat, PushStrategy};
+use wavetank_vocabulary::{Bytes, Span};
+
+/// What an instance reads of its configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Heartbeats and elections.
+    pub cluster: wavetank_cluster::Settings,
+    /// `ha.pull_interval`: how often a slave pulls; zero is off.
+    pub pull_interval: Span,
+    /// `ha.pull_apply_batch_size`: transactions appended and forced at once.
+    pub pull_apply_batch_size: u32,
+    /// `ha.tx_push_factor`: to how many slaves a commit is pushed before it is answered.
+    pub tx_push_factor: u32,
+    /// `ha.tx_push_strategy`: in which order slaves are chosen.
+    pub tx_push_strategy: PushStrategy,
+    /// `ha.read_timeout`: how long a member waits for another's answer.
+    pub read_timeout: Span,
+    /// `ha.state_switch_timeout`: how long a request waits for MASTER or SLAVE.
+    pub state_switch_timeout: Span,
+    /// `ha.com_chunk_size`: the most a store copy sends at once.
+    pub com_chunk_size: Bytes,
+    /// `logical_log_rotation_threshold`: log size at which a new file is begun.
+    pub log_rotation_threshold: Bytes,
+    /// `dbms.checkpoint.interval.tx`: transactions after which a checkpoint is due.
+    pub checkpoint_interval_tx: u64,
+    /// `dbms.checkpoint.interval.time`: time after which one is due if anything changed.
+    pub checkpoint_interval_time: Span,
+}
+
+impl Settings {
+    /// The defaults of that version (HA specification 1.1 to 1.3).
+    pub fn defaults(compat: Compat) -> Self {
+        Settings {
+            cluster: wavetank_cluster::Settings::defaults(compat),
+            pull_interval: Span::ZERO,
+            pull_apply_batch_size: 100,
+            tx_push_factor: 1,
+            tx_push_strategy: if compat == Compat::V3_2 {
+                PushStrategy::FixedAscending
+            } else {
+                PushStrategy::FixedDescending
+            },
+            read_timeout: Span::from_secs(20),
+            state_switch_timeout: Span::from_secs(120),
+            com_chunk_size: Bytes::mib(2),
+            log_rotation_threshold: Bytes::mib(250),
+            checkpoint_interval_tx: 100_000,
+            checkpoint_interval_time: if compat == Compat::V3_2 {
+                Span::from_secs(15 * 60)
+            } else {
+                Span::from_secs(5 * 60)
+            },
+        }
+    }
+
+    /// Which version is modelled.
+    pub fn compat(&self) -> Compat {
+        self.cluster.compat
+    }
+}

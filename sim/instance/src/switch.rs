@@ -1,0 +1,479 @@
+//! Role switches (HA specification 2.7 to 2.9): what it takes to become master or slave,
+//! from the handshake over the store copy to the last transaction caught up with.
+
+use alloc::vec::Vec;
+
+use wavetank_cluster::Switch;
+use wavetank_store::{CopyStep, Ledger, PAGE_SIZE, PageImage, StoreState};
+use wavetank_vocabulary::{Epoch, Fact, InstanceId, LogMark, Role, Span, Status};
+
+use crate::instance::{Effect, Instance, Now, Timer};
+use crate::message::{DataMessage, Verdict};
+use crate::task::{CopyTask, Task, TaskId};
+
+/// The longest wait between two attempts to become a slave.
+const LONGEST_BACKOFF: u64 = 300;
+
+/// A switch that is going on.
+#[derive(Clone, Debug)]
+pub(crate) enum Switching {
+    None,
+    /// Waits until what was received is applied.
+    ToMaster,
+    ToSlave(SlaveSwitch),
+}
+
+/// The way to become the slave of a master.
+#[derive(Clone, Debug)]
+pub(crate) struct SlaveSwitch {
+    master: InstanceId,
+    epoch: Epoch,
+    phase: SlavePhase,
+    attempt: u32,
+    /// Seconds waited before the last retry.
+    waited: u64,
+    pages: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SlavePhase {
+    /// Open transactions must end, and what was received be applied.
+    Draining,
+    /// The master compares the logs.
+    Handshake,
+    /// The store that branched is being moved out of the way.
+    SettingAside,
+    /// The master's store comes in.
+    Copying,
+    /// The last chunk is being written.
+    CopyWritten(Option<LogMark>),
+    /// The transactions since then come in.
+    CatchingUp,
+    /// The copied store gets its checkpoint.
+    Completing,
+    /// Something failed; tried again later.
+    BackingOff,
+}
+
+impl Switching {
+    pub(crate) fn waits_for(&self) -> &'static str {
+        match self {
+            Switching::None => "its own availability to be learned",
+            Switching::ToMaster => "what it received to be applied",
+            Switching::ToSlave(switch) => match switch.phase {
+                SlavePhase::Draining => "open transactions to end",
+                SlavePhase::Handshake => "the master to answer its handshake",
+                SlavePhase::SettingAside => "its branched store to be set aside",
+                SlavePhase::Copying | SlavePhase::CopyWritten(_) => "the copy of the store",
+                SlavePhase::CatchingUp => "the transactions that it lacks",
+                SlavePhase::Completing => "the checkpoint of its copied store",
+                SlavePhase::BackingOff => "the next attempt to become slave",
+            },
+        }
+    }
+}
+
+impl Instance {
+    /// The member moved to another role.
+    pub(crate) fn switch(&mut self, now: Now, switch: Switch, effects: &mut Vec<Effect>) {
+        self.switched = true;
+        self.role_changed(switch.to, effects);
+        match switch.to {
+            Role::Pending | Role::Detached => {
+                self.stop_following(effects);
+                self.abandon_pushes(effects);
+                let detached = switch.to == Role::Detached;
+                self.end_requests(Status::NoMaster, |r| r.writes || !detached, effects);
+                self.switching = Switching::None;
+            }
+            Role::ToMaster => {
+                self.stop_following(effects);
+                self.switching = Switching::ToMaster;
+            }
+            Role::ToSlave => {
+                self.stop_following(effects);
+                self.abandon_pushes(effects);
+                if let Some((master, epoch)) = switch.master {
+                    self.switching = Switching::ToSlave(SlaveSwitch {
+                        master,
+                        epoch,
+                        phase: SlavePhase::Draining,
+                        attempt: now.wall_ms as u32,
+                        waited: 0,
+                        pages: 0,
+                    });
+                    let after = Span::from_secs(10);
+                    effects.push(Effect::Arm { timer: Timer::Switch, after });
+                }
+            }
+            Role::Master | Role::Slave => {
+                self.switching = Switching::None;
+                let after = self.config.settings.pull_interval;
+                if switch.to == Role::Slave && !after.is_zero() {
+                    effects.push(Effect::Arm { timer: Timer::Pull, after });
+                }
+            }
+            Role::Down | Role::Starting => {}
+        }
+        self.release_blocked(effects);
+    }
+
+    fn stop_following(&mut self, effects: &mut Vec<Effect>) {
+        self.puller.reset();
+        for timer in [Timer::Pull, Timer::PullTimeout, Timer::Switch] {
+            effects.push(Effect::Cancel(timer));
+        }
+    }
+
+    /// Takes the next step of a switch whose condition has come true.
+    pub(crate) fn advance_switch(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        match &self.switching {
+            Switching::None => {}
+            Switching::ToMaster => {
+                if self.puller.is_quiet() && self.open_writes == 0 {
+                    self.switching = Switching::None;
+                    self.epoch = Epoch(u64::from(self.id().0) << 48 | now.wall_ms);
+                    effects.push(Effect::Fact(Fact::EpochBegan {
+                        instance: self.id(),
+                        epoch: self.epoch,
+                        log: self.store.mark(),
+                    }));
+                    let done = wavetank_cluster::Input::SwitchedToMaster(self.epoch);
+                    self.drive(now, done, effects);
+                }
+            }
+            Switching::ToSlave(switch) => {
+                let phase = switch.phase;
+                match phase {
+                    SlavePhase::Draining => {
+                        if self.store.open_transactions() == 0 && self.puller.is_quiet() {
+                            self.handshake(effects);
+                        }
+                    }
+                    SlavePhase::SettingAside => {
+                        if matches!(self.store.state(), StoreState::Empty) {
+                            self.begin_copying(effects);
+                        }
+                    }
+                    SlavePhase::Handshake
+                    | SlavePhase::Copying
+                    | SlavePhase::CopyWritten(_)
+                    | SlavePhase::CatchingUp
+                    | SlavePhase::Completing
+                    | SlavePhase::BackingOff => {}
+                }
+            }
+        }
+    }
+
+    fn slave_switch(&mut self) -> Option<&mut SlaveSwitch> {
+        match &mut self.switching {
+            Switching::ToSlave(switch) => Some(switch),
+            _ => None,
+        }
+    }
+
+    /// Sends the end of the log to the master; an empty store goes straight to the copy.
+    fn handshake(&mut self, effects: &mut Vec<Effect>) {
+        if matches!(self.store.state(), StoreState::Empty) {
+            self.begin_copying(effects);
+            return;
+        }
+        let mark = self.store.mark();
+        let after = self.config.settings.read_timeout;
+        let Some(switch) = self.slave_switch() else { return };
+        switch.phase = SlavePhase::Handshake;
+        switch.attempt = switch.attempt.wrapping_add(1);
+        let (master, attempt) = (switch.master, switch.attempt);
+        effects.push(Effect::Arm { timer: Timer::Switch, after });
+        self.send_data(master, DataMessage::Handshake { attempt, mark }, effects);
+    }
+
+    /// The master's verdict on our log.
+    pub(crate) fn handshake_answered(
+        &mut self,
+        now: Now,
+        from: InstanceId,
+        attempt: u32,
+        verdict: Verdict,
+        epoch: Epoch,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(switch) = self.slave_switch() else { return };
+        if switch.phase != SlavePhase::Handshake
+            || switch.attempt != attempt
+            || switch.master != from
+        {
+            return;
+        }
+        if verdict == Verdict::NotMaster || epoch != switch.epoch {
+            self.back_off(effects);
+            return;
+        }
+        match verdict {
+            Verdict::Same => self.begin_catching_up(effects),
+            _ => {
+                let log = self.store.mark();
+                let instance = self.id();
+                if verdict == Verdict::Branched {
+                    effects.push(Effect::Fact(Fact::Branched { instance, master: from, log }));
+                }
+                effects.push(Effect::Fact(Fact::BranchDiscarded { instance, log }));
+                if let Some(switch) = self.slave_switch() {
+                    switch.phase = SlavePhase::SettingAside;
+                }
+                effects.push(Effect::Cancel(Timer::Switch));
+                // keep_all: `branched/<timestamp>`, numbered by the branches there are.
+                self.store.set_aside(1);
+                self.pump(now, effects);
+            }
+        }
+    }
+
+    fn begin_catching_up(&mut self, effects: &mut Vec<Effect>) {
+        if let Some(switch) = self.slave_switch() {
+            switch.phase = SlavePhase::CatchingUp;
+        }
+        effects.push(Effect::Cancel(Timer::Switch));
+        self.start_pull(effects);
+    }
+
+    /// A pull brought all there was.
+    pub(crate) fn caught_up(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let Some(switch) = self.slave_switch() else { return };
+        if switch.phase != SlavePhase::CatchingUp {
+            return;
+        }
+        if self.copied {
+            let Ok(ticket) = self.store.complete_copy() else {
+                self.back_off(effects);
+                return;
+            };
+            if let Some(switch) = self.slave_switch() {
+                switch.phase = SlavePhase::Completing;
+            }
+            let task = self.tasks.add(Task::CopyIn);
+            self.park(task, ticket);
+            return;
+        }
+        self.become_slave(now, effects);
+    }
+
+    /// What a step of the store copy wrote is on disk.
+    pub(crate) fn copy_advanced(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let Some(switch) = self.slave_switch() else { return };
+        match switch.phase {
+            SlavePhase::Completing => {
+                let (master, pages) = (switch.master, switch.pages);
+                let instance = self.id();
+                self.copied = false;
+                effects.push(Effect::Fact(Fact::StoreCopy { instance, master, pages, done: true }));
+                self.become_slave(now, effects);
+            }
+            SlavePhase::CopyWritten(Some(from)) => {
+                if self.store.finish_receive_copy(from).is_ok() {
+                    self.copied = true;
+                    self.begin_catching_up(effects);
+                } else {
+                    self.back_off(effects);
+                }
+            }
+            SlavePhase::CopyWritten(None) => {
+                switch.phase = SlavePhase::Copying;
+                self.ask_for_chunk(false, effects);
+            }
+            _ => {}
+        }
+    }
+
+    fn become_slave(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let Some(switch) = self.slave_switch() else { return };
+        let master = switch.master;
+        self.switching = Switching::None;
+        self.drive(now, wavetank_cluster::Input::SwitchedToSlave(master), effects);
+    }
+
+    // ---- store copy -------------------------------------------------------------------
+
+    fn begin_copying(&mut self, effects: &mut Vec<Effect>) {
+        let instance = self.id();
+        let Some(switch) = self.slave_switch() else { return };
+        switch.phase = SlavePhase::Copying;
+        switch.attempt = switch.attempt.wrapping_add(1);
+        switch.pages = 0;
+        let master = switch.master;
+        effects.push(Effect::Fact(Fact::StoreCopy { instance, master, pages: 0, done: false }));
+        self.copied = false;
+        self.tokens = None;
+        self.store.begin_receive_copy();
+        self.ask_for_chunk(true, effects);
+    }
+
+    fn ask_for_chunk(&mut self, first: bool, effects: &mut Vec<Effect>) {
+        let after = self.config.settings.read_timeout;
+        let Some(switch) = self.slave_switch() else { return };
+        let (master, attempt) = (switch.master, switch.attempt);
+        effects.push(Effect::Arm { timer: Timer::Switch, after });
+        self.send_data(master, DataMessage::CopyStore { attempt, first }, effects);
+    }
+
+    /// The slave's side: a chunk came in.
+    pub(crate) fn chunk(
+        &mut self,
+        now: Now,
+        from: InstanceId,
+        attempt: u32,
+        pages: &[PageImage],
+        done: Option<LogMark>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(switch) = self.slave_switch() else { return };
+        if switch.phase != SlavePhase::Copying || switch.attempt != attempt || switch.master != from
+        {
+            return;
+        }
+        switch.pages += pages.len() as u64;
+        switch.phase = SlavePhase::CopyWritten(done);
+        effects.push(Effect::Cancel(Timer::Switch));
+        if pages.is_empty() {
+            self.copy_advanced(now, effects);
+            return;
+        }
+        let Ok(ticket) = self.store.receive_pages(pages.to_vec()) else {
+            self.back_off(effects);
+            return;
+        };
+        let task = self.tasks.add(Task::CopyIn);
+        self.park(task, ticket);
+        self.pump(now, effects);
+    }
+
+    /// The master's side: a slave asks for the store, or for its next chunk.
+    pub(crate) fn copy_asked(
+        &mut self,
+        to: InstanceId,
+        attempt: u32,
+        first: bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.role() != Role::Master {
+            return;
+        }
+        let running = self.tasks.iter().find_map(|(id, task)| match task {
+            Task::CopyOut(copy) if copy.to == to => Some((id, copy.attempt)),
+            _ => None,
+        });
+        if first {
+            if let Some((id, _)) = running {
+                self.end_copy(id);
+            }
+            let cursor = self.store.begin_copy();
+            let task = self.tasks.add(Task::CopyOut(CopyTask { to, attempt, cursor, asked: true }));
+            effects.push(Effect::Ready(task));
+        } else if let Some((id, running)) = running
+            && running == attempt
+            && let Some(Task::CopyOut(copy)) = self.tasks.get_mut(id)
+        {
+            copy.asked = true;
+            effects.push(Effect::Ready(id));
+        }
+    }
+
+    /// One slice of the master's side: the next chunk of pages.
+    pub(crate) fn run_copy(&mut self, task: TaskId, effects: &mut Vec<Effect>) {
+        let most = (self.config.settings.com_chunk_size.0 as usize / PAGE_SIZE).max(1);
+        let Some(Task::CopyOut(copy)) = self.tasks.get_mut(task) else { return };
+        if !copy.asked {
+            return;
+        }
+        let mut cursor = copy.cursor.clone();
+        let (to, attempt) = (copy.to, copy.attempt);
+        let mut ledger = Ledger::default();
+        let (pages, done) = match self.store.copy_pages(&mut cursor, most, &mut ledger) {
+            CopyStep::Pages(pages) => (pages, None),
+            CopyStep::Done { from } => (Vec::new(), Some(from)),
+            CopyStep::Failed(_) => {
+                self.end_copy(task);
+                return;
+            }
+            CopyStep::Wait(ticket) => {
+                if let Some(Task::CopyOut(copy)) = self.tasks.get_mut(task) {
+                    copy.cursor = cursor;
+                }
+                return self.park(task, ticket);
+            }
+        };
+        if let Some(Task::CopyOut(copy)) = self.tasks.get_mut(task) {
+            copy.cursor = cursor;
+            copy.asked = false;
+        }
+        let finished = done.is_some();
+        self.send_data(to, DataMessage::StoreChunk { attempt, pages, done }, effects);
+        effects.push(Effect::Spend { task, ledger });
+        if finished {
+            self.end_copy(task);
+        }
+    }
+
+    /// A copy is complete, or the slave begins anew: the log that it needed may go.
+    fn end_copy(&mut self, task: TaskId) {
+        if let Some(Task::CopyOut(copy)) = self.tasks.remove(task) {
+            self.store.end_copy(&copy.cursor);
+        }
+    }
+
+    // ---- when it does not work --------------------------------------------------------
+
+    /// The switch timer: an answer did not come, or a wait is over.
+    pub(crate) fn switch_timer(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let Some(switch) = self.slave_switch() else { return };
+        match switch.phase {
+            SlavePhase::Draining => {
+                // The wait for open transactions is over (internal_state_switch_timeout).
+                self.end_requests(Status::NoMaster, |_| true, effects);
+                effects.push(Effect::Arm { timer: Timer::Switch, after: Span::from_secs(1) });
+            }
+            SlavePhase::Handshake | SlavePhase::Copying => self.back_off(effects),
+            SlavePhase::BackingOff => {
+                switch.phase = SlavePhase::Draining;
+                self.pump(now, effects);
+            }
+            SlavePhase::SettingAside
+            | SlavePhase::CopyWritten(_)
+            | SlavePhase::CatchingUp
+            | SlavePhase::Completing => {}
+        }
+    }
+
+    /// Exponential back-off: 1, 3, 7, 15, ... seconds, up to 300.
+    fn back_off(&mut self, effects: &mut Vec<Effect>) {
+        if let Some(switch) = self.slave_switch() {
+            switch.waited = (1 + 2 * switch.waited).min(LONGEST_BACKOFF);
+            switch.phase = SlavePhase::BackingOff;
+            let after = Span::from_secs(switch.waited);
+            effects.push(Effect::Arm { timer: Timer::Switch, after });
+        }
+    }
+
+    /// A pull of the catch-up failed.
+    pub(crate) fn catch_up_failed(&mut self, effects: &mut Vec<Effect>) {
+        if self.slave_switch().is_some_and(|switch| switch.phase == SlavePhase::CatchingUp) {
+            self.back_off(effects);
+        }
+    }
+
+    /// The connection to the master broke.
+    pub(crate) fn master_lost(&mut self, effects: &mut Vec<Effect>) {
+        let waiting = self.slave_switch().is_some_and(|switch| {
+            matches!(switch.phase, SlavePhase::Handshake | SlavePhase::Copying)
+        });
+        if waiting {
+            self.back_off(effects);
+        }
+    }
+
+    /// The log turned out to differ from the master's: give up the role and begin anew.
+    pub(crate) fn follow_anew(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        self.drive(now, wavetank_cluster::Input::StaleEpoch, effects);
+    }
+}

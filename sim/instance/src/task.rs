@@ -1,0 +1,175 @@
+//! Work in progress: client requests and the instance's own chores, each of which asks for
+//! a core, runs one slice, and waits.
+
+use alloc::vec::Vec;
+
+use wavetank_store::{CopyCursor, ExpandCursor, Ledger, Ticket, TxHandle};
+use wavetank_vocabulary::{InstanceId, LogMark, NodeId, Status};
+
+use crate::program::Request;
+
+/// A task of one instance. The generation tells a reused slot from its former owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TaskId {
+    pub(crate) slot: u32,
+    pub(crate) generation: u32,
+}
+
+impl TaskId {
+    /// The identifier as one word, for digests.
+    pub const fn to_word(self) -> u64 {
+        (self.generation as u64) << 32 | self.slot as u64
+    }
+}
+
+/// What a task is about.
+#[derive(Clone, Debug)]
+pub(crate) enum Task {
+    /// A client's request.
+    Request(RequestTask),
+    /// Applies the transactions that were received.
+    Apply,
+    /// Eviction, flushing, checkpoints, log rotation.
+    Background,
+    /// Looks a log position up for a handshake or a pull.
+    Serve(ServeTask),
+    /// Streams the store to a slave.
+    CopyOut(CopyTask),
+    /// Waits until a step of an incoming store copy is on disk.
+    CopyIn,
+}
+
+/// Where a request stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Waits for the database to become available.
+    Blocked,
+    /// Runs its program.
+    Execute,
+    /// Its transaction is in the log; waits for the sync.
+    Syncing(Option<Ticket>),
+    /// Durable; its writes go to the pages.
+    Applying,
+    /// Applied; waits for slaves.
+    Pushing,
+    /// Answered with this at the end of the slice.
+    Ending(Status),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct RequestTask {
+    pub(crate) request: Request,
+    pub(crate) writes: bool,
+    pub(crate) phase: Phase,
+    pub(crate) tx: Option<TxHandle>,
+    /// The program step that is next, and how far it has come.
+    pub(crate) step: u16,
+    pub(crate) progress: u32,
+    /// Neighbours that an expansion found.
+    pub(crate) neighbours: Vec<NodeId>,
+    /// Where the expansion goes on.
+    pub(crate) cursor: Option<ExpandCursor>,
+    pub(crate) created: NodeId,
+    pub(crate) ledger: Ledger,
+    pub(crate) mark: LogMark,
+    pub(crate) before: u64,
+    /// Slaves that must still acknowledge, and those that were asked, by member index.
+    pub(crate) pushes_needed: u32,
+    pub(crate) pushes_pending: u32,
+    pub(crate) tried: wavetank_cluster::MemberSet,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct ServeTask {
+    pub(crate) to: InstanceId,
+    pub(crate) attempt: u32,
+    pub(crate) mark: LogMark,
+    pub(crate) pull: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct CopyTask {
+    pub(crate) to: InstanceId,
+    pub(crate) attempt: u32,
+    pub(crate) cursor: CopyCursor,
+    /// Whether the receiver has asked for the next chunk.
+    pub(crate) asked: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Slot {
+    generation: u32,
+    task: Option<Task>,
+}
+
+/// All tasks of an instance.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tasks {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+}
+
+impl Tasks {
+    pub(crate) fn add(&mut self, task: Task) -> TaskId {
+        if let Some(slot) = self.free.pop() {
+            let entry = &mut self.slots[slot as usize];
+            entry.task = Some(task);
+            return TaskId { slot, generation: entry.generation };
+        }
+        self.slots.push(Slot { generation: 0, task: Some(task) });
+        TaskId { slot: self.slots.len() as u32 - 1, generation: 0 }
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, id: TaskId) -> Option<&mut Task> {
+        let slot = self.slots.get_mut(id.slot as usize)?;
+        if slot.generation != id.generation {
+            return None;
+        }
+        slot.task.as_mut()
+    }
+
+    #[inline]
+    pub(crate) fn request_mut(&mut self, id: TaskId) -> Option<&mut RequestTask> {
+        match self.get_mut(id) {
+            Some(Task::Request(request)) => Some(request),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn remove(&mut self, id: TaskId) -> Option<Task> {
+        let slot = self.slots.get_mut(id.slot as usize)?;
+        if slot.generation != id.generation {
+            return None;
+        }
+        let task = slot.task.take()?;
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.push(id.slot);
+        Some(task)
+    }
+
+    /// The tasks in the order of their slots.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (TaskId, &Task)> {
+        self.slots.iter().enumerate().filter_map(|(index, slot)| {
+            let id = TaskId { slot: index as u32, generation: slot.generation };
+            slot.task.as_ref().map(|task| (id, task))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reused_slot_is_not_mistaken_for_its_former_owner() {
+        let mut tasks = Tasks::default();
+        let first = tasks.add(Task::Apply);
+        assert!(tasks.remove(first).is_some());
+        let second = tasks.add(Task::Background);
+        assert_eq!(first.slot, second.slot);
+        assert!(tasks.get_mut(first).is_none());
+        assert!(tasks.remove(first).is_none());
+        assert!(tasks.get_mut(second).is_some());
+    }
+}
