@@ -1,4 +1,31 @@
-//! Machines, disks, network, balancer, clients and faults: plays a Plan.
+//! The world: machines, disks, network, balancers, clients and faults. Plays a [`Plan`].
+//!
+//! A [`World`] is one cluster in virtual time. It is made from a Plan and the Plan's graph,
+//! played by [`World::advance`], read through an observer of facts, and can be cloned at any
+//! instant: the clone plays on to the same end.
 #![no_std]
 
 extern crate alloc;
+
+mod audit;
+mod balancer;
+mod clients;
+mod costs;
+mod disk;
+mod event;
+mod faults;
+mod graph;
+mod machine;
+mod network;
+mod plan;
+mod traffic;
+mod world;
+
+pub use costs::CostTable;
+pub use graph::BaseGraph;
+pub use plan::{
+    BalancerPlan, ClientPlan, EdgeList, Expectation, FaultPlan, GraphPlan, GraphSource,
+    InstancePlan, LinkPlan, NetworkPlan, Plan, RetryPlan, Routing, Target, VolumePlan,
+};
+pub use wavetank_instance::{Compat, Program, PushStrategy, Settings};
+pub use world::{Phase, World};

@@ -1,0 +1,233 @@
+//! Clients: open-loop arrivals, the operations that they draw, and the retry loop.
+//!
+//! Each operation draws from a generator of its own, keyed by client and index, and its
+//! retries from another; so a fault or a setting that changes how one operation fares does
+//! not change what the others ask for.
+
+use alloc::vec::Vec;
+
+use wavetank_instance::Request;
+use wavetank_kernel::distribution::{self, Zipf};
+use wavetank_kernel::{Stream, Streams};
+use wavetank_vocabulary::{
+    ClientId, NodeId, OperationId, OperationKind, OperationOutcome, Span, Status, Time,
+};
+
+use crate::plan::{ClientPlan, RetryPlan};
+
+/// A population of clients.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    id: ClientId,
+    arrivals: Stream,
+    weights: Vec<u32>,
+    users: u64,
+    zipf: Option<Zipf>,
+    next_index: u32,
+}
+
+/// An operation under way.
+#[derive(Clone, Debug)]
+pub(crate) struct Flight {
+    /// Tells a reused place, and an earlier attempt, from this one.
+    pub(crate) generation: u32,
+    pub(crate) client: u16,
+    pub(crate) request: Request,
+    pub(crate) intended: Time,
+    /// Where the attempt is now, once it was sent to an instance.
+    pub(crate) at: Option<u16>,
+    /// An attempt may have been done although it did not succeed.
+    pub(crate) ambiguous: bool,
+    pub(crate) live: bool,
+}
+
+/// All operations under way.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Flights {
+    flights: Vec<Flight>,
+    free: Vec<u32>,
+    live: usize,
+}
+
+impl Flights {
+    pub(crate) fn add(&mut self, client: u16, request: Request, intended: Time) -> (u32, u32) {
+        self.live += 1;
+        let flight = Flight {
+            generation: 0,
+            client,
+            request,
+            intended,
+            at: None,
+            ambiguous: false,
+            live: true,
+        };
+        if let Some(slot) = self.free.pop() {
+            let place = &mut self.flights[slot as usize];
+            let generation = place.generation.wrapping_add(1);
+            *place = Flight { generation, ..flight };
+            return (slot, generation);
+        }
+        self.flights.push(flight);
+        (self.flights.len() as u32 - 1, 0)
+    }
+
+    /// The operation, if that attempt of it is still the present one.
+    #[inline]
+    pub(crate) fn get_mut(&mut self, flight: u32, generation: u32) -> Option<&mut Flight> {
+        self.flights
+            .get_mut(flight as usize)
+            .filter(|place| place.live && place.generation == generation)
+    }
+
+    pub(crate) fn remove(&mut self, flight: u32) {
+        let place = &mut self.flights[flight as usize];
+        if place.live {
+            place.live = false;
+            place.generation = place.generation.wrapping_add(1);
+            self.free.push(flight);
+            self.live -= 1;
+        }
+    }
+
+    /// Operations at an instance, in the order of their places.
+    pub(crate) fn at_instance(&self, instance: u16) -> Vec<(u32, u32)> {
+        self.flights
+            .iter()
+            .enumerate()
+            .filter(|(_, flight)| flight.live && flight.at == Some(instance))
+            .map(|(index, flight)| (index as u32, flight.generation))
+            .collect()
+    }
+
+    /// Operations under way.
+    pub(crate) fn live(&self) -> usize {
+        self.live
+    }
+}
+
+impl Client {
+    pub(crate) fn new(index: usize, plan: &ClientPlan, users: u32, streams: Streams) -> Self {
+        let zipf = (plan.zipf.numerator > 0)
+            .then(|| Zipf::new(u64::from(users.max(1)), plan.zipf.as_f64()));
+        Client {
+            id: ClientId(index as u16),
+            arrivals: streams.stream("arrivals", [index as u64, 0, 0]),
+            weights: plan.mix.iter().map(|(_, weight)| *weight).collect(),
+            users: u64::from(users.max(1)),
+            zipf,
+            next_index: 0,
+        }
+    }
+
+    /// The time to the next arrival: Poisson.
+    pub(crate) fn next_gap(&mut self, plan: &ClientPlan) -> Span {
+        let unit = distribution::exponential(&mut self.arrivals);
+        Span::from_secs_f64(unit / plan.rate.as_f64())
+    }
+
+    /// Draws the next operation; none when the Plan leaves it out.
+    pub(crate) fn next_request(&mut self, plan: &ClientPlan, streams: Streams) -> Option<Request> {
+        let index = self.next_index;
+        self.next_index += 1;
+        if plan.skip.binary_search(&index).is_ok() {
+            return None;
+        }
+        let key = [u64::from(self.id.0), u64::from(index), 0];
+        let mut stream = streams.stream("operation", key);
+        let chosen = stream.pick_weighted(&self.weights)?;
+        let kind = plan.mix.get(chosen).map_or(OperationKind(0), |(kind, _)| *kind);
+        let me = self.user(&mut stream);
+        let mut other = self.user(&mut stream);
+        if other == me {
+            other = NodeId((me.0 + 1) % self.users);
+        }
+        let operation = OperationId { client: self.id, index };
+        Some(Request { operation, attempt: 1, kind, me, other, reply_to: 0 })
+    }
+
+    fn user(&self, stream: &mut Stream) -> NodeId {
+        match &self.zipf {
+            // Spread the popular ones over the ids: a multiplier prime to most sizes.
+            Some(zipf) => {
+                let rank = zipf.sample(stream).saturating_sub(1);
+                NodeId(rank.wrapping_mul(2_654_435_761) % self.users)
+            }
+            None => NodeId(stream.below(self.users)),
+        }
+    }
+}
+
+/// How long a client waits before the next attempt: exponential, the `jitter` part of it
+/// drawn anew.
+pub(crate) fn backoff(retry: &RetryPlan, request: &Request, streams: Streams) -> Span {
+    let exponent = i32::from(request.attempt) - 1;
+    let full = retry.backoff.as_secs_f64() * libm::pow(retry.factor.as_f64(), f64::from(exponent));
+    let id = request.operation;
+    let key = [u64::from(id.client.0), u64::from(id.index), u64::from(request.attempt)];
+    let mut stream = streams.stream("retry", key);
+    let jitter = retry.jitter.as_f64();
+    Span::from_secs_f64(full * (1.0 - jitter + jitter * stream.unit()))
+}
+
+/// How an operation ended that was not tried again.
+pub(crate) fn outcome(status: Status, ambiguous: bool, writes: bool) -> OperationOutcome {
+    match status {
+        Status::Ok => OperationOutcome::Ok,
+        _ if writes && (ambiguous || status.is_ambiguous()) => OperationOutcome::Unknown,
+        _ => OperationOutcome::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wavetank_vocabulary::Ratio;
+
+    fn request(attempt: u16) -> Request {
+        Request {
+            operation: OperationId::default(),
+            attempt,
+            kind: OperationKind(0),
+            me: NodeId(1),
+            other: NodeId(2),
+            reply_to: 0,
+        }
+    }
+
+    #[test]
+    fn back_off_grows_by_its_factor_and_jitter_takes_a_part() {
+        let retry = RetryPlan {
+            backoff: Span::from_millis(50),
+            factor: Ratio::new(2, 1),
+            jitter: Ratio::ZERO,
+            ..RetryPlan::NONE
+        };
+        let streams = Streams::new(1);
+        let waits: Vec<_> = (1..4).map(|n| backoff(&retry, &request(n), streams)).collect();
+        assert_eq!(waits, [50, 100, 200].map(Span::from_millis));
+        let jittered = RetryPlan { jitter: Ratio::new(1, 2), ..retry };
+        let wait = backoff(&jittered, &request(1), streams);
+        assert!(wait >= Span::from_millis(25) && wait <= Span::from_millis(50));
+    }
+
+    #[test]
+    fn a_reused_place_is_not_mistaken() {
+        let mut flights = Flights::default();
+        let (slot, first) = flights.add(0, request(1), Time::ZERO);
+        flights.remove(slot);
+        let (again, second) = flights.add(0, request(1), Time::ZERO);
+        assert_eq!(slot, again);
+        assert!(flights.get_mut(slot, first).is_none());
+        assert!(flights.get_mut(slot, second).is_some());
+        assert_eq!(flights.live(), 1);
+    }
+
+    #[test]
+    fn only_a_write_can_end_unknown() {
+        assert_eq!(outcome(Status::ClientTimeout, false, true), OperationOutcome::Unknown);
+        assert_eq!(outcome(Status::ClientTimeout, false, false), OperationOutcome::Failed);
+        assert_eq!(outcome(Status::NoMaster, true, true), OperationOutcome::Unknown);
+        assert_eq!(outcome(Status::NoMaster, false, true), OperationOutcome::Failed);
+        assert_eq!(outcome(Status::Ok, true, true), OperationOutcome::Ok);
+    }
+}

@@ -1,0 +1,152 @@
+//! What the queue holds. Every event is delivered to one place, at one time.
+
+use wavetank_instance::{PeerMessage, TaskId};
+use wavetank_store::DiskOp;
+use wavetank_vocabulary::{Status, TxId};
+
+/// An event. `life` tells processes apart that ran on the same machine: what belongs to an
+/// earlier one is dropped.
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    /// A message arrives.
+    Deliver { from: u16, to: u16, message: PeerMessage },
+    /// A timer of an instance fires.
+    Timer { instance: u16, slot: u32, generation: u32 },
+    /// A core has spent a task's time.
+    CoreDone { instance: u16, life: u32, task: TaskId, stolen: u64 },
+    /// A disk operation is complete.
+    DiskDone { instance: u16, life: u32, op: DiskOp },
+    /// A process starts.
+    Start { instance: u16 },
+    /// The connections between two instances broke.
+    PeerLost { instance: u16, peer: u16 },
+    /// The next operation of a client is due.
+    Arrival { client: u16 },
+    /// An attempt of an operation leaves its client.
+    Attempt { flight: u32, generation: u32 },
+    /// A request reaches its balancer.
+    AtBalancer { flight: u32, generation: u32 },
+    /// A request reaches an instance.
+    AtInstance { instance: u16, flight: u32, generation: u32 },
+    /// An answer reaches the client.
+    Answer { flight: u32, generation: u32, status: Status, tx: TxId, instance: Option<u16> },
+    /// A client has waited long enough for an answer.
+    ClientTimeout { flight: u32, generation: u32 },
+    /// A balancer asks all instances for their role.
+    Poll { balancer: u16 },
+    /// The question reaches an instance.
+    PollArrives { balancer: u16, instance: u16 },
+    /// The answer, or its absence, is known to the balancer.
+    PollAnswered { balancer: u16, instance: u16, master: bool, slave: bool },
+    /// A fault begins.
+    FaultBegins { fault: u16 },
+    /// A fault ends.
+    FaultEnds { fault: u16 },
+    /// Quantities are sampled.
+    Sample,
+    /// The clients stop and everything heals.
+    Heal,
+    /// Has the cluster recovered?
+    Look,
+}
+
+impl Event {
+    /// The event in words, for the digest: its kind and what tells it from others.
+    #[inline]
+    pub(crate) fn words(&self) -> [u64; 3] {
+        let pair = |a: u16, b: u16| u64::from(a) << 16 | u64::from(b);
+        let flight = |f: u32, g: u32| u64::from(f) << 32 | u64::from(g);
+        match self {
+            Event::Deliver { from, to, message } => {
+                let what = match message {
+                    PeerMessage::Cluster(message) => cluster_word(message),
+                    PeerMessage::Data(_) => message.wire_bytes() << 8 | 0xff,
+                };
+                [1, pair(*from, *to), what]
+            }
+            Event::Timer { instance, slot, generation } => {
+                [2, u64::from(*instance), flight(*slot, *generation)]
+            }
+            Event::CoreDone { instance, life, task, .. } => {
+                [3, flight(u32::from(*instance), *life), task.to_word()]
+            }
+            Event::DiskDone { instance, life, op } => {
+                [4, flight(u32::from(*instance), *life), op.0]
+            }
+            Event::Start { instance } => [5, u64::from(*instance), 0],
+            Event::PeerLost { instance, peer } => [6, pair(*instance, *peer), 0],
+            Event::Arrival { client } => [7, u64::from(*client), 0],
+            Event::Attempt { flight: f, generation } => [8, flight(*f, *generation), 0],
+            Event::AtBalancer { flight: f, generation } => [9, flight(*f, *generation), 0],
+            Event::AtInstance { instance, flight: f, generation } => {
+                [10, flight(*f, *generation), u64::from(*instance)]
+            }
+            Event::Answer { flight: f, generation, status, tx, .. } => {
+                [11, flight(*f, *generation), tx.0 << 8 | *status as u64]
+            }
+            Event::ClientTimeout { flight: f, generation } => [12, flight(*f, *generation), 0],
+            Event::Poll { balancer } => [13, u64::from(*balancer), 0],
+            Event::PollArrives { balancer, instance } => [14, pair(*balancer, *instance), 0],
+            Event::PollAnswered { balancer, instance, master, slave } => {
+                [15, pair(*balancer, *instance), u64::from(*master) << 1 | u64::from(*slave)]
+            }
+            Event::FaultBegins { fault } => [16, u64::from(*fault), 0],
+            Event::FaultEnds { fault } => [17, u64::from(*fault), 0],
+            Event::Sample => [18, 0, 0],
+            Event::Heal => [19, 0, 0],
+            Event::Look => [20, 0, 0],
+        }
+    }
+
+    /// The kind of an event from the first of its words, for people.
+    pub(crate) fn kind_name(word: u64) -> &'static str {
+        const NAMES: [&str; 21] = [
+            "unknown",
+            "message",
+            "timer",
+            "core done",
+            "disk done",
+            "process start",
+            "connection lost",
+            "client arrival",
+            "attempt",
+            "at balancer",
+            "at instance",
+            "answer",
+            "client time-out",
+            "poll",
+            "poll arrives",
+            "poll answered",
+            "fault begins",
+            "fault ends",
+            "sample",
+            "heal",
+            "look",
+        ];
+        NAMES.get(word as usize).copied().unwrap_or("unknown")
+    }
+}
+
+/// A cluster message as one word.
+#[inline]
+fn cluster_word(message: &wavetank_cluster::Message) -> u64 {
+    use wavetank_cluster::Message;
+    match message {
+        Message::IAmAlive { learned } => learned << 3,
+        Message::Suspicions(set) => (set.len() as u64) << 3 | 1,
+        Message::PerformRoleElections => 2,
+        Message::Vote { version } => version << 3 | 3,
+        Message::Voted { version, .. } => version << 3 | 4,
+        Message::Learn { sequence, .. } => sequence << 3 | 5,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_stays_small() {
+        assert!(size_of::<Event>() <= 56, "{}", size_of::<Event>());
+    }
+}

@@ -1,0 +1,185 @@
+//! Faults take effect here and nowhere else.
+
+use alloc::vec::Vec;
+
+use wavetank_instance::Instance;
+use wavetank_vocabulary::{Fact, FaultKind, InstanceId, Observer, Role, Span, Status, Time, TxId};
+
+use crate::event::Event;
+use crate::plan::{FaultPlan, Target};
+use crate::world::{Phase, World};
+
+/// A fault that took effect: whom it hit, and from whom it cut them off.
+#[derive(Clone, Debug)]
+pub(crate) struct ActiveFault {
+    on: u16,
+    peers: Vec<u16>,
+}
+
+impl<O: Observer> World<O> {
+    pub(crate) fn fault_begins(&mut self, fault: u16) {
+        if self.phase() != Phase::Running {
+            return;
+        }
+        let plan = self.plan.clone();
+        let plan = &plan.faults[usize::from(fault)];
+        let Some(active) = self.resolve(plan) else {
+            self.tell(Fact::FaultSkipped { fault: plan.id, kind: plan.kind });
+            return;
+        };
+        if let Some(lasts) = plan.lasts {
+            self.kernel.schedule_in(lasts, Event::FaultEnds { fault });
+        }
+        for (on, peer) in self.pairs(&active) {
+            self.tell(Fact::FaultBegan { fault: plan.id, kind: plan.kind, on, peer });
+        }
+        let on = active.on;
+        match plan.kind {
+            FaultKind::Crash => self.crash(on),
+            FaultKind::PowerLoss => self.power_loss(on, plan),
+            FaultKind::Pause => self.pause(on, plan),
+            FaultKind::Partition => {
+                for peer in &active.peers {
+                    self.network.cut(usize::from(on), usize::from(*peer));
+                    self.network.cut(usize::from(*peer), usize::from(on));
+                }
+            }
+            FaultKind::PartitionOneWay => {
+                for peer in &active.peers {
+                    self.network.cut(usize::from(on), usize::from(*peer));
+                }
+            }
+        }
+        self.faults[usize::from(fault)] = Some(active);
+    }
+
+    pub(crate) fn fault_ends(&mut self, fault: u16) {
+        let Some(active) = self.faults[usize::from(fault)].take() else { return };
+        let plan = self.plan.clone();
+        let plan = &plan.faults[usize::from(fault)];
+        for (on, peer) in self.pairs(&active) {
+            self.tell(Fact::FaultEnded { fault: plan.id, kind: plan.kind, on, peer });
+        }
+        let on = active.on;
+        match plan.kind {
+            FaultKind::Crash | FaultKind::PowerLoss => {
+                self.machines[usize::from(on)].held_down = false;
+                self.kernel.schedule_in(Span::ZERO, Event::Start { instance: on });
+            }
+            FaultKind::Pause => self.resume(on),
+            FaultKind::Partition => {
+                for peer in &active.peers {
+                    self.network.join(usize::from(on), usize::from(*peer));
+                    self.network.join(usize::from(*peer), usize::from(on));
+                }
+            }
+            FaultKind::PartitionOneWay => {
+                for peer in &active.peers {
+                    self.network.join(usize::from(on), usize::from(*peer));
+                }
+            }
+        }
+    }
+
+    /// Whom the facts of a fault name.
+    fn pairs(&self, active: &ActiveFault) -> Vec<(InstanceId, Option<InstanceId>)> {
+        let id = |index: u16| self.plan.instances[usize::from(index)].id;
+        if active.peers.is_empty() {
+            return alloc::vec![(id(active.on), None)];
+        }
+        active.peers.iter().map(|peer| (id(active.on), Some(id(*peer)))).collect()
+    }
+
+    /// Who is hit; none when nobody fits at this moment.
+    fn resolve(&self, plan: &FaultPlan) -> Option<ActiveFault> {
+        let mut stream = self.streams.stream("fault", [u64::from(plan.id.0), 0, 0]);
+        let on = self.target(plan.target, &mut stream)?;
+        let is_link = matches!(plan.kind, FaultKind::Partition | FaultKind::PartitionOneWay);
+        let peers: Vec<u16> = match (is_link, plan.peer) {
+            (false, _) => Vec::new(),
+            (true, None) => (0..self.machines.len() as u16).filter(|index| *index != on).collect(),
+            (true, Some(peer)) => {
+                let peer = self.target(peer, &mut stream).filter(|peer| *peer != on)?;
+                alloc::vec![peer]
+            }
+        };
+        if is_link && peers.is_empty() {
+            return None;
+        }
+        // What does not run cannot be killed or stopped.
+        if !is_link && self.machines[usize::from(on)].instance.is_none() {
+            return None;
+        }
+        Some(ActiveFault { on, peers })
+    }
+
+    fn target(&self, target: Target, stream: &mut wavetank_kernel::Stream) -> Option<u16> {
+        let all = |wanted: fn(Role) -> bool| -> Vec<u16> {
+            (0..self.machines.len() as u16)
+                .filter(|index| {
+                    let process = &self.machines[usize::from(*index)].instance;
+                    wanted(process.as_ref().map_or(Role::Down, Instance::role))
+                })
+                .collect()
+        };
+        match target {
+            Target::Instance(id) => self.index_of(id),
+            Target::Master => stream.pick(&all(|role| role == Role::Master)).copied(),
+            Target::Slave => stream.pick(&all(|role| role == Role::Slave)).copied(),
+            Target::Any => stream.pick(&all(|role| role != Role::Down)).copied(),
+        }
+    }
+
+    /// The process is killed. The machine's kernel closes its connections, so everybody
+    /// knows at once.
+    fn crash(&mut self, on: u16) {
+        let now = self.kernel.now();
+        self.machines[usize::from(on)].held_down = true;
+        let cut_off = self.flights.at_instance(on);
+        self.process_ends(on);
+        for (flight, generation) in cut_off {
+            self.send_answer(on, flight, generation, Status::ConnectionReset, TxId(0));
+        }
+        for peer in 0..self.machines.len() as u16 {
+            if peer != on
+                && let Some(at) = self.network.send(now, usize::from(on), usize::from(peer), 64)
+            {
+                self.kernel.schedule(at, Event::PeerLost { instance: peer, peer: on });
+            }
+        }
+    }
+
+    /// The machine is dead. Nobody is told: their connections just fall silent.
+    fn power_loss(&mut self, on: u16, plan: &FaultPlan) {
+        self.process_ends(on);
+        let machine = &mut self.machines[usize::from(on)];
+        machine.held_down = true;
+        machine.powered = false;
+        let mut stream = self.streams.stream("fault-disk", [u64::from(plan.id.0), 0, 0]);
+        machine.disk.power_loss(&mut stream);
+    }
+
+    fn pause(&mut self, on: u16, plan: &FaultPlan) {
+        let now = self.kernel.now();
+        let end = match plan.lasts {
+            Some(lasts) => now + lasts,
+            None => Time::ZERO + self.plan.duration,
+        };
+        let machine = &mut self.machines[usize::from(on)];
+        // A pause within a pause only lengthens it.
+        let end = end.max(machine.paused_until);
+        let from = now.max(machine.paused_until);
+        machine.stolen += end.since(from).as_nanos();
+        machine.paused_until = end;
+    }
+
+    /// A pause is healed before its time.
+    fn resume(&mut self, on: u16) {
+        let now = self.kernel.now();
+        let machine = &mut self.machines[usize::from(on)];
+        if machine.paused_until > now {
+            machine.stolen -= machine.paused_until.since(now).as_nanos();
+            machine.paused_until = now;
+        }
+    }
+}

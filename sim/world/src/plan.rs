@@ -1,0 +1,333 @@
+//! The Plan: a scenario with everything random about the set-up and the faults drawn and
+//! written out. The scenario room makes it, this room plays it.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use wavetank_instance::{Program, Settings};
+use wavetank_kernel::Distribution;
+use wavetank_vocabulary::{
+    Bytes, FaultId, FaultKind, InstanceId, OperationKind, PlantedBugs, Rate, Ratio, Span, Status,
+    Time,
+};
+
+use crate::costs::CostTable;
+
+/// Everything that a run needs to know, and nothing random but what the seed's streams draw
+/// while it plays.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The scenario's name (its file name without the ending).
+    pub name: String,
+    /// What the scenario is for, in its author's words.
+    pub about: String,
+    /// The seed of every stream but the graph's.
+    pub seed: u64,
+    /// When the clients stop and faults heal.
+    pub duration: Span,
+    /// How much of the start rates and percentiles leave out.
+    pub warm_up: Span,
+    /// The settings of every instance.
+    pub settings: Settings,
+    /// The members, in ascending order of server id, from 1.
+    pub instances: Vec<InstancePlan>,
+    /// Names of the data centres, by index.
+    pub datacentres: Vec<String>,
+    /// The network.
+    pub network: NetworkPlan,
+    /// The graph that every instance starts with.
+    pub graph: GraphPlan,
+    /// The load balancers.
+    pub balancers: Vec<BalancerPlan>,
+    /// The operations that clients run, by [`OperationKind`].
+    pub operations: Vec<Program>,
+    /// The clients.
+    pub clients: Vec<ClientPlan>,
+    /// The faults, in the order of their ids.
+    pub faults: Vec<FaultPlan>,
+    /// What must hold.
+    pub expectations: Vec<Expectation>,
+    /// How often quantities are sampled.
+    pub sample_every: Span,
+    /// What a step costs in core time.
+    pub costs: CostTable,
+    /// Bugs planted to try the checks.
+    pub bugs: PlantedBugs,
+}
+
+/// One member of the cluster and its machine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InstancePlan {
+    /// `ha.server_id`.
+    pub id: InstanceId,
+    /// Index into [`Plan::datacentres`].
+    pub datacentre: u16,
+    /// `ha.slave_only`.
+    pub slave_only: bool,
+    /// Where the hardware figures come from, e.g. `aws:r3.xlarge`.
+    pub machine: String,
+    /// Virtual processors.
+    pub cores: u32,
+    /// Physical memory.
+    pub memory: Bytes,
+    /// Heap of the Java process that is modelled; the page cache lies outside it.
+    pub heap: Bytes,
+    /// `dbms.pagecache.memory`.
+    pub page_cache: Bytes,
+    /// The disk that holds store and log.
+    pub volume: VolumePlan,
+}
+
+/// A disk volume.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VolumePlan {
+    /// Capacity.
+    pub size: Bytes,
+    /// Operations per second at the most.
+    pub iops: u32,
+    /// Bytes per second at the most.
+    pub throughput: Bytes,
+    /// Time of one page read or write, without queueing.
+    pub access: Distribution,
+    /// Time of one sync, without queueing.
+    pub sync: Distribution,
+}
+
+/// The network between instances, clients and balancers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NetworkPlan {
+    /// One-way latency within a data centre.
+    pub local: Distribution,
+    /// Bytes per second of a link.
+    pub bandwidth: Bytes,
+    /// Links between data centres that differ.
+    pub links: Vec<LinkPlan>,
+}
+
+/// The link between two data centres, the same both ways.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinkPlan {
+    /// The two ends, indexes into [`Plan::datacentres`].
+    pub between: [u16; 2],
+    /// One-way latency.
+    pub latency: Distribution,
+    /// Bytes per second.
+    pub bandwidth: Bytes,
+}
+
+/// The graph at the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GraphPlan {
+    /// The graph's own seed: constant unless set, so that all seeds share one graph.
+    pub seed: u64,
+    /// Where it comes from.
+    pub source: GraphSource,
+}
+
+/// Where a graph comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GraphSource {
+    /// A generated social network.
+    Social {
+        /// Users.
+        users: u32,
+        /// Mean number of users that a user follows.
+        mean_follows: Ratio,
+    },
+    /// An edge list.
+    Edges {
+        /// The file as the scenario names it.
+        path: String,
+        /// Its contents, read beforehand.
+        edges: Arc<EdgeList>,
+    },
+}
+
+/// A list of directed edges between nodes numbered from 0.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EdgeList {
+    /// How many nodes there are.
+    pub nodes: u32,
+    /// From, to.
+    pub edges: Vec<(u32, u32)>,
+}
+
+/// A load balancer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BalancerPlan {
+    /// Its name.
+    pub name: String,
+    /// Data centre, an index into [`Plan::datacentres`].
+    pub datacentre: u16,
+    /// How often each instance is asked for its role.
+    pub poll: Span,
+    /// Good answers in a row before a server is used.
+    pub rise: u16,
+    /// Bad answers in a row before it is not.
+    pub fall: u16,
+}
+
+/// A population of clients.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClientPlan {
+    /// Its name.
+    pub name: String,
+    /// Operations per second, in Poisson arrivals.
+    pub rate: Rate,
+    /// The weight of each kind of operation.
+    pub mix: Vec<(OperationKind, u32)>,
+    /// Through which balancer; index into [`Plan::balancers`].
+    pub balancer: u16,
+    /// How requests are spread.
+    pub routing: Routing,
+    /// Skew of the choice of users: the exponent of a Zipf law; zero is uniform.
+    pub zipf: Ratio,
+    /// How long a client waits for an answer.
+    pub timeout: Span,
+    /// What is tried again, and how.
+    pub retry: RetryPlan,
+    /// Operations left out, by index (a shrunk Plan names them).
+    pub skip: Vec<u32>,
+}
+
+/// How a balancer spreads requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Routing {
+    /// Everything to the master.
+    AllToMaster,
+    /// Writes to the master, reads to the slaves in turn (to the master when there is none).
+    Split,
+    /// Writes to the master, reads to all that are available, in turn.
+    SplitOverAll,
+}
+
+impl Routing {
+    /// The name that scenarios use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Routing::AllToMaster => "all-to-master",
+            Routing::Split => "reads-to-slaves",
+            Routing::SplitOverAll => "reads-to-all",
+        }
+    }
+}
+
+/// A retry loop: exponential back-off with jitter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryPlan {
+    /// Retry what Neo4j classifies as transient, and a balancer's 503.
+    pub transient: bool,
+    /// Retry refused and reset connections.
+    pub connection: bool,
+    /// Retry after the client's own time-out.
+    pub timeout: bool,
+    /// Attempts in all; 1 is no retry.
+    pub attempts: u16,
+    /// The wait before the second attempt.
+    pub backoff: Span,
+    /// By what the wait grows each time.
+    pub factor: Ratio,
+    /// The part of the wait that is drawn anew: 0 is none, 1 is all of it.
+    pub jitter: Ratio,
+}
+
+impl RetryPlan {
+    /// No retry at all.
+    pub const NONE: RetryPlan = RetryPlan {
+        transient: false,
+        connection: false,
+        timeout: false,
+        attempts: 1,
+        backoff: Span::ZERO,
+        factor: Ratio::new(1, 1),
+        jitter: Ratio::ZERO,
+    };
+
+    /// Whether an attempt that ended so is tried again, attempts permitting.
+    pub fn covers(&self, status: Status) -> bool {
+        use wavetank_vocabulary::Classification;
+        match status {
+            Status::NoServer => self.transient,
+            Status::ConnectionRefused | Status::ConnectionReset => self.connection,
+            Status::ClientTimeout => self.timeout,
+            _ => self.transient && status.classification() == Some(Classification::TransientError),
+        }
+    }
+}
+
+/// A fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FaultPlan {
+    /// Stable: the rest keep theirs when one is deleted.
+    pub id: FaultId,
+    /// What happens.
+    pub kind: FaultKind,
+    /// To whom.
+    pub target: Target,
+    /// From whom else it is cut off, for partitions; all others when none is named.
+    pub peer: Option<Target>,
+    /// When it begins.
+    pub at: Time,
+    /// How long it lasts; until the end of `duration` when not given.
+    pub lasts: Option<Span>,
+}
+
+/// Who is hit. Roles are resolved when the fault begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// This instance.
+    Instance(InstanceId),
+    /// Who is master at that moment.
+    Master,
+    /// A slave, drawn from the fault's own stream.
+    Slave,
+    /// Any instance that is up, drawn from the fault's own stream.
+    Any,
+}
+
+/// What must hold at the end.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Expectation {
+    /// No acknowledged write is lost, but for `explained` ones up to the limit.
+    AcknowledgedWritesLost {
+        /// How many may be lost together with a branch that was discarded.
+        explained: u64,
+    },
+    /// All instances have the same contents once the cluster has recovered.
+    ReplicasEqual,
+    /// Percentiles of the latency of one client's operation, from the intended start.
+    Latency {
+        /// The client's name.
+        client: String,
+        /// The operation's name; none is all of them together.
+        operation: Option<String>,
+        /// Percentile in thousandths of a percent (99 % is 99,000) and its limit.
+        limits: Vec<(u32, Span)>,
+    },
+    /// The cluster recovers from each fault.
+    Recovers {
+        /// From the fault's start.
+        within: Span,
+    },
+}
+
+impl Plan {
+    /// How many instances there are.
+    pub fn total(&self) -> usize {
+        self.instances.len()
+    }
+
+    /// The longest `within` of the expectations, zero when there is none: for so long play
+    /// goes on after the duration if the cluster has not recovered.
+    pub fn longest_within(&self) -> Span {
+        self.expectations
+            .iter()
+            .map(|expectation| match expectation {
+                Expectation::Recovers { within } => *within,
+                _ => Span::ZERO,
+            })
+            .max()
+            .unwrap_or(Span::ZERO)
+    }
+}

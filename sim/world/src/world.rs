@@ -1,0 +1,608 @@
+//! The World: owns everything, borrows nothing, and can be cloned at any instant.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use wavetank_cluster::Configuration;
+use wavetank_instance::{
+    Effect, Input, Instance, InstanceConfig, Now, PeerMessage, Programs, Timer,
+};
+use wavetank_kernel::{EventWindow, Fired, Kernel, Stream, Streams, Trail};
+use wavetank_store::PAGE_SIZE;
+use wavetank_vocabulary::{Classes, Fact, InstanceId, Metric, Observer, Role, Seq, Span, Time};
+
+use crate::balancer::Balancer;
+use crate::clients::{Client, Flights};
+use crate::disk::{SimDisk, Submitted};
+use crate::event::Event;
+use crate::faults::ActiveFault;
+use crate::graph::BaseGraph;
+use crate::machine::Machine;
+use crate::network::{Network, latency};
+use crate::plan::Plan;
+
+/// The wall clock when a run begins, in milliseconds since 1970: a fixed moment (the first
+/// day of the GraphConnect of 2015), so that epochs look like epochs.
+const WALL_START_MS: u64 = 1_445_385_600_000;
+
+/// How often a healed world looks whether it has recovered.
+const LOOK_EVERY: Span = Span::from_millis(100);
+
+/// How long a healed world is given when no expectation says so.
+const PATIENCE: Span = Span::from_secs(60);
+
+/// Where a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Clients arrive, faults strike.
+    Running,
+    /// Clients have stopped and faults are healed.
+    Healing,
+    /// It is over.
+    Done,
+}
+
+/// A simulation of one cluster. `O` reads its facts.
+#[derive(Clone, Debug)]
+pub struct World<O> {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) base: Arc<BaseGraph>,
+    pub(crate) programs: Programs,
+    settings: Arc<wavetank_instance::Settings>,
+    pub(crate) streams: Streams,
+    pub(crate) kernel: Kernel<Event>,
+    pub(crate) network: Network,
+    pub(crate) machines: Vec<Machine>,
+    pub(crate) balancers: Vec<Balancer>,
+    pub(crate) clients: Vec<Client>,
+    pub(crate) flights: Flights,
+    /// Latencies between each client and its balancer.
+    pub(crate) client_links: Vec<Stream>,
+    /// Latencies between balancers and instances, row by row.
+    pub(crate) balancer_links: Vec<Stream>,
+    pub(crate) faults: Vec<Option<ActiveFault>>,
+    phase: Phase,
+    converged: bool,
+    observer: O,
+    interests: Classes,
+    seq: Seq,
+    window: Option<EventWindow>,
+    // Reused from step to step.
+    effects: Vec<Effect>,
+    work: VecDeque<(u16, Input)>,
+    spent: bool,
+}
+
+impl<O: Observer> World<O> {
+    /// The world of a Plan at time zero. `base` must be the graph of that Plan.
+    ///
+    /// # Panics
+    /// When the Plan's server ids are not distinct: the scenario language rules that out.
+    pub fn new(plan: Arc<Plan>, base: Arc<BaseGraph>, observer: O) -> Self {
+        let streams = Streams::new(plan.seed);
+        let total = plan.total();
+        let machines = plan
+            .instances
+            .iter()
+            .map(|instance| {
+                let disk = SimDisk::new(&instance.volume, &base.image);
+                let stream = streams.stream("disk", [u64::from(instance.id.0), 0, 0]);
+                Machine::new(total, instance.cores, disk, stream)
+            })
+            .collect();
+        let clients: Vec<_> = plan
+            .clients
+            .iter()
+            .enumerate()
+            .map(|(index, client)| Client::new(index, client, base.nodes, streams))
+            .collect();
+        let pairs = (0..plan.balancers.len() as u64)
+            .flat_map(|b| (0..total as u64).map(move |i| [b, i, 0]));
+        let mut world = World {
+            programs: plan.operations.clone().into(),
+            settings: Arc::new(plan.settings.clone()),
+            network: Network::new(&plan, streams),
+            balancers: alloc::vec![Balancer::new(total); plan.balancers.len()],
+            client_links: (0..clients.len() as u64)
+                .map(|c| streams.stream("client-link", [c, 0, 0]))
+                .collect(),
+            balancer_links: pairs.map(|key| streams.stream("balancer-link", key)).collect(),
+            clients,
+            flights: Flights::default(),
+            faults: alloc::vec![None; plan.faults.len()],
+            machines,
+            streams,
+            kernel: Kernel::new(),
+            phase: Phase::Running,
+            converged: false,
+            interests: observer.interests(),
+            observer,
+            seq: 0,
+            window: None,
+            effects: Vec::new(),
+            work: VecDeque::new(),
+            spent: false,
+            plan,
+            base,
+        };
+        world.open();
+        world
+    }
+
+    /// Schedules what a run begins with.
+    fn open(&mut self) {
+        for instance in 0..self.machines.len() as u16 {
+            self.kernel.schedule(Time::ZERO, Event::Start { instance });
+        }
+        for balancer in 0..self.balancers.len() as u16 {
+            self.kernel.schedule(Time::ZERO, Event::Poll { balancer });
+        }
+        let plan = self.plan.clone();
+        for (index, client) in plan.clients.iter().enumerate() {
+            let gap = self.clients[index].next_gap(client);
+            self.kernel.schedule_in(gap, Event::Arrival { client: index as u16 });
+        }
+        for (index, fault) in plan.faults.iter().enumerate() {
+            self.kernel.schedule(fault.at, Event::FaultBegins { fault: index as u16 });
+        }
+        self.kernel.schedule_in(plan.sample_every, Event::Sample);
+        self.kernel.schedule(Time::ZERO + plan.duration, Event::Heal);
+    }
+
+    /// The Plan that is played.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Virtual time.
+    pub fn now(&self) -> Time {
+        self.kernel.now()
+    }
+
+    /// Where the run is.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Events delivered so far.
+    pub fn events(&self) -> u64 {
+        self.kernel.events()
+    }
+
+    /// The digest of all events delivered so far.
+    pub fn digest(&self) -> u128 {
+        self.kernel.digest()
+    }
+
+    /// The checkpoints by which two runs are compared.
+    pub fn trail(&self) -> &Trail {
+        self.kernel.trail()
+    }
+
+    /// Whether the cluster recovered after everything was healed.
+    pub fn converged(&self) -> bool {
+        self.converged
+    }
+
+    /// Nodes and relationships that the graph began with.
+    pub fn graph_counts(&self) -> (u32, u64) {
+        (self.base.nodes, self.base.relationships)
+    }
+
+    /// Who reads the facts.
+    pub fn observer(&self) -> &O {
+        &self.observer
+    }
+
+    /// Ends the world and hands its observer out.
+    pub fn into_observer(self) -> O {
+        self.observer
+    }
+
+    /// Keeps the events of a range, by index, to be compared with another run's.
+    pub fn trace(&mut self, window: EventWindow) {
+        self.window = Some(window);
+    }
+
+    /// What was kept.
+    pub fn traced(&self) -> Option<&EventWindow> {
+        self.window.as_ref()
+    }
+
+    /// The name of the kind of a traced event.
+    pub fn event_kind(word: u64) -> &'static str {
+        Event::kind_name(word)
+    }
+
+    /// Plays on until the run is over or `events` more events were taken from the queue.
+    /// True while there is more to play.
+    pub fn advance(&mut self, events: u64) -> bool {
+        for _ in 0..events {
+            if self.phase == Phase::Done {
+                return false;
+            }
+            // Sampling goes on until the end, so there always is a next event.
+            match self.kernel.next_before(Time::NEVER) {
+                Some(event) => self.happen(event),
+                None => self.finish(),
+            }
+        }
+        self.phase != Phase::Done
+    }
+
+    /// Tells the observer, if it wants to know.
+    #[inline]
+    pub(crate) fn tell(&mut self, fact: Fact) {
+        if self.interests.intersects(fact.class()) {
+            self.observer.observe(self.kernel.now(), self.seq, &fact);
+            self.seq += 1;
+        }
+    }
+
+    #[inline]
+    pub(crate) fn wants(&self, classes: Classes) -> bool {
+        self.interests.intersects(classes)
+    }
+
+    /// Takes a delivered event into the digest.
+    #[inline]
+    fn record(&mut self, words: [u64; 3]) {
+        if let Some(window) = &mut self.window {
+            window.note(self.kernel.events(), self.kernel.now(), &words);
+        }
+        self.kernel.record(&words);
+        if self.kernel.checkpoint_due() {
+            let state = self.fingerprint();
+            self.kernel.checkpoint(state);
+        }
+    }
+
+    /// A hash of the world's state.
+    fn fingerprint(&self) -> u64 {
+        let mut state = self.flights.live() as u64;
+        for machine in &self.machines {
+            let instance = machine.instance.as_ref().map_or(0, Instance::fingerprint);
+            state = state.rotate_left(9).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ instance;
+            state ^= u64::from(machine.life) << 32 ^ machine.disk.queue();
+        }
+        state
+    }
+
+    /// The instance that an event is delivered to, when a pause of its machine holds it up.
+    #[inline]
+    fn delivered_to(event: &Event) -> Option<u16> {
+        match event {
+            Event::Deliver { to, .. } => Some(*to),
+            Event::Timer { instance, .. }
+            | Event::CoreDone { instance, .. }
+            | Event::DiskDone { instance, .. }
+            | Event::PeerLost { instance, .. }
+            | Event::AtInstance { instance, .. }
+            | Event::PollArrives { instance, .. }
+            | Event::Start { instance } => Some(*instance),
+            _ => None,
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        if let Some(instance) = Self::delivered_to(&event) {
+            let until = self.machines[usize::from(instance)].paused_until;
+            if until > self.kernel.now() {
+                self.kernel.schedule(until, event);
+                return;
+            }
+        }
+        let words = event.words();
+        match event {
+            Event::Deliver { from, to, message } => {
+                if self.network.is_open(usize::from(from), usize::from(to)) {
+                    self.record(words);
+                    self.deliver(from, to, message);
+                }
+            }
+            Event::Timer { instance, slot, generation } => {
+                let now = self.kernel.now();
+                let machine = &mut self.machines[usize::from(instance)];
+                match machine.timers.fire(slot, generation, now) {
+                    Fired::Stale => {}
+                    Fired::Rearm(at) => self.kernel.schedule(at, event),
+                    Fired::Due => {
+                        self.record(words);
+                        let total = self.plan.total();
+                        if let Some(timer) = Timer::at_slot(slot as usize, total) {
+                            self.input(instance, Input::Timer(timer));
+                        }
+                    }
+                }
+            }
+            Event::CoreDone { instance, life, task, stolen } => {
+                let machine = &mut self.machines[usize::from(instance)];
+                if machine.life != life {
+                    return;
+                }
+                // A pause in between: the rest of the work still has to be done.
+                let extra = machine.stolen - stolen;
+                if extra > 0 {
+                    let stolen = machine.stolen;
+                    let event = Event::CoreDone { instance, life, task, stolen };
+                    self.kernel.schedule_in(Span::from_nanos(extra), event);
+                    return;
+                }
+                machine.free_core();
+                self.record(words);
+                self.input(instance, Input::Ran(task));
+            }
+            Event::DiskDone { instance, life, op } => {
+                let machine = &mut self.machines[usize::from(instance)];
+                if machine.life != life {
+                    return;
+                }
+                if let Some(result) = machine.disk.complete(op) {
+                    self.record(words);
+                    self.input(instance, Input::Disk { op, result });
+                }
+            }
+            Event::Start { instance } => {
+                self.record(words);
+                self.start(instance);
+            }
+            Event::PeerLost { instance, peer } => {
+                self.record(words);
+                let peer = self.plan.instances[usize::from(peer)].id;
+                self.input(instance, Input::PeerLost(peer));
+            }
+            Event::Sample => {
+                self.record(words);
+                self.sample();
+            }
+            Event::Heal => {
+                self.record(words);
+                self.heal();
+            }
+            Event::Look => {
+                self.record(words);
+                self.look();
+            }
+            Event::FaultBegins { fault } => {
+                self.record(words);
+                self.fault_begins(fault);
+            }
+            Event::FaultEnds { fault } => {
+                self.record(words);
+                self.fault_ends(fault);
+            }
+            traffic => {
+                if self.is_current(&traffic) {
+                    self.record(words);
+                    self.traffic(&traffic);
+                }
+            }
+        }
+    }
+
+    fn deliver(&mut self, from: u16, to: u16, message: PeerMessage) {
+        let machine = &self.machines[usize::from(to)];
+        if machine.instance.is_some() {
+            let from = self.plan.instances[usize::from(from)].id;
+            self.input(to, Input::Peer { from, message });
+        } else if machine.powered && matches!(message, PeerMessage::Data(_)) {
+            // Nobody listens: the machine's kernel resets the connection.
+            if let Some(at) =
+                self.network.send(self.kernel.now(), usize::from(to), usize::from(from), 64)
+            {
+                self.kernel.schedule(at, Event::PeerLost { instance: from, peer: to });
+            }
+        }
+    }
+
+    fn start(&mut self, instance: u16) {
+        let index = usize::from(instance);
+        let machine = &mut self.machines[index];
+        if machine.instance.is_some() || machine.held_down {
+            return;
+        }
+        let plan = &self.plan.instances[index];
+        let members: Vec<InstanceId> = self.plan.instances.iter().map(|i| i.id).collect();
+        let configuration = Configuration::new(plan.id, &members)
+            .expect("a Plan's server ids are distinct and few");
+        machine.powered = true;
+        machine.instance = Some(Instance::new(InstanceConfig {
+            configuration,
+            settings: self.settings.clone(),
+            slave_only: plan.slave_only,
+            frames: (plan.page_cache.0 as usize / PAGE_SIZE).max(MIN_FRAMES),
+            programs: self.programs.clone(),
+            bugs: self.plan.bugs,
+        }));
+        self.input(instance, Input::Start);
+    }
+
+    /// Gives an instance an input, and goes on until nothing more follows at this moment.
+    pub(crate) fn input(&mut self, instance: u16, input: Input) {
+        self.step(instance, input);
+        loop {
+            if let Some((instance, input)) = self.work.pop_front() {
+                self.step(instance, input);
+            } else if let Some(task) = self.machines[usize::from(instance)].take_core() {
+                self.spent = false;
+                self.step(instance, Input::Run(task));
+                if !self.spent {
+                    self.machines[usize::from(instance)].free_core();
+                }
+            } else {
+                break;
+            }
+        }
+    }
+
+    fn step(&mut self, instance: u16, input: Input) {
+        let now = self.clocks();
+        let Some(process) = &mut self.machines[usize::from(instance)].instance else { return };
+        let mut effects = core::mem::take(&mut self.effects);
+        process.step(now, input, &mut effects);
+        for effect in effects.drain(..) {
+            self.carry_out(instance, effect);
+        }
+        self.effects = effects;
+    }
+
+    /// The clocks of every machine: no machine's clock is wrong yet.
+    fn clocks(&self) -> Now {
+        let mono = self.kernel.now();
+        Now { mono, wall_ms: WALL_START_MS + mono.as_nanos() / 1_000_000 }
+    }
+
+    #[inline]
+    fn carry_out(&mut self, instance: u16, effect: Effect) {
+        let now = self.kernel.now();
+        let index = usize::from(instance);
+        let machine = &mut self.machines[index];
+        match effect {
+            Effect::Send { to, message } => {
+                let Some(to) = self.index_of(to) else { return };
+                let bytes = message.wire_bytes();
+                if let Some(at) = self.network.send(now, index, usize::from(to), bytes) {
+                    self.kernel.schedule(at, Event::Deliver { from: instance, to, message });
+                }
+            }
+            Effect::Arm { timer, after } => {
+                let slot = timer.slot(self.plan.total()) as u32;
+                if let Some(armed) = machine.timers.arm(slot, now + after) {
+                    let generation = armed.generation;
+                    self.kernel.schedule(armed.at, Event::Timer { instance, slot, generation });
+                }
+            }
+            Effect::Cancel(timer) => machine.timers.cancel(timer.slot(self.plan.total()) as u32),
+            Effect::Disk { op, request } => {
+                match machine.disk.submit(now, op, request, &mut machine.disk_stream) {
+                    Submitted::Now(result) => {
+                        self.work.push_back((instance, Input::Disk { op, result }));
+                    }
+                    Submitted::At(at) => {
+                        let life = machine.life;
+                        self.kernel.schedule(at, Event::DiskDone { instance, life, op });
+                    }
+                }
+            }
+            Effect::Ready(task) => machine.ready(task),
+            Effect::Spend { task, ledger } => {
+                let cost = self.plan.costs.of(&ledger);
+                machine.core_busy += cost;
+                let (life, stolen) = (machine.life, machine.stolen);
+                self.spent = true;
+                let event = Event::CoreDone { instance, life, task, stolen };
+                self.kernel.schedule_in(cost, event);
+            }
+            Effect::Respond { request, status, tx } => {
+                self.answered(instance, &request, status, tx);
+            }
+            Effect::Exit => self.process_ends(instance),
+            Effect::Fact(fact) => self.tell(fact),
+        }
+    }
+
+    pub(crate) fn index_of(&self, id: InstanceId) -> Option<u16> {
+        let guess = usize::from(id.0).wrapping_sub(1);
+        if self.plan.instances.get(guess).is_some_and(|instance| instance.id == id) {
+            return Some(guess as u16);
+        }
+        self.plan.instances.iter().position(|i| i.id == id).map(|index| index as u16)
+    }
+
+    /// The latency of one way between a data centre and an instance.
+    pub(crate) fn way(&self, datacentre: u16, instance: u16) -> wavetank_kernel::Distribution {
+        latency(&self.plan, datacentre, self.plan.instances[usize::from(instance)].datacentre).0
+    }
+
+    /// A process ends: killed, or by itself.
+    pub(crate) fn process_ends(&mut self, instance: u16) {
+        let index = usize::from(instance);
+        let total = self.plan.total();
+        let cores = self.plan.instances[index].cores;
+        let machine = &mut self.machines[index];
+        let Some(process) = &machine.instance else { return };
+        let fact = Fact::RoleChanged {
+            instance: process.id(),
+            from: process.role(),
+            to: Role::Down,
+            log: process.store().mark(),
+        };
+        machine.kill(cores, total);
+        machine.disk.crash();
+        self.work.retain(|(at, _)| *at != instance);
+        self.tell(fact);
+    }
+
+    // ---- samples and the end ------------------------------------------------------------
+
+    fn sample(&mut self) {
+        self.kernel.schedule_in(self.plan.sample_every, Event::Sample);
+        if !self.wants(Classes::SAMPLES) {
+            return;
+        }
+        for index in 0..self.machines.len() {
+            let machine = &self.machines[index];
+            let id = self.plan.instances[index].id;
+            let disk = [
+                (Metric::DiskQueue, machine.disk.queue()),
+                (Metric::DiskBusy, machine.disk.busy().as_nanos()),
+                (Metric::CoreBusy, machine.core_busy.as_nanos()),
+            ];
+            let store = machine.instance.as_ref().map(|instance| {
+                let store = instance.store();
+                let counters = store.counters();
+                [
+                    (Metric::PageCacheHits, counters.hits),
+                    (Metric::PageCacheFaults, counters.faults),
+                    (Metric::PageCacheEvictions, counters.evictions),
+                    (Metric::PageCacheFlushes, counters.flushes),
+                    (Metric::LastCommittedTx, store.mark().tx.0),
+                    (Metric::OpenTransactions, store.open_transactions() as u64),
+                    (Metric::LogBytes, counters.log_bytes),
+                ]
+            });
+            for (metric, value) in disk.into_iter().chain(store.into_iter().flatten()) {
+                self.tell(Fact::Sample { instance: id, metric, value });
+            }
+        }
+    }
+
+    fn heal(&mut self) {
+        self.phase = Phase::Healing;
+        for fault in 0..self.faults.len() as u16 {
+            self.fault_ends(fault);
+        }
+        for instance in 0..self.machines.len() as u16 {
+            self.start(instance);
+        }
+        self.tell(Fact::Healed);
+        self.kernel.schedule_in(LOOK_EVERY, Event::Look);
+    }
+
+    fn look(&mut self) {
+        let patience = match self.plan.longest_within() {
+            Span::ZERO => PATIENCE,
+            within => within,
+        };
+        if self.waits_for().is_none() {
+            self.converged = true;
+            self.tell(Fact::Converged);
+            self.finish();
+        } else if self.kernel.now() >= Time::ZERO + self.plan.duration + patience {
+            self.finish();
+        } else {
+            self.kernel.schedule_in(LOOK_EVERY, Event::Look);
+        }
+    }
+
+    fn finish(&mut self) {
+        self.phase = Phase::Done;
+        self.audit();
+        let state = self.fingerprint();
+        self.kernel.close(state);
+    }
+}
+
+/// The page cache is never smaller (HA specification 6.3: 30 pages at the least).
+const MIN_FRAMES: usize = 30;

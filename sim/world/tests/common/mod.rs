@@ -1,0 +1,101 @@
+//! A small Plan and a fault for it.
+
+use wavetank_kernel::Distribution;
+use wavetank_vocabulary::{
+    Bytes, FaultId, FaultKind, InstanceId, OperationKind, PlantedBugs, Rate, Ratio, Span, Time,
+};
+use wavetank_world::{
+    BalancerPlan, ClientPlan, Compat, CostTable, FaultPlan, GraphPlan, GraphSource, InstancePlan,
+    NetworkPlan, Plan, Program, RetryPlan, Routing, Settings, Target, VolumePlan,
+};
+
+/// Three instances under a light load for so many seconds.
+pub(crate) fn plan(seconds: u64, seed: u64) -> Plan {
+    let mut settings = Settings::defaults(Compat::V2_3_6);
+    settings.pull_interval = Span::from_millis(500);
+    let millis =
+        |median_us, sigma| Distribution::LogNormal { median: Span::from_micros(median_us), sigma };
+    Plan {
+        name: "test".into(),
+        about: String::new(),
+        seed,
+        duration: Span::from_secs(seconds),
+        warm_up: Span::from_secs(5),
+        settings,
+        instances: (1..=3)
+            .map(|id| InstancePlan {
+                id: InstanceId(id),
+                datacentre: 0,
+                slave_only: false,
+                machine: "test".into(),
+                cores: 4,
+                memory: Bytes::gib(30),
+                heap: Bytes::gib(8),
+                page_cache: Bytes::gib(11),
+                volume: VolumePlan {
+                    size: Bytes::gib(300),
+                    iops: 3000,
+                    throughput: Bytes::mib(125),
+                    access: millis(600, 0.35),
+                    sync: millis(1200, 0.45),
+                },
+            })
+            .collect(),
+        datacentres: vec!["one".into()],
+        network: NetworkPlan {
+            local: millis(150, 0.25),
+            bandwidth: Bytes(125_000_000),
+            links: Vec::new(),
+        },
+        graph: GraphPlan {
+            seed: 1,
+            source: GraphSource::Social { users: 400, mean_follows: Ratio::new(22, 1) },
+        },
+        balancers: vec![BalancerPlan {
+            name: "front".into(),
+            datacentre: 0,
+            poll: Span::from_secs(2),
+            rise: 2,
+            fall: 3,
+        }],
+        operations: Program::social(),
+        clients: vec![ClientPlan {
+            name: "app".into(),
+            rate: Rate::per_second(100),
+            mix: [(0, 60), (1, 20), (2, 8), (3, 10), (4, 2)]
+                .map(|(kind, weight)| (OperationKind(kind), weight))
+                .to_vec(),
+            balancer: 0,
+            routing: Routing::Split,
+            zipf: Ratio::ZERO,
+            timeout: Span::from_secs(10),
+            retry: RetryPlan {
+                transient: true,
+                connection: true,
+                timeout: false,
+                attempts: 5,
+                backoff: Span::from_millis(100),
+                factor: Ratio::new(2, 1),
+                jitter: Ratio::new(1, 2),
+            },
+            skip: Vec::new(),
+        }],
+        faults: Vec::new(),
+        expectations: Vec::new(),
+        sample_every: Span::from_secs(1),
+        costs: CostTable::assumed(),
+        bugs: PlantedBugs::NONE,
+    }
+}
+
+/// A fault of that kind on that target.
+pub(crate) fn fault(kind: FaultKind, target: Target, at: u64, lasts: u64) -> FaultPlan {
+    FaultPlan {
+        id: FaultId(1),
+        kind,
+        target,
+        peer: None,
+        at: Time::ZERO + Span::from_secs(at),
+        lasts: Some(Span::from_secs(lasts)),
+    }
+}

@@ -1,0 +1,233 @@
+//! Whole voyages of a small cluster: with and without faults it ends up whole.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use common::{fault, plan};
+use wavetank_vocabulary::{
+    Classes, Fact, FaultKind, InstanceId, Observer, OperationOutcome, Role, Seq, Span, Status, Time,
+};
+use wavetank_world::{BaseGraph, Plan, Target, World};
+
+/// Keeps every fact.
+#[derive(Clone, Debug, Default)]
+struct Log(Vec<(Time, Fact)>);
+
+impl Observer for Log {
+    fn interests(&self) -> Classes {
+        Classes::ALL
+    }
+
+    fn observe(&mut self, at: Time, _seq: Seq, fact: &Fact) {
+        self.0.push((at, *fact));
+    }
+}
+
+/// The world of a Plan at its beginning.
+fn world(plan: Plan) -> World<Log> {
+    let base = BaseGraph::build(&plan.graph);
+    World::new(Arc::new(plan), Arc::new(base), Log::default())
+}
+
+/// Plays to the end.
+fn finished(mut world: World<Log>) -> World<Log> {
+    while world.advance(u64::MAX) {}
+    world
+}
+
+fn completed(log: &Log) -> (usize, usize) {
+    let outcomes = log.0.iter().filter_map(|(_, fact)| match fact {
+        Fact::Completed { outcome, .. } => Some(*outcome),
+        _ => None,
+    });
+    let ok = outcomes.clone().filter(|o| *o == OperationOutcome::Ok).count();
+    (ok, outcomes.count())
+}
+
+fn final_roles(log: &Log) -> Vec<Role> {
+    let role = |(_, fact): &(Time, Fact)| match fact {
+        Fact::Final { role, .. } => Some(*role),
+        _ => None,
+    };
+    log.0.iter().filter_map(role).collect()
+}
+
+fn contents(log: &Log) -> BTreeSet<[u64; 2]> {
+    log.0
+        .iter()
+        .filter_map(|(_, fact)| match fact {
+            Fact::Final { contents, .. } => Some(contents.expect("every store can be read")),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Plays to the end and checks what every voyage must leave.
+fn whole(plan: Plan) -> World<Log> {
+    let end = finished(world(plan));
+    assert!(end.converged(), "{:?}", end.waits_for());
+    let log = end.observer();
+    let mut roles = final_roles(log);
+    roles.sort_unstable();
+    assert_eq!(roles, [Role::Master, Role::Slave, Role::Slave]);
+    assert_eq!(contents(log).len(), 1, "replicas differ");
+    end
+}
+
+#[test]
+fn without_faults_everything_succeeds() {
+    let end = whole(plan(30, 1));
+    let (ok, all) = completed(end.observer());
+    assert!(all > 2500, "{all}");
+    // Until the balancer has seen two good answers there is no server.
+    assert!(ok * 100 >= all * 85, "{ok} of {all}");
+    let late_failures = end
+        .observer()
+        .0
+        .iter()
+        .filter(|(at, fact)| {
+            *at > Time::ZERO + Span::from_secs(10)
+                && matches!(fact, Fact::Completed { outcome, .. } if *outcome != OperationOutcome::Ok)
+        })
+        .count();
+    assert_eq!(late_failures, 0);
+}
+
+#[test]
+fn the_master_dies_and_is_replaced() {
+    for kind in [FaultKind::Crash, FaultKind::PowerLoss] {
+        for seed in 0..4 {
+            let mut plan = plan(90, seed);
+            plan.faults = vec![fault(kind, Target::Master, 20, 40)];
+            let end = whole(plan);
+            let masters: BTreeSet<InstanceId> = end
+                .observer()
+                .0
+                .iter()
+                .filter_map(|(_, fact)| match fact {
+                    Fact::RoleChanged { instance, to: Role::Master, .. } => Some(*instance),
+                    _ => None,
+                })
+                .collect();
+            assert!(masters.len() >= 2, "{kind:?}: {masters:?}");
+        }
+    }
+}
+
+#[test]
+fn slaves_come_back_from_all_faults() {
+    for kind in [
+        FaultKind::Crash,
+        FaultKind::PowerLoss,
+        FaultKind::Pause,
+        FaultKind::Partition,
+        FaultKind::PartitionOneWay,
+    ] {
+        let mut plan = plan(80, 7);
+        plan.faults = vec![fault(kind, Target::Slave, 15, 30)];
+        whole(plan);
+    }
+}
+
+#[test]
+fn an_isolated_or_paused_master_gives_way() {
+    for kind in [FaultKind::Pause, FaultKind::Partition, FaultKind::PartitionOneWay] {
+        for seed in 0..3 {
+            let mut plan = plan(90, seed);
+            plan.faults = vec![fault(kind, Target::Master, 15, 30)];
+            whole(plan);
+        }
+    }
+}
+
+#[test]
+fn a_fault_without_a_target_is_told() {
+    let mut plan = plan(20, 1);
+    plan.faults = vec![fault(FaultKind::Crash, Target::Master, 0, 1)];
+    let end = finished(world(plan));
+    let skipped = |fact: &Fact| matches!(fact, Fact::FaultSkipped { .. });
+    assert!(end.observer().0.iter().any(|(_, fact)| skipped(fact)));
+}
+
+#[test]
+fn a_clone_plays_on_to_the_same_end() {
+    let mut plan = plan(60, 3);
+    plan.faults = vec![fault(FaultKind::PowerLoss, Target::Master, 20, 20)];
+    let mut original = world(plan);
+    // In the middle of the failover.
+    while original.now() < Time::ZERO + Span::from_secs(31) {
+        assert!(original.advance(100));
+    }
+    let copy = original.clone();
+    let (a, b) = (finished(original), finished(copy));
+    assert_eq!(a.digest(), b.digest());
+    assert_eq!(a.events(), b.events());
+    assert_eq!(a.observer().0, b.observer().0);
+}
+
+#[test]
+fn the_seed_decides_and_nothing_else() {
+    let digest = |seed| finished(world(plan(20, seed))).digest();
+    assert_eq!(digest(1), digest(1));
+    assert_ne!(digest(1), digest(2));
+}
+
+#[test]
+fn who_listens_does_not_matter() {
+    #[derive(Clone)]
+    struct Nobody;
+    impl Observer for Nobody {
+        fn interests(&self) -> Classes {
+            Classes::NONE
+        }
+        fn observe(&mut self, _: Time, _: Seq, _: &Fact) {
+            panic!("nothing was asked for");
+        }
+    }
+    let deaf = {
+        let plan = plan(20, 5);
+        let base = BaseGraph::build(&plan.graph);
+        let mut world = World::new(plan.into(), base.into(), Nobody);
+        while world.advance(u64::MAX) {}
+        world.digest()
+    };
+    assert_eq!(deaf, finished(world(plan(20, 5))).digest());
+}
+
+#[test]
+fn an_operation_left_out_does_not_shift_the_others() {
+    let requests = |skip: Vec<u32>| {
+        let mut plan = plan(20, 5);
+        plan.clients[0].skip = skip;
+        let end = finished(world(plan));
+        let asked = |(_, fact): &(Time, Fact)| match fact {
+            Fact::Invoked { operation, kind } => Some((operation.index, *kind)),
+            _ => None,
+        };
+        end.observer().0.iter().filter_map(asked).collect::<Vec<_>>()
+    };
+    let all = requests(Vec::new());
+    assert!(all.iter().any(|(index, _)| *index == 17));
+    let fewer: Vec<_> = all.into_iter().filter(|(index, _)| *index != 17).collect();
+    assert_eq!(requests(vec![17]), fewer);
+}
+
+#[test]
+fn requests_to_a_dead_process_are_refused_and_to_a_dead_machine_not_answered() {
+    let statuses = |kind| {
+        let mut plan = plan(40, 2);
+        plan.clients[0].retry.attempts = 1;
+        plan.faults = vec![fault(kind, Target::Slave, 20, 15)];
+        let end = finished(world(plan));
+        let ended = |(_, fact): &(Time, Fact)| match fact {
+            Fact::Completed { status, .. } => Some(*status),
+            _ => None,
+        };
+        end.observer().0.iter().filter_map(ended).collect::<BTreeSet<_>>()
+    };
+    assert!(statuses(FaultKind::Crash).contains(&Status::ConnectionRefused));
+    let dead = statuses(FaultKind::PowerLoss);
+    assert!(dead.contains(&Status::ClientTimeout) && !dead.contains(&Status::ConnectionRefused));
+}
