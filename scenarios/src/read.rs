@@ -1,0 +1,178 @@
+//! From the tree to a [`Scenario`]: every table is read against the table of keys, and what
+//! the tables say is checked against each other. Problems are gathered, never thrown, so
+//! that one pass finds them all.
+
+mod clients;
+mod cluster;
+mod expectations;
+mod faults;
+mod settings;
+
+pub(crate) use expectations::PERCENTILES;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use wavetank_vocabulary::{PlantedBugs, Ratio, Span};
+use wavetank_world::{CostTable, EdgeList, GraphPlan, GraphSource, Plan, Program};
+
+use crate::errors::{Errors, Problem, Source};
+use crate::keys::ROOT;
+use crate::scenario::Scenario;
+use crate::section::{At, Findings, Section};
+use crate::tree::Node;
+
+/// Used where a value was wrong: the scenario is refused anyway, reading goes on.
+fn or<T>(value: Option<At<T>>, fallback: T) -> T {
+    value.map_or(fallback, |at| at.value)
+}
+
+/// Reads a scenario from its tree. `sources[0]` is the scenario file.
+pub(crate) fn scenario(root: Node, sources: Vec<Source>) -> Result<Scenario, Errors> {
+    let findings = Findings::default();
+    let top = Section::open(&ROOT, root, &findings);
+    if let Some(format) = top.count("format")
+        && format.value != 1
+    {
+        findings.add(
+            Problem::new("this format is not known", format.place, "this version reads format 1")
+                .help("a newer wavetank wrote it, or it is a slip: write `format = 1`"),
+        );
+        // Whatever else is in it means something else.
+        return Err(Errors::new(sources, findings.into_inner()));
+    }
+    let path = Path::new(&sources[0].name);
+    let name = path.file_stem().map_or_else(|| "scenario".into(), |stem| stem.to_string_lossy());
+    let duration = top.span("duration");
+    let warm_up = top.span("warm_up");
+    if let (Some(duration), Some(warm_up)) = (&duration, &warm_up)
+        && warm_up.value >= duration.value
+    {
+        findings.add(
+            Problem::new(
+                "`warm_up` leaves nothing to measure",
+                warm_up.place,
+                format!("the run ends after {}", duration.value),
+            )
+            .also(duration.place, "the duration includes the warm-up"),
+        );
+    }
+    let built = cluster::read(&top);
+    let (graph, edges) = graph(&top);
+    let clients = clients::read(&top, &built.balancers, duration);
+    let total = built.instances.len();
+    let faults = faults::read(&top, total, duration);
+    let expectations = expectations::read(&top, &clients);
+    let monitor = top.table_or_empty("monitor").span("every");
+    if let (Some(every), Some(duration)) = (&monitor, &duration)
+        && top.has("monitor").is_some()
+        && every.value > duration.value
+    {
+        let label = format!("the run ends after {}", duration.value);
+        findings.add(Problem::new("nothing would ever be sampled", every.place, label));
+    }
+    let plan = Plan {
+        name: name.into_owned(),
+        about: or(top.text("about"), String::new()),
+        seed: 0,
+        duration: or(duration, Span::ZERO),
+        warm_up: or(warm_up, Span::ZERO),
+        settings: built.settings,
+        instances: built.instances,
+        datacentres: built.datacentres,
+        network: built.network,
+        graph,
+        balancers: built.balancers,
+        operations: Program::social(),
+        clients,
+        faults: Vec::new(),
+        expectations,
+        sample_every: or(monitor, Span::from_secs(1)),
+        costs: costs(&top),
+        bugs: built.bugs,
+    };
+    let seed = top.seed("seed").map(|at| at.value);
+    let directory = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+    match findings.into_inner() {
+        problems if problems.is_empty() => {
+            Ok(Scenario { directory, sources, plan, seed, edges, faults })
+        }
+        problems => Err(Errors::new(sources, problems)),
+    }
+}
+
+/// The graph, and the edge list that has yet to be loaded.
+fn graph(top: &Section<'_>) -> (GraphPlan, Option<At<String>>) {
+    let graph = top.table_or_empty("graph");
+    let edges = graph.text("edges");
+    if let (Some(edges), Some(generate)) = (graph.has("edges"), graph.has("generate")) {
+        top.findings().add(
+            Problem::new("there can be one graph only", edges.max(generate), "and another one")
+                .also(edges.min(generate), "one graph")
+                .help("leave out either `edges` or `generate`"),
+        );
+    }
+    if let Some(At { value, place }) = &edges
+        && (value.trim().is_empty() || value.contains('\0'))
+    {
+        graph.note("`edges` takes the path of a file", *place, "this is no path");
+    }
+    let source = match &edges {
+        Some(path) => {
+            GraphSource::Edges { path: path.value.clone(), edges: Arc::new(EdgeList::default()) }
+        }
+        None => {
+            let generate = graph.table_or_empty("generate");
+            // The only kind; read so that a wrong one is noted.
+            let _social = generate.choice("kind");
+            let users = or(generate.count("users"), 2) as u32;
+            let follows = generate.ratio("mean_follows");
+            if let Some(At { value, place }) = follows {
+                let most = u64::from(users) - 1;
+                if u64::from(value.numerator) > most * u64::from(value.denominator) {
+                    let label = format!("{users} users have at most {most} others to follow");
+                    generate.note("`mean_follows` is more than there are users", place, label);
+                }
+            }
+            GraphSource::Social { users, mean_follows: or(follows, Ratio::ZERO) }
+        }
+    };
+    (GraphPlan { seed: or(graph.seed("seed"), 1), source }, edges)
+}
+
+fn costs(top: &Section<'_>) -> CostTable {
+    let section = top.table_or_empty("costs");
+    let assumed = CostTable::assumed();
+    let of = |key: &str, default: Span| or(section.span(key), default);
+    let mut costs = CostTable {
+        name: assumed.name.clone(),
+        step: of("step", assumed.step),
+        record: of("record", assumed.record),
+        hit: of("hit", assumed.hit),
+        fault: of("fault", assumed.fault),
+        logged_kib: of("logged_kib", assumed.logged_kib),
+    };
+    match section.name("name") {
+        Some(name) => costs.name = name.value,
+        None if costs != assumed => costs.name = "custom".into(),
+        None => {}
+    }
+    costs
+}
+
+/// The bugs that the scenario plants; only a command built for it may.
+fn planted_bugs(cluster: &Section<'_>) -> PlantedBugs {
+    let Some(names) = cluster.choices("planted_bugs") else { return PlantedBugs::NONE };
+    if !cfg!(feature = "planted-bugs") && !names.value.is_empty() {
+        cluster.note(
+            "planted bugs need a command built with the feature `planted-bugs`",
+            names.place,
+            "this command was built without it",
+        );
+    }
+    names
+        .value
+        .iter()
+        .filter_map(|name| PlantedBugs::from_name(name))
+        .fold(PlantedBugs::NONE, |bugs, bug| bugs | bug)
+}

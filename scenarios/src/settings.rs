@@ -1,0 +1,257 @@
+//! Neo4j's settings: those that are modelled, by the names of the 2.3 line and of 3.x, and
+//! those that are only known, so that a configuration's word gets a proper answer.
+
+use wavetank_vocabulary::{Bytes, Span};
+use wavetank_world::{Compat, PushStrategy, Settings};
+
+/// A setting that is modelled.
+pub struct Setting {
+    /// The name in the 2.3 line.
+    pub name: &'static str,
+    /// Its name in other lines.
+    pub also: &'static [&'static str],
+    /// What it sets.
+    pub(crate) field: Field,
+    /// One sentence.
+    pub about: &'static str,
+}
+
+/// Where a setting goes, and its range.
+pub(crate) enum Field {
+    Span(fn(&mut Settings) -> &mut Span, Span, Span),
+    Bytes(fn(&mut Settings) -> &mut Bytes, Bytes, Bytes),
+    Count(fn(&mut Settings) -> &mut u32, u32, u32),
+    LongCount(fn(&mut Settings) -> &mut u64, u64, u64),
+    Strategy(fn(&mut Settings) -> &mut PushStrategy),
+    /// The heap of every group that does not say; not part of [`Settings`].
+    Heap,
+    /// The same in MB without a unit, as the service wrapper takes it.
+    HeapMegabytes,
+    /// The page cache of every group that does not say.
+    PageCache,
+}
+
+const SECOND: Span = Span::from_secs(1);
+const MILLISECOND: Span = Span::from_millis(1);
+const DAY: Span = Span::from_secs(86_400);
+
+/// The settings that are modelled.
+pub static SETTINGS: &[Setting] = &[
+    Setting {
+        name: "ha.heartbeat_interval",
+        also: &[],
+        field: Field::Span(|s| &mut s.cluster.heartbeat_interval, MILLISECOND, DAY),
+        about: "How often an idle link carries a heartbeat.",
+    },
+    Setting {
+        name: "ha.heartbeat_timeout",
+        also: &[],
+        field: Field::Span(|s| &mut s.cluster.heartbeat_timeout, MILLISECOND, DAY),
+        about: "Silence after which a member is suspected.",
+    },
+    Setting {
+        name: "ha.election_timeout",
+        also: &[],
+        field: Field::Span(|s| &mut s.cluster.election_timeout, MILLISECOND, DAY),
+        about: "How long an election waits for votes before it starts anew.",
+    },
+    Setting {
+        name: "ha.pull_interval",
+        also: &[],
+        field: Field::Span(|s| &mut s.pull_interval, Span::ZERO, DAY),
+        about: "How often a slave pulls; 0 is off.",
+    },
+    Setting {
+        name: "ha.pull_apply_batch_size",
+        also: &["ha.pull_batch_size"],
+        field: Field::Count(|s| &mut s.pull_apply_batch_size, 1, 1_000_000),
+        about: "Transactions that a slave appends and forces at once.",
+    },
+    Setting {
+        name: "ha.tx_push_factor",
+        also: &[],
+        field: Field::Count(|s| &mut s.tx_push_factor, 0, 63),
+        about: "To how many slaves a commit is pushed before it is answered.",
+    },
+    Setting {
+        name: "ha.tx_push_strategy",
+        also: &[],
+        field: Field::Strategy(|s| &mut s.tx_push_strategy),
+        about: "In which order slaves are chosen for a push.",
+    },
+    Setting {
+        name: "ha.read_timeout",
+        also: &["ha.slave_read_timeout"],
+        field: Field::Span(|s| &mut s.read_timeout, MILLISECOND, DAY),
+        about: "How long a member waits for another's answer.",
+    },
+    Setting {
+        name: "ha.state_switch_timeout",
+        also: &["ha.role_switch_timeout"],
+        field: Field::Span(|s| &mut s.state_switch_timeout, Span::ZERO, DAY),
+        about: "How long a request waits for the instance to be master or slave.",
+    },
+    Setting {
+        name: "ha.com_chunk_size",
+        also: &["ha.data_chunk_size"],
+        field: Field::Bytes(|s| &mut s.com_chunk_size, Bytes(1024), Bytes::mib(16)),
+        about: "The most that a store copy sends at once.",
+    },
+    Setting {
+        name: "logical_log_rotation_threshold",
+        also: &["dbms.tx_log.rotation.size"],
+        field: Field::Bytes(|s| &mut s.log_rotation_threshold, Bytes::mib(1), Bytes::gib(1024)),
+        about: "Size of the transaction log at which a new file is begun.",
+    },
+    Setting {
+        name: "dbms.checkpoint.interval.tx",
+        also: &[],
+        field: Field::LongCount(|s| &mut s.checkpoint_interval_tx, 1, u64::MAX >> 1),
+        about: "Transactions after which a checkpoint is due.",
+    },
+    Setting {
+        name: "dbms.checkpoint.interval.time",
+        also: &[],
+        field: Field::Span(|s| &mut s.checkpoint_interval_time, SECOND, DAY),
+        about: "Time after which a checkpoint is due if anything changed.",
+    },
+    Setting {
+        name: "dbms.pagecache.memory",
+        also: &["dbms.memory.pagecache.size"],
+        field: Field::PageCache,
+        about: "Page cache of each instance.",
+    },
+    Setting {
+        name: "dbms.memory.heap.max_size",
+        also: &[],
+        field: Field::Heap,
+        about: "Heap of each instance.",
+    },
+    Setting {
+        name: "wrapper.java.maxmemory",
+        also: &[],
+        field: Field::HeapMegabytes,
+        about: "Heap of each instance in MB, as the 2.x service wrapper takes it.",
+    },
+];
+
+/// Settings of Neo4j that are known and not modelled, with what to write instead if there
+/// is something.
+pub(crate) const KNOWN: &[(&str, &str)] = &[
+    ("ha.server_id", "instances are numbered from 1 in the order of the [[group]] tables"),
+    ("ha.initial_hosts", "every instance of the [[group]] tables is an initial host"),
+    ("ha.slave_only", "write `slave_only = true` in the [[group]]"),
+    ("ha.cluster_name", ""),
+    ("ha.cluster_server", ""),
+    ("ha.server", ""),
+    ("ha.allow_init_cluster", ""),
+    ("ha.default_timeout", "set ha.heartbeat_interval and ha.election_timeout"),
+    ("ha.broadcast_timeout", ""),
+    ("ha.join_timeout", ""),
+    ("ha.configuration_timeout", ""),
+    ("ha.leave_timeout", ""),
+    ("ha.paxos_timeout", "set ha.election_timeout"),
+    ("ha.phase1_timeout", ""),
+    ("ha.phase2_timeout", ""),
+    ("ha.learn_timeout", ""),
+    ("ha.max_acceptors", ""),
+    ("ha.lock_read_timeout", ""),
+    ("ha.slave_lock_timeout", ""),
+    ("ha.internal_state_switch_timeout", ""),
+    ("ha.internal_role_switch_timeout", ""),
+    ("ha.max_concurrent_channels_per_slave", ""),
+    ("ha.max_channels_per_slave", ""),
+    ("ha.branched_data_policy", ""),
+    ("ha.branched_data_copying_strategy", ""),
+    ("ha.host.coordination", ""),
+    ("ha.host.data", ""),
+    ("dbms.security.ha_status_auth_enabled", ""),
+    ("keep_logical_logs", ""),
+    ("dbms.tx_log.rotation.retention_policy", ""),
+    ("dbms.checkpoint", ""),
+    ("dbms.checkpoint.iops.limit", ""),
+    ("dbms.lock.acquisition.timeout", ""),
+    ("dbms.transaction.timeout", ""),
+    ("dbms.memory.heap.initial_size", ""),
+    ("wrapper.java.initmemory", ""),
+    ("dense_node_threshold", ""),
+    ("cache_type", ""),
+    ("online_backup_enabled", ""),
+    ("online_backup_server", ""),
+    ("unsupported.dbms.id_reuse_safe_zone", ""),
+];
+
+impl Setting {
+    /// The setting of that name, in whichever line it is called so.
+    pub(crate) fn by_name(name: &str) -> Option<&'static Setting> {
+        SETTINGS.iter().find(|s| s.name == name || s.also.contains(&name))
+    }
+
+    /// Every name that is modelled.
+    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+        SETTINGS.iter().flat_map(|s| std::iter::once(s.name).chain(s.also.iter().copied()))
+    }
+
+    /// The value in these settings, as a scenario writes it; none for heap and page cache,
+    /// which each group has.
+    pub fn text(&self, settings: &Settings) -> Option<String> {
+        let mut settings = settings.clone();
+        let quoted = |text: String| Some(format!("\"{text}\""));
+        match self.field {
+            Field::Span(field, ..) => quoted(field(&mut settings).to_string()),
+            Field::Bytes(field, ..) => quoted(crate::units::bytes_text(*field(&mut settings))),
+            Field::Count(field, ..) => Some(field(&mut settings).to_string()),
+            Field::LongCount(field, ..) => Some(field(&mut settings).to_string()),
+            Field::Strategy(field) => quoted(field(&mut settings).name().to_string()),
+            Field::Heap | Field::HeapMegabytes | Field::PageCache => None,
+        }
+    }
+}
+
+/// The strategies of `ha.tx_push_strategy`, with the short name that 2.3.0 uses.
+pub(crate) const STRATEGIES: [(&str, PushStrategy); 4] = [
+    ("fixed_descending", PushStrategy::FixedDescending),
+    ("fixed_ascending", PushStrategy::FixedAscending),
+    ("round_robin", PushStrategy::RoundRobin),
+    ("fixed", PushStrategy::FixedDescending),
+];
+
+/// The page cache where nobody set it (HA specification 6.3): half of what the heap leaves,
+/// three quarters of it in 2.2, between 32 MiB and 1 TiB.
+pub(crate) fn default_page_cache(compat: Compat, memory: Bytes, heap: Bytes) -> Bytes {
+    let rest = memory.0.saturating_sub(heap.0);
+    let part = if compat == Compat::V2_2 { rest / 4 * 3 } else { rest / 2 };
+    Bytes(part.clamp(Bytes::mib(32).0, Bytes::gib(1024).0))
+}
+
+/// The heap where nobody set it: a quarter of the memory, as Java takes.
+pub(crate) fn default_heap(memory: Bytes) -> Bytes {
+    Bytes(memory.0 / 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_setting_has_two_entries() {
+        let mut names: Vec<_> = Setting::names().chain(KNOWN.iter().map(|(n, _)| *n)).collect();
+        names.sort_unstable();
+        let total = names.len();
+        names.dedup();
+        assert_eq!(names.len(), total);
+    }
+
+    #[test]
+    fn memory_is_split_as_neo4j_does() {
+        let memory = Bytes::gib(32);
+        let heap = default_heap(memory);
+        assert_eq!(heap, Bytes::gib(8));
+        assert_eq!(default_page_cache(Compat::V2_3_6, memory, heap), Bytes::gib(12));
+        assert_eq!(default_page_cache(Compat::V2_2, memory, heap), Bytes::gib(18));
+        assert_eq!(
+            default_page_cache(Compat::V2_2, Bytes::mib(64), Bytes::mib(60)),
+            Bytes::mib(32)
+        );
+    }
+}

@@ -1,0 +1,307 @@
+//! A Plan as a scenario file: every quantity written out with its unit, so that reading and
+//! drawing it gives the same Plan.
+//!
+//! What is not written, because the language has one form of it: the operations, which are
+//! those of the social workload.
+
+use std::fmt::Write;
+
+use wavetank_kernel::Distribution;
+use wavetank_vocabulary::{FaultKind, PlantedBugs, Span};
+use wavetank_world::{
+    BalancerPlan, ClientPlan, Expectation, FaultPlan, GraphSource, InstancePlan, Plan, RetryPlan,
+    Target,
+};
+
+use crate::read::PERCENTILES;
+use crate::settings::SETTINGS;
+use crate::units::{bytes_text, decimal_bytes_text, rate_text, ratio_text};
+
+/// Writes a Plan as a scenario.
+pub fn to_text(plan: &Plan) -> String {
+    let mut text = Text(String::new());
+    text.head(plan);
+    text.cluster(plan);
+    text.groups(plan);
+    text.graph(plan);
+    text.network(plan);
+    for balancer in &plan.balancers {
+        text.balancer(plan, balancer);
+    }
+    for client in &plan.clients {
+        text.client(plan, client);
+    }
+    for fault in &plan.faults {
+        text.fault(fault);
+    }
+    for expectation in &plan.expectations {
+        text.expectation(expectation);
+    }
+    text.table("[monitor]");
+    text.line("every", quoted(plan.sample_every));
+    let costs = &plan.costs;
+    text.table("[costs]");
+    text.line("name", quoted(&costs.name));
+    text.line("step", quoted(costs.step));
+    text.line("record", quoted(costs.record));
+    text.line("hit", quoted(costs.hit));
+    text.line("fault", quoted(costs.fault));
+    text.line("logged_kib", quoted(costs.logged_kib));
+    text.0
+}
+
+struct Text(String);
+
+/// A TOML string.
+fn quoted(value: impl std::fmt::Display) -> String {
+    let mut text = String::from("\"");
+    for c in value.to_string().chars() {
+        match c {
+            '"' | '\\' => text.extend(['\\', c]),
+            '\n' => text.push_str("\\n"),
+            '\t' => text.push_str("\\t"),
+            c if c.is_control() => {
+                let _ = write!(text, "\\u{:04X}", u32::from(c));
+            }
+            c => text.push(c),
+        }
+    }
+    text.push('"');
+    text
+}
+
+fn distribution(of: &Distribution) -> String {
+    match *of {
+        Distribution::Constant(span) => quoted(span),
+        Distribution::Uniform { low, high } => {
+            format!("{{ uniform = [{}, {}] }}", quoted(low), quoted(high))
+        }
+        Distribution::Exponential { mean } => format!("{{ exponential = {} }}", quoted(mean)),
+        Distribution::Normal { mean, deviation } => {
+            format!("{{ normal = {}, deviation = {} }}", quoted(mean), quoted(deviation))
+        }
+        // `{:?}` of a float is the shortest text that reads back as the same.
+        Distribution::LogNormal { median, sigma } => {
+            format!("{{ lognormal = {}, sigma = {sigma:?} }}", quoted(median))
+        }
+        Distribution::Pareto { scale, shape } => {
+            format!("{{ pareto = {}, shape = {shape:?} }}", quoted(scale))
+        }
+    }
+}
+
+fn target(target: Target) -> String {
+    match target {
+        Target::Instance(id) => id.0.to_string(),
+        Target::Master => quoted("master"),
+        Target::Slave => quoted("slave"),
+        Target::Any => quoted("any"),
+    }
+}
+
+/// A seed; TOML's whole numbers end at 63 bits.
+fn seed(seed: u64) -> String {
+    if i64::try_from(seed).is_ok() { seed.to_string() } else { quoted(seed) }
+}
+
+fn bandwidth(bytes: wavetank_vocabulary::Bytes) -> String {
+    quoted(format!("{}/s", decimal_bytes_text(bytes)))
+}
+
+impl Text {
+    fn table(&mut self, head: &str) {
+        let _ = write!(self.0, "\n{head}\n");
+    }
+
+    fn line(&mut self, key: &str, value: impl std::fmt::Display) {
+        let _ = writeln!(self.0, "{key} = {value}");
+    }
+
+    fn head(&mut self, plan: &Plan) {
+        self.line("format", 1);
+        self.line("about", quoted(&plan.about));
+        self.line("duration", quoted(plan.duration));
+        self.line("warm_up", quoted(plan.warm_up));
+        self.line("seed", seed(plan.seed));
+    }
+
+    fn cluster(&mut self, plan: &Plan) {
+        self.table("[cluster]");
+        self.line("compat", quoted(plan.settings.compat().name()));
+        if plan.bugs != PlantedBugs::NONE {
+            let names: Vec<String> = PlantedBugs::ALL
+                .iter()
+                .filter(|(bug, _)| plan.bugs.contains(*bug))
+                .map(|(_, name)| quoted(name))
+                .collect();
+            self.line("planted_bugs", format!("[{}]", names.join(", ")));
+        }
+        self.table("[cluster.settings]");
+        for setting in SETTINGS {
+            if let Some(value) = setting.text(&plan.settings) {
+                self.line(&quoted(setting.name), value);
+            }
+        }
+    }
+
+    /// Instances that are alike and stand side by side become one group again.
+    fn groups(&mut self, plan: &Plan) {
+        let like =
+            |a: &InstancePlan, b: &InstancePlan| *a == InstancePlan { id: a.id, ..b.clone() };
+        for group in plan.instances.chunk_by(like) {
+            let Some(one) = group.first() else { continue };
+            self.table("[[group]]");
+            self.line("count", group.len());
+            self.line(
+                "machine",
+                format!(
+                    "{{ name = {}, cores = {}, memory = {} }}",
+                    quoted(&one.machine),
+                    one.cores,
+                    quoted(bytes_text(one.memory))
+                ),
+            );
+            self.line("heap", quoted(bytes_text(one.heap)));
+            self.line("page_cache", quoted(bytes_text(one.page_cache)));
+            self.line("datacentre", quoted(&plan.datacentres[usize::from(one.datacentre)]));
+            self.line("slave_only", one.slave_only);
+            let volume = &one.volume;
+            self.table("[group.volume]");
+            self.line("size", quoted(decimal_bytes_text(volume.size)));
+            self.line("iops", volume.iops);
+            self.line("throughput", bandwidth(volume.throughput));
+            self.line("access", distribution(&volume.access));
+            self.line("sync", distribution(&volume.sync));
+        }
+    }
+
+    fn graph(&mut self, plan: &Plan) {
+        self.table("[graph]");
+        self.line("seed", seed(plan.graph.seed));
+        match &plan.graph.source {
+            GraphSource::Edges { path, .. } => self.line("edges", quoted(path)),
+            GraphSource::Social { users, mean_follows } => {
+                let follows = ratio_text(*mean_follows);
+                self.line(
+                    "generate",
+                    format!("{{ kind = \"social\", users = {users}, mean_follows = {follows} }}"),
+                );
+            }
+        }
+    }
+
+    fn network(&mut self, plan: &Plan) {
+        self.table("[network]");
+        self.line("latency", distribution(&plan.network.local));
+        self.line("bandwidth", bandwidth(plan.network.bandwidth));
+        for link in &plan.network.links {
+            let [a, b] = link.between.map(|end| quoted(&plan.datacentres[usize::from(end)]));
+            self.table("[[link]]");
+            self.line("between", format!("[{a}, {b}]"));
+            self.line("latency", distribution(&link.latency));
+            self.line("bandwidth", bandwidth(link.bandwidth));
+        }
+    }
+
+    fn balancer(&mut self, plan: &Plan, balancer: &BalancerPlan) {
+        self.table("[[balancer]]");
+        self.line("name", quoted(&balancer.name));
+        self.line("poll", quoted(balancer.poll));
+        self.line("rise", balancer.rise);
+        self.line("fall", balancer.fall);
+        self.line("datacentre", quoted(&plan.datacentres[usize::from(balancer.datacentre)]));
+    }
+
+    fn client(&mut self, plan: &Plan, client: &ClientPlan) {
+        self.table("[[clients]]");
+        self.line("name", quoted(&client.name));
+        self.line("arrivals", format!("{{ poisson = {} }}", quoted(rate_text(client.rate))));
+        self.line("workload", quoted("social"));
+        let mix: Vec<String> = client
+            .mix
+            .iter()
+            .map(|(kind, weight)| format!("{} = {weight}", plan.operations[kind.index()].name))
+            .collect();
+        self.line("mix", format!("{{ {} }}", mix.join(", ")));
+        self.line("routing", format!("{{ by = {} }}", quoted(client.routing.name())));
+        let balancer = &plan.balancers[usize::from(client.balancer)];
+        self.line("balancer", quoted(&balancer.name));
+        self.line("popularity", format!("{{ zipf = {} }}", ratio_text(client.zipf)));
+        self.line("timeout", quoted(client.timeout));
+        self.line("retry", retry(&client.retry));
+        if !client.skip.is_empty() {
+            let skip: Vec<String> = client.skip.iter().map(u32::to_string).collect();
+            self.line("skip", format!("[{}]", skip.join(", ")));
+        }
+    }
+
+    fn fault(&mut self, fault: &FaultPlan) {
+        self.table("[[faults]]");
+        self.line("id", fault.id.0);
+        self.line("at", quoted(Span::from_nanos(fault.at.as_nanos())));
+        let action = match fault.kind {
+            FaultKind::Crash => "crash",
+            FaultKind::PowerLoss => "power-loss",
+            FaultKind::Pause => "pause",
+            FaultKind::Partition | FaultKind::PartitionOneWay => "partition",
+        };
+        self.line(action, target(fault.target));
+        if let Some(peer) = fault.peer {
+            self.line("from", target(peer));
+        }
+        if fault.kind == FaultKind::PartitionOneWay {
+            self.line("one_way", true);
+        }
+        if let Some(lasts) = fault.lasts {
+            self.line("for", quoted(lasts));
+        }
+    }
+
+    fn expectation(&mut self, expectation: &Expectation) {
+        self.table("[[expect]]");
+        match expectation {
+            Expectation::AcknowledgedWritesLost { explained } => {
+                self.line("check", quoted("acknowledged-writes-lost"));
+                self.line("explained", format!("{{ max = {explained} }}"));
+            }
+            Expectation::ReplicasEqual => self.line("check", quoted("replicas-equal")),
+            Expectation::Latency { client, operation, limits } => {
+                self.line("check", quoted("latency"));
+                let of = match operation {
+                    Some(operation) => format!("{client}.{operation}"),
+                    None => client.clone(),
+                };
+                self.line("of", quoted(of));
+                for (key, percentile) in PERCENTILES {
+                    for (_, limit) in limits.iter().filter(|(limited, _)| *limited == percentile) {
+                        self.line(key, format!("{{ max = {} }}", quoted(limit)));
+                    }
+                }
+            }
+            Expectation::Recovers { within } => {
+                self.line("check", quoted("recovers"));
+                self.line("within", quoted(within));
+            }
+        }
+    }
+}
+
+fn retry(retry: &RetryPlan) -> String {
+    let on: Vec<String> = [
+        ("transient", retry.transient),
+        ("connection", retry.connection),
+        ("timeout", retry.timeout),
+    ]
+    .iter()
+    .filter(|(_, retried)| *retried)
+    .map(|(name, _)| quoted(name))
+    .collect();
+    format!(
+        "{{ on = [{}], attempts = {}, backoff = {}, factor = {}, jitter = {} }}",
+        on.join(", "),
+        retry.attempts,
+        quoted(retry.backoff),
+        ratio_text(retry.factor),
+        ratio_text(retry.jitter),
+    )
+}
