@@ -1,1 +1,38 @@
-//! placeholder
+//! From facts and verdicts to what people look at: the result file, the summary on the
+//! terminal, the HTML report and the series behind its figures.
+//!
+//! A [`Recorder`] reads the stream of facts while a run is played. Afterwards
+//! [`RunResult::new`] puts its counts together with the verdicts of the checks, which are
+//! made elsewhere. Nothing here reads a clock, a file or the environment: the same run gives
+//! the same bytes.
+
+mod bands;
+mod capsule;
+mod chart;
+mod csv;
+mod figures;
+mod html;
+mod operations;
+mod recorder;
+#[cfg(test)]
+mod report_tests;
+mod result;
+mod series;
+mod summary;
+#[cfg(test)]
+mod synthetic;
+mod tables;
+mod words;
+
+pub use capsule::Capsule;
+pub use csv::series_csv;
+pub use html::report_html;
+pub use operations::{OperationStats, samples_needed};
+pub use recorder::{Event, FaultMiss, FaultSpan, FinalState, InstanceStats, Recorder};
+pub use result::{
+    Ending, ExpectationResult, FaultEffect, FaultResult, GraphResult, InstanceResult,
+    OperationResult, Overall, RunResult, SCHEMA, Verdict,
+};
+pub use series::{Bucket, InstanceBucket, Series};
+pub use summary::summary;
+pub use words::{sentence, verdict_sentence};

@@ -1,0 +1,514 @@
+//! Reads the stream of facts and keeps what results and reports need, in memory that is
+//! bounded by the number of instances, operations and buckets, not by the length of a run.
+
+use std::collections::VecDeque;
+
+use wavetank_vocabulary::{
+    Classes, Fact, FaultId, FaultKind, InstanceId, LogMark, Metric, Observer, OperationKind, Role,
+    Seq, Span, Time,
+};
+use wavetank_world::Plan;
+
+use crate::operations::OperationStats;
+use crate::series::Series;
+
+/// Role changes kept per instance, from the start of the run.
+const ROLES_KEPT: usize = 4_000;
+/// Faults kept, from the start of the run.
+const FAULTS_KEPT: usize = 4_000;
+/// Facts of the cluster kept from the start of the run, and as many from its end.
+const EVENTS_KEPT: usize = 1_000;
+
+/// A fault that took effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FaultSpan {
+    /// Which.
+    pub fault: FaultId,
+    /// Its kind.
+    pub kind: FaultKind,
+    /// Who was hit.
+    pub on: InstanceId,
+    /// The other end of a link.
+    pub peer: Option<InstanceId>,
+    /// When it began.
+    pub began: Time,
+    /// When it was healed; none if it never was.
+    pub ended: Option<Time>,
+}
+
+/// A fault that found nobody to hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FaultMiss {
+    /// Which.
+    pub fault: FaultId,
+    /// Its kind.
+    pub kind: FaultKind,
+    /// When it should have begun.
+    pub at: Time,
+}
+
+/// A fact with its place in time and order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// When.
+    pub at: Time,
+    /// Its number among all facts.
+    pub seq: Seq,
+    /// What.
+    pub fact: Fact,
+}
+
+/// Where an instance stood at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FinalState {
+    /// Its role.
+    pub role: Role,
+    /// The end of its log.
+    pub log: LogMark,
+    /// Digest of its contents; none when the store could not be read.
+    pub contents: Option<[u64; 2]>,
+    /// Transactions still open.
+    pub open_transactions: u32,
+}
+
+/// What was counted at one instance over the whole run, warm-up included.
+#[derive(Clone, Debug)]
+pub struct InstanceStats {
+    /// Who.
+    pub id: InstanceId,
+    /// Its role now.
+    pub role: Role,
+    /// When it took which role, beginning with down at zero. The first 4,000.
+    pub roles: Vec<(Time, Role)>,
+    /// How often its role changed.
+    pub role_changes: u64,
+    /// The last transaction known to be in its log.
+    pub last_tx: u64,
+    /// Page pins that found the page resident, up to the last sample before each stop.
+    pub hits: u64,
+    /// Page pins that had to load it, likewise.
+    pub faults: u64,
+    /// Pages evicted, likewise.
+    pub evictions: u64,
+    /// Pages written back, likewise.
+    pub flushes: u64,
+    /// Bytes written to the transaction log, likewise.
+    pub log_bytes: u64,
+    /// Transactions committed as master.
+    pub committed: u64,
+    /// Transactions applied as slave.
+    pub applied: u64,
+    /// Pushes as master that the slave answered.
+    pub pushed: u64,
+    /// Pushes as master that were given up.
+    pub pushes_failed: u64,
+    /// Times that its log was found to differ from the master's.
+    pub branches: u64,
+    /// Complete copies of the master's store received.
+    pub store_copies: u64,
+    /// Checkpoints taken.
+    pub checkpoints: u64,
+    /// Times that its store opened.
+    pub recoveries: u64,
+    /// Transactions replayed at those times.
+    pub replayed: u64,
+    /// Times that its store stopped itself or refused to open.
+    pub store_failures: u64,
+    /// Where it stood at the end; none while the run goes on.
+    pub end: Option<FinalState>,
+    counters: Counters,
+}
+
+/// Last readings of what only grows: since the process started, or since the run began.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counters {
+    process: [u64; 5],
+    disk: (Time, u64),
+    core: (Time, u64),
+}
+
+impl Counters {
+    /// The growth of a counter of the process since its last reading. A reading below the
+    /// last comes from a process that started since.
+    fn growth(&mut self, counter: usize, reading: u64) -> u64 {
+        let last = std::mem::replace(&mut self.process[counter], reading);
+        if reading >= last { reading - last } else { reading }
+    }
+}
+
+/// The growth of a counter of the run, and the time that it took.
+fn busy(last: &mut (Time, u64), at: Time, reading: u64) -> (Span, Span) {
+    let (from, was) = std::mem::replace(last, (at, reading));
+    (Span::from_nanos(reading.saturating_sub(was)), at.since(from))
+}
+
+/// Observes a run for its result and report.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    window: (Time, Time),
+    kinds: usize,
+    /// By client, then by kind; kinds that a client never asked for have none.
+    operations: Vec<Vec<Option<OperationStats>>>,
+    clients: Vec<OperationStats>,
+    all: OperationStats,
+    instances: Vec<InstanceStats>,
+    series: Series,
+    faults: Vec<FaultSpan>,
+    missed: Vec<FaultMiss>,
+    first_events: Vec<Event>,
+    last_events: VecDeque<Event>,
+    events: u64,
+    elections: u64,
+    healed: Option<Time>,
+    now: Time,
+}
+
+impl Recorder {
+    /// A recorder for a run of this Plan.
+    pub fn new(plan: &Plan) -> Self {
+        let kinds = plan.operations.len();
+        let instance = |id| InstanceStats {
+            id,
+            role: Role::Down,
+            roles: vec![(Time::ZERO, Role::Down)],
+            role_changes: 0,
+            last_tx: 0,
+            hits: 0,
+            faults: 0,
+            evictions: 0,
+            flushes: 0,
+            log_bytes: 0,
+            committed: 0,
+            applied: 0,
+            pushed: 0,
+            pushes_failed: 0,
+            branches: 0,
+            store_copies: 0,
+            checkpoints: 0,
+            recoveries: 0,
+            replayed: 0,
+            store_failures: 0,
+            end: None,
+            counters: Counters::default(),
+        };
+        Recorder {
+            window: (Time::ZERO + plan.warm_up, Time::ZERO + plan.duration),
+            kinds,
+            operations: plan.clients.iter().map(|_| vec![None; kinds]).collect(),
+            clients: plan.clients.iter().map(|_| OperationStats::default()).collect(),
+            all: OperationStats::default(),
+            instances: plan.instances.iter().map(|planned| instance(planned.id)).collect(),
+            series: Series::new(plan.duration + plan.longest_within(), plan.instances.len()),
+            faults: Vec::new(),
+            missed: Vec::new(),
+            first_events: Vec::new(),
+            last_events: VecDeque::new(),
+            events: 0,
+            elections: 0,
+            healed: None,
+            now: Time::ZERO,
+        }
+    }
+
+    /// What became of a client's operations of one kind (indexes of the Plan); none if none
+    /// was due in the measured window.
+    pub fn operation(&self, client: usize, kind: OperationKind) -> Option<&OperationStats> {
+        self.operations.get(client)?.get(kind.index())?.as_ref()
+    }
+
+    /// What became of all operations of a client.
+    pub fn client(&self, client: usize) -> Option<&OperationStats> {
+        self.clients.get(client)
+    }
+
+    /// What became of all operations of all clients.
+    pub fn all(&self) -> &OperationStats {
+        &self.all
+    }
+
+    /// The instances, in the order of the Plan.
+    pub fn instances(&self) -> &[InstanceStats] {
+        &self.instances
+    }
+
+    /// What happened over time; the last bucket holds what is known so far.
+    pub fn series(&self) -> Series {
+        let mut series = self.series.clone();
+        series.finish(self.now);
+        series
+    }
+
+    /// Faults that took effect, in the order in which they began.
+    pub fn faults(&self) -> &[FaultSpan] {
+        &self.faults
+    }
+
+    /// Faults that found nobody to hit.
+    pub fn missed_faults(&self) -> &[FaultMiss] {
+        &self.missed
+    }
+
+    /// What happened to the cluster, its stores and the faults: all of it up to 2,000 facts,
+    /// else the first and the last thousand.
+    pub fn events(&self) -> impl Iterator<Item = &Event> {
+        self.first_events.iter().chain(&self.last_events)
+    }
+
+    /// How many of these facts were not kept.
+    pub fn events_left_out(&self) -> u64 {
+        self.events - (self.first_events.len() + self.last_events.len()) as u64
+    }
+
+    /// Elections that ended with a winner.
+    pub fn elections(&self) -> u64 {
+        self.elections
+    }
+
+    /// When the clients stopped and every fault was healed.
+    pub fn healed(&self) -> Option<Time> {
+        self.healed
+    }
+
+    /// When the last fact happened.
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    fn measured(&self, intended: Time) -> bool {
+        self.window.0 <= intended && intended < self.window.1
+    }
+
+    /// The place of an instance; none for one that the Plan does not have.
+    fn slot(&self, id: InstanceId) -> Option<usize> {
+        // Ids are nearly always 1, 2, 3, ...
+        let guess = id.index().wrapping_sub(1);
+        match self.instances.get(guess) {
+            Some(instance) if instance.id == id => Some(guess),
+            _ => self.instances.binary_search_by_key(&id, |instance| instance.id).ok(),
+        }
+    }
+
+    fn instance(&mut self, id: InstanceId) -> Option<&mut InstanceStats> {
+        let slot = self.slot(id)?;
+        self.instances.get_mut(slot)
+    }
+
+    /// The counts that an operation of this client and kind belongs to.
+    fn each_count(
+        &mut self,
+        client: usize,
+        kind: OperationKind,
+        mut change: impl FnMut(&mut OperationStats),
+    ) {
+        if client >= self.clients.len() || kind.index() >= self.kinds {
+            return;
+        }
+        change(self.operations[client][kind.index()].get_or_insert_default());
+        change(&mut self.clients[client]);
+        change(&mut self.all);
+    }
+
+    fn keep_event(&mut self, at: Time, seq: Seq, fact: &Fact) {
+        self.events += 1;
+        let event = Event { at, seq, fact: *fact };
+        if self.first_events.len() < EVENTS_KEPT {
+            self.first_events.push(event);
+            return;
+        }
+        if self.last_events.len() == EVENTS_KEPT {
+            self.last_events.pop_front();
+        }
+        self.last_events.push_back(event);
+    }
+
+    fn change_role(&mut self, at: Time, id: InstanceId, role: Role, log: LogMark) {
+        let Some(slot) = self.slot(id) else { return };
+        let instance = &mut self.instances[slot];
+        instance.role = role;
+        instance.role_changes += 1;
+        instance.last_tx = log.tx.0;
+        if matches!(role, Role::Down | Role::Starting) {
+            // Counters of the process begin anew.
+            instance.counters.process = Default::default();
+        }
+        if instance.roles.len() < ROLES_KEPT {
+            instance.roles.push((at, role));
+        }
+        self.series.role(at, slot, role);
+    }
+
+    fn sample(&mut self, at: Time, id: InstanceId, metric: Metric, value: u64) {
+        let Some(slot) = self.slot(id) else { return };
+        let instance = &mut self.instances[slot];
+        let series = &mut self.series;
+        let running = instance.role != Role::Down;
+        let counters = &mut instance.counters;
+        match metric {
+            Metric::DiskQueue => {
+                series.sample(at, slot, |bucket| {
+                    bucket.disk_queue = bucket.disk_queue.max(Some(value));
+                });
+            }
+            Metric::DiskBusy => {
+                let (spent, of) = busy(&mut counters.disk, at, value);
+                series.sample(at, slot, |bucket| {
+                    bucket.disk_busy += spent;
+                    bucket.disk_time += of;
+                });
+            }
+            Metric::CoreBusy => {
+                let (spent, of) = busy(&mut counters.core, at, value);
+                series.sample(at, slot, |bucket| {
+                    bucket.core_busy += spent;
+                    bucket.core_time += of;
+                });
+            }
+            _ if !running => {}
+            Metric::PageCacheHits => {
+                let growth = counters.growth(0, value);
+                instance.hits += growth;
+                series.sample(at, slot, |bucket| bucket.hits += growth);
+            }
+            Metric::PageCacheFaults => {
+                let growth = counters.growth(1, value);
+                instance.faults += growth;
+                series.sample(at, slot, |bucket| bucket.faults += growth);
+            }
+            Metric::PageCacheEvictions => instance.evictions += counters.growth(2, value),
+            Metric::PageCacheFlushes => instance.flushes += counters.growth(3, value),
+            Metric::LogBytes => instance.log_bytes += counters.growth(4, value),
+            Metric::LastCommittedTx => {
+                instance.last_tx = value;
+                series.log_end(at, slot, value);
+            }
+            // Checks watch it; no figure shows it.
+            Metric::OpenTransactions => {}
+        }
+    }
+
+    fn end_fault(&mut self, at: Time, ended: (FaultId, InstanceId, Option<InstanceId>)) {
+        let open = self
+            .faults
+            .iter_mut()
+            .rev()
+            .find(|span| span.ended.is_none() && (span.fault, span.on, span.peer) == ended);
+        if let Some(span) = open {
+            span.ended = Some(at);
+        }
+    }
+}
+
+impl Observer for Recorder {
+    fn interests(&self) -> Classes {
+        Classes::ALL
+    }
+
+    fn observe(&mut self, at: Time, seq: Seq, fact: &Fact) {
+        self.now = at;
+        match *fact {
+            Fact::Invoked { operation, kind } => {
+                if self.measured(at) {
+                    self.each_count(operation.client.index(), kind, |stats| stats.offered += 1);
+                }
+            }
+            Fact::Completed { operation, kind, outcome, status, attempts, intended, .. } => {
+                self.series.completed(at, outcome, status, intended);
+                if self.measured(intended) {
+                    self.each_count(operation.client.index(), kind, |stats| {
+                        stats.complete(outcome, attempts, intended, at);
+                    });
+                }
+            }
+            // Counted from `attempts` when the operation ends.
+            Fact::Retried { .. } => {}
+            Fact::Sample { instance, metric, value } => self.sample(at, instance, metric, value),
+            Fact::RoleChanged { instance, to, log, .. } => {
+                self.change_role(at, instance, to, log);
+            }
+            Fact::Committed { instance, log, .. } => {
+                if let Some(instance) = self.instance(instance) {
+                    instance.committed += 1;
+                    instance.last_tx = log.tx.0;
+                }
+            }
+            Fact::Applied { instance, log, transactions } => {
+                if let Some(instance) = self.instance(instance) {
+                    instance.applied += u64::from(transactions);
+                    instance.last_tx = log.tx.0;
+                }
+            }
+            Fact::Pushed { instance, ok, .. } => {
+                if let Some(instance) = self.instance(instance) {
+                    let count = if ok { &mut instance.pushed } else { &mut instance.pushes_failed };
+                    *count += 1;
+                }
+            }
+            Fact::ElectionEnded { winner, .. } => self.elections += u64::from(winner.is_some()),
+            Fact::Branched { instance, .. } => {
+                if let Some(instance) = self.instance(instance) {
+                    instance.branches += 1;
+                }
+            }
+            Fact::StoreCopy { instance, done, .. } => {
+                if let Some(instance) = self.instance(instance) {
+                    instance.store_copies += u64::from(done);
+                }
+            }
+            Fact::Recovered { instance, log, replayed, .. } => {
+                if let Some(instance) = self.instance(instance) {
+                    instance.recoveries += 1;
+                    instance.replayed += replayed;
+                    instance.last_tx = log.tx.0;
+                }
+            }
+            Fact::Checkpoint { instance, .. } => {
+                if let Some(instance) = self.instance(instance) {
+                    instance.checkpoints += 1;
+                }
+            }
+            Fact::StoreFailed { instance } => {
+                if let Some(instance) = self.instance(instance) {
+                    instance.store_failures += 1;
+                }
+            }
+            Fact::FaultBegan { fault, kind, on, peer } => {
+                if self.faults.len() < FAULTS_KEPT {
+                    let span = FaultSpan { fault, kind, on, peer, began: at, ended: None };
+                    self.faults.push(span);
+                }
+            }
+            Fact::FaultEnded { fault, on, peer, .. } => self.end_fault(at, (fault, on, peer)),
+            Fact::FaultSkipped { fault, kind } => {
+                if self.missed.len() < FAULTS_KEPT {
+                    self.missed.push(FaultMiss { fault, kind, at });
+                }
+            }
+            Fact::Healed => self.healed = Some(at),
+            Fact::Final { instance, role, log, contents, open_transactions } => {
+                if let Some(instance) = self.instance(instance) {
+                    instance.last_tx = log.tx.0;
+                    instance.end = Some(FinalState { role, log, contents, open_transactions });
+                }
+            }
+            Fact::Suspected { .. }
+            | Fact::Cleared { .. }
+            | Fact::MemberFailed { .. }
+            | Fact::MemberAlive { .. }
+            | Fact::ElectionBegan { .. }
+            | Fact::EpochBegan { .. }
+            | Fact::BranchDiscarded { .. }
+            | Fact::Converged
+            | Fact::Found { .. } => {}
+        }
+        let told = Classes::CLUSTER | Classes::STORE | Classes::FAULTS;
+        // Of a store copy, its progress would crowd out the rest.
+        let progress = matches!(fact, Fact::StoreCopy { pages: 1.., done: false, .. });
+        if fact.class().intersects(told) && !progress {
+            self.keep_event(at, seq, fact);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "recorder_tests.rs"]
+mod tests;

@@ -1,0 +1,246 @@
+//! What comes out at the end, for a made-up run.
+
+use serde_json::{Value, json};
+use wavetank_vocabulary::{InstanceId, Span, Time};
+use wavetank_world::Plan;
+
+use crate::synthetic;
+use crate::{
+    Capsule, Ending, ExpectationResult, GraphResult, Overall, Recorder, RunResult, Verdict,
+    report_html, series_csv, summary, verdict_sentence,
+};
+
+const COMMAND: &str = "wavetank run scenarios/master-loss.toml --seed 7";
+
+fn expectation(check: &str, verdict: Verdict, measured: Value, limit: Value) -> ExpectationResult {
+    let why = format!("{check}: this is why.");
+    ExpectationResult { check: check.to_owned(), verdict, measured, limit, why }
+}
+
+fn ended(
+    plan: &Plan,
+    recorder: &Recorder,
+    waiting: Option<&str>,
+    expectations: Vec<ExpectationResult>,
+) -> RunResult {
+    let ending = Ending {
+        recovered: waiting.is_none(),
+        waiting: waiting.map(str::to_owned),
+        digest: 0xabc,
+        expectations,
+        graph: GraphResult::new(plan, 4_000, 88_000),
+        simulated: recorder.now(),
+        wall_seconds: 0.25,
+        events: 123_456,
+    };
+    RunResult::new(plan, recorder, ending)
+}
+
+/// A minute in which one expectation breaks.
+fn minute() -> (Plan, Recorder, RunResult) {
+    let plan = synthetic::plan(60);
+    let recorder = synthetic::voyage(&plan).play(Recorder::new(&plan));
+    let expectations = vec![
+        expectation(
+            "acknowledged-writes-lost",
+            Verdict::Held,
+            json!({"explained": 2, "unexplained": 0}),
+            json!({"explained": 20, "unexplained": 0}),
+        ),
+        expectation("latency app.follow p99", Verdict::Broke, json!("73ms"), json!("50ms")),
+        expectation("recovers", Verdict::NotExercised, Value::Null, json!("60s")),
+    ];
+    let result = ended(&plan, &recorder, None, expectations);
+    (plan, recorder, result)
+}
+
+fn page() -> String {
+    let (plan, recorder, result) = minute();
+    report_html(&plan, &recorder, &result, COMMAND)
+}
+
+#[test]
+fn result_json_keeps_its_form() {
+    let (_, _, result) = minute();
+    insta::assert_snapshot!("result", result.to_json());
+    let read: Result<RunResult, _> = serde_json::from_str(&result.to_json());
+    assert_eq!(read.ok(), Some(result));
+}
+
+#[test]
+fn the_summary_fits_a_terminal() {
+    let (_, _, result) = minute();
+    let plain = summary(&result, false);
+    insta::assert_snapshot!("summary", plain);
+    assert!(!plain.contains('\x1b'));
+    for line in plain.lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+    let mut coloured = summary(&result, true);
+    assert!(coloured.contains('\x1b'));
+    for code in ["\x1b[1;31m", "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[1m", "\x1b[0m"] {
+        coloured = coloured.replace(code, "");
+    }
+    assert_eq!(coloured, plain, "colour changes nothing else");
+}
+
+#[test]
+fn the_verdict_is_a_sentence() {
+    let (plan, recorder, _) = minute();
+    let verdict = |waiting: Option<&str>, verdicts: &[(&str, Verdict)]| {
+        let expectations = verdicts
+            .iter()
+            .map(|&(check, verdict)| expectation(check, verdict, Value::Null, Value::Null));
+        let result = ended(&plan, &recorder, waiting, expectations.collect());
+        (result.verdict, verdict_sentence(&result))
+    };
+    use Verdict::{Broke, Held, NotExercised};
+    for (verdicts, overall, sentence) in [
+        (&[][..], Overall::Held, "Nothing was expected of this run."),
+        (&[("a", Held)], Overall::Held, "The one expectation held: a."),
+        (&[("a", Held), ("b", Held)], Overall::Held, "All 2 expectations held."),
+        (&[("a", Held), ("b", Broke)], Overall::Broke, "1 of 2 broke: b. The other held."),
+        (
+            &[("a", NotExercised), ("b", Broke), ("c", Broke)],
+            Overall::Broke,
+            "2 of 3 broke: b and c. 1 of 3 was not exercised: a.",
+        ),
+    ] {
+        assert_eq!(verdict(None, verdicts), (overall, sentence.to_owned()));
+    }
+    let lagging = Some("instance 2 is at transaction 7, the master at 9");
+    let sentence = "The cluster did not recover: instance 2 is at transaction 7, the master \
+                    at 9. 1 of 2 broke: b. The other held.";
+    assert_eq!(
+        verdict(lagging, &[("a", Held), ("b", Broke)]),
+        (Overall::NotRecovered, sentence.to_owned())
+    );
+}
+
+#[test]
+fn the_report_needs_nothing_from_outside() {
+    let page = page();
+    for outside in ["http:", "https:", "src=", "href=", "url(", "@import", "<script", "<link"] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+    assert!(!page.contains("#0102"), "a sentinel colour is left");
+    assert!(page.contains(&verdict_sentence(&minute().2)));
+    assert!(page.contains(COMMAND));
+    for figure in ["roles", "throughput", "latency", "lag", "hit-rate", "disk", "cores"] {
+        assert!(page.contains(&format!("id=\"{figure}\"")), "{figure}");
+    }
+}
+
+#[test]
+fn every_tag_of_the_report_is_closed() {
+    let page = page();
+    let mut open: Vec<&str> = Vec::new();
+    let without_style = page.split("<style>").flat_map(|part| part.split("</style>"));
+    // What follows "<style>" is the style; it has no tags.
+    for tag in without_style.flat_map(|part| part.split('<').skip(1)) {
+        let (tag, _) = tag.split_once('>').expect("a tag that is opened ends");
+        let name = tag.split([' ', '\n']).next().unwrap_or_default();
+        if let Some(name) = name.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(name));
+        } else if !(tag.ends_with('/') || ["meta", "!DOCTYPE"].contains(&name)) {
+            open.push(name);
+        }
+    }
+    assert!(open.is_empty(), "{open:?}");
+}
+
+#[test]
+fn text_from_the_scenario_cannot_become_markup() {
+    let (mut plan, recorder, _) = minute();
+    let bad = "<script>alert('&')</script>";
+    plan.about = bad.to_owned();
+    plan.name = bad.to_owned();
+    plan.clients[0].name = bad.to_owned();
+    plan.operations[0].name = bad.to_owned();
+    plan.datacentres[0] = bad.to_owned();
+    plan.instances[0].machine = bad.to_owned();
+    let broken = expectation(bad, Verdict::Broke, json!(bad), json!({bad: bad}));
+    let result = ended(&plan, &recorder, None, vec![broken]);
+    assert!(!report_html(&plan, &recorder, &result, bad).contains("<script"));
+}
+
+#[test]
+fn equal_runs_give_equal_reports() {
+    let (plan, recorder, result) = minute();
+    let (again_plan, again_recorder, mut again) = minute();
+    again.wall_seconds = 99.0;
+    let first = report_html(&plan, &recorder, &result, COMMAND);
+    assert_eq!(report_html(&again_plan, &again_recorder, &again, COMMAND), first);
+    assert_eq!(series_csv(&again_plan, &again_recorder), series_csv(&plan, &recorder));
+}
+
+#[test]
+fn ten_instances_and_the_finest_buckets_stay_below_a_megabyte() {
+    let mut plan = synthetic::plan(600);
+    for id in 4..=10 {
+        let mut another = plan.instances[0].clone();
+        another.id = InstanceId(id);
+        plan.instances.push(another);
+    }
+    let recorder = synthetic::voyage(&plan).play(Recorder::new(&plan));
+    let result = ended(&plan, &recorder, None, Vec::new());
+    let length = report_html(&plan, &recorder, &result, COMMAND).len();
+    assert!(length < 1_000_000, "{length}");
+}
+
+#[test]
+fn a_run_in_which_nothing_happened_has_a_report() {
+    let mut plan = synthetic::plan(60);
+    plan.instances.clear();
+    plan.clients.clear();
+    plan.duration = Span::ZERO;
+    let recorder = Recorder::new(&plan);
+    let result = ended(&plan, &recorder, None, Vec::new());
+    let page = report_html(&plan, &recorder, &result, COMMAND);
+    assert!(page.contains("Nothing was expected of this run."));
+    assert!(!page.contains("NaN"));
+    assert!(result.operations.is_empty());
+    assert_eq!(result.faults.len(), 1, "the fault of the Plan that was not reached");
+    assert!(page.contains("not reached"));
+}
+
+#[test]
+fn the_series_has_a_row_per_bucket_and_a_cell_per_column() {
+    let (plan, recorder, _) = minute();
+    let csv = series_csv(&plan, &recorder);
+    let mut lines = csv.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let header = lines.next().unwrap_or_default();
+    let rows: Vec<_> = lines.collect();
+    assert_eq!(rows.len(), recorder.series().buckets().len());
+    assert!(rows.iter().all(|row| row.len() == header.len()));
+    let column = |name: &str| header.iter().position(|&known| known == name);
+    let role = column("i1_role").expect("a column for the role of i1");
+    // The fault lasts from 24 s to 36 s; the copy of the store ends at 44.2 s.
+    assert_eq!([20, 30, 50].map(|row: usize| rows[row][role]), ["master", "down", "slave"]);
+    let lag = column("i1_lag_tx").expect("a column for the lag of i1");
+    assert_eq!((rows[20][lag], rows[30][lag]), ("0", ""));
+    let ok = column("ok_per_s").expect("a column for throughput");
+    let total: f64 = rows.iter().filter_map(|row| row[ok].parse::<f64>().ok()).sum();
+    let all: u64 = recorder.series().buckets().iter().map(|bucket| bucket.ok).sum();
+    assert_eq!(total, all as f64 / recorder.series().width().as_secs_f64());
+}
+
+#[test]
+fn a_capsule_tells_the_failure_and_what_was_around_it() {
+    let (_, recorder, result) = minute();
+    let at = Some(Time::ZERO + Span::from_secs(36));
+    let capsule = Capsule::new(&result, &recorder, at, "d1".to_owned(), COMMAND.to_owned())
+        .expect("an expectation broke");
+    assert_eq!(capsule.expectation.check, "latency app.follow p99", "broke before not exercised");
+    assert_eq!(capsule.faults.len(), 1);
+    assert!(capsule.facts.iter().any(|fact| fact.contains("i3 wins")), "{:?}", capsule.facts);
+    insta::assert_snapshot!("capsule", capsule.to_text());
+
+    let before = Some(Time::ZERO + Span::from_secs(5));
+    let capsule = Capsule::new(&result, &recorder, before, String::new(), String::new());
+    assert_eq!(capsule.map(|capsule| capsule.faults.len()), Some(0), "no fault was active");
+
+    let mut held = result;
+    held.expectations.retain(|expectation| expectation.verdict == Verdict::Held);
+    assert!(Capsule::new(&held, &recorder, None, String::new(), String::new()).is_none());
+}

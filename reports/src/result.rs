@@ -1,0 +1,426 @@
+//! `result.json`: what a run comes to, for programs and for the summaries made from it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use wavetank_vocabulary::{Span, Time};
+use wavetank_world::{GraphSource, Plan};
+
+use crate::operations::OperationStats;
+use crate::recorder::{InstanceStats, Recorder};
+
+/// The version of the form of `result.json`.
+pub const SCHEMA: u32 = 1;
+
+/// What became of one expectation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// It held.
+    Held,
+    /// It broke.
+    Broke,
+    /// Nothing happened that could have broken it.
+    NotExercised,
+}
+
+impl Verdict {
+    /// The word that results and reports use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Verdict::Held => "held",
+            Verdict::Broke => "broke",
+            Verdict::NotExercised => "not-exercised",
+        }
+    }
+}
+
+/// What became of the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Overall {
+    /// Every expectation held.
+    Held,
+    /// At least one broke or was not exercised.
+    Broke,
+    /// The cluster did not recover after everything was healed, whatever else broke.
+    NotRecovered,
+}
+
+impl Overall {
+    /// The verdict on the run that follows from those on its expectations, and from whether
+    /// the cluster recovered once everything was healed. An expectation that was not
+    /// exercised counts as broken.
+    pub fn of(recovered: bool, expectations: &[ExpectationResult]) -> Self {
+        if !recovered {
+            Overall::NotRecovered
+        } else if expectations.iter().all(|result| result.verdict == Verdict::Held) {
+            Overall::Held
+        } else {
+            Overall::Broke
+        }
+    }
+}
+
+/// One expectation: what was measured, against which limit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExpectationResult {
+    /// The check's name, with what it is about where there can be several:
+    /// `latency`, `recovers`, `acknowledged-writes-lost`, ...
+    pub check: String,
+    /// Whether it held.
+    pub verdict: Verdict,
+    /// What was measured: a bare count as a number, a quantity with its unit as text
+    /// (`"12.4ms"`), several as an object of these; null when there was nothing to measure.
+    pub measured: Value,
+    /// The limit, in the same form.
+    pub limit: Value,
+    /// In a sentence, with the facts that prove it.
+    pub why: String,
+}
+
+/// What became of one kind of operation, or of all of a client. Latencies count from the
+/// intended start, of successful operations that were due within the measured window; a
+/// percentile is null when fewer than ten samples lie beyond it (p50 needs 20, p90 100, p99
+/// 1,000, p99.9 10,000).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OperationResult {
+    /// Operations that were due.
+    pub offered: u64,
+    /// Answered with success.
+    pub ok: u64,
+    /// Certainly not done.
+    pub failed: u64,
+    /// May or may not have been done.
+    pub unknown: u64,
+    /// Attempts after the first.
+    pub retries: u64,
+    /// Median latency.
+    pub p50_ms: Option<f64>,
+    /// 90th percentile.
+    pub p90_ms: Option<f64>,
+    /// 99th percentile.
+    pub p99_ms: Option<f64>,
+    /// 99.9th percentile.
+    pub p999_ms: Option<f64>,
+    /// The longest.
+    pub max_ms: Option<f64>,
+}
+
+/// Milliseconds, to the nanosecond: no more digits than were measured.
+fn millis(span: Span) -> f64 {
+    span.as_nanos() as f64 / 1e6
+}
+
+/// A part of 1, to a millionth.
+pub(crate) fn six_digits(part: f64) -> f64 {
+    (part * 1e6).round() / 1e6
+}
+
+fn seconds(at: Time) -> f64 {
+    at.as_secs_f64()
+}
+
+impl From<&OperationStats> for OperationResult {
+    fn from(stats: &OperationStats) -> Self {
+        let percentile = |thousandths| stats.percentile(thousandths).map(millis);
+        OperationResult {
+            offered: stats.offered,
+            ok: stats.ok,
+            failed: stats.failed,
+            unknown: stats.unknown,
+            retries: stats.retries,
+            p50_ms: percentile(50_000),
+            p90_ms: percentile(90_000),
+            p99_ms: percentile(99_000),
+            p999_ms: percentile(99_900),
+            max_ms: stats.longest().map(millis),
+        }
+    }
+}
+
+/// What was counted at one instance, over the whole run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InstanceResult {
+    /// `ha.server_id`.
+    pub instance: u16,
+    /// Its role at the end.
+    pub role: String,
+    /// How often its role changed.
+    pub role_changes: u64,
+    /// The last transaction in its log.
+    pub last_tx: u64,
+    /// The largest lag sampled, in transactions; null when it was never sampled.
+    pub largest_lag_tx: Option<u64>,
+    /// Transactions committed as master.
+    pub committed: u64,
+    /// Transactions applied as slave.
+    pub applied: u64,
+    /// Pushes as master that arrived.
+    pub pushed: u64,
+    /// Pushes as master that were given up.
+    pub pushes_failed: u64,
+    /// Page pins that found the page resident.
+    pub page_cache_hits: u64,
+    /// Page pins that had to load it.
+    pub page_cache_faults: u64,
+    /// The first as a part of both; null when there were none.
+    pub hit_rate: Option<f64>,
+    /// Pages evicted.
+    pub page_cache_evictions: u64,
+    /// Pages written back.
+    pub page_cache_flushes: u64,
+    /// Bytes written to the transaction log.
+    pub log_bytes: u64,
+    /// Checkpoints taken.
+    pub checkpoints: u64,
+    /// Times that its store opened.
+    pub recoveries: u64,
+    /// Transactions replayed at those times.
+    pub replayed: u64,
+    /// Times that its store stopped itself or refused to open.
+    pub store_failures: u64,
+    /// Times that its log was found to differ from the master's.
+    pub branches: u64,
+    /// Copies of the master's store received.
+    pub store_copies: u64,
+    /// Digest of its contents at the end, 32 hexadecimal digits; null when unreadable.
+    pub contents: Option<String>,
+    /// Transactions open at the end; null when the run was not played to its end.
+    pub open_transactions: Option<u32>,
+}
+
+impl InstanceResult {
+    fn new(stats: &InstanceStats, largest_lag: Option<u64>) -> Self {
+        let pins = stats.hits + stats.faults;
+        let contents = stats.end.and_then(|end| end.contents);
+        InstanceResult {
+            instance: stats.id.0,
+            role: stats.end.map_or(stats.role, |end| end.role).name().to_owned(),
+            role_changes: stats.role_changes,
+            last_tx: stats.last_tx,
+            largest_lag_tx: largest_lag,
+            committed: stats.committed,
+            applied: stats.applied,
+            pushed: stats.pushed,
+            pushes_failed: stats.pushes_failed,
+            page_cache_hits: stats.hits,
+            page_cache_faults: stats.faults,
+            hit_rate: (pins > 0).then(|| six_digits(stats.hits as f64 / pins as f64)),
+            page_cache_evictions: stats.evictions,
+            page_cache_flushes: stats.flushes,
+            log_bytes: stats.log_bytes,
+            checkpoints: stats.checkpoints,
+            recoveries: stats.recoveries,
+            replayed: stats.replayed,
+            store_failures: stats.store_failures,
+            branches: stats.branches,
+            store_copies: stats.store_copies,
+            contents: contents.map(|[high, low]| format!("{high:016x}{low:016x}")),
+            open_transactions: stats.end.map(|end| end.open_transactions),
+        }
+    }
+}
+
+/// Whether a fault of the Plan came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultEffect {
+    /// It took effect.
+    TookEffect,
+    /// It found nobody to hit.
+    Skipped,
+    /// The run ended before it was due.
+    NotReached,
+}
+
+/// One fault, once per instance or link that it hit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FaultResult {
+    /// Its number in the Plan.
+    pub fault: u16,
+    /// Its kind, as scenarios name it.
+    pub kind: String,
+    /// Whether it came about.
+    pub effect: FaultEffect,
+    /// Who was hit.
+    pub on: Option<u16>,
+    /// The other end of a link.
+    pub peer: Option<u16>,
+    /// When it began, or should have, in seconds from the start.
+    pub began_s: f64,
+    /// When it was healed; null if it never was, or never began.
+    pub ended_s: Option<f64>,
+}
+
+/// The graph that every instance started with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GraphResult {
+    /// Nodes.
+    pub nodes: u64,
+    /// Relationships.
+    pub relationships: u64,
+    /// Where it came from, in words.
+    pub source: String,
+}
+
+impl GraphResult {
+    /// The counts of the graph that was built from the Plan's source.
+    pub fn new(plan: &Plan, nodes: u64, relationships: u64) -> Self {
+        let source = match &plan.graph.source {
+            GraphSource::Social { users, mean_follows } => format!(
+                "generated social network, {users} users, {} follows each on average, seed {}",
+                mean_follows.as_f64(),
+                plan.graph.seed
+            ),
+            GraphSource::Edges { path, .. } => format!("edge list {path}"),
+        };
+        GraphResult { nodes, relationships, source }
+    }
+}
+
+/// What a run came to, beside what the recorder saw.
+#[derive(Clone, Debug)]
+pub struct Ending {
+    /// The digest of the run.
+    pub digest: u128,
+    /// The checks' verdicts, in the order of the scenario.
+    pub expectations: Vec<ExpectationResult>,
+    /// The graph at the start.
+    pub graph: GraphResult,
+    /// Where the virtual clock stopped.
+    pub simulated: Time,
+    /// How long it took, in seconds of the real clock.
+    pub wall_seconds: f64,
+    /// Whether the cluster recovered once everything was healed.
+    pub recovered: bool,
+    /// What it was still waiting for, if it did not.
+    pub waiting: Option<String>,
+    /// Events delivered.
+    pub events: u64,
+}
+
+/// `result.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunResult {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The version of wavetank.
+    pub version: String,
+    /// The scenario's name.
+    pub scenario: String,
+    /// The seed.
+    pub seed: u64,
+    /// The digest of the run, 32 hexadecimal digits: equal digests mean equal runs.
+    pub digest: String,
+    /// The verdict on the run.
+    pub verdict: Overall,
+    /// What the cluster was still waiting for when its time was over; null when it recovered.
+    pub waiting: Option<String>,
+    /// The verdicts on its expectations, in the order of the scenario.
+    pub expectations: Vec<ExpectationResult>,
+    /// By `client.operation`, and all of a client by `client`.
+    pub operations: BTreeMap<String, OperationResult>,
+    /// The instances, in the order of the Plan.
+    pub instances: Vec<InstanceResult>,
+    /// The faults: those that took effect in the order in which they did, then the rest.
+    pub faults: Vec<FaultResult>,
+    /// The graph at the start.
+    pub graph: GraphResult,
+    /// Which cost table turned work into time.
+    pub costs: String,
+    /// Elections that ended with a winner.
+    pub elections: u64,
+    /// Virtual time played.
+    pub simulated_seconds: f64,
+    /// Real time it took. The only figure that differs between equal runs.
+    pub wall_seconds: f64,
+    /// Events delivered.
+    pub events: u64,
+}
+
+impl RunResult {
+    /// The result of a run of `plan`.
+    pub fn new(plan: &Plan, recorder: &Recorder, ending: Ending) -> Self {
+        let series = recorder.series();
+        let lag = |slot: usize| {
+            series.buckets().iter().filter_map(|bucket| bucket.instances[slot].lag).max()
+        };
+        let instances = recorder.instances().iter().enumerate();
+        RunResult {
+            schema: SCHEMA,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            scenario: plan.name.clone(),
+            seed: plan.seed,
+            digest: format!("{:032x}", ending.digest),
+            verdict: Overall::of(ending.recovered, &ending.expectations),
+            waiting: ending.waiting,
+            expectations: ending.expectations,
+            operations: operations(plan, recorder),
+            instances: instances.map(|(i, stats)| InstanceResult::new(stats, lag(i))).collect(),
+            faults: faults(plan, recorder),
+            graph: ending.graph,
+            costs: plan.costs.name.clone(),
+            elections: recorder.elections(),
+            simulated_seconds: seconds(ending.simulated),
+            wall_seconds: ending.wall_seconds,
+            events: ending.events,
+        }
+    }
+
+    /// The text of `result.json`.
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).expect("keys are text, floats finite");
+        text.push('\n');
+        text
+    }
+}
+
+fn operations(plan: &Plan, recorder: &Recorder) -> BTreeMap<String, OperationResult> {
+    let none = OperationStats::default();
+    let mut all = BTreeMap::new();
+    for (index, client) in plan.clients.iter().enumerate() {
+        all.insert(client.name.clone(), recorder.client(index).unwrap_or(&none).into());
+        for &(kind, _) in &client.mix {
+            let Some(program) = plan.operations.get(kind.index()) else { continue };
+            let stats = recorder.operation(index, kind).unwrap_or(&none);
+            all.insert(format!("{}.{}", client.name, program.name), stats.into());
+        }
+    }
+    all
+}
+
+fn faults(plan: &Plan, recorder: &Recorder) -> Vec<FaultResult> {
+    let mut all = Vec::new();
+    for span in recorder.faults() {
+        all.push(FaultResult {
+            fault: span.fault.0,
+            kind: span.kind.name().to_owned(),
+            effect: FaultEffect::TookEffect,
+            on: Some(span.on.0),
+            peer: span.peer.map(|peer| peer.0),
+            began_s: seconds(span.began),
+            ended_s: span.ended.map(seconds),
+        });
+    }
+    let without_effect = |fault: u16, kind: &str, effect, at| FaultResult {
+        fault,
+        kind: kind.to_owned(),
+        effect,
+        on: None,
+        peer: None,
+        began_s: seconds(at),
+        ended_s: None,
+    };
+    for miss in recorder.missed_faults() {
+        all.push(without_effect(miss.fault.0, miss.kind.name(), FaultEffect::Skipped, miss.at));
+    }
+    for planned in &plan.faults {
+        if !all.iter().any(|result| result.fault == planned.id.0) {
+            let kind = planned.kind.name();
+            all.push(without_effect(planned.id.0, kind, FaultEffect::NotReached, planned.at));
+        }
+    }
+    all
+}
