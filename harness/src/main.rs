@@ -1,2 +1,7 @@
-//! placeholder
-fn main() {}
+//! The `wavetank` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    wavetank::cli::main()
+}

@@ -1,0 +1,187 @@
+//! Many seeds of many scenarios: `wavetank test`.
+
+use std::fs;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rayon::prelude::*;
+use serde::Serialize;
+use wavetank_reports::{ExpectationResult, Verdict};
+use wavetank_scenario::Scenario;
+use wavetank_world::{BaseGraph, GraphPlan};
+
+use crate::exit::Exit;
+use crate::play::play;
+
+/// One seed of one scenario.
+#[derive(Clone, Debug, Serialize)]
+pub struct SeedResult {
+    /// The scenario's file.
+    pub scenario: String,
+    /// The seed.
+    pub seed: u64,
+    /// The digest of the run.
+    pub digest: String,
+    /// Exit code of `wavetank run` with that scenario and seed.
+    pub exit: u8,
+    /// Expectations that did not hold.
+    pub failures: Vec<ExpectationResult>,
+    /// What the cluster was waiting for, if it did not recover.
+    pub waiting: Option<String>,
+}
+
+/// A campaign that is over.
+#[derive(Clone, Debug, Serialize)]
+pub struct CampaignResult {
+    /// How many runs there were.
+    pub runs: usize,
+    /// How many of them held.
+    pub held: usize,
+    /// The runs that did not, in the order of scenarios and seeds.
+    pub failures: Vec<SeedResult>,
+    /// The digests of all runs, in order, hashed: the same for any number of workers.
+    pub digest: String,
+    #[serde(skip)]
+    worst: Exit,
+}
+
+impl CampaignResult {
+    /// How the command ends.
+    pub fn exit(&self) -> Exit {
+        self.worst
+    }
+}
+
+/// All scenario files under the given paths, in order of their names.
+///
+/// # Errors
+/// When a path cannot be read, or a folder holds no scenario.
+pub fn scenario_files(paths: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let before = files.len();
+            collect(path, &mut files)?;
+            files[before..].sort();
+            if files.len() == before {
+                let text = format!("{}: no scenario (*.toml) in this folder", path.display());
+                return Err(io::Error::new(io::ErrorKind::NotFound, text));
+            }
+        } else {
+            files.push(path.clone());
+        }
+    }
+    Ok(files)
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else if path.extension().is_some_and(|ending| ending == "toml") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// A scenario that was read, under the name that messages use.
+#[derive(Debug)]
+pub struct Entry {
+    /// As the user named it.
+    pub name: String,
+    /// What it says.
+    pub scenario: Scenario,
+}
+
+/// Why a campaign could not be played.
+#[derive(Debug)]
+pub enum CampaignError {
+    /// A scenario could not be drawn: rendered messages.
+    Input(String),
+    /// No threads could be had.
+    Threads(String),
+}
+
+/// Plays every seed of every scenario on `jobs` threads. `done` is told how many runs are
+/// over.
+///
+/// # Errors
+/// When a scenario cannot be drawn for a seed, or the threads cannot be started.
+pub fn campaign(
+    entries: &[Entry],
+    seeds: Range<u64>,
+    jobs: usize,
+    draw: impl Fn(&Scenario, u64) -> Result<wavetank_world::Plan, String> + Sync,
+    done: impl Fn(u64) + Sync,
+) -> Result<CampaignResult, CampaignError> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(jobs)
+        .build()
+        .map_err(|error| CampaignError::Threads(error.to_string()))?;
+    let mut bases: Vec<(GraphPlan, Arc<BaseGraph>)> = Vec::new();
+    let mut work = Vec::new();
+    for entry in entries {
+        for seed in seeds.clone() {
+            let plan = draw(&entry.scenario, seed).map_err(CampaignError::Input)?;
+            // Scenarios with the same graph share its pages.
+            let base = match bases.iter().find(|(graph, _)| *graph == plan.graph) {
+                Some((_, base)) => base.clone(),
+                None => {
+                    let base = Arc::new(BaseGraph::build(&plan.graph));
+                    bases.push((plan.graph.clone(), base.clone()));
+                    base
+                }
+            };
+            work.push((entry.name.clone(), seed, Arc::new(plan), base));
+        }
+    }
+    let over = AtomicU64::new(0);
+    let results: Vec<(SeedResult, Exit)> = pool.install(|| {
+        work.par_iter()
+            .map(|(scenario, seed, plan, base)| {
+                let played = play(plan, base, |_, _| {});
+                done(over.fetch_add(1, Ordering::Relaxed) + 1);
+                let failures = played
+                    .result
+                    .expectations
+                    .iter()
+                    .filter(|e| e.verdict != Verdict::Held)
+                    .cloned()
+                    .collect();
+                let result = SeedResult {
+                    scenario: scenario.clone(),
+                    seed: *seed,
+                    digest: played.result.digest.clone(),
+                    exit: played.exit.code(),
+                    failures,
+                    waiting: played.result.waiting.clone(),
+                };
+                (result, played.exit)
+            })
+            .collect()
+    });
+    let mut hash = wavetank_kernel::Digest::new();
+    for (result, _) in &results {
+        let digest = u128::from_str_radix(&result.digest, 16).unwrap_or_default();
+        hash.absorb(&[(digest >> 64) as u64, digest as u64]);
+    }
+    let worst = results.iter().fold(Exit::Held, |worst, (_, exit)| worst.worst(*exit));
+    let runs = results.len();
+    let failures: Vec<SeedResult> = results
+        .into_iter()
+        .filter(|(_, exit)| *exit != Exit::Held)
+        .map(|(result, _)| result)
+        .collect();
+    Ok(CampaignResult {
+        runs,
+        held: runs - failures.len(),
+        failures,
+        digest: format!("{hash}"),
+        worst,
+    })
+}

@@ -1,0 +1,346 @@
+//! `acknowledged-writes-lost`: was every write that a client was told had succeeded still
+//! there at the end?
+//!
+//! Two kinds of evidence must agree. The *log*: checksums of transactions form a chain, so
+//! the final master's last mark names one history, and an acknowledged transaction is in it
+//! or not. The *contents*: operations leave their identifier on what they created, or as the
+//! last writer of a property, and the audit reads the final master's store for it.
+//!
+//! A lost write is *explained* when it is absent from the log of an instance that began a
+//! reign after it, and the branch that held it was set aside: that is what Neo4j HA may do.
+//! Any other loss is *unexplained*, and its limit is always zero.
+//!
+//! Exercised: at least one write was acknowledged, and, where the Plan has faults, one of
+//! them took effect.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use wavetank_reports::{ExpectationResult, Verdict};
+use wavetank_vocabulary::{
+    Classes, Fact, LogMark, NodeId, Observer, OperationId, OperationOutcome, Role, Seq, Subject,
+    Time, TxId,
+};
+use wavetank_world::Plan;
+
+/// The check.
+#[derive(Clone, Debug)]
+pub struct AcknowledgedWrites {
+    explained_limit: u64,
+    needs_fault: bool,
+    fault_seen: bool,
+    /// Every committed transaction, by its mark: the checksum of the chain before it.
+    chain: BTreeMap<LogMark, u64>,
+    /// The transactions of each operation (several, when it was tried again).
+    commits: BTreeMap<OperationId, Vec<LogMark>>,
+    acknowledged: Vec<Acknowledged>,
+    reigns: Vec<LogMark>,
+    discarded: Vec<LogMark>,
+    end: Option<LogMark>,
+    created: BTreeSet<OperationId>,
+    last_writers: BTreeMap<NodeId, OperationId>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Acknowledged {
+    at: Time,
+    operation: OperationId,
+    tx: TxId,
+    subject: Subject,
+}
+
+impl AcknowledgedWrites {
+    /// A check that accepts so many explained losses.
+    pub fn new(plan: &Plan, explained_limit: u64) -> Self {
+        AcknowledgedWrites {
+            explained_limit,
+            needs_fault: !plan.faults.is_empty(),
+            fault_seen: false,
+            chain: BTreeMap::new(),
+            commits: BTreeMap::new(),
+            acknowledged: Vec::new(),
+            reigns: Vec::new(),
+            discarded: Vec::new(),
+            end: None,
+            created: BTreeSet::new(),
+            last_writers: BTreeMap::new(),
+        }
+    }
+
+    /// Whether the history that ends with `end` contains the transaction.
+    fn contains(&self, end: LogMark, what: LogMark) -> bool {
+        let mut at = end;
+        while at.tx > what.tx {
+            match self.chain.get(&at) {
+                Some(before) => at = LogMark { tx: TxId(at.tx.0 - 1), checksum: *before },
+                None => return false,
+            }
+        }
+        at == what
+    }
+
+    /// All transactions of the history that ends with `end`.
+    fn history(&self, end: LogMark) -> BTreeSet<LogMark> {
+        let mut history = BTreeSet::new();
+        let mut at = end;
+        while let Some(before) = self.chain.get(&at) {
+            history.insert(at);
+            at = LogMark { tx: TxId(at.tx.0 - 1), checksum: *before };
+        }
+        history
+    }
+
+    /// The mark of an acknowledged transaction.
+    fn mark(&self, write: &Acknowledged) -> Option<LogMark> {
+        self.commits.get(&write.operation)?.iter().copied().find(|mark| mark.tx == write.tx)
+    }
+
+    /// Whether the store shows what the write did, or what a later one made of it.
+    fn shows(&self, write: &Acknowledged, history: &BTreeSet<LogMark>) -> bool {
+        match write.subject {
+            Subject::Nothing => true,
+            Subject::Created => self.created.contains(&write.operation),
+            Subject::Property(node) => self.last_writers.get(&node).is_some_and(|last| {
+                *last == write.operation
+                    || self.commits.get(last).is_some_and(|marks| {
+                        marks.iter().any(|mark| mark.tx >= write.tx && history.contains(mark))
+                    })
+            }),
+        }
+    }
+
+    fn is_explained(&self, mark: LogMark) -> bool {
+        let passed_over = self.reigns.iter().any(|log| !self.contains(*log, mark));
+        let set_aside = self.discarded.iter().any(|log| self.contains(*log, mark));
+        passed_over && set_aside
+    }
+
+    /// The verdict.
+    pub fn finish(&self) -> ExpectationResult {
+        let limit = format!("explained <= {}, unexplained 0", self.explained_limit);
+        let result = |verdict, measured: String, why: String| ExpectationResult {
+            check: "acknowledged-writes-lost".into(),
+            verdict,
+            measured: measured.into(),
+            limit: limit.clone().into(),
+            why,
+        };
+        let total = self.acknowledged.len();
+        let Some(end) = self.end else {
+            let why = "There was no master at the end whose store could be read.".to_owned();
+            return result(Verdict::NotExercised, "unknown".into(), why);
+        };
+        let history = self.history(end);
+        let (mut explained, mut unexplained) = (0u64, 0u64);
+        let mut example = None;
+        for write in &self.acknowledged {
+            let mark = self.mark(write);
+            let in_log = mark.is_some_and(|mark| history.contains(&mark));
+            if in_log && self.shows(write, &history) {
+                continue;
+            }
+            if !in_log && mark.is_some_and(|mark| self.is_explained(mark)) {
+                explained += 1;
+                continue;
+            }
+            unexplained += 1;
+            example.get_or_insert_with(|| {
+                let what = if in_log {
+                    "is in the final master's log, but its store does not show it"
+                } else {
+                    "is not in the final master's log, and no discarded branch holds it"
+                };
+                format!(
+                    "Operation {} was acknowledged at {} as transaction {}: it {what}.",
+                    write.operation, write.at, write.tx.0
+                )
+            });
+        }
+        let measured = format!("explained {explained}, unexplained {unexplained}, of {total}");
+        if unexplained > 0 {
+            return result(Verdict::Broke, measured, example.unwrap_or_default());
+        }
+        if explained > self.explained_limit {
+            let why =
+                format!("{explained} acknowledged writes went with a branch that was discarded.");
+            return result(Verdict::Broke, measured, why);
+        }
+        if total == 0 {
+            let why = "No write was acknowledged.".to_owned();
+            return result(Verdict::NotExercised, measured, why);
+        }
+        if self.needs_fault && !self.fault_seen {
+            let why = "None of the scenario's faults took effect.".to_owned();
+            return result(Verdict::NotExercised, measured, why);
+        }
+        let why = format!("All {total} acknowledged writes are accounted for.");
+        result(Verdict::Held, measured, why)
+    }
+}
+
+impl Observer for AcknowledgedWrites {
+    fn interests(&self) -> Classes {
+        Classes::CLUSTER
+            | Classes::TRANSACTIONS
+            | Classes::OPERATIONS
+            | Classes::FAULTS
+            | Classes::AUDIT
+    }
+
+    fn observe(&mut self, at: Time, _seq: Seq, fact: &Fact) {
+        match *fact {
+            Fact::Committed { log, before, operation, .. } => {
+                self.chain.insert(log, before);
+                if let Some(operation) = operation {
+                    self.commits.entry(operation).or_default().push(log);
+                }
+            }
+            Fact::Completed { operation, outcome: OperationOutcome::Ok, tx, subject, .. }
+                if tx.0 != 0 =>
+            {
+                self.acknowledged.push(Acknowledged { at, operation, tx, subject });
+            }
+            Fact::EpochBegan { log, .. } => self.reigns.push(log),
+            Fact::BranchDiscarded { log, .. } => self.discarded.push(log),
+            Fact::FaultBegan { .. } => self.fault_seen = true,
+            Fact::Final { role: Role::Master, log, contents: Some(_), .. } => {
+                self.end = Some(log);
+            }
+            Fact::Found { operation, subject } => match subject {
+                Subject::Created => {
+                    self.created.insert(operation);
+                }
+                Subject::Property(node) => {
+                    self.last_writers.insert(node, operation);
+                }
+                Subject::Nothing => {}
+            },
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wavetank_vocabulary::{ClientId, Epoch, InstanceId, OperationKind, Status};
+
+    fn check() -> AcknowledgedWrites {
+        AcknowledgedWrites {
+            needs_fault: false,
+            ..AcknowledgedWrites::new(&crate::testing::plan(), 1)
+        }
+    }
+
+    fn operation(index: u32) -> OperationId {
+        OperationId { client: ClientId(0), index }
+    }
+
+    fn mark(tx: u64, checksum: u64) -> LogMark {
+        LogMark { tx: TxId(tx), checksum }
+    }
+
+    fn tell(check: &mut AcknowledgedWrites, facts: &[Fact]) {
+        for fact in facts {
+            check.observe(Time::ZERO, 0, fact);
+        }
+    }
+
+    fn committed(index: u32, log: LogMark, before: u64) -> Fact {
+        let operation = Some(operation(index));
+        Fact::Committed { instance: InstanceId(1), log, before, operation }
+    }
+
+    fn acknowledged(index: u32, tx: u64) -> Fact {
+        Fact::Completed {
+            operation: operation(index),
+            kind: OperationKind(0),
+            outcome: OperationOutcome::Ok,
+            status: Status::Ok,
+            attempts: 1,
+            instance: None,
+            tx: TxId(tx),
+            subject: Subject::Created,
+            intended: Time::ZERO,
+        }
+    }
+
+    fn ended(log: LogMark) -> Fact {
+        Fact::Final {
+            instance: InstanceId(2),
+            role: Role::Master,
+            log,
+            contents: Some([0, 0]),
+            open_transactions: 0,
+        }
+    }
+
+    fn found(index: u32) -> Fact {
+        Fact::Found { operation: operation(index), subject: Subject::Created }
+    }
+
+    fn reign(log: LogMark) -> Fact {
+        Fact::EpochBegan { instance: InstanceId(2), epoch: Epoch(1), log }
+    }
+
+    #[test]
+    fn what_is_in_log_and_store_is_not_lost() {
+        let mut c = check();
+        let facts =
+            [committed(0, mark(2, 20), 0), acknowledged(0, 2), ended(mark(2, 20)), found(0)];
+        tell(&mut c, &facts);
+        assert_eq!(c.finish().verdict, Verdict::Held);
+    }
+
+    #[test]
+    fn a_discarded_branch_explains_and_the_limit_counts() {
+        let mut c = check();
+        let facts = [
+            committed(0, mark(2, 20), 0),
+            committed(1, mark(3, 30), 20),
+            acknowledged(0, 2),
+            acknowledged(1, 3),
+            reign(mark(2, 20)),
+            committed(2, mark(3, 31), 20),
+            Fact::BranchDiscarded { instance: InstanceId(1), log: mark(3, 30) },
+            ended(mark(3, 31)),
+            found(0),
+            found(2),
+        ];
+        tell(&mut c, &facts);
+        assert_eq!(c.finish().verdict, Verdict::Held);
+        c.explained_limit = 0;
+        assert_eq!(c.finish().verdict, Verdict::Broke);
+    }
+
+    #[test]
+    fn a_loss_without_a_branch_is_unexplained() {
+        let mut c = check();
+        let facts = [
+            committed(0, mark(2, 20), 0),
+            acknowledged(0, 2),
+            reign(LogMark::BASE),
+            ended(LogMark::BASE),
+        ];
+        tell(&mut c, &facts);
+        let result = c.finish();
+        assert_eq!(result.verdict, Verdict::Broke);
+        assert!(result.why.contains("no discarded branch"), "{}", result.why);
+    }
+
+    #[test]
+    fn a_log_without_the_contents_is_a_loss() {
+        let mut c = check();
+        let facts = [committed(0, mark(2, 20), 0), acknowledged(0, 2), ended(mark(2, 20))];
+        tell(&mut c, &facts);
+        let result = c.finish();
+        assert_eq!(result.verdict, Verdict::Broke);
+        assert!(result.why.contains("does not show"), "{}", result.why);
+    }
+
+    #[test]
+    fn nothing_acknowledged_is_not_exercised() {
+        let mut c = check();
+        tell(&mut c, &[ended(LogMark::BASE)]);
+        assert_eq!(c.finish().verdict, Verdict::NotExercised);
+    }
+}

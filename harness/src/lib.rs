@@ -1,0 +1,16 @@
+//! wavetank: a deterministic simulator and soak-test harness for master/slave graph-database
+//! clusters of the Neo4j HA kind.
+//!
+//! This crate is the command and its library: it reads a scenario, plays it, lets the checks
+//! judge the facts, and leaves the results.
+
+pub mod campaign;
+pub mod checks;
+pub mod cli;
+pub mod determinism;
+pub mod exit;
+pub mod output;
+pub mod play;
+pub mod progress;
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,137 @@
+//! Plays one Plan and has its facts judged.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use wavetank_reports::{Ending, ExpectationResult, GraphResult, Overall, Recorder, RunResult};
+use wavetank_vocabulary::{Classes, Fact, Observer, Seq, Time};
+use wavetank_world::{BaseGraph, Plan, World};
+
+use crate::checks::Check;
+use crate::exit::Exit;
+
+/// How many facts before the end of a failed run its capsule shows.
+const LAST_FACTS: usize = 40;
+
+/// Everything that reads the facts of a run.
+#[derive(Clone, Debug)]
+pub struct Judges {
+    recorder: Recorder,
+    checks: Vec<(Check, Classes)>,
+    /// Facts about the cluster and its faults, the last ones.
+    last: VecDeque<(Time, Fact)>,
+}
+
+impl Judges {
+    /// The recorder and the checks that a Plan asks for.
+    pub fn new(plan: &Plan) -> Self {
+        let checks = plan
+            .expectations
+            .iter()
+            .map(|expectation| {
+                let check = Check::new(plan, expectation);
+                let interests = check.interests();
+                (check, interests)
+            })
+            .collect();
+        Judges { recorder: Recorder::new(plan), checks, last: VecDeque::new() }
+    }
+
+    /// The verdict of every expectation, in the Plan's order.
+    pub fn finish(&self) -> Vec<ExpectationResult> {
+        self.checks.iter().map(|(check, _)| check.finish()).collect()
+    }
+}
+
+impl Observer for Judges {
+    fn interests(&self) -> Classes {
+        self.checks
+            .iter()
+            .fold(self.recorder.interests() | Classes::CLUSTER | Classes::FAULTS, |all, c| {
+                all | c.1
+            })
+    }
+
+    fn observe(&mut self, at: Time, seq: Seq, fact: &Fact) {
+        let class = fact.class();
+        self.recorder.observe(at, seq, fact);
+        for (check, interests) in &mut self.checks {
+            if interests.intersects(class) {
+                check.observe(at, seq, fact);
+            }
+        }
+        if class.intersects(Classes::CLUSTER | Classes::FAULTS | Classes::STORE) {
+            if self.last.len() == LAST_FACTS {
+                self.last.pop_front();
+            }
+            self.last.push_back((at, *fact));
+        }
+    }
+}
+
+/// A run that is over.
+#[derive(Debug)]
+pub struct Played {
+    /// What `result.json` holds.
+    pub result: RunResult,
+    /// What the report is drawn from.
+    pub recorder: Recorder,
+    /// How the command ends.
+    pub exit: Exit,
+    /// The last facts about the cluster.
+    pub last_facts: Vec<(Time, Fact)>,
+}
+
+/// Events between two looks at the wall clock.
+const STRIDE: u64 = 50_000;
+
+/// Plays a Plan to its end. `progress` is told, now and then, the virtual time and the
+/// events so far.
+pub fn play(
+    plan: &Arc<Plan>,
+    base: &Arc<BaseGraph>,
+    mut progress: impl FnMut(Time, u64),
+) -> Played {
+    let started = Instant::now();
+    let mut world = World::new(plan.clone(), base.clone(), Judges::new(plan));
+    while world.advance(STRIDE) {
+        progress(world.now(), world.events());
+    }
+    judge(world, started)
+}
+
+fn judge(world: World<Judges>, started: Instant) -> Played {
+    let recovered = world.converged();
+    let waiting = if recovered { None } else { world.waits_for() };
+    let (digest, events, ended) = (world.digest(), world.events(), world.now());
+    let plan = world.plan().clone();
+    let graph = world.graph_counts();
+    let judges = world.into_observer();
+    let expectations = judges.finish();
+    let result = RunResult::new(
+        &plan,
+        &judges.recorder,
+        Ending {
+            digest,
+            expectations,
+            graph: GraphResult::new(&plan, u64::from(graph.0), graph.1),
+            recovered,
+            waiting,
+            simulated: ended,
+            wall_seconds: started.elapsed().as_secs_f64(),
+            events,
+        },
+    );
+    let exit = match result.verdict {
+        Overall::Held => Exit::Held,
+        Overall::Broke => Exit::Broke,
+        Overall::NotRecovered => Exit::NotRecovered,
+    };
+    Played {
+        result,
+        recorder: judges.recorder,
+        exit,
+        last_facts: judges.last.into_iter().collect(),
+    }
+}

@@ -1,0 +1,153 @@
+//! Bugs planted in product code, caught through the front door.
+//!
+//! Built apart, with the feature `planted-bugs`: without it no scenario can plant one. Each
+//! pair shows the check breaking with the bug and holding without it, same scenario, same
+//! seeds.
+
+mod support;
+
+use support::{Folder, run};
+
+/// Plays the scenario with and without the bug over a few seeds, and says how often each
+/// expectation broke.
+fn broken(scenario: &str, bug: &str, check: &str, seeds: &str) -> (usize, usize) {
+    let planted = scenario
+        .replace("compat = \"2.3.6\"", &format!("compat = \"2.3.6\"\nplanted_bugs = [\"{bug}\"]"));
+    assert_ne!(planted, scenario, "the scenario has no [cluster] table to plant the bug in");
+    let count = |text: &str| {
+        let folder = Folder::with("scenario.toml", text);
+        let done = run(&["test", &folder.path("scenario.toml"), "--seeds", seeds, "--json"]);
+        assert!([0, 1, 3].contains(&done.code), "{}", done.stderr);
+        let json: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+        json["failures"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|failure| {
+                failure["failures"].as_array().unwrap().iter().any(|expectation| {
+                    expectation["check"] == check && expectation["verdict"] == "broke"
+                })
+            })
+            .count()
+    };
+    (count(&planted), count(scenario))
+}
+
+fn scenario(fault: &str, settings: &str, expect: &str) -> String {
+    format!(
+        r#"
+format = 1
+about = "For planted bugs."
+duration = "70s"
+warm_up = "10s"
+
+[cluster]
+compat = "2.3.6"
+[cluster.settings]
+"ha.pull_interval" = "500ms"
+{settings}
+
+[[group]]
+count = 3
+machine = "aws:r3.xlarge"
+volume = {{ size = "300GB" }}
+
+[graph]
+generate = {{ kind = "social", users = 300, mean_follows = 10 }}
+
+[[clients]]
+name = "app"
+arrivals = {{ poisson = "100/s" }}
+workload = "social"
+mix = {{ home_stream = 30, profile = 20, follow = 20, status = 25, sign_up = 5 }}
+routing = {{ by = "reads-to-slaves" }}
+
+[[faults]]
+{fault}
+
+[[expect]]
+{expect}
+"#
+    )
+}
+
+#[test]
+fn a_skipped_sync_loses_acknowledged_writes() {
+    // All machines lose power one after the other, before anyone else can take over.
+    let scenario = scenario(
+        "at = \"30s\"\npower-loss = 1\nfor = \"5s\"\n\n[[faults]]\nat = \"30s\"\npower-loss = 2\nfor = \"5s\"\n\n[[faults]]\nat = \"30s\"\npower-loss = 3\nfor = \"5s\"",
+        "",
+        "check = \"acknowledged-writes-lost\"\nexplained = { max = 1000 }",
+    );
+    let (with, without) = broken(&scenario, "sync-skipped", "acknowledged-writes-lost", "0..6");
+    assert!(with >= 4, "caught in {with} of 6");
+    assert_eq!(without, 0);
+}
+
+#[test]
+fn a_property_left_out_makes_replicas_differ() {
+    let scenario = scenario(
+        "at = \"30s\"\ncrash = \"slave\"\nfor = \"10s\"",
+        "",
+        "check = \"replicas-equal\"",
+    );
+    let (with, without) = broken(&scenario, "apply-skips-property", "replicas-equal", "0..3");
+    assert_eq!((with, without), (3, 0));
+}
+
+#[test]
+fn waiting_for_failed_slaves_breaks_the_latency() {
+    let scenario = scenario(
+        "at = \"20s\"\npower-loss = 3\nfor = \"45s\"",
+        "\"ha.read_timeout\" = \"5s\"",
+        "check = \"latency\"\nof = \"app.status\"\np90 = { max = \"2s\" }",
+    );
+    let (with, without) = broken(&scenario, "push-to-failed-slaves", "latency", "0..3");
+    assert_eq!((with, without), (3, 0));
+}
+
+#[test]
+fn a_cluster_without_elections_does_not_recover() {
+    let scenario = scenario(
+        "at = \"30s\"\ncrash = \"master\"\nfor = \"25s\"",
+        "",
+        "check = \"recovers\"\nwithin = \"20s\"",
+    );
+    let (with, without) = broken(&scenario, "no-election-after-failure", "recovers", "0..3");
+    assert_eq!((with, without), (3, 0));
+}
+
+#[test]
+fn electing_the_lowest_transaction_loses_more_than_is_allowed() {
+    // Only one slave is pushed to, and the other may be half a second behind.
+    let scenario = scenario(
+        "at = \"30s\"\ncrash = \"master\"\nfor = \"25s\"",
+        "\"ha.heartbeat_interval\" = \"1s\"\n\"ha.heartbeat_timeout\" = \"3s\"",
+        "check = \"acknowledged-writes-lost\"\nexplained = { max = 0 }",
+    )
+    .replace("\"ha.pull_interval\" = \"500ms\"", "\"ha.pull_interval\" = \"10s\"");
+    let (with, without) = broken(&scenario, "lowest-tx-wins", "acknowledged-writes-lost", "0..6");
+    assert!(with >= 4, "caught in {with} of 6");
+    assert_eq!(without, 0);
+}
+
+#[test]
+fn a_nondeterministic_run_is_named_with_its_first_event() {
+    let text = scenario(
+        "at = \"30s\"\ncrash = \"master\"\nfor = \"10s\"",
+        "",
+        "check = \"replicas-equal\"",
+    )
+    .replace("compat = \"2.3.6\"", "compat = \"2.3.6\"\nplanted_bugs = [\"nondeterminism\"]");
+    let folder = Folder::with("scenario.toml", &text);
+    let done = run(&[
+        "run",
+        &folder.path("scenario.toml"),
+        "--check-determinism",
+        "--out",
+        &folder.path("out"),
+    ]);
+    assert_eq!(done.code, 4, "{}{}", done.stdout, done.stderr);
+    assert!(done.stderr.contains("first diverging event: number"), "{}", done.stderr);
+    assert!(done.stderr.contains("fault begins"), "{}", done.stderr);
+}
