@@ -82,7 +82,10 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
         let path = entry?.path();
         if path.is_dir() {
             collect(&path, files)?;
-        } else if path.extension().is_some_and(|ending| ending == "toml") {
+        } else if path.extension().is_some_and(|ending| ending == "toml")
+            // The library of scenarios lies beside the manifest of the crate that reads them.
+            && path.file_name().is_some_and(|name| name != "Cargo.toml")
+        {
             files.push(path);
         }
     }

@@ -498,6 +498,7 @@ impl Observer for Recorder {
             | Fact::EpochBegan { .. }
             | Fact::BranchDiscarded { .. }
             | Fact::Converged
+            | Fact::Logged { .. }
             | Fact::Found { .. } => {}
         }
         let told = Classes::CLUSTER | Classes::STORE | Classes::FAULTS;

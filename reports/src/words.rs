@@ -166,6 +166,7 @@ pub fn sentence(fact: &Fact) -> String {
         Fact::EpochBegan { instance, epoch, log } => {
             format!("{instance} begins epoch {:#x} at {}", epoch.0, log.tx)
         }
+        Fact::Logged { instance, log, .. } => format!("{instance} logs {}", log.tx),
         Fact::Committed { instance, log, .. } => format!("{instance} commits {}", log.tx),
         Fact::Applied { instance, log, transactions } => {
             format!("{instance} applies {transactions} up to {}", log.tx)

@@ -28,7 +28,7 @@ pub struct AcknowledgedWrites {
     explained_limit: u64,
     needs_fault: bool,
     fault_seen: bool,
-    /// Every committed transaction, by its mark: the checksum of the chain before it.
+    /// Every transaction that was ever logged, by its mark: the checksum of the chain before it.
     chain: BTreeMap<LogMark, u64>,
     /// The transactions of each operation (several, when it was tried again).
     commits: BTreeMap<OperationId, Vec<LogMark>>,
@@ -188,7 +188,7 @@ impl Observer for AcknowledgedWrites {
 
     fn observe(&mut self, at: Time, _seq: Seq, fact: &Fact) {
         match *fact {
-            Fact::Committed { log, before, operation, .. } => {
+            Fact::Logged { log, before, operation, .. } => {
                 self.chain.insert(log, before);
                 if let Some(operation) = operation {
                     self.commits.entry(operation).or_default().push(log);
@@ -245,9 +245,9 @@ mod tests {
         }
     }
 
-    fn committed(index: u32, log: LogMark, before: u64) -> Fact {
+    fn logged(index: u32, log: LogMark, before: u64) -> Fact {
         let operation = Some(operation(index));
-        Fact::Committed { instance: InstanceId(1), log, before, operation }
+        Fact::Logged { instance: InstanceId(1), log, before, operation }
     }
 
     fn acknowledged(index: u32, tx: u64) -> Fact {
@@ -285,8 +285,7 @@ mod tests {
     #[test]
     fn what_is_in_log_and_store_is_not_lost() {
         let mut c = check();
-        let facts =
-            [committed(0, mark(2, 20), 0), acknowledged(0, 2), ended(mark(2, 20)), found(0)];
+        let facts = [logged(0, mark(2, 20), 0), acknowledged(0, 2), ended(mark(2, 20)), found(0)];
         tell(&mut c, &facts);
         assert_eq!(c.finish().verdict, Verdict::Held);
     }
@@ -295,12 +294,12 @@ mod tests {
     fn a_discarded_branch_explains_and_the_limit_counts() {
         let mut c = check();
         let facts = [
-            committed(0, mark(2, 20), 0),
-            committed(1, mark(3, 30), 20),
+            logged(0, mark(2, 20), 0),
+            logged(1, mark(3, 30), 20),
             acknowledged(0, 2),
             acknowledged(1, 3),
             reign(mark(2, 20)),
-            committed(2, mark(3, 31), 20),
+            logged(2, mark(3, 31), 20),
             Fact::BranchDiscarded { instance: InstanceId(1), log: mark(3, 30) },
             ended(mark(3, 31)),
             found(0),
@@ -316,7 +315,7 @@ mod tests {
     fn a_loss_without_a_branch_is_unexplained() {
         let mut c = check();
         let facts = [
-            committed(0, mark(2, 20), 0),
+            logged(0, mark(2, 20), 0),
             acknowledged(0, 2),
             reign(LogMark::BASE),
             ended(LogMark::BASE),
@@ -330,7 +329,7 @@ mod tests {
     #[test]
     fn a_log_without_the_contents_is_a_loss() {
         let mut c = check();
-        let facts = [committed(0, mark(2, 20), 0), acknowledged(0, 2), ended(mark(2, 20))];
+        let facts = [logged(0, mark(2, 20), 0), acknowledged(0, 2), ended(mark(2, 20))];
         tell(&mut c, &facts);
         let result = c.finish();
         assert_eq!(result.verdict, Verdict::Broke);

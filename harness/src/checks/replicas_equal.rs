@@ -92,7 +92,7 @@ mod tests {
         let mut check = ReplicasEqual::new(3);
         if committed {
             let instance = InstanceId(1);
-            let fact = Fact::Committed { instance, log: LogMark::BASE, before: 0, operation: None };
+            let fact = Fact::Committed { instance, log: LogMark::BASE, operation: None };
             check.observe(Time::ZERO, 0, &fact);
         }
         for (index, contents) in contents.iter().enumerate() {

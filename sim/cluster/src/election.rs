@@ -13,7 +13,7 @@ use crate::configuration::{Configuration, MemberSet};
 /// How fit a member is to be master.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Credentials {
-    /// slave_only, or switching to slave: its store may be in copying.
+    /// slave_only, switching to slave (its store may be in copying), or without a whole store.
     NotElectable,
     /// A candidate.
     Electable(Candidate),

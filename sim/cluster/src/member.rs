@@ -22,8 +22,9 @@ pub struct Moment {
     pub mono: Time,
     /// The machine's wall clock, in milliseconds.
     pub wall_ms: u64,
-    /// The last committed transaction of the store.
-    pub tx: TxId,
+    /// The last committed transaction of the store; none while there is no whole store, as
+    /// in the middle of a store copy: who has none cannot be elected, in whatever role.
+    pub tx: Option<TxId>,
 }
 
 /// A timer of a member, by name. Arming it again moves it.
@@ -437,13 +438,13 @@ impl Member {
     }
 
     fn credentials(&self, moment: Moment) -> Credentials {
-        if self.slave_only || self.role() == Role::ToSlave {
-            return Credentials::NotElectable;
+        let master = matches!(self.role(), Role::Master | Role::ToMaster);
+        match moment.tx {
+            Some(tx) if !self.slave_only && self.role() != Role::ToSlave => {
+                Credentials::Electable(Candidate { tx, master })
+            }
+            _ => Credentials::NotElectable,
         }
-        Credentials::Electable(Candidate {
-            tx: moment.tx,
-            master: matches!(self.role(), Role::Master | Role::ToMaster),
-        })
     }
 
     fn vote(
@@ -478,7 +479,13 @@ impl Member {
                 }
             }
             Next::Ended { version, winner } => {
-                effects.push(Effect::Cancel(Timer::Election));
+                if winner.is_some() {
+                    effects.push(Effect::Cancel(Timer::Election));
+                } else {
+                    // Candidates may be on their way to slave: ask again.
+                    let after = self.settings.election_timeout;
+                    effects.push(Effect::Arm { timer: Timer::Election, after });
+                }
                 let winner = winner_id(&self.configuration, winner);
                 let elector = self.id();
                 effects.push(Effect::Fact(Fact::ElectionEnded { elector, version, winner }));
@@ -519,6 +526,12 @@ impl Member {
                 if let Some(winner) = winner {
                     let me = self.configuration.me();
                     let slave_only = self.slave_only;
+                    if winner == me && moment.tx.is_none() {
+                        // The vote was given while there still was a whole store.
+                        self.election.demote(me);
+                        self.perform_role_elections(moment, Some(me), effects);
+                        return;
+                    }
                     let transition = self
                         .guarded(effects, |role, _| role.master_is_elected(me, winner, slave_only));
                     self.carry_out(moment, transition, effects);

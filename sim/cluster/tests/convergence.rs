@@ -146,7 +146,7 @@ impl Net {
         let moment = Moment {
             mono: self.now,
             wall_ms: self.now.as_nanos() / 1_000_000,
-            tx: self.nodes[index].tx,
+            tx: Some(self.nodes[index].tx),
         };
         let mut effects = Vec::new();
         let node = &mut self.nodes[index];
@@ -320,7 +320,7 @@ proptest! {
         let configuration = Configuration::new(InstanceId(2), &ids).unwrap();
         let settings = Settings::defaults(Compat::V2_3_6);
         let mut member = Member::new(configuration, settings, false, 5, PlantedBugs::NONE);
-        let moment = Moment { mono: Time::ZERO, wall_ms: 5, tx: TxId(3) };
+        let moment = Moment { mono: Time::ZERO, wall_ms: 5, tx: Some(TxId(3)) };
         let mut effects = Vec::new();
         member.step(moment, Input::Start, &mut effects);
         for (from, message) in storm {

@@ -414,7 +414,9 @@ impl Instance {
         effects: &mut Vec<Effect>,
     ) {
         let Some(member) = &mut self.member else { return };
-        let moment = Moment { mono: now.mono, wall_ms: now.wall_ms, tx: self.store.mark().tx };
+        let whole = matches!(self.store.state(), StoreState::Ready);
+        let tx = whole.then(|| self.store.mark().tx);
+        let moment = Moment { mono: now.mono, wall_ms: now.wall_ms, tx };
         let mut wanted = core::mem::take(&mut self.member_effects);
         member.step(moment, input, &mut wanted);
         for effect in wanted.drain(..) {

@@ -319,9 +319,8 @@ impl Instance {
             self.round_robin += 1;
         }
         while work.pushes_pending < work.pushes_needed && self.push_next(task, work, effects) {}
-        if work.pushes_pending == 0 {
-            work.pushes_needed = 0;
-        }
+        // Fewer slaves than asked for: the commit succeeds all the same.
+        work.pushes_needed = work.pushes_pending;
     }
 
     /// Pushes to the next slave in the strategy's order. False when there is none left.
@@ -416,9 +415,8 @@ impl Instance {
             let Some(request) = self.tasks.request_mut(task) else { continue };
             request.pushes_pending -= 1;
             let mut work = request.clone();
-            if !self.push_next(task, &mut work, effects) && work.pushes_pending == 0 {
-                // Not enough slaves: the commit succeeds all the same.
-                work.pushes_needed = 0;
+            if !self.push_next(task, &mut work, effects) {
+                work.pushes_needed = work.pushes_pending;
             }
             let done = work.pushes_needed == 0 && work.phase == Phase::Pushing;
             if let Some(request) = self.tasks.request_mut(task) {

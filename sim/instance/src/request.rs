@@ -159,7 +159,18 @@ impl Instance {
         // Taken out for the slice, so that store and request can be used side by side.
         let mut work = core::mem::replace(request, empty(request.request));
         let parked = match work.phase {
-            Phase::Execute => self.execute(now, &mut work, tokens),
+            Phase::Execute => {
+                let parked = self.execute(now, &mut work, tokens);
+                if let Phase::Syncing(_) = work.phase {
+                    effects.push(Effect::Fact(Fact::Logged {
+                        instance: self.id(),
+                        log: work.mark,
+                        before: work.before,
+                        operation: OperationId::from_word(work.request.operation.to_word()),
+                    }));
+                }
+                parked
+            }
             Phase::Syncing(_) | Phase::Applying => self.run_commit(task, &mut work, effects),
             Phase::Blocked | Phase::Pushing | Phase::Ending(_) => None,
         };
@@ -435,7 +446,6 @@ impl Instance {
         effects.push(Effect::Fact(Fact::Committed {
             instance: self.id(),
             log: work.mark,
-            before: work.before,
             operation: OperationId::from_word(work.request.operation.to_word()),
         }));
     }

@@ -232,14 +232,24 @@ pub enum Fact {
         /// The end of its log.
         log: LogMark,
     },
-    /// A transaction is in the master's log and forced to disk.
-    Committed {
+    /// A transaction was appended to the master's log. Until it is forced, a crash may or
+    /// may not keep it.
+    Logged {
         /// The master.
         instance: InstanceId,
         /// The transaction and the checksum of the chain that ends with it.
         log: LogMark,
         /// Checksum of the chain before it.
         before: u64,
+        /// The client operation, if one asked for it.
+        operation: Option<OperationId>,
+    },
+    /// A transaction is in the master's log and forced to disk.
+    Committed {
+        /// The master.
+        instance: InstanceId,
+        /// The transaction and the checksum of the chain that ends with it.
+        log: LogMark,
         /// The client operation, if one asked for it.
         operation: Option<OperationId>,
     },
@@ -433,9 +443,10 @@ impl Fact {
             | Fact::Branched { .. }
             | Fact::BranchDiscarded { .. }
             | Fact::StoreCopy { .. } => Classes::CLUSTER,
-            Fact::Committed { .. } | Fact::Applied { .. } | Fact::Pushed { .. } => {
-                Classes::TRANSACTIONS
-            }
+            Fact::Logged { .. }
+            | Fact::Committed { .. }
+            | Fact::Applied { .. }
+            | Fact::Pushed { .. } => Classes::TRANSACTIONS,
             Fact::Recovered { .. } | Fact::Checkpoint { .. } | Fact::StoreFailed { .. } => {
                 Classes::STORE
             }

@@ -152,6 +152,21 @@ fn a_fault_without_a_target_is_told() {
 }
 
 #[test]
+fn a_push_factor_above_the_number_of_slaves_asks_for_all_of_them() {
+    let mut plan = plan(20, 4);
+    plan.settings.tx_push_factor = 5;
+    let end = whole(plan);
+    let pushed = |(_, fact): &&(Time, Fact)| matches!(fact, Fact::Pushed { ok: true, .. });
+    let committed = |(_, fact): &&(Time, Fact)| matches!(fact, Fact::Committed { .. });
+    let facts = &end.observer().0;
+    let (pushes, commits) =
+        (facts.iter().filter(pushed).count(), facts.iter().filter(committed).count());
+    assert!(commits > 100 && pushes >= 2 * commits - 2, "{pushes} of {commits}");
+    let acknowledged = |(_, fact): &&(Time, Fact)| matches!(fact, Fact::Completed { outcome: OperationOutcome::Ok, tx, .. } if tx.0 > 0);
+    assert!(facts.iter().filter(acknowledged).count() + 2 >= commits);
+}
+
+#[test]
 fn a_clone_plays_on_to_the_same_end() {
     let mut plan = plan(60, 3);
     plan.faults = vec![fault(FaultKind::PowerLoss, Target::Master, 20, 20)];
