@@ -99,6 +99,8 @@ fn an_expectation_that_breaks_exits_with_1_and_says_how_to_see_it_again() {
         run(&["run", &folder.path("strict.toml"), "--out", &folder.path("out"), "--seed", "2"]);
     assert_eq!(done.code, 1, "{}{}", done.stdout, done.stderr);
     assert!(done.stdout.contains("broke"), "{}", done.stdout);
+    let capsule = fs::read_to_string(folder.path("out/failure.txt")).unwrap();
+    assert!(capsule.contains("latency app: broke") && capsule.contains("--seed 2"), "{capsule}");
     assert!(done.stdout.contains("--seed 2"), "{}", done.stdout);
 }
 

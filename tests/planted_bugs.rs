@@ -25,7 +25,8 @@ fn broken(scenario: &str, bug: &str, check: &str, seeds: &str) -> (usize, usize)
             .iter()
             .filter(|failure| {
                 failure["failures"].as_array().unwrap().iter().any(|expectation| {
-                    expectation["check"] == check && expectation["verdict"] == "broke"
+                    let name = expectation["check"].as_str().unwrap();
+                    name.split(' ').next() == Some(check) && expectation["verdict"] == "broke"
                 })
             })
             .count()

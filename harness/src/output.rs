@@ -5,6 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
+use wavetank_kernel::Digest;
+use wavetank_reports::Capsule;
 use wavetank_scenario::to_text;
 use wavetank_world::Plan;
 
@@ -113,7 +115,19 @@ impl Output {
         file("result.json", played.result.to_json().as_bytes())?;
         file("report.html", html.as_bytes())?;
         file("series.csv", wavetank_reports::series_csv(plan, &played.recorder).as_bytes())?;
-        file("plan.toml", to_text(plan).as_bytes())
+        let text = to_text(plan);
+        file("plan.toml", text.as_bytes())?;
+        let capsule = Capsule::new(
+            &played.result,
+            &played.recorder,
+            None,
+            text_digest(&text),
+            command.to_owned(),
+        );
+        match capsule {
+            Some(capsule) => file("failure.txt", capsule.to_text().as_bytes()),
+            None => Ok(()),
+        }
     }
 
     fn rename(&self) -> Result<(), OutputError> {
@@ -122,6 +136,17 @@ impl Output {
         }
         at(&self.place, fs::rename(&self.temporary, &self.place))
     }
+}
+
+/// By which two failures of the same Plan are known.
+fn text_digest(text: &str) -> String {
+    let mut digest = Digest::new();
+    for eight in text.as_bytes().chunks(8) {
+        let mut word = [0; 8];
+        word[..eight.len()].copy_from_slice(eight);
+        digest.absorb(&[u64::from_le_bytes(word)]);
+    }
+    digest.to_string()
 }
 
 /// Where results go when nothing else is said.

@@ -1,6 +1,5 @@
 //! Plays one Plan and has its facts judged.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,16 +10,11 @@ use wavetank_world::{BaseGraph, Plan, World};
 use crate::checks::Check;
 use crate::exit::Exit;
 
-/// How many facts before the end of a failed run its capsule shows.
-const LAST_FACTS: usize = 40;
-
 /// Everything that reads the facts of a run.
 #[derive(Clone, Debug)]
 pub struct Judges {
     recorder: Recorder,
     checks: Vec<(Check, Classes)>,
-    /// Facts about the cluster and its faults, the last ones.
-    last: VecDeque<(Time, Fact)>,
 }
 
 impl Judges {
@@ -35,7 +29,7 @@ impl Judges {
                 (check, interests)
             })
             .collect();
-        Judges { recorder: Recorder::new(plan), checks, last: VecDeque::new() }
+        Judges { recorder: Recorder::new(plan), checks }
     }
 
     /// The verdict of every expectation, in the Plan's order.
@@ -46,11 +40,7 @@ impl Judges {
 
 impl Observer for Judges {
     fn interests(&self) -> Classes {
-        self.checks
-            .iter()
-            .fold(self.recorder.interests() | Classes::CLUSTER | Classes::FAULTS, |all, c| {
-                all | c.1
-            })
+        self.checks.iter().fold(self.recorder.interests(), |all, (_, more)| all | *more)
     }
 
     fn observe(&mut self, at: Time, seq: Seq, fact: &Fact) {
@@ -60,12 +50,6 @@ impl Observer for Judges {
             if interests.intersects(class) {
                 check.observe(at, seq, fact);
             }
-        }
-        if class.intersects(Classes::CLUSTER | Classes::FAULTS | Classes::STORE) {
-            if self.last.len() == LAST_FACTS {
-                self.last.pop_front();
-            }
-            self.last.push_back((at, *fact));
         }
     }
 }
@@ -79,8 +63,6 @@ pub struct Played {
     pub recorder: Recorder,
     /// How the command ends.
     pub exit: Exit,
-    /// The last facts about the cluster.
-    pub last_facts: Vec<(Time, Fact)>,
 }
 
 /// Events between two looks at the wall clock.
@@ -128,10 +110,5 @@ fn judge(world: World<Judges>, started: Instant) -> Played {
         Overall::Broke => Exit::Broke,
         Overall::NotRecovered => Exit::NotRecovered,
     };
-    Played {
-        result,
-        recorder: judges.recorder,
-        exit,
-        last_facts: judges.last.into_iter().collect(),
-    }
+    Played { result, recorder: judges.recorder, exit }
 }

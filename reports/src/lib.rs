@@ -35,4 +35,4 @@ pub use result::{
 };
 pub use series::{Bucket, InstanceBucket, Series};
 pub use summary::summary;
-pub use words::{sentence, verdict_sentence};
+pub use words::{grouped, sentence, verdict_sentence};

@@ -15,7 +15,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use wavetank_reports::{ExpectationResult, Verdict};
+use serde_json::{Value, json};
+use wavetank_reports::{ExpectationResult, Verdict, grouped};
 use wavetank_vocabulary::{
     Classes, Fact, LogMark, NodeId, Observer, OperationId, OperationOutcome, Role, Seq, Subject,
     Time, TxId,
@@ -116,18 +117,18 @@ impl AcknowledgedWrites {
 
     /// The verdict.
     pub fn finish(&self) -> ExpectationResult {
-        let limit = format!("explained <= {}, unexplained 0", self.explained_limit);
-        let result = |verdict, measured: String, why: String| ExpectationResult {
+        let limit = json!({"explained": self.explained_limit, "unexplained": 0});
+        let result = |verdict, measured: Value, why: String| ExpectationResult {
             check: "acknowledged-writes-lost".into(),
             verdict,
-            measured: measured.into(),
-            limit: limit.clone().into(),
+            measured,
+            limit: limit.clone(),
             why,
         };
-        let total = self.acknowledged.len();
+        let total = self.acknowledged.len() as u64;
         let Some(end) = self.end else {
             let why = "There was no master at the end whose store could be read.".to_owned();
-            return result(Verdict::NotExercised, "unknown".into(), why);
+            return result(Verdict::NotExercised, Value::Null, why);
         };
         let history = self.history(end);
         let (mut explained, mut unexplained) = (0u64, 0u64);
@@ -155,7 +156,7 @@ impl AcknowledgedWrites {
                 )
             });
         }
-        let measured = format!("explained {explained}, unexplained {unexplained}, of {total}");
+        let measured = json!({"explained": explained, "unexplained": unexplained});
         if unexplained > 0 {
             return result(Verdict::Broke, measured, example.unwrap_or_default());
         }
@@ -172,7 +173,13 @@ impl AcknowledgedWrites {
             let why = "None of the scenario's faults took effect.".to_owned();
             return result(Verdict::NotExercised, measured, why);
         }
-        let why = format!("All {total} acknowledged writes are accounted for.");
+        let why = match explained {
+            0 => format!("All {} acknowledged writes are in log and store.", grouped(total)),
+            _ => format!(
+                "Of {} acknowledged writes, {explained} went with a branch that was discarded.",
+                grouped(total)
+            ),
+        };
         result(Verdict::Held, measured, why)
     }
 }

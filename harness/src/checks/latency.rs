@@ -6,7 +6,8 @@
 //! Exercised: there are enough of them for the percentile (`samples_needed`).
 
 use hdrhistogram::Histogram;
-use wavetank_reports::{ExpectationResult, Verdict, samples_needed};
+use serde_json::Map;
+use wavetank_reports::{ExpectationResult, Verdict, grouped, samples_needed};
 use wavetank_vocabulary::{
     Classes, ClientId, Fact, Observer, OperationKind, OperationOutcome, Seq, Span, Time,
 };
@@ -48,8 +49,8 @@ impl Latency {
 
     /// The verdict.
     pub fn finish(&self) -> ExpectationResult {
-        let mut measured = Vec::new();
-        let mut limits = Vec::new();
+        let mut measured = Map::new();
+        let mut limits = Map::new();
         let mut broken = Vec::new();
         let mut lacking = None;
         for (thousandths, limit) in &self.limits {
@@ -61,23 +62,26 @@ impl Latency {
             } else if value > *limit {
                 broken.push(format!("{name} is {:.1} ms, above {limit}", value.as_millis_f64()));
             }
-            measured.push(format!("{name} {:.1}ms", value.as_millis_f64()));
-            limits.push(format!("{name} <= {limit}"));
+            let millis = format!("{:.3}ms", value.as_millis_f64());
+            measured.insert(name.clone(), millis.into());
+            limits.insert(name, limit.to_string().into());
         }
         let count = self.nanos.len();
         let (verdict, why) = match (broken.is_empty(), lacking) {
-            (false, _) => (Verdict::Broke, format!("{}: {}.", self.of, broken.join(", "))),
-            (true, Some(name)) => (
-                Verdict::NotExercised,
-                format!("{}: {count} operations are too few for {name}.", self.of),
-            ),
-            (true, None) => (Verdict::Held, format!("{}: of {count} operations.", self.of)),
+            (false, _) => {
+                let of = grouped(count);
+                (Verdict::Broke, format!("Of {of} operations, {}.", broken.join(", ")))
+            }
+            (true, Some(name)) => {
+                (Verdict::NotExercised, format!("{count} operations are too few for {name}."))
+            }
+            (true, None) => (Verdict::Held, format!("Over {} operations.", grouped(count))),
         };
         ExpectationResult {
-            check: "latency".into(),
+            check: format!("latency {}", self.of),
             verdict,
-            measured: measured.join(", ").into(),
-            limit: limits.join(", ").into(),
+            measured: measured.into(),
+            limit: limits.into(),
             why,
         }
     }

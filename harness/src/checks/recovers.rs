@@ -91,7 +91,7 @@ impl Recovers {
             check: "recovers".into(),
             verdict,
             measured: measured.into(),
-            limit: format!("within {}", self.within).into(),
+            limit: self.within.to_string().into(),
             why,
         }
     }
