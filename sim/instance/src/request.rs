@@ -49,11 +49,12 @@ impl Instance {
 
     /// A client's request came in.
     pub(crate) fn request(&mut self, now: Now, request: Request, effects: &mut Vec<Effect>) {
-        let writes = self
-            .config
-            .programs
-            .get(request.kind.index())
-            .is_some_and(crate::program::Program::writes);
+        let Some(program) = self.config.programs.get(request.kind.index()) else {
+            let status = Status::EntityNotFound;
+            effects.push(Effect::Respond { request, status, tx: TxId(0) });
+            return;
+        };
+        let writes = program.writes();
         let phase = match self.access(writes) {
             Access::Refused(status) => {
                 effects.push(Effect::Respond { request, status, tx: TxId(0) });

@@ -1,0 +1,180 @@
+//! Whatever peers, clients and timers come up with, an instance does not panic.
+//!
+//! The instance is alone with a disk that forgets everything and answers at once, so its
+//! store is never whole; what a whole one does is tried in the world's voyages.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use wavetank_cluster::{Availability, Configuration, Credentials, MemberSet, Message, Value};
+use wavetank_instance::{
+    Compat, DataMessage, Effect, Input, Instance, InstanceConfig, Now, PeerMessage, Program,
+    Request, Settings, Timer, Verdict,
+};
+use wavetank_store::{DiskError, DiskReply, DiskRequest};
+use wavetank_vocabulary::{
+    Epoch, InstanceId, LogMark, NodeId, OperationId, OperationKind, PlantedBugs, Span, Time, TxId,
+};
+
+fn instance() -> Instance {
+    let members = [1, 2, 3].map(InstanceId);
+    Instance::new(InstanceConfig {
+        configuration: Configuration::new(InstanceId(2), &members).unwrap(),
+        settings: Arc::new(Settings::defaults(Compat::V2_3_6)),
+        slave_only: false,
+        frames: 64,
+        programs: Program::social().into(),
+        bugs: PlantedBugs::NONE,
+    })
+}
+
+/// Gives the instance an input and serves its disk and its tasks until it is quiet.
+fn step(instance: &mut Instance, now: Now, input: Input) {
+    let mut inputs = vec![input];
+    let mut turns = 0;
+    while let Some(input) = inputs.pop() {
+        turns += 1;
+        assert!(turns < 10_000, "the instance never comes to rest");
+        let mut effects = Vec::new();
+        instance.step(now, input, &mut effects);
+        for effect in effects {
+            match effect {
+                Effect::Disk { op, request } => {
+                    let result = match request {
+                        DiskRequest::List => Ok(DiskReply::Files(Vec::new())),
+                        DiskRequest::ReadPage { .. } | DiskRequest::ReadAt { .. } => {
+                            Err(DiskError::NotFound)
+                        }
+                        _ => Ok(DiskReply::Done),
+                    };
+                    inputs.insert(0, Input::Disk { op, result });
+                }
+                Effect::Ready(task) => inputs.insert(0, Input::Run(task)),
+                Effect::Spend { task, .. } => inputs.insert(0, Input::Ran(task)),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn mark() -> impl Strategy<Value = LogMark> {
+    (0..5u64, 0..3u64).prop_map(|(tx, checksum)| LogMark { tx: TxId(tx), checksum })
+}
+
+fn verdict() -> impl Strategy<Value = Verdict> {
+    prop::sample::select(vec![
+        Verdict::Same,
+        Verdict::Branched,
+        Verdict::OutOfDate,
+        Verdict::NotMaster,
+    ])
+}
+
+fn data() -> impl Strategy<Value = DataMessage> {
+    let attempt = 0..4u32;
+    let epoch = (0..3u64).prop_map(Epoch);
+    prop_oneof![
+        (attempt.clone(), mark())
+            .prop_map(|(attempt, mark)| DataMessage::Handshake { attempt, mark }),
+        (attempt.clone(), verdict(), epoch.clone()).prop_map(|(attempt, verdict, epoch)| {
+            DataMessage::HandshakeAnswer { attempt, verdict, epoch }
+        }),
+        (attempt.clone(), mark()).prop_map(|(attempt, mark)| DataMessage::Pull { attempt, mark }),
+        (attempt.clone(), 0..9u64).prop_map(|(attempt, tx)| DataMessage::Transactions {
+            attempt,
+            records: Vec::new(),
+            target: TxId(tx),
+        }),
+        (attempt.clone(), verdict())
+            .prop_map(|(attempt, verdict)| DataMessage::PullRefused { attempt, verdict }),
+        (0..9u64, epoch).prop_map(|(tx, epoch)| DataMessage::Push { tx: TxId(tx), epoch }),
+        prop::option::of(0..9u64).prop_map(|tx| DataMessage::PushAnswer { applied: tx.map(TxId) }),
+        (attempt.clone(), any::<bool>())
+            .prop_map(|(attempt, first)| DataMessage::CopyStore { attempt, first }),
+        (attempt, prop::option::of(mark())).prop_map(|(attempt, done)| DataMessage::StoreChunk {
+            attempt,
+            pages: Vec::new(),
+            done,
+        }),
+    ]
+}
+
+fn cluster() -> impl Strategy<Value = Message> {
+    prop_oneof![
+        any::<u64>().prop_map(|learned| Message::IAmAlive { learned }),
+        (0..=3usize).prop_map(|n| Message::Suspicions(MemberSet::first(n))),
+        Just(Message::PerformRoleElections),
+        (0..4u64).prop_map(|version| Message::Vote { version }),
+        (0..4u64).prop_map(|version| Message::Voted {
+            version,
+            credentials: Credentials::NotElectable,
+            accepted: 0
+        }),
+        (1..50u64, 0..4u16, 0..60u64).prop_map(|(sequence, winner, version)| Message::Learn {
+            sequence,
+            value: Value::Elected {
+                winner: Some(InstanceId(winner)),
+                elector: InstanceId(1),
+                version
+            },
+        }),
+        (1..50u64, 0..3u64).prop_map(|(sequence, epoch)| Message::Learn {
+            sequence,
+            value: Value::Member(Availability::Master(Epoch(epoch))),
+        }),
+    ]
+}
+
+fn input() -> impl Strategy<Value = Input> {
+    let from = (0..5u16).prop_map(InstanceId);
+    prop_oneof![
+        4 => (from.clone(), data()).prop_map(|(from, message)| Input::Peer {
+            from,
+            message: PeerMessage::Data(Arc::new(message)),
+        }),
+        4 => (from.clone(), cluster()).prop_map(|(from, message)| Input::Peer {
+            from,
+            message: PeerMessage::Cluster(message),
+        }),
+        1 => from.prop_map(Input::PeerLost),
+        2 => (0..Timer::count(3))
+            .prop_map(|slot| Input::Timer(Timer::at_slot(slot, 3).expect("below the count"))),
+        2 => (0..9u16, 0..9u64, any::<u32>()).prop_map(|(kind, me, index)| {
+            Input::Request(Request {
+                operation: OperationId { index, ..OperationId::default() },
+                attempt: 1,
+                kind: OperationKind(kind),
+                me: NodeId(me),
+                other: NodeId(me + 1),
+                reply_to: 0,
+            })
+        }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn no_input_makes_an_instance_panic(inputs in prop::collection::vec(input(), 0..120)) {
+        let mut instance = instance();
+        let mut now = Now { mono: Time::ZERO, wall_ms: 1_000 };
+        step(&mut instance, now, Input::Start);
+        for input in inputs {
+            now.mono += Span::from_millis(700);
+            now.wall_ms += 700;
+            step(&mut instance, now, input);
+        }
+    }
+}
+
+#[test]
+fn timers_and_slots_are_one_to_one() {
+    for total in [1, 3, 64] {
+        for slot in 0..Timer::count(total) {
+            let timer = Timer::at_slot(slot, total).expect("below the count");
+            assert_eq!(timer.slot(total), slot);
+        }
+        assert_eq!(Timer::at_slot(Timer::count(total), total), None);
+    }
+}
