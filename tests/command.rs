@@ -216,6 +216,10 @@ fn an_output_folder_that_is_not_ours_is_refused_before_anything_is_played() {
     assert_eq!(done.code, 2, "{}", done.stderr);
     assert!(done.stderr.contains("not made by wavetank"), "{}", done.stderr);
     assert_eq!(fs::read_dir(folder.path("mine")).unwrap().count(), 1);
+    let around = folder.path("new/../mine");
+    let done = run(&["run", &folder.path("calm.toml"), "--out", &around]);
+    assert_eq!(done.code, 2, "{}", done.stderr);
+    assert!(fs::exists(folder.path("mine/thesis.txt")).unwrap());
     let file = folder.path("calm.toml/out");
     let done = run(&["run", &folder.path("calm.toml"), "--out", &file]);
     assert_eq!(done.code, 2, "{}", done.stderr);

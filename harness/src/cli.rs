@@ -225,7 +225,6 @@ fn run(args: &RunArgs) -> Result<Exit, Failure> {
                 );
             }
             Comparison::Parted(parting) => {
-                output.abandon();
                 return Err(Failure { exit: Exit::Internal, message: parting.to_string() });
             }
         }

@@ -16,12 +16,28 @@ use crate::play::Played;
 /// The file by which a folder is known to be ours.
 const MARK: &str = ".wavetank";
 
+/// Everything that a run leaves. Nothing else is ever removed, and no folder is removed with
+/// what is in it: so a wrong `--out` cannot cost anybody anything.
+const FILES: [&str; 6] =
+    [MARK, "result.json", "report.html", "series.csv", "plan.toml", "failure.txt"];
+
 /// Why results could not be written.
 #[derive(Debug, Error)]
 pub enum OutputError {
+    /// The path names no folder of its own.
+    #[error("`{}` cannot be the folder of a run: expected a path that ends with a name", .0.display())]
+    NoName(PathBuf),
     /// The folder holds something that is not ours.
-    #[error("{} exists and was not made by wavetank: it is left as it is", .0.display())]
-    NotOurs(PathBuf),
+    #[error("{} holds {found}, which was not made by wavetank: it is left as it is", path.display())]
+    NotOurs {
+        /// The folder.
+        path: PathBuf,
+        /// What is in the way.
+        found: String,
+    },
+    /// Something that is not a folder is in the way.
+    #[error("{} is not a folder: it is left as it is", .0.display())]
+    NotAFolder(PathBuf),
     /// The file system said no.
     #[error("cannot write {}: {source}", path.display())]
     Io {
@@ -36,7 +52,9 @@ impl OutputError {
     /// How the command ends: a full disk may pass, a wrong path does not.
     pub fn exit(&self) -> Exit {
         match self {
-            OutputError::NotOurs(_) => Exit::Input,
+            OutputError::NoName(_) | OutputError::NotOurs { .. } | OutputError::NotAFolder(_) => {
+                Exit::Input
+            }
             OutputError::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull
                 | io::ErrorKind::QuotaExceeded
@@ -51,58 +69,66 @@ fn at<T>(path: &Path, result: io::Result<T>) -> Result<T, OutputError> {
     result.map_err(|source| OutputError::Io { path: path.to_owned(), source })
 }
 
-/// A folder under a temporary name, to be renamed into place.
+/// A folder under a temporary name, to be renamed into place. Dropped before that, it takes
+/// what it made away again.
 #[derive(Debug)]
 pub struct Output {
+    /// As the user named it.
+    named: PathBuf,
+    /// The same place without links and `..` on the way to it.
     place: PathBuf,
     temporary: PathBuf,
 }
 
 impl Output {
-    /// Makes sure that results can be left at `place`, before anything is played.
+    /// Makes sure that results can be left at `named`, before anything is played.
     ///
     /// # Errors
-    /// When something that is not ours is there, or nothing can be written beside it.
-    pub fn prepare(place: &Path) -> Result<Self, OutputError> {
-        if place.exists() && !place.join(MARK).is_file() {
-            let empty = fs::read_dir(place).is_ok_and(|mut entries| entries.next().is_none());
-            if !empty {
-                return Err(OutputError::NotOurs(place.to_owned()));
-            }
-        }
-        let parent = match place.parent() {
+    /// When the path does not end with a name, something that is not ours is there, or
+    /// nothing can be written beside it.
+    pub fn prepare(named: &Path) -> Result<Self, OutputError> {
+        let Some(name) = named.file_name() else {
+            return Err(OutputError::NoName(named.to_owned()));
+        };
+        let parent = match named.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
         at(parent, fs::create_dir_all(parent))?;
-        let name = place.file_name().map(|n| n.to_string_lossy().into_owned());
-        let name = name.unwrap_or_else(|| "out".to_owned());
-        let temporary = parent.join(format!(".{name}.{}", std::process::id()));
-        at(&temporary, fs::create_dir_all(&temporary))?;
-        Ok(Output { place: place.to_owned(), temporary })
+        let parent = at(parent, fs::canonicalize(parent))?;
+        let place = parent.join(name);
+        check_replaceable(&place)?;
+        let hidden = format!(".{}.{}", name.to_string_lossy(), std::process::id());
+        let temporary = parent.join(hidden);
+        at(&temporary, fs::create_dir(&temporary))?;
+        Ok(Output { named: named.to_owned(), place, temporary })
     }
 
-    /// Writes everything that a run leaves, and puts it into place.
+    /// Writes everything that a run leaves, and puts it into place. Gives the place as the
+    /// user named it.
     ///
     /// # Errors
-    /// When the file system refuses; nothing is left behind then.
+    /// When the file system refuses, or something else has appeared there; nothing is left
+    /// behind then.
     pub fn commit(
         self,
         plan: &Plan,
         played: &Played,
         command: &str,
     ) -> Result<PathBuf, OutputError> {
-        let written = self.write(plan, played, command).and_then(|()| self.rename());
-        if written.is_err() {
-            // The temporary folder is ours; whether it can be removed changes nothing.
-            let _ = fs::remove_dir_all(&self.temporary);
+        self.write(plan, played, command)?;
+        // Long enough has passed since the first look.
+        check_replaceable(&self.place)?;
+        let earlier = self.temporary.with_extension("earlier");
+        let replaces = self.place.exists();
+        if replaces {
+            at(&self.place, fs::rename(&self.place, &earlier))?;
         }
-        written.map(|()| self.place.clone())
-    }
-
-    /// Takes the temporary folder away again.
-    pub fn abandon(self) {
-        let _ = fs::remove_dir_all(&self.temporary);
+        at(&self.place, fs::rename(&self.temporary, &self.place))?;
+        if replaces {
+            remove_ours(&earlier);
+        }
+        Ok(self.named.clone())
     }
 
     fn write(&self, plan: &Plan, played: &Played, command: &str) -> Result<(), OutputError> {
@@ -129,13 +155,49 @@ impl Output {
             None => Ok(()),
         }
     }
+}
 
-    fn rename(&self) -> Result<(), OutputError> {
-        if self.place.exists() {
-            at(&self.place, fs::remove_dir_all(&self.place))?;
-        }
-        at(&self.place, fs::rename(&self.temporary, &self.place))
+impl Drop for Output {
+    fn drop(&mut self) {
+        // After a commit there is nothing under this name any more.
+        remove_ours(&self.temporary);
     }
+}
+
+/// Whether a folder may be put there: nothing is there, or an empty folder, or one with our
+/// mark and nothing but our files.
+fn check_replaceable(place: &Path) -> Result<(), OutputError> {
+    let kind = match fs::symlink_metadata(place) {
+        Ok(metadata) => metadata.file_type(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(OutputError::Io { path: place.to_owned(), source }),
+    };
+    if !kind.is_dir() {
+        return Err(OutputError::NotAFolder(place.to_owned()));
+    }
+    let mut marked = false;
+    let mut first = None;
+    for entry in at(place, fs::read_dir(place))? {
+        let name = at(place, entry)?.file_name().to_string_lossy().into_owned();
+        marked |= name == MARK;
+        if !FILES.contains(&name.as_str()) {
+            return Err(OutputError::NotOurs { path: place.to_owned(), found: name });
+        }
+        first.get_or_insert(name);
+    }
+    match first {
+        Some(found) if !marked => Err(OutputError::NotOurs { path: place.to_owned(), found }),
+        _ => Ok(()),
+    }
+}
+
+/// Removes the files that a run leaves, and the folder if that empties it. What cannot be
+/// removed stays: there is nobody to tell that it matters to.
+fn remove_ours(folder: &Path) {
+    for name in FILES {
+        let _ = fs::remove_file(folder.join(name));
+    }
+    let _ = fs::remove_dir(folder);
 }
 
 /// By which two failures of the same Plan are known.
@@ -158,23 +220,82 @@ pub fn default_place(plan: &Plan) -> PathBuf {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_strangers_folder_is_left_alone() {
+    /// A folder with one file in it.
+    fn folder_with(file: &str) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
-        let place = folder.path().join("mine");
-        fs::create_dir(&place).unwrap();
-        fs::write(place.join("thesis.txt"), "years of work").unwrap();
-        let refused = Output::prepare(&place).unwrap_err();
-        assert!(matches!(refused, OutputError::NotOurs(_)));
-        assert_eq!(refused.exit(), Exit::Input);
-        assert!(place.join("thesis.txt").exists());
+        fs::create_dir(folder.path().join("place")).unwrap();
+        fs::write(folder.path().join("place").join(file), "years of work").unwrap();
+        folder
+    }
+
+    fn refused(path: &Path) -> OutputError {
+        let refused = Output::prepare(path).unwrap_err();
+        assert_eq!(refused.exit(), Exit::Input, "{refused}");
+        refused
     }
 
     #[test]
-    fn an_abandoned_output_leaves_nothing() {
+    fn a_strangers_folder_is_left_alone() {
+        let folder = folder_with("thesis.txt");
+        let place = folder.path().join("place");
+        assert!(matches!(refused(&place), OutputError::NotOurs { .. }));
+        // Nor is a stranger's file in a folder of ours.
+        fs::write(place.join(MARK), "").unwrap();
+        assert!(matches!(refused(&place), OutputError::NotOurs { .. }));
+        assert!(place.join("thesis.txt").exists());
+        // Nor a file of a name like ours in a folder that is not.
+        let folder = folder_with("result.json");
+        assert!(matches!(refused(&folder.path().join("place")), OutputError::NotOurs { .. }));
+    }
+
+    #[test]
+    fn a_path_must_end_with_a_name_and_may_not_lead_to_a_link() {
+        let folder = folder_with("thesis.txt");
+        for path in ["", ".", "..", "/", "new/..", "place/..", "new/../.."] {
+            let path = folder.path().join(path);
+            // Joined to the folder, `""` and `"/"` name the folder itself, and the root.
+            let named = path.file_name().is_some();
+            if named {
+                assert!(matches!(refused(&path), OutputError::NotOurs { .. }), "{path:?}");
+            } else {
+                assert!(matches!(refused(&path), OutputError::NoName(_)), "{path:?}");
+            }
+        }
+        assert!(!folder.path().join("new").exists());
+        #[cfg(unix)]
+        {
+            let link = folder.path().join("link");
+            std::os::unix::fs::symlink(folder.path().join("place"), &link).unwrap();
+            assert!(matches!(refused(&link), OutputError::NotAFolder(_)));
+        }
+        let file = folder.path().join("place/thesis.txt");
+        assert!(matches!(refused(&file), OutputError::NotAFolder(_)));
+        assert!(file.exists());
+    }
+
+    #[test]
+    fn dots_on_the_way_are_resolved_before_the_place_is_judged() {
+        let folder = folder_with("thesis.txt");
+        let around = folder.path().join("new/../place");
+        assert!(matches!(refused(&around), OutputError::NotOurs { .. }));
+        assert!(folder.path().join("place/thesis.txt").exists());
+    }
+
+    #[test]
+    fn an_output_that_is_not_committed_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let output = Output::prepare(&folder.path().join("out")).unwrap();
-        output.abandon();
+        drop(Output::prepare(&folder.path().join("out")).unwrap());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn nothing_but_our_files_is_removed() {
+        let folder = folder_with("thesis.txt");
+        let place = folder.path().join("place");
+        for name in FILES {
+            fs::write(place.join(name), "").unwrap();
+        }
+        remove_ours(&place);
+        assert_eq!(fs::read_dir(&place).unwrap().count(), 1);
     }
 }
