@@ -141,7 +141,7 @@ pub static ROOT: Table = Table {
             "seed",
             Seed,
             Optional,
-            "The seed, a number or a git commit hash; --seed comes before it, and 0 is used where both are missing.",
+            "The seed, a number or a git commit hash; --seed comes before it, and 1 is used where both are missing.",
         ),
         key(
             "cluster",

@@ -95,7 +95,8 @@ pub(crate) fn scenario(root: Node, sources: Vec<Source>) -> Result<Scenario, Err
     let directory = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
     match findings.into_inner() {
         problems if problems.is_empty() => {
-            Ok(Scenario { directory, sources, plan, seed, edges, faults })
+            let loaded = std::sync::OnceLock::new();
+            Ok(Scenario { directory, sources, plan, seed, edges, loaded, faults })
         }
         problems => Err(Errors::new(sources, problems)),
     }

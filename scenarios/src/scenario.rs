@@ -2,12 +2,12 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use wavetank_kernel::Stream;
 use wavetank_kernel::Streams;
 use wavetank_vocabulary::{FaultId, FaultKind, Span, Time};
-use wavetank_world::{FaultPlan, GraphSource, Plan, Target};
+use wavetank_world::{EdgeList, FaultPlan, GraphSource, Plan, Target};
 
 use crate::edges;
 use crate::errors::{Errors, Place, Problem, Source};
@@ -26,6 +26,8 @@ pub struct Scenario {
     pub(crate) plan: Plan,
     pub(crate) seed: Option<u64>,
     pub(crate) edges: Option<At<String>>,
+    /// The edge list, once it was read.
+    pub(crate) loaded: OnceLock<Arc<EdgeList>>,
     pub(crate) faults: Vec<FaultDraft>,
 }
 
@@ -116,7 +118,14 @@ impl Scenario {
         plan.seed = seed;
         plan.faults = self.faults.iter().map(|fault| fault.draw(Streams::new(seed))).collect();
         if let Some(path) = &self.edges {
-            let edges = Arc::new(self.load(path, read)?);
+            // All seeds share one list.
+            let edges = match self.loaded.get() {
+                Some(edges) => edges.clone(),
+                None => {
+                    let edges = Arc::new(self.load(path, read)?);
+                    self.loaded.get_or_init(|| edges).clone()
+                }
+            };
             plan.graph.source = GraphSource::Edges { path: path.value.clone(), edges };
         }
         Ok(plan)
@@ -126,7 +135,7 @@ impl Scenario {
         &self,
         path: &At<String>,
         read: &mut dyn FnMut(&Path) -> io::Result<Vec<u8>>,
-    ) -> Result<wavetank_world::EdgeList, Errors> {
+    ) -> Result<EdgeList, Errors> {
         let file = self.directory.join(&path.value);
         let refuse = |title: String, label: String| {
             Errors::new(self.sources.clone(), vec![Problem::new(title, path.place, label)])

@@ -19,6 +19,8 @@ pub struct Setting {
 /// Where a setting goes, and its range.
 pub(crate) enum Field {
     Span(fn(&mut Settings) -> &mut Span, Span, Span),
+    /// The same, where zero switches it off.
+    SpanOrOff(fn(&mut Settings) -> &mut Span, Span, Span),
     Bytes(fn(&mut Settings) -> &mut Bytes, Bytes, Bytes),
     Count(fn(&mut Settings) -> &mut u32, u32, u32),
     LongCount(fn(&mut Settings) -> &mut u64, u64, u64),
@@ -58,7 +60,7 @@ pub static SETTINGS: &[Setting] = &[
     Setting {
         name: "ha.pull_interval",
         also: &[],
-        field: Field::Span(|s| &mut s.pull_interval, Span::ZERO, DAY),
+        field: Field::SpanOrOff(|s| &mut s.pull_interval, MILLISECOND, DAY),
         about: "How often a slave pulls; 0 is off.",
     },
     Setting {
@@ -198,7 +200,9 @@ impl Setting {
         let mut settings = settings.clone();
         let quoted = |text: String| Some(format!("\"{text}\""));
         match self.field {
-            Field::Span(field, ..) => quoted(field(&mut settings).to_string()),
+            Field::Span(field, ..) | Field::SpanOrOff(field, ..) => {
+                quoted(field(&mut settings).to_string())
+            }
             Field::Bytes(field, ..) => quoted(crate::units::bytes_text(*field(&mut settings))),
             Field::Count(field, ..) => Some(field(&mut settings).to_string()),
             Field::LongCount(field, ..) => Some(field(&mut settings).to_string()),

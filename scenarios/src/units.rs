@@ -201,8 +201,9 @@ pub(crate) fn ratio(text: &str) -> Result<Ratio, Wrong> {
 /// the first 16 count.
 pub fn parse_seed(text: &str) -> Result<u64, SeedError> {
     let text = text.trim();
-    if let (true, Ok(number)) = (text.bytes().all(|b| b.is_ascii_digit()), text.parse()) {
-        return Ok(number);
+    // Digits alone are a number, unless there are as many as a whole hash has.
+    if text.bytes().all(|b| b.is_ascii_digit()) && text.len() != 40 {
+        return text.parse().map_err(|_| SeedError(brief(text)));
     }
     if (7..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit()) {
         let first = &text[..text.len().min(16)];

@@ -255,7 +255,7 @@ prop_compose! {
     /// A scenario of figures that people might write.
     fn scenario()(
         count in 1u16..6, duration in 10u64..1000, nanos in any::<bool>(), heap in 1u64..2000,
-        pull in 0u64..100_000, users in 2u32..5000, (upper, lower) in (0u32..1000, 1u32..1000),
+        pull in prop_oneof![Just(0u64), 1_000u64..100_000], users in 2u32..5000, (upper, lower) in (0u32..1000, 1u32..1000),
         rate in 1u64..1_000_000_000, weights in prop::array::uniform5(0u32..5), attempts in 1u16..9,
         skip in prop::collection::vec(any::<u32>(), 0..4), sigma in 0.0f64..2.0,
         faults in prop::collection::vec((0u64..9, 0u64..9, 0usize..5, 1u16..9), 0..5),

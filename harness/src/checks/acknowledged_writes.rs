@@ -6,8 +6,8 @@
 //! or not. The *contents*: operations leave their identifier on what they created, or as the
 //! last writer of a property, and the audit reads the final master's store for it.
 //!
-//! A lost write is *explained* when it is absent from the log of an instance that began a
-//! reign after it, and the branch that held it was set aside: that is what Neo4j HA may do.
+//! A lost write is *explained* when it is absent from the log of an instance whose reign
+//! began after the one in which it was logged, and the branch that held it was set aside: that is what Neo4j HA may do.
 //! Any other loss is *unexplained*, and its limit is always zero.
 //!
 //! Exercised: at least one write was acknowledged, and, where the Plan has faults, one of
@@ -18,8 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use wavetank_reports::{ExpectationResult, Verdict, grouped};
 use wavetank_vocabulary::{
-    Classes, Fact, LogMark, NodeId, Observer, OperationId, OperationOutcome, Role, Seq, Subject,
-    Time, TxId,
+    Classes, Fact, InstanceId, LogMark, NodeId, Observer, OperationId, OperationOutcome, Role, Seq,
+    Subject, Time, TxId,
 };
 use wavetank_world::Plan;
 
@@ -34,7 +34,10 @@ pub struct AcknowledgedWrites {
     /// The transactions of each operation (several, when it was tried again).
     commits: BTreeMap<OperationId, Vec<LogMark>>,
     acknowledged: Vec<Acknowledged>,
-    reigns: Vec<LogMark>,
+    /// Every reign that began, in order: whose, and from which history.
+    reigns: Vec<(InstanceId, LogMark)>,
+    /// In which reign each transaction was logged.
+    logged_in: BTreeMap<LogMark, usize>,
     discarded: Vec<LogMark>,
     end: Option<LogMark>,
     created: BTreeSet<OperationId>,
@@ -60,6 +63,7 @@ impl AcknowledgedWrites {
             commits: BTreeMap::new(),
             acknowledged: Vec::new(),
             reigns: Vec::new(),
+            logged_in: BTreeMap::new(),
             discarded: Vec::new(),
             end: None,
             created: BTreeSet::new(),
@@ -109,8 +113,12 @@ impl AcknowledgedWrites {
         }
     }
 
+    /// Whether a later reign began from a history without the transaction, and the history
+    /// that has it was set aside.
     fn is_explained(&self, mark: LogMark) -> bool {
-        let passed_over = self.reigns.iter().any(|log| !self.contains(*log, mark));
+        let Some(own) = self.logged_in.get(&mark) else { return false };
+        let passed_over =
+            self.reigns.iter().skip(own + 1).any(|(_, log)| !self.contains(*log, mark));
         let set_aside = self.discarded.iter().any(|log| self.contains(*log, mark));
         passed_over && set_aside
     }
@@ -195,8 +203,11 @@ impl Observer for AcknowledgedWrites {
 
     fn observe(&mut self, at: Time, _seq: Seq, fact: &Fact) {
         match *fact {
-            Fact::Logged { log, before, operation, .. } => {
+            Fact::Logged { instance, log, before, operation } => {
                 self.chain.insert(log, before);
+                if let Some(reign) = self.reigns.iter().rposition(|(who, _)| *who == instance) {
+                    self.logged_in.insert(log, reign);
+                }
                 if let Some(operation) = operation {
                     self.commits.entry(operation).or_default().push(log);
                 }
@@ -206,7 +217,7 @@ impl Observer for AcknowledgedWrites {
             {
                 self.acknowledged.push(Acknowledged { at, operation, tx, subject });
             }
-            Fact::EpochBegan { log, .. } => self.reigns.push(log),
+            Fact::EpochBegan { instance, log, .. } => self.reigns.push((instance, log)),
             Fact::BranchDiscarded { log, .. } => self.discarded.push(log),
             Fact::FaultBegan { .. } => self.fault_seen = true,
             Fact::Final { role: Role::Master, log, contents: Some(_), .. } => {
@@ -229,7 +240,7 @@ impl Observer for AcknowledgedWrites {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wavetank_vocabulary::{ClientId, Epoch, InstanceId, OperationKind, Status};
+    use wavetank_vocabulary::{ClientId, Epoch, OperationKind, Status};
 
     fn check() -> AcknowledgedWrites {
         AcknowledgedWrites {
@@ -285,8 +296,8 @@ mod tests {
         Fact::Found { operation: operation(index), subject: Subject::Created }
     }
 
-    fn reign(log: LogMark) -> Fact {
-        Fact::EpochBegan { instance: InstanceId(2), epoch: Epoch(1), log }
+    fn reign(instance: u16, log: LogMark) -> Fact {
+        Fact::EpochBegan { instance: InstanceId(instance), epoch: Epoch(1), log }
     }
 
     #[test]
@@ -301,11 +312,12 @@ mod tests {
     fn a_discarded_branch_explains_and_the_limit_counts() {
         let mut c = check();
         let facts = [
+            reign(1, LogMark::BASE),
             logged(0, mark(2, 20), 0),
             logged(1, mark(3, 30), 20),
             acknowledged(0, 2),
             acknowledged(1, 3),
-            reign(mark(2, 20)),
+            reign(2, mark(2, 20)),
             logged(2, mark(3, 31), 20),
             Fact::BranchDiscarded { instance: InstanceId(1), log: mark(3, 30) },
             ended(mark(3, 31)),
@@ -324,13 +336,27 @@ mod tests {
         let facts = [
             logged(0, mark(2, 20), 0),
             acknowledged(0, 2),
-            reign(LogMark::BASE),
+            reign(2, LogMark::BASE),
             ended(LogMark::BASE),
         ];
         tell(&mut c, &facts);
         let result = c.finish();
         assert_eq!(result.verdict, Verdict::Broke);
         assert!(result.why.contains("no discarded branch"), "{}", result.why);
+    }
+
+    #[test]
+    fn a_branch_that_nobody_was_elected_over_explains_nothing() {
+        let mut c = check();
+        let facts = [
+            reign(1, LogMark::BASE),
+            logged(0, mark(2, 20), 0),
+            acknowledged(0, 2),
+            Fact::BranchDiscarded { instance: InstanceId(1), log: mark(2, 20) },
+            ended(LogMark::BASE),
+        ];
+        tell(&mut c, &facts);
+        assert_eq!(c.finish().verdict, Verdict::Broke);
     }
 
     #[test]

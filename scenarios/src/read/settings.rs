@@ -96,7 +96,9 @@ fn unknown(entry: &Entry) -> Problem {
 
 fn wants(field: &Field) -> String {
     match field {
-        Field::Span(..) => "a length of time such as \"500ms\"; a bare number is in seconds".into(),
+        Field::Span(..) | Field::SpanOrOff(..) => {
+            "a length of time such as \"500ms\"; a bare number is in seconds".into()
+        }
         Field::Bytes(..) | Field::Heap | Field::PageCache => {
             "a number of bytes such as \"2M\", \"512MiB\" or \"8GB\"".into()
         }
@@ -137,6 +139,11 @@ fn apply(field: &Field, node: &Node, read: &mut Read) -> Result<(), Wrong> {
     let at = |value| Some(At { value, place: node.place });
     match field {
         Field::Span(field, low, high) => *field(settings) = span(low, high)?,
+        Field::SpanOrOff(field, low, high) => {
+            let value = units::setting_span(digits(node)?)?;
+            let value = if value.is_zero() { value } else { span(low, high)? };
+            *field(settings) = value;
+        }
         Field::Bytes(field, low, high) => *field(settings) = bytes(low, high)?,
         Field::Count(field, low, high) => {
             *field(settings) = whole(node, u64::from(*low), u64::from(*high))? as u32;

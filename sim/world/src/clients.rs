@@ -38,6 +38,8 @@ pub(crate) struct Flight {
     pub(crate) at: Option<u16>,
     /// An attempt may have been done although it did not succeed.
     pub(crate) ambiguous: bool,
+    /// Waits before its next attempt, for how the last one ended.
+    pub(crate) waits: Option<Status>,
     pub(crate) live: bool,
 }
 
@@ -59,6 +61,7 @@ impl Flights {
             intended,
             at: None,
             ambiguous: false,
+            waits: None,
             live: true,
         };
         if let Some(slot) = self.free.pop() {
@@ -87,6 +90,18 @@ impl Flights {
             self.free.push(flight);
             self.live -= 1;
         }
+    }
+
+    /// Operations that wait before their next attempt, in the order of their places.
+    pub(crate) fn waiting(&self) -> Vec<(u32, u32, Status)> {
+        self.flights
+            .iter()
+            .enumerate()
+            .filter(|(_, flight)| flight.live)
+            .filter_map(|(index, flight)| {
+                flight.waits.map(|status| (index as u32, flight.generation, status))
+            })
+            .collect()
     }
 
     /// Operations at an instance, in the order of their places.

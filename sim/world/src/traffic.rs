@@ -73,6 +73,7 @@ impl<O: Observer> World<O> {
         let now = self.kernel.now();
         let Some(operation) = self.flights.get_mut(flight, generation) else { return };
         operation.at = None;
+        operation.waits = None;
         let client = usize::from(operation.client);
         let plan = &self.plan.clients[client];
         let latency = self.plan.network.local.sample(&mut self.client_links[client]);
@@ -103,6 +104,7 @@ impl<O: Observer> World<O> {
         if again {
             let wait = backoff(&retry, &operation.request, self.streams);
             operation.request.attempt += 1;
+            operation.waits = Some(status);
             operation.generation = operation.generation.wrapping_add(1);
             let generation = operation.generation;
             let (attempt, id) = (operation.request.attempt, operation.request.operation);
@@ -133,6 +135,13 @@ impl<O: Observer> World<O> {
             subject,
             intended,
         });
+    }
+
+    /// The clients stop: who waits before another attempt gives up.
+    pub(crate) fn stop_clients(&mut self) {
+        for (flight, generation, status) in self.flights.waiting() {
+            self.answer_arrives(flight, generation, status, TxId(0), None);
+        }
     }
 
     // ---- balancers ----------------------------------------------------------------------
@@ -267,8 +276,13 @@ impl<O: Observer> World<O> {
             let Some(process) = &machine.instance else { continue };
             let mark = process.store().mark();
             if mark != last {
+                let why = if self.plan.settings.pull_interval.is_zero() {
+                    " (ha.pull_interval is 0: slaves never pull)"
+                } else {
+                    ""
+                };
                 return Some(format!(
-                    "instance {} is at transaction {}, the master at {}",
+                    "instance {} is at transaction {}, the master at {}{why}",
                     plan.id.0, mark.tx.0, last.tx.0
                 ));
             }

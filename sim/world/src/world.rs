@@ -577,6 +577,7 @@ impl<O: Observer> World<O> {
             self.start(instance);
         }
         self.tell(Fact::Healed);
+        self.stop_clients();
         self.kernel.schedule_in(LOOK_EVERY, Event::Look);
     }
 
