@@ -5,130 +5,16 @@
 
 use alloc::vec::Vec;
 
-use wavetank_vocabulary::{Epoch, Fact, InstanceId, PlantedBugs, Role, Span, Time, TxId};
+use wavetank_vocabulary::{Epoch, Fact, InstanceId, PlantedBugs, Role, Span};
 
 use crate::broadcast::Broadcast;
 use crate::configuration::{Configuration, MemberSet};
 use crate::election::{Candidate, Credentials, Election, Next, winner_id};
 use crate::heartbeat::Heartbeat;
+use crate::interface::{Effect, Input, Moment, Switch, Timer};
 use crate::message::{Availability, Message, Value};
 use crate::role::{RoleMachine, Transition};
 use crate::settings::Settings;
-
-/// What the surroundings know when an input arrives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment {
-    /// The machine's monotonic clock.
-    pub mono: Time,
-    /// The machine's wall clock, in milliseconds.
-    pub wall_ms: u64,
-    /// The last committed transaction of the store; none while there is no whole store, as
-    /// in the middle of a store copy: who has none cannot be elected, in whatever role.
-    pub tx: Option<TxId>,
-}
-
-/// A timer of a member, by name. Arming it again moves it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Timer {
-    /// The link to this member (by index) was idle for `ha.heartbeat_interval`.
-    SendHeartbeat(u8),
-    /// Nothing was heard from this member (by index) for `ha.heartbeat_timeout`.
-    IAmAlive(u8),
-    /// `ha.election_timeout`.
-    Election,
-}
-
-impl Timer {
-    /// How many timers a member of a cluster of `total` has.
-    pub const fn count(total: usize) -> usize {
-        2 * total + 1
-    }
-
-    /// The timer's place in a table of [`Self::count`] timers.
-    #[inline]
-    pub const fn slot(self, total: usize) -> usize {
-        match self {
-            Timer::SendHeartbeat(to) => to as usize,
-            Timer::IAmAlive(from) => total + from as usize,
-            Timer::Election => 2 * total,
-        }
-    }
-
-    /// The timer in that place; none when there is no such place.
-    #[inline]
-    pub const fn at_slot(slot: usize, total: usize) -> Option<Timer> {
-        if slot < total {
-            Some(Timer::SendHeartbeat(slot as u8))
-        } else if slot < 2 * total {
-            Some(Timer::IAmAlive((slot - total) as u8))
-        } else if slot == 2 * total {
-            Some(Timer::Election)
-        } else {
-            None
-        }
-    }
-}
-
-/// What happens to a member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// The store is open: enter the cluster.
-    Start,
-    /// A message came in.
-    Message {
-        /// Who sent it.
-        from: InstanceId,
-        /// What it says.
-        message: Message,
-    },
-    /// An armed timer is due.
-    Timer(Timer),
-    /// The switch to master that a role change asked for is done; the epoch begins.
-    SwitchedToMaster(Epoch),
-    /// The switch to slave of that master is done.
-    SwitchedToSlave(InstanceId),
-    /// The switch to master failed.
-    SwitchFailed,
-    /// The master answered that the epoch is not its own.
-    StaleEpoch,
-}
-
-/// A role that the member moved to, with the work that goes with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Switch {
-    /// What it was.
-    pub from: Role,
-    /// What it is. For [`Role::ToMaster`] and [`Role::ToSlave`] the instance does the work
-    /// and reports with [`Input::SwitchedToMaster`] or [`Input::SwitchedToSlave`].
-    pub to: Role,
-    /// Whom to follow, for the slave roles.
-    pub master: Option<(InstanceId, Epoch)>,
-}
-
-/// What a member wants done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Send a message.
-    Send {
-        /// To whom.
-        to: InstanceId,
-        /// What.
-        message: Message,
-    },
-    /// Arm a timer, or move it.
-    Arm {
-        /// Which.
-        timer: Timer,
-        /// How long from now.
-        after: Span,
-    },
-    /// Cancel a timer.
-    Cancel(Timer),
-    /// The role changed.
-    Switch(Switch),
-    /// For the record.
-    Fact(Fact),
-}
 
 /// One member. `step` is its only door.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

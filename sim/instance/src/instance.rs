@@ -1,192 +1,23 @@
 //! The instance's one door: inputs in, effects out.
 
 use alloc::collections::{BTreeMap, VecDeque};
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use wavetank_cluster::{Configuration, Member, Moment};
+use wavetank_cluster::{Member, Moment};
 use wavetank_store::{
-    DiskError, DiskOp, DiskReply, DiskRequest, Ledger, Store, StoreConfig, StoreState, Ticket,
-    TokenId, TokenKind,
+    DiskOp, DiskRequest, Ledger, Store, StoreConfig, StoreState, Ticket, TokenId, TokenKind,
 };
-use wavetank_vocabulary::{Epoch, Fact, InstanceId, PlantedBugs, Role, Span, Status, Time, TxId};
+use wavetank_vocabulary::{Epoch, Fact, InstanceId, Role, Status, Time, TxId};
 
+use crate::interface::{Effect, Input, InstanceConfig, Now, Timer};
 use crate::message::{DataMessage, PeerMessage};
-use crate::program::{FOLLOWS, PROPERTIES, Programs, Request, USER};
+use crate::program::{FOLLOWS, PROPERTIES, USER};
 use crate::replication::{Puller, Pusher};
-use crate::settings::Settings;
 use crate::switch::Switching;
 use crate::task::{Phase, Task, TaskId, Tasks};
 
 /// How many slices' worth of records one turn on a core may touch.
 pub(crate) const SLICE_RECORDS: u32 = 64;
-
-/// What makes an instance.
-#[derive(Clone, Debug)]
-pub struct InstanceConfig {
-    /// Who it is and who else is in the cluster.
-    pub configuration: Configuration,
-    /// Its settings.
-    pub settings: Arc<Settings>,
-    /// `ha.slave_only`.
-    pub slave_only: bool,
-    /// Frames of the page cache.
-    pub frames: usize,
-    /// What clients may ask for.
-    pub programs: Programs,
-    /// Bugs planted to try the checks.
-    pub bugs: PlantedBugs,
-}
-
-/// The machine's clocks when an input arrives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Now {
-    /// Monotonic.
-    pub mono: Time,
-    /// Wall clock, in milliseconds.
-    pub wall_ms: u64,
-}
-
-/// A timer of an instance, by name. Arming it again moves it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Timer {
-    /// One of the member's.
-    Cluster(wavetank_cluster::Timer),
-    /// `ha.pull_interval`.
-    Pull,
-    /// The master did not answer a pull within `ha.read_timeout`.
-    PullTimeout,
-    /// The switch to slave waits: for an answer, for open transactions, or before it retries.
-    Switch,
-    /// The oldest blocked request has waited `ha.state_switch_timeout`.
-    Access,
-    /// `dbms.checkpoint.interval.time`.
-    Checkpoint,
-    /// The slave (by index) did not answer a push within `ha.read_timeout`.
-    Push(u8),
-}
-
-impl Timer {
-    /// How many timers an instance in a cluster of `total` has.
-    pub const fn count(total: usize) -> usize {
-        wavetank_cluster::Timer::count(total) + 5 + total
-    }
-
-    /// The timer's place in a table of [`Self::count`] timers.
-    #[inline]
-    pub const fn slot(self, total: usize) -> usize {
-        let base = wavetank_cluster::Timer::count(total);
-        match self {
-            Timer::Cluster(timer) => timer.slot(total),
-            Timer::Pull => base,
-            Timer::PullTimeout => base + 1,
-            Timer::Switch => base + 2,
-            Timer::Access => base + 3,
-            Timer::Checkpoint => base + 4,
-            Timer::Push(index) => base + 5 + index as usize,
-        }
-    }
-
-    /// The timer in that place; none when there is no such place.
-    #[inline]
-    pub fn at_slot(slot: usize, total: usize) -> Option<Timer> {
-        let base = wavetank_cluster::Timer::count(total);
-        if slot < base {
-            return wavetank_cluster::Timer::at_slot(slot, total).map(Timer::Cluster);
-        }
-        match slot - base {
-            0 => Some(Timer::Pull),
-            1 => Some(Timer::PullTimeout),
-            2 => Some(Timer::Switch),
-            3 => Some(Timer::Access),
-            4 => Some(Timer::Checkpoint),
-            index if index - 5 < total => Some(Timer::Push((index - 5) as u8)),
-            _ => None,
-        }
-    }
-}
-
-/// What happens to an instance.
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// The process starts.
-    Start,
-    /// A disk operation completed.
-    Disk {
-        /// Which.
-        op: DiskOp,
-        /// How.
-        result: Result<DiskReply, DiskError>,
-    },
-    /// A message came in.
-    Peer {
-        /// Who sent it.
-        from: InstanceId,
-        /// What it says.
-        message: PeerMessage,
-    },
-    /// The connections to that instance broke.
-    PeerLost(InstanceId),
-    /// A client's request came in.
-    Request(Request),
-    /// An armed timer is due.
-    Timer(Timer),
-    /// A core is free for this task: run a slice. The answer is [`Effect::Spend`], or none
-    /// when the task has to wait for something first.
-    Run(TaskId),
-    /// The core time of the task's slice has passed.
-    Ran(TaskId),
-}
-
-/// What an instance wants done.
-#[derive(Clone, Debug)]
-pub enum Effect {
-    /// Send a message.
-    Send {
-        /// To whom.
-        to: InstanceId,
-        /// What.
-        message: PeerMessage,
-    },
-    /// Submit a disk operation.
-    Disk {
-        /// Its name in the completion.
-        op: DiskOp,
-        /// What is to be done.
-        request: DiskRequest,
-    },
-    /// Arm a timer, or move it.
-    Arm {
-        /// Which.
-        timer: Timer,
-        /// How long from now.
-        after: Span,
-    },
-    /// Cancel a timer.
-    Cancel(Timer),
-    /// The task wants a core.
-    Ready(TaskId),
-    /// The task's slice did this work: let the core be busy for as long as that takes.
-    Spend {
-        /// Which task.
-        task: TaskId,
-        /// What it did.
-        ledger: Ledger,
-    },
-    /// Answer a client.
-    Respond {
-        /// What was asked.
-        request: Request,
-        /// How it ended.
-        status: Status,
-        /// The acknowledged transaction; 0 is none.
-        tx: TxId,
-    },
-    /// The process ends itself: its store is poisoned.
-    Exit,
-    /// For the record.
-    Fact(Fact),
-}
 
 /// The tokens that programs use.
 #[derive(Clone, Copy, Debug)]

@@ -4,6 +4,7 @@
 //! disk, network, cores and time it asks for by an effect, and is told by an input. The
 //! simulated world and a real process drive the same code.
 //!
+//! * `interface`: inputs and effects, the border to the driver
 //! * `instance`: the one door, and the way to store and member
 //! * `request`: client operations as transactions
 //! * `replication`: pulls, pushes, application of what was received
@@ -15,6 +16,7 @@ extern crate alloc;
 
 mod endpoint;
 mod instance;
+mod interface;
 mod message;
 mod program;
 mod replication;
@@ -24,7 +26,8 @@ mod switch;
 mod task;
 
 pub use endpoint::{Answer, Endpoint};
-pub use instance::{Effect, Input, Instance, InstanceConfig, Now, Timer};
+pub use instance::Instance;
+pub use interface::{Effect, Input, InstanceConfig, Now, Timer};
 pub use message::{DataMessage, PeerMessage, Verdict};
 pub use program::{
     FOLLOWS, NAME, OP, Operand, OperationStep, PROPERTIES, Program, Programs, Request, STATUS,

@@ -9,7 +9,8 @@ use wavetank_cluster::{MemberSet, PushStrategy};
 use wavetank_store::{Ledger, LogRead, MarkOf, Step, TxRecord};
 use wavetank_vocabulary::{Epoch, Fact, InstanceId, LogMark, PlantedBugs, Role, Status, TxId};
 
-use crate::instance::{Effect, Instance, Now, SLICE_RECORDS, Timer};
+use crate::instance::{Instance, SLICE_RECORDS};
+use crate::interface::{Effect, Now, Timer};
 use crate::message::{DataMessage, PeerMessage, Verdict};
 use crate::task::{Phase, RequestTask, ServeTask, Task, TaskId};
 

@@ -7,7 +7,8 @@ use wavetank_cluster::MemberSet;
 use wavetank_store::{Direction, Entity, Ledger, MicroStep, Step, StoreError, TxHandle, Value};
 use wavetank_vocabulary::{Fact, LogMark, NodeId, OperationId, Role, Status, TxId};
 
-use crate::instance::{Effect, Instance, Now, ProgramTokens, SLICE_RECORDS, Timer};
+use crate::instance::{Instance, ProgramTokens, SLICE_RECORDS};
+use crate::interface::{Effect, Now, Timer};
 use crate::program::{OP, Operand, OperationStep, Request, Source};
 use crate::task::{Phase, RequestTask, Task, TaskId};
 

@@ -7,7 +7,8 @@ use wavetank_cluster::Switch;
 use wavetank_store::{CopyStep, Ledger, PAGE_SIZE, PageImage, StoreState};
 use wavetank_vocabulary::{Epoch, Fact, InstanceId, LogMark, Role, Span, Status};
 
-use crate::instance::{Effect, Instance, Now, Timer};
+use crate::instance::Instance;
+use crate::interface::{Effect, Now, Timer};
 use crate::message::{DataMessage, Verdict};
 use crate::task::{CopyTask, Task, TaskId};
 

@@ -12,6 +12,7 @@ mod balancer;
 mod clients;
 mod costs;
 mod disk;
+mod ending;
 mod event;
 mod faults;
 mod graph;

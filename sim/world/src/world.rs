@@ -10,7 +10,7 @@ use wavetank_instance::{
 };
 use wavetank_kernel::{EventWindow, Fired, Kernel, Stream, Streams, Trail};
 use wavetank_store::PAGE_SIZE;
-use wavetank_vocabulary::{Classes, Fact, InstanceId, Metric, Observer, Role, Seq, Span, Time};
+use wavetank_vocabulary::{Classes, Fact, InstanceId, Observer, Role, Seq, Span, Time};
 
 use crate::balancer::Balancer;
 use crate::clients::{Client, Flights};
@@ -25,12 +25,6 @@ use crate::plan::Plan;
 /// The wall clock when a run begins, in milliseconds since 1970: a fixed moment (the first
 /// day of the GraphConnect of 2015), so that epochs look like epochs.
 const WALL_START_MS: u64 = 1_445_385_600_000;
-
-/// How often a healed world looks whether it has recovered.
-const LOOK_EVERY: Span = Span::from_millis(100);
-
-/// How long a healed world is given when no expectation says so.
-const PATIENCE: Span = Span::from_secs(60);
 
 /// Where a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,8 +56,8 @@ pub struct World<O> {
     /// Latencies between balancers and instances, row by row.
     pub(crate) balancer_links: Vec<Stream>,
     pub(crate) faults: Vec<Option<ActiveFault>>,
-    phase: Phase,
-    converged: bool,
+    pub(crate) phase: Phase,
+    pub(crate) converged: bool,
     observer: O,
     interests: Classes,
     seq: Seq,
@@ -259,7 +253,7 @@ impl<O: Observer> World<O> {
     }
 
     /// A hash of the world's state.
-    fn fingerprint(&self) -> u64 {
+    pub(crate) fn fingerprint(&self) -> u64 {
         let mut state = self.flights.live() as u64;
         for machine in &self.machines {
             let instance = machine.instance.as_ref().map_or(0, Instance::fingerprint);
@@ -396,7 +390,7 @@ impl<O: Observer> World<O> {
         }
     }
 
-    fn start(&mut self, instance: u16) {
+    pub(crate) fn start(&mut self, instance: u16) {
         let index = usize::from(instance);
         let machine = &mut self.machines[index];
         if machine.instance.is_some() || machine.held_down {
@@ -532,76 +526,6 @@ impl<O: Observer> World<O> {
         machine.disk.crash();
         self.work.retain(|(at, _)| *at != instance);
         self.tell(fact);
-    }
-
-    // ---- samples and the end ------------------------------------------------------------
-
-    fn sample(&mut self) {
-        self.kernel.schedule_in(self.plan.sample_every, Event::Sample);
-        if !self.wants(Classes::SAMPLES) {
-            return;
-        }
-        for index in 0..self.machines.len() {
-            let machine = &self.machines[index];
-            let id = self.plan.instances[index].id;
-            let disk = [
-                (Metric::DiskQueue, machine.disk.queue()),
-                (Metric::DiskBusy, machine.disk.busy().as_nanos()),
-                (Metric::CoreBusy, machine.core_busy.as_nanos()),
-            ];
-            let store = machine.instance.as_ref().map(|instance| {
-                let store = instance.store();
-                let counters = store.counters();
-                [
-                    (Metric::PageCacheHits, counters.hits),
-                    (Metric::PageCacheFaults, counters.faults),
-                    (Metric::PageCacheEvictions, counters.evictions),
-                    (Metric::PageCacheFlushes, counters.flushes),
-                    (Metric::LastCommittedTx, store.mark().tx.0),
-                    (Metric::OpenTransactions, store.open_transactions() as u64),
-                    (Metric::LogBytes, counters.log_bytes),
-                ]
-            });
-            for (metric, value) in disk.into_iter().chain(store.into_iter().flatten()) {
-                self.tell(Fact::Sample { instance: id, metric, value });
-            }
-        }
-    }
-
-    fn heal(&mut self) {
-        self.phase = Phase::Healing;
-        for fault in 0..self.faults.len() as u16 {
-            self.fault_ends(fault);
-        }
-        for instance in 0..self.machines.len() as u16 {
-            self.start(instance);
-        }
-        self.tell(Fact::Healed);
-        self.stop_clients();
-        self.kernel.schedule_in(LOOK_EVERY, Event::Look);
-    }
-
-    fn look(&mut self) {
-        let patience = match self.plan.longest_within() {
-            Span::ZERO => PATIENCE,
-            within => within,
-        };
-        if self.waits_for().is_none() {
-            self.converged = true;
-            self.tell(Fact::Converged);
-            self.finish();
-        } else if self.kernel.now() >= Time::ZERO + self.plan.duration + patience {
-            self.finish();
-        } else {
-            self.kernel.schedule_in(LOOK_EVERY, Event::Look);
-        }
-    }
-
-    fn finish(&mut self) {
-        self.phase = Phase::Done;
-        self.audit();
-        let state = self.fingerprint();
-        self.kernel.close(state);
     }
 }
 

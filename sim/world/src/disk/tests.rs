@@ -1,0 +1,106 @@
+//! What survives which kind of end.
+
+use super::*;
+use wavetank_kernel::Streams;
+use wavetank_store::FileKind;
+use wavetank_vocabulary::Bytes;
+
+const FILE: FileName = FileName::live(FileKind::Nodes);
+const LOG: FileName = FileName::log(0);
+
+struct Rig(SimDisk, Stream, u64);
+
+impl Rig {
+    fn new() -> Self {
+        let volume = VolumePlan {
+            size: Bytes::gib(1),
+            iops: 1000,
+            throughput: Bytes::mib(100),
+            access: Distribution::Constant(Span::from_micros(10)),
+            sync: Distribution::Constant(Span::from_micros(20)),
+        };
+        let disk = SimDisk::new(&volume, &Image { files: Vec::new() });
+        Rig(disk, Streams::new(1).stream("test", [0; 3]), 0)
+    }
+
+    fn ask(&mut self, request: DiskRequest) -> Result<DiskReply, DiskError> {
+        self.2 += 1;
+        let op = DiskOp(self.2);
+        match self.0.submit(Time::ZERO, op, request, &mut self.1) {
+            Submitted::Now(result) => result,
+            Submitted::At(_) => self.0.complete(op).expect("nothing crashed"),
+        }
+    }
+
+    fn write(&mut self, page: PageNumber, byte: u8) {
+        let image = Arc::new(Page::from_bytes(&[byte; PAGE_SIZE]));
+        self.ask(DiskRequest::WritePage { file: FILE, page, image }).unwrap();
+    }
+
+    fn read(&mut self, page: PageNumber) -> Option<u8> {
+        match self.ask(DiskRequest::ReadPage { file: FILE, page }) {
+            Ok(DiskReply::Page(image)) => Some(image.bytes()[0]),
+            _ => None,
+        }
+    }
+}
+
+#[test]
+fn what_was_written_is_read_and_a_hole_reads_as_zeros() {
+    let mut disk = Rig::new();
+    disk.write(3, 7);
+    assert_eq!([disk.read(3), disk.read(1), disk.read(4)], [Some(7), Some(0), None]);
+    disk.write(3, 8);
+    disk.ask(DiskRequest::Sync { file: FILE }).unwrap();
+    assert_eq!([disk.read(3), disk.read(1), disk.read(4)], [Some(8), Some(0), None]);
+}
+
+#[test]
+fn a_killed_process_leaves_its_writes_and_power_loss_only_synced_ones_for_sure() {
+    let mut lost = 0;
+    for seed in 0..50 {
+        let mut disk = Rig::new();
+        disk.1 = Streams::new(seed).stream("test", [0; 3]);
+        disk.write(0, 1);
+        disk.ask(DiskRequest::Sync { file: FILE }).unwrap();
+        disk.ask(DiskRequest::SyncDir).unwrap();
+        disk.write(0, 2);
+        disk.0.crash();
+        assert_eq!(disk.read(0), Some(2));
+        let mut stream = Streams::new(seed).stream("power", [0; 3]);
+        disk.0.power_loss(&mut stream);
+        let byte = disk.read(0);
+        assert!(byte == Some(1) || byte == Some(2), "{byte:?}");
+        lost += u32::from(byte == Some(1));
+    }
+    assert!((10..40).contains(&lost), "{lost} of 50");
+}
+
+#[test]
+fn a_sync_covers_what_was_written_before_it_was_submitted() {
+    let mut disk = Rig::new();
+    let append = |byte: u8| DiskRequest::Append { file: LOG, bytes: [byte; 4].into() };
+    disk.ask(append(1)).unwrap();
+    disk.ask(DiskRequest::SyncDir).unwrap();
+    let sync = DiskOp(99);
+    let Rig(inner, stream, _) = &mut disk;
+    inner.submit(Time::ZERO, sync, DiskRequest::Sync { file: LOG }, stream);
+    disk.ask(append(2)).unwrap();
+    disk.0.complete(sync).expect("nothing crashed").unwrap();
+    let file = &disk.0.files[disk.0.slot(LOG).unwrap() as usize];
+    assert_eq!((file.durable.len, file.len()), (4, 8));
+    assert_eq!(file.bytes(2, 100), [1, 1, 2, 2, 2, 2]);
+}
+
+#[test]
+fn names_are_certain_only_after_the_sync_of_the_directory() {
+    let mut kept = 0;
+    for seed in 0..50 {
+        let mut disk = Rig::new();
+        disk.write(0, 1);
+        disk.ask(DiskRequest::Sync { file: FILE }).unwrap();
+        disk.0.power_loss(&mut Streams::new(seed).stream("power", [0; 3]));
+        kept += u32::from(disk.read(0).is_some());
+    }
+    assert!((10..40).contains(&kept), "{kept} of 50");
+}

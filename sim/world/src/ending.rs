@@ -1,0 +1,86 @@
+//! Samples while a run goes on, and how it ends: healing, looking, the audit.
+
+use wavetank_vocabulary::{Classes, Fact, Metric, Observer, Span, Time};
+
+use crate::event::Event;
+use crate::world::{Phase, World};
+
+/// How often a healed world looks whether it has recovered.
+const LOOK_EVERY: Span = Span::from_millis(100);
+
+/// How long a healed world is given when no expectation says so.
+const PATIENCE: Span = Span::from_secs(60);
+
+impl<O: Observer> World<O> {
+    /// Tells the sampled quantities of every machine.
+    pub(crate) fn sample(&mut self) {
+        self.kernel.schedule_in(self.plan.sample_every, Event::Sample);
+        if !self.wants(Classes::SAMPLES) {
+            return;
+        }
+        for index in 0..self.machines.len() {
+            let machine = &self.machines[index];
+            let id = self.plan.instances[index].id;
+            let disk = [
+                (Metric::DiskQueue, machine.disk.queue()),
+                (Metric::DiskBusy, machine.disk.busy().as_nanos()),
+                (Metric::CoreBusy, machine.core_busy.as_nanos()),
+            ];
+            let store = machine.instance.as_ref().map(|instance| {
+                let store = instance.store();
+                let counters = store.counters();
+                [
+                    (Metric::PageCacheHits, counters.hits),
+                    (Metric::PageCacheFaults, counters.faults),
+                    (Metric::PageCacheEvictions, counters.evictions),
+                    (Metric::PageCacheFlushes, counters.flushes),
+                    (Metric::LastCommittedTx, store.mark().tx.0),
+                    (Metric::OpenTransactions, store.open_transactions() as u64),
+                    (Metric::LogBytes, counters.log_bytes),
+                ]
+            });
+            for (metric, value) in disk.into_iter().chain(store.into_iter().flatten()) {
+                self.tell(Fact::Sample { instance: id, metric, value });
+            }
+        }
+    }
+
+    /// The clients stop, and everything heals.
+    pub(crate) fn heal(&mut self) {
+        self.phase = Phase::Healing;
+        for fault in 0..self.faults.len() as u16 {
+            self.fault_ends(fault);
+        }
+        for instance in 0..self.machines.len() as u16 {
+            self.start(instance);
+        }
+        self.tell(Fact::Healed);
+        self.stop_clients();
+        self.kernel.schedule_in(LOOK_EVERY, Event::Look);
+    }
+
+    /// Has the cluster recovered, or is its time over?
+    pub(crate) fn look(&mut self) {
+        let patience = match self.plan.longest_within() {
+            Span::ZERO => PATIENCE,
+            within => within,
+        };
+        if self.waits_for().is_none() {
+            self.converged = true;
+            self.tell(Fact::Converged);
+            self.finish();
+        } else if self.kernel.now() >= Time::ZERO + self.plan.duration + patience {
+            self.finish();
+        } else {
+            self.kernel.schedule_in(LOOK_EVERY, Event::Look);
+        }
+    }
+
+    /// The run is over: reads every store and closes the trail.
+    pub(crate) fn finish(&mut self) {
+        self.phase = Phase::Done;
+        self.audit();
+        let state = self.fingerprint();
+        self.kernel.close(state);
+    }
+}
