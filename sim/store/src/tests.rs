@@ -1,5 +1,7 @@
 //! Tests of the whole store on a disk in memory.
 
 mod basics;
+mod concurrency;
 mod crash;
 mod model;
+mod replication;

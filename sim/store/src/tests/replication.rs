@@ -1,0 +1,346 @@
+//! Two stores: pulling, branches, copies while commits go on.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use wavetank_vocabulary::{Bytes, LogMark, PlantedBugs, TxId};
+
+use crate::testing::model::{History, random_transactions};
+use crate::testing::{Dice, MemoryDisk, Rig};
+use crate::*;
+
+fn config() -> StoreConfig {
+    StoreConfig {
+        frames: 6,
+        log_rotation_threshold: Bytes::kib(10),
+        tail_transactions: 5,
+        log_files_kept: 100,
+        free_frames: 1,
+        ..StoreConfig::default()
+    }
+}
+
+fn pull(from: &mut Rig, after: TxId) -> Vec<Arc<TxRecord>> {
+    loop {
+        match from.store.read_log(after, 7) {
+            LogRead::Records(records) => return records,
+            LogRead::Wait(ticket) => from.wait(ticket).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Receives and applies everything that the source has.
+fn catch_up(slave: &mut Rig, master: &mut Rig) {
+    loop {
+        let records = pull(master, slave.store.last_committed().tx);
+        if records.is_empty() {
+            break;
+        }
+        let ticket = slave.store.receive(&records).unwrap();
+        slave.wait(ticket).unwrap();
+        apply_all(slave);
+    }
+    assert_eq!(slave.store.mark(), master.store.mark());
+}
+
+fn apply_all(slave: &mut Rig) {
+    loop {
+        match slave.store.apply_received(&mut slave.ledger) {
+            Step::Done(Value::Bool(false)) => return,
+            Step::Done(_) => {}
+            Step::Wait(_) => assert!(slave.advance()),
+            Step::Failed(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// A master with some history, and a slave that was created alike.
+fn pair(seed: u64, transactions: u32) -> (Rig, Rig, History) {
+    let (mut master, mut history) = Rig::with_tokens(config());
+    random_transactions(&mut master, &mut history, transactions, &mut Dice(seed)).unwrap();
+    (master, Rig::create(config()), history)
+}
+
+#[test]
+fn a_slave_that_pulls_everything_holds_the_same() {
+    for seed in 0..6 {
+        let (mut master, mut slave, history) = pair(seed, 60);
+        catch_up(&mut slave, &mut master);
+        assert_eq!(slave.model(), *history.after.last().unwrap());
+        assert_eq!(slave.digest(), master.digest());
+        // Old transactions come from the files: the tail holds five.
+        assert!(pull(&mut master, TxId(3))[0].tx() == TxId(4));
+        let mut slave = slave.crash();
+        assert_eq!(slave.digest(), master.digest());
+        // And the slave can take over.
+        let mut history = history;
+        random_transactions(&mut slave, &mut history, 20, &mut Dice(seed + 100)).unwrap();
+        catch_up(&mut master, &mut slave);
+        assert_eq!(slave.digest(), master.digest());
+    }
+}
+
+#[test]
+fn what_does_not_follow_is_refused_whole() {
+    let (mut master, mut slave, _) = pair(1, 10);
+    let all = pull(&mut master, TxId::BASE);
+    let gap = slave.store.receive(&all[1..]);
+    let found = all[1].tx();
+    assert_eq!(gap, Err(StoreError::OutOfSequence { last: TxId::BASE, found }));
+    let late_gap = [all[0].clone(), all[2].clone()];
+    assert!(slave.store.receive(&late_gap).is_err());
+    assert_eq!(slave.store.last_committed(), LogMark::BASE, "nothing was taken");
+    // A store that committed something else in the meantime has branched.
+    let tx = slave.store.begin(0, 0);
+    slave.must(tx, &MicroStep::CreateNode { labels: Vec::new() });
+    slave.finish(tx);
+    let foreign = slave.store.receive(&all[1..]);
+    assert_eq!(foreign, Err(StoreError::ForeignHistory(found)));
+}
+
+#[test]
+fn histories_are_compared_by_marks() {
+    let (mut master, mut slave, _) = pair(2, 30);
+    catch_up(&mut slave, &mut master);
+    let last = master.store.mark().tx.0;
+    for tx in 1..=last + 1 {
+        let ask = |rig: &mut Rig| loop {
+            match rig.store.mark_of(TxId(tx)) {
+                MarkOf::Wait(ticket) => rig.wait(ticket).unwrap(),
+                answer => return answer,
+            }
+        };
+        let (a, b) = (ask(&mut master), ask(&mut slave));
+        assert_eq!(a, b);
+        assert_eq!(a == MarkOf::Missing, tx > last, "{tx}");
+    }
+}
+
+#[test]
+fn a_pruned_log_says_so() {
+    let config = StoreConfig { log_files_kept: 0, checkpoint_interval_tx: 10, ..config() };
+    let (mut master, mut history) = Rig::with_tokens(config);
+    random_transactions(&mut master, &mut history, 120, &mut Dice(3)).unwrap();
+    master.store.request_checkpoint();
+    master.run();
+    assert_eq!(master.store.read_log(TxId(2), 9), LogRead::TooOld);
+    assert_eq!(master.store.mark_of(TxId(2)), MarkOf::TooOld);
+    let logs = master.disk.names().iter().filter(|name| name.kind == FileKind::Log).count();
+    assert!(logs <= 2, "{logs} log files are left");
+    let digest = master.digest();
+    assert_eq!(master.crash().digest(), digest);
+}
+
+#[test]
+fn a_damaged_log_is_not_handed_on() {
+    let (master, _, _) = pair(4, 60);
+    let mut master = master;
+    master.disk.bytes_mut(FileName::log(0))[200] ^= 1;
+    let failed = loop {
+        match master.store.read_log(TxId(3), 9) {
+            LogRead::Wait(ticket) => master.wait(ticket).unwrap(),
+            other => break other,
+        }
+    };
+    assert!(matches!(failed, LogRead::Failed(StoreError::DamagedLog { .. })), "{failed:?}");
+}
+
+#[test]
+fn a_store_that_is_set_aside_leaves_room_for_another() {
+    let (mut master, _, _) = pair(5, 20);
+    let old = master.store.begin(0, 0);
+    master.must(old, &MicroStep::CreateNode { labels: Vec::new() });
+    master.store.set_aside(1);
+    master.run();
+    assert_eq!(*master.store.state(), StoreState::Empty);
+    assert!(master.disk.names().iter().all(|name| name.area == 1));
+    assert_eq!(master.store.open_transactions(), 0);
+    master.store.rollback(old);
+    master.store.create();
+    master.run();
+    assert_eq!((master.store.state(), master.store.mark()), (&StoreState::Ready, LogMark::BASE));
+    master.store.set_aside(2);
+    master.run();
+    assert_eq!(*master.crash().store.state(), StoreState::Empty);
+}
+
+#[test]
+fn setting_aside_survives_a_crash_after_any_operation() {
+    let (master, _, history) = pair(6, 25);
+    let start = master.disk.done;
+    for stop in 0.. {
+        for power_loss in [false, true] {
+            let mut rig = master.clone();
+            rig.stop_at = start + stop;
+            rig.store.set_aside(1);
+            rig.run();
+            let finished = !rig.stopped();
+            let mut rig = if power_loss { rig.lose_power(&mut Dice(stop)) } else { rig.crash() };
+            let names = rig.disk.names();
+            match rig.store.state() {
+                // Either nothing has happened, or all of it.
+                StoreState::Ready => {
+                    assert!(names.iter().all(|name| name.area == 0), "{names:?}");
+                    assert_eq!(rig.model(), *history.after.last().unwrap());
+                }
+                StoreState::Empty => {
+                    assert!(names.iter().all(|name| name.area == 1), "{names:?}");
+                    rig.store.create();
+                    rig.run();
+                    assert_eq!(*rig.store.state(), StoreState::Ready);
+                }
+                other => panic!("{other:?}"),
+            }
+            if finished && power_loss {
+                return;
+            }
+        }
+    }
+}
+
+/// Copies `master` while random transactions go on there; stops when the slave's disk does.
+fn copy(slave: &mut Rig, master: &mut Rig, history: &mut History, dice: &mut Dice) -> Option<()> {
+    slave.store.begin_receive_copy();
+    let mut cursor = master.store.begin_copy();
+    let from = loop {
+        match master.store.copy_pages(&mut cursor, 3, &mut master.ledger) {
+            CopyStep::Pages(pages) => {
+                let ticket = slave.store.receive_pages(pages).expect("pages are whole");
+                slave.wait(ticket)?;
+                random_transactions(master, history, 2, dice).unwrap();
+            }
+            CopyStep::Wait(_) => assert!(master.advance()),
+            CopyStep::Done { from } => break from,
+            CopyStep::Failed(error) => panic!("{error}"),
+        }
+    };
+    slave.store.finish_receive_copy(from).expect("the copy is whole");
+    loop {
+        let records = pull(master, slave.store.last_committed().tx);
+        if records.is_empty() {
+            break;
+        }
+        let ticket = slave.store.receive(&records).unwrap();
+        slave.wait(ticket)?;
+        while slave.store.received_left() > 0 {
+            match slave.store.apply_received(&mut slave.ledger) {
+                Step::Done(_) => {}
+                Step::Wait(_) => {
+                    if !slave.advance() {
+                        return None;
+                    }
+                }
+                Step::Failed(error) => panic!("{error}"),
+            }
+        }
+    }
+    master.store.end_copy(&cursor);
+    assert_eq!(*slave.store.state(), StoreState::Empty);
+    let ticket = slave.store.complete_copy().unwrap();
+    slave.wait(ticket)
+}
+
+fn empty() -> Rig {
+    Rig::open(config(), MemoryDisk::default())
+}
+
+#[test]
+fn a_copy_taken_while_commits_go_on_becomes_whole() {
+    for seed in 0..8 {
+        let (mut master, mut history) = Rig::with_tokens(StoreConfig {
+            checkpoint_interval_tx: 9,
+            log_files_kept: 0,
+            ..config()
+        });
+        let mut dice = Dice(seed);
+        random_transactions(&mut master, &mut history, 60, &mut dice).unwrap();
+        let mut slave = empty();
+        copy(&mut slave, &mut master, &mut history, &mut dice).unwrap();
+        assert_eq!(*slave.store.state(), StoreState::Ready);
+        assert_eq!(slave.store.store_id(), master.store.store_id());
+        assert_eq!(slave.digest(), master.digest());
+        assert_eq!(slave.model(), *history.after.last().unwrap());
+        let mut slave = slave.crash();
+        master.store.config.log_files_kept = 9;
+        random_transactions(&mut master, &mut history, 10, &mut dice).unwrap();
+        catch_up(&mut slave, &mut master);
+        assert_eq!(slave.digest(), master.digest());
+    }
+}
+
+#[test]
+fn an_incomplete_copy_is_no_store() {
+    let (master, _, history) = pair(7, 40);
+    for stop in 0.. {
+        let mut slave = empty();
+        slave.stop_at = slave.disk.done + stop;
+        let (mut master, mut history) = (master.clone(), history.clone());
+        let mut dice = Dice(stop);
+        let done = copy(&mut slave, &mut master, &mut history, &mut dice).is_some();
+        let lost = slave.clone().lose_power(&mut dice);
+        for mut slave in [slave.crash(), lost] {
+            match slave.store.state() {
+                StoreState::Ready => assert_eq!(slave.digest(), master.digest()),
+                StoreState::Empty => {
+                    assert!(!done, "a completed copy is there");
+                    // A second attempt starts over.
+                    if stop % 8 == 0 {
+                        let mut master = master.clone();
+                        let mut history = history.clone();
+                        copy(&mut slave, &mut master, &mut history, &mut dice).unwrap();
+                        assert_eq!(slave.digest(), master.digest());
+                    }
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        if done {
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_damaged_page_is_not_copied() {
+    let (mut master, _, _) = pair(8, 40);
+    master.store.request_checkpoint();
+    master.run();
+    let mut master = master.crash();
+    let nodes = FileName::live(FileKind::Nodes);
+    master.disk.bytes_mut(nodes)[99] ^= 1;
+    let mut cursor = master.store.begin_copy();
+    let failed = loop {
+        match master.store.copy_pages(&mut cursor, 3, &mut master.ledger) {
+            CopyStep::Wait(_) => assert!(master.advance()),
+            CopyStep::Pages(_) => {}
+            other => break other,
+        }
+    };
+    assert!(matches!(failed, CopyStep::Failed(StoreError::DamagedPage { .. })), "{failed:?}");
+    // Nor is it taken in.
+    let mut page = Page::empty(FileKind::Nodes, 0);
+    page.body_mut()[5] = 5;
+    let image = PageImage { file: nodes, page: 0, image: Arc::new(page) };
+    let mut slave = empty();
+    slave.store.begin_receive_copy();
+    assert!(slave.store.receive_pages([image].into()).is_err());
+}
+
+#[test]
+fn planted_bugs_do_what_they_say() {
+    let (mut master, mut history) = Rig::with_tokens(config());
+    random_transactions(&mut master, &mut history, 60, &mut Dice(9)).unwrap();
+    let bugs = PlantedBugs::APPLY_SKIPS_PROPERTY;
+    let mut slave = Rig::create(StoreConfig { bugs, ..config() });
+    catch_up(&mut slave, &mut master);
+    assert_ne!(slave.store.contents_digest(&slave.disk).ok(), Some(master.digest()));
+
+    let bugs = PlantedBugs::SYNC_SKIPPED;
+    let mut rig = Rig::create(StoreConfig { bugs, ..config() });
+    let tx = rig.store.begin(0, 0);
+    rig.must(tx, &MicroStep::CreateNode { labels: Vec::new() });
+    assert_eq!(rig.finish(tx), rig.store.mark());
+    let lost = (0..20)
+        .filter(|seed| rig.clone().lose_power(&mut Dice(*seed)).store.mark() == LogMark::BASE);
+    assert!(lost.count() > 0, "an acknowledged transaction can be lost");
+}
