@@ -51,8 +51,12 @@ pub use store::{Counters, Ledger, Recovery, Step, Store, StoreConfig, StoreState
 pub use transactions::{Committing, Neighbour, TxHandle};
 pub use value::{Entity, ExpandCursor, TokenId, TokenKind, Value};
 
-#[cfg(test)]
+#[cfg(any(test, feature = "std"))]
 extern crate std;
+#[cfg(feature = "std")]
+mod graph;
+#[cfg(feature = "std")]
+pub use graph::{Graph, GraphError, Reader, Writer};
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -156,7 +156,12 @@ impl Store {
             Mode::ListingToSetAside(area) => {
                 let area = *area;
                 match result {
-                    Ok(DiskReply::Files(files)) => self.rename_all(area, &files),
+                    Ok(DiskReply::Files(files)) => {
+                        // An earlier branch is never overwritten.
+                        let free = |area: &u16| !files.iter().any(|(file, _)| file.area == *area);
+                        let area = (area..=u16::MAX).find(free).unwrap_or(area);
+                        self.rename_all(area, &files);
+                    }
                     Ok(_) => self.fail(StoreError::NotReady),
                     Err(error) => {
                         self.fail(StoreError::Disk { operation: "list", file, error });
@@ -216,7 +221,8 @@ impl Store {
         stages
     }
 
-    /// Sets the live store aside as branch `area` (from 1): renames all its files. All
+    /// Sets the live store aside as branch `area` (from 1), or the next number that is free:
+    /// renames all its files. All
     /// transactions end; tickets that were not completed never are. Also possible in state
     /// `Failed`. Then the state becomes [`StoreState::Empty`].
     pub fn set_aside(&mut self, area: u16) {

@@ -23,7 +23,7 @@ use crate::log::TxRecord;
 use crate::pages::{Load, PageCounts, PinSet};
 use crate::replication::LogReader;
 use crate::tokens::Tokens;
-use crate::transactions::Transaction;
+use crate::transactions::{Transaction, TxHandle};
 use crate::value::{TokenId, TokenKind, Value};
 
 /// How a store is set up.
@@ -359,6 +359,14 @@ impl Store {
     /// The number of a committed name.
     pub fn token(&self, kind: TokenKind, name: &str) -> Option<TokenId> {
         self.tokens.id(kind, name)
+    }
+
+    /// The number of a name as a transaction sees it: committed, or its own.
+    pub fn token_in(&self, tx: TxHandle, kind: TokenKind, name: &str) -> Option<TokenId> {
+        self.token(kind, name).or_else(|| {
+            let made = &self.transactions[self.slot(tx).ok()? as usize].tokens;
+            made.iter().find(|(of, made, _)| *of == kind && **made == *name).map(|made| made.2)
+        })
     }
 
     /// The name under a number.

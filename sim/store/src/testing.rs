@@ -74,11 +74,21 @@ pub(crate) struct MemoryDisk {
     name_changes: Vec<NameChange>,
     /// Operations done.
     pub(crate) done: u64,
+    /// What was asked and answered, if it is to be recorded.
+    pub(crate) record: Option<Vec<(DiskRequest, Result<DiskReply, DiskError>)>>,
 }
 
 impl MemoryDisk {
     pub(crate) fn perform(&mut self, request: &DiskRequest) -> Result<DiskReply, DiskError> {
         self.done += 1;
+        let reply = self.answer(request);
+        if let Some(record) = &mut self.record {
+            record.push((request.clone(), reply.clone()));
+        }
+        reply
+    }
+
+    fn answer(&mut self, request: &DiskRequest) -> Result<DiskReply, DiskError> {
         match request {
             DiskRequest::List => {
                 let files = self

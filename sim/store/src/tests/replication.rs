@@ -344,3 +344,18 @@ fn planted_bugs_do_what_they_say() {
         .filter(|seed| rig.clone().lose_power(&mut Dice(*seed)).store.mark() == LogMark::BASE);
     assert!(lost.count() > 0, "an acknowledged transaction can be lost");
 }
+
+#[test]
+fn a_second_branch_does_not_overwrite_the_first() {
+    let (mut master, _, _) = pair(6, 25);
+    for areas in [&[1][..], &[1, 2]] {
+        master.store.set_aside(1);
+        master.run();
+        let names = master.disk.names();
+        for area in areas {
+            assert!(names.iter().any(|name| name.area == *area), "{names:?}");
+        }
+        master.store.create();
+        master.run();
+    }
+}

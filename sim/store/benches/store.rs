@@ -1,0 +1,170 @@
+//! What the simulator pays for the store: a graph transaction, a point read, the image of a
+//! social network. Everything is in the page cache; the disk is memory and answers at once.
+//! A plain program: `cargo bench -p wavetank-store`.
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::time::Instant;
+
+use wavetank_store::{
+    DiskError, DiskOp, DiskReply, DiskRequest, Entity, FileName, Image, ImageBuilder, ImageFile,
+    Ledger, MicroStep, PAGE_SIZE, Step, Store, StoreConfig, StoreState, TokenId, TokenKind, Value,
+};
+use wavetank_vocabulary::{NodeId, TxId};
+
+const NODES: u64 = 100_000;
+
+struct Rig {
+    store: Store,
+    image: BTreeMap<FileName, ImageFile>,
+    submissions: Vec<(DiskOp, DiskRequest)>,
+}
+
+impl Rig {
+    fn open(image: Image) -> Self {
+        let store = Store::open(StoreConfig { frames: 100_000, ..StoreConfig::default() });
+        let image = image.files.into_iter().collect();
+        let mut rig = Rig { store, image, submissions: Vec::new() };
+        rig.serve();
+        assert!(matches!(rig.store.state(), StoreState::Ready), "{:?}", rig.store.state());
+        rig
+    }
+
+    /// Answers the disk's part until the store is quiet.
+    fn serve(&mut self) {
+        loop {
+            let mut submissions = std::mem::take(&mut self.submissions);
+            self.store.submissions(&mut submissions);
+            if submissions.is_empty() {
+                self.submissions = submissions;
+                return;
+            }
+            for (op, request) in submissions.drain(..) {
+                let result = self.answer(&request);
+                self.store.complete(op, result);
+            }
+            self.submissions = submissions;
+        }
+    }
+
+    /// Only the image is read again: whatever is written stays in the page cache.
+    fn answer(&self, request: &DiskRequest) -> Result<DiskReply, DiskError> {
+        match request {
+            DiskRequest::List => {
+                let len = |file: &ImageFile| match file {
+                    ImageFile::Pages(pages) => (pages.len() * PAGE_SIZE) as u64,
+                    ImageFile::Bytes(bytes) => bytes.len() as u64,
+                };
+                Ok(DiskReply::Files(self.image.iter().map(|(n, f)| (*n, len(f))).collect()))
+            }
+            DiskRequest::ReadPage { file, page } => match self.image.get(file) {
+                Some(ImageFile::Pages(pages)) => pages
+                    .get(*page as usize)
+                    .cloned()
+                    .map(DiskReply::Page)
+                    .ok_or(DiskError::NotFound),
+                _ => Err(DiskError::NotFound),
+            },
+            DiskRequest::ReadAt { file, offset, len } => match self.image.get(file) {
+                Some(ImageFile::Bytes(bytes)) => {
+                    let from = (*offset as usize).min(bytes.len());
+                    let to = (from + *len as usize).min(bytes.len());
+                    Ok(DiskReply::Bytes(bytes[from..to].into()))
+                }
+                _ => Err(DiskError::NotFound),
+            },
+            _ => Ok(DiskReply::Done),
+        }
+    }
+
+    /// Runs a step to its end, waiting for pages.
+    fn step(&mut self, tx: wavetank_store::TxHandle, step: &MicroStep) -> Value {
+        loop {
+            match self.store.step(tx, step, &mut Ledger::default()) {
+                Step::Done(value) => return value,
+                Step::Wait(_) => self.serve(),
+                Step::Failed(error) => panic!("{error}"),
+            }
+        }
+    }
+}
+
+struct Tokens {
+    key: TokenId,
+    follows: TokenId,
+}
+
+fn graph(nodes: u64, relationships: u64) -> (Image, Tokens) {
+    let mut builder = ImageBuilder::new(1);
+    let key = builder.token(TokenKind::PropertyKey, "count").expect("one token fits");
+    let follows = builder.token(TokenKind::RelationshipType, "FOLLOWS").expect("two do");
+    for n in 0..nodes {
+        builder.add_node(&[], &[(key, Value::Int(n as i64))]).expect("a number is a property");
+    }
+    for n in 0..relationships {
+        let (from, to) = (n % nodes, n.wrapping_mul(7919) % nodes);
+        builder.add_relationship(NodeId(from), NodeId(to), follows, &[]).expect("both exist");
+    }
+    (builder.finish(), Tokens { key, follows })
+}
+
+/// Create a relationship, two node updates and one property: committed, applied.
+fn transaction(rig: &mut Rig, tokens: &Tokens, n: u64) -> TxId {
+    let (from, to) = (NodeId(n % NODES), NodeId(n.wrapping_mul(7919) % NODES));
+    let tx = rig.store.begin(0, 0);
+    rig.step(tx, &MicroStep::CreateRelationship { from, to, kind: tokens.follows });
+    for node in [from, to] {
+        let (entity, value) = (Entity::Node(node), Value::Int(n as i64));
+        rig.step(tx, &MicroStep::SetProperty { entity, key: tokens.key, value });
+    }
+    rig.step(tx, &MicroStep::Prepare);
+    let committing = rig.store.commit(tx, &mut Ledger::default()).expect("it was prepared");
+    rig.serve();
+    while let Step::Wait(_) = rig.store.apply(tx, &mut Ledger::default()) {
+        rig.serve();
+    }
+    let mut tickets = Vec::new();
+    rig.store.completed(&mut tickets);
+    committing.mark.tx
+}
+
+/// Runs a piece of work in five rounds and prints the median time of one.
+#[expect(clippy::print_stdout, reason = "a bench prints its figures")]
+fn measure(name: &str, times: u64, mut work: impl FnMut()) {
+    let mut rounds: Vec<f64> = (0..5)
+        .map(|_| {
+            let started = Instant::now();
+            for _ in 0..times {
+                work();
+            }
+            started.elapsed().as_nanos() as f64 / times as f64
+        })
+        .collect();
+    rounds.sort_by(f64::total_cmp);
+    println!("{name:<48} {:>12.0} ns ({:.0} to {:.0})", rounds[2], rounds[0], rounds[4]);
+}
+
+fn main() {
+    let (image, tokens) = graph(NODES, NODES);
+    let mut rig = Rig::open(image);
+    let mut n = 0;
+    // Once around, so that every page is resident.
+    for _ in 0..NODES {
+        n += 1;
+        transaction(&mut rig, &tokens, n);
+    }
+    measure("graph transaction, hot", 100_000, || {
+        n += 1;
+        black_box(transaction(&mut rig, &tokens, n));
+    });
+    let tx = rig.store.begin(0, 0);
+    let mut node = 0;
+    measure("point read, hot", 5_000_000, || {
+        node = (node + 7919) % NODES;
+        let step = MicroStep::ReadNode { node: NodeId(node) };
+        black_box(rig.step(tx, &step));
+    });
+    measure("image of 4,000 nodes and 88,000 relationships", 5, || {
+        black_box(graph(4_000, 88_000));
+    });
+}

@@ -1,0 +1,102 @@
+//! The graph on real files.
+
+use super::*;
+use crate::disk::{FileKind, FileName};
+use std::fs;
+use std::vec;
+
+#[test]
+fn a_transaction_that_fails_leaves_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut graph = Graph::open(directory.path()).unwrap();
+    let node = graph.write(|tx| tx.create_node(&["User"])).unwrap();
+    let failed: Result<(), _> = graph.write(|tx| {
+        tx.set(node, "name", "Ada")?;
+        tx.create_node(&["Group"])?;
+        tx.delete_node(NodeId(77))
+    });
+    assert!(matches!(failed, Err(GraphError::Store(StoreError::NodeNotFound(NodeId(77))))));
+    graph
+        .read(|tx| {
+            assert_eq!(tx.get(node, "name")?, None);
+            assert_eq!(tx.nodes()?, [node]);
+            assert!(tx.has_label(node, "User")? && !tx.has_label(node, "Group")?);
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(graph.store.held_locks(), 0);
+}
+
+#[test]
+fn a_transaction_sees_what_it_has_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut graph = Graph::open(directory.path()).unwrap();
+    graph
+        .write(|tx| {
+            let (a, b) = (tx.create_node(&[])?, tx.create_node(&[])?);
+            let r = tx.create_relationship(a, "knows", b)?;
+            tx.add_label(a, "Admin")?;
+            tx.set(r, "weight", 0.5)?;
+            assert_eq!(tx.get(r, "weight")?, Some(Value::from(0.5)));
+            assert_eq!(tx.ends(r)?, (a, b));
+            assert!(tx.has_label(a, "Admin")?);
+            assert_eq!(tx.relationships(b, Direction::Incoming, Some("knows"))?.len(), 1);
+            assert_eq!(tx.relationships(b, Direction::Both, Some("likes"))?, vec![]);
+            tx.remove_label(a, "Admin")?;
+            tx.set(r, "weight", Value::Null)?;
+            assert_eq!((tx.get(r, "weight")?, tx.degree(a)?), (None, 1));
+            tx.delete_relationship(r)?;
+            tx.delete_node(b)?;
+            assert!(!tx.has_node(b)? && tx.has_node(a)?);
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(graph.check().unwrap(), []);
+}
+
+#[test]
+fn many_transactions_survive_without_a_checkpoint_and_with_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = StoreConfig { frames: 12, checkpoint_interval_tx: 40, ..StoreConfig::default() };
+    for round in 0..3 {
+        let mut graph = Graph::open_with(directory.path(), config.clone()).unwrap();
+        for number in 0..70 {
+            graph
+                .write(|tx| {
+                    let node = tx.create_node(&["Item"])?;
+                    tx.set(node, "number", number)?;
+                    tx.set(node, "text", "words ".repeat(50))
+                })
+                .unwrap();
+        }
+        if round == 1 {
+            graph.checkpoint().unwrap();
+            assert!(graph.counters().checkpoints >= 2);
+        }
+        let nodes = graph.read(|tx| tx.nodes()).unwrap();
+        assert_eq!(nodes.len(), 70 * (round + 1));
+        assert_eq!(graph.check().unwrap(), []);
+    }
+}
+
+#[test]
+fn damage_and_unusable_directories_are_errors() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, "no directory").unwrap();
+    assert!(matches!(Graph::open(&file), Err(GraphError::Files { .. })));
+
+    let path = directory.path().join("graph");
+    let mut graph = Graph::open(&path).unwrap();
+    graph.write(|tx| tx.create_node(&["User"])).unwrap();
+    graph.write(|tx| tx.create_node(&["User"])).unwrap();
+    drop(graph);
+    let log = path.join(FileName::log(0).to_string());
+    let mut bytes = fs::read(&log).unwrap();
+    bytes[80] ^= 1;
+    fs::write(&log, bytes).unwrap();
+    let opened = Graph::open(&path);
+    assert!(matches!(opened, Err(GraphError::Store(StoreError::DamagedLog { .. }))), "{opened:?}");
+    fs::remove_file(path.join(FileName::live(FileKind::Log).to_string())).unwrap();
+    assert!(matches!(Graph::open(&path), Err(GraphError::Store(StoreError::MissingFile(_)))));
+}
