@@ -3,9 +3,8 @@
 
 use alloc::vec::Vec;
 
-use wavetank_cluster::MemberSet;
 use wavetank_store::{Direction, Entity, Ledger, MicroStep, Step, StoreError, TxHandle, Value};
-use wavetank_vocabulary::{Fact, LogMark, NodeId, OperationId, Role, Status, TxId};
+use wavetank_vocabulary::{Fact, NodeId, OperationId, Role, Status, TxId};
 
 use crate::instance::{Instance, ProgramTokens, SLICE_RECORDS};
 use crate::interface::{Effect, Now, Timer};
@@ -64,23 +63,7 @@ impl Instance {
             Access::Granted => Phase::Execute,
             Access::Blocked => Phase::Blocked,
         };
-        let task = self.tasks.add(Task::Request(RequestTask {
-            request,
-            writes,
-            phase,
-            tx: None,
-            step: 0,
-            progress: 0,
-            neighbours: Vec::new(),
-            cursor: None,
-            created: NodeId(0),
-            ledger: Ledger::default(),
-            mark: LogMark::BASE,
-            before: 0,
-            pushes_needed: 0,
-            pushes_pending: 0,
-            tried: MemberSet::EMPTY,
-        }));
+        let task = self.tasks.add(Task::Request(RequestTask::new(request, writes, phase)));
         if phase == Phase::Execute {
             self.open_writes += u32::from(writes);
             effects.push(Effect::Ready(task));
@@ -159,7 +142,8 @@ impl Instance {
         };
         let Some(request) = self.tasks.request_mut(task) else { return };
         // Taken out for the slice, so that store and request can be used side by side.
-        let mut work = core::mem::replace(request, empty(request.request));
+        let stand_in = RequestTask::new(request.request, request.writes, request.phase);
+        let mut work = core::mem::replace(request, stand_in);
         let parked = match work.phase {
             Phase::Execute => {
                 let parked = self.execute(now, &mut work, tokens);
@@ -486,27 +470,6 @@ fn operand(work: &RequestTask, operand: Operand) -> NodeId {
         Operand::Me => work.request.me,
         Operand::Other => work.request.other,
         Operand::Created => work.created,
-    }
-}
-
-/// Stands in for a request while its slice runs.
-fn empty(request: Request) -> RequestTask {
-    RequestTask {
-        request,
-        writes: false,
-        phase: Phase::Execute,
-        tx: None,
-        step: 0,
-        progress: 0,
-        neighbours: Vec::new(),
-        cursor: None,
-        created: NodeId(0),
-        ledger: Ledger::default(),
-        mark: LogMark::BASE,
-        before: 0,
-        pushes_needed: 0,
-        pushes_pending: 0,
-        tried: MemberSet::EMPTY,
     }
 }
 

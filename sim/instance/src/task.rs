@@ -3,6 +3,7 @@
 
 use alloc::vec::Vec;
 
+use wavetank_cluster::MemberSet;
 use wavetank_store::{CopyCursor, ExpandCursor, Ledger, Ticket, TxHandle};
 use wavetank_vocabulary::{InstanceId, LogMark, NodeId, Status};
 
@@ -76,7 +77,30 @@ pub(crate) struct RequestTask {
     /// Slaves that must still acknowledge, and those that were asked, by member index.
     pub(crate) pushes_needed: u32,
     pub(crate) pushes_pending: u32,
-    pub(crate) tried: wavetank_cluster::MemberSet,
+    pub(crate) tried: MemberSet,
+}
+
+impl RequestTask {
+    /// A request at the beginning of its way.
+    pub(crate) fn new(request: Request, writes: bool, phase: Phase) -> Self {
+        RequestTask {
+            request,
+            writes,
+            phase,
+            tx: None,
+            step: 0,
+            progress: 0,
+            neighbours: Vec::new(),
+            cursor: None,
+            created: NodeId(0),
+            ledger: Ledger::default(),
+            mark: LogMark::BASE,
+            before: 0,
+            pushes_needed: 0,
+            pushes_pending: 0,
+            tried: MemberSet::EMPTY,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
