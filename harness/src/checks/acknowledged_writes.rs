@@ -6,8 +6,8 @@
 //! or not. The *contents*: operations leave their identifier on what they created, or as the
 //! last writer of a property, and the audit reads the final master's store for it.
 //!
-//! A lost write is *explained* when it is absent from the log of an instance whose reign
-//! began after the one in which it was logged, and the branch that held it was set aside: that is what Neo4j HA may do.
+//! A lost write is *explained* when it is absent from the log of an instance that was chosen
+//! after the one under which it was logged, and the branch that held it was set aside: that is what Neo4j HA may do.
 //! Any other loss is *unexplained*, and its limit is always zero.
 //!
 //! Exercised: at least one write was acknowledged, and, where the Plan has faults, one of
@@ -34,10 +34,12 @@ pub struct AcknowledgedWrites {
     /// The transactions of each operation (several, when it was tried again).
     commits: BTreeMap<OperationId, Vec<LogMark>>,
     acknowledged: Vec<Acknowledged>,
-    /// Every reign that began, in order: whose, and from which history.
-    reigns: Vec<(InstanceId, LogMark)>,
-    /// In which reign each transaction was logged.
-    logged_in: BTreeMap<LogMark, usize>,
+    /// Every election won and every reign begun, in order: whose, and with which history.
+    chosen: Vec<(InstanceId, LogMark)>,
+    /// Which of them was the last of its master when a transaction was logged.
+    logged_under: BTreeMap<LogMark, usize>,
+    /// Where each instance's log was last seen to end.
+    ends: BTreeMap<InstanceId, LogMark>,
     discarded: Vec<LogMark>,
     end: Option<LogMark>,
     created: BTreeSet<OperationId>,
@@ -62,8 +64,9 @@ impl AcknowledgedWrites {
             chain: BTreeMap::new(),
             commits: BTreeMap::new(),
             acknowledged: Vec::new(),
-            reigns: Vec::new(),
-            logged_in: BTreeMap::new(),
+            chosen: Vec::new(),
+            logged_under: BTreeMap::new(),
+            ends: BTreeMap::new(),
             discarded: Vec::new(),
             end: None,
             created: BTreeSet::new(),
@@ -113,12 +116,12 @@ impl AcknowledgedWrites {
         }
     }
 
-    /// Whether a later reign began from a history without the transaction, and the history
-    /// that has it was set aside.
+    /// Whether somebody was chosen afterwards whose history lacks the transaction, and the
+    /// history that has it was set aside.
     fn is_explained(&self, mark: LogMark) -> bool {
-        let Some(own) = self.logged_in.get(&mark) else { return false };
+        let Some(own) = self.logged_under.get(&mark) else { return false };
         let passed_over =
-            self.reigns.iter().skip(own + 1).any(|(_, log)| !self.contains(*log, mark));
+            self.chosen.iter().skip(own + 1).any(|(_, log)| !self.contains(*log, mark));
         let set_aside = self.discarded.iter().any(|log| self.contains(*log, mark));
         passed_over && set_aside
     }
@@ -195,6 +198,7 @@ impl AcknowledgedWrites {
 impl Observer for AcknowledgedWrites {
     fn interests(&self) -> Classes {
         Classes::CLUSTER
+            | Classes::STORE
             | Classes::TRANSACTIONS
             | Classes::OPERATIONS
             | Classes::FAULTS
@@ -205,8 +209,9 @@ impl Observer for AcknowledgedWrites {
         match *fact {
             Fact::Logged { instance, log, before, operation } => {
                 self.chain.insert(log, before);
-                if let Some(reign) = self.reigns.iter().rposition(|(who, _)| *who == instance) {
-                    self.logged_in.insert(log, reign);
+                self.ends.insert(instance, log);
+                if let Some(own) = self.chosen.iter().rposition(|(who, _)| *who == instance) {
+                    self.logged_under.insert(log, own);
                 }
                 if let Some(operation) = operation {
                     self.commits.entry(operation).or_default().push(log);
@@ -217,7 +222,16 @@ impl Observer for AcknowledgedWrites {
             {
                 self.acknowledged.push(Acknowledged { at, operation, tx, subject });
             }
-            Fact::EpochBegan { instance, log, .. } => self.reigns.push((instance, log)),
+            Fact::EpochBegan { instance, log, .. } => self.chosen.push((instance, log)),
+            // A master that wins again begins no new reign.
+            Fact::ElectionEnded { winner: Some(winner), .. } => {
+                if let Some(log) = self.ends.get(&winner) {
+                    self.chosen.push((winner, *log));
+                }
+            }
+            Fact::Applied { instance, log, .. } | Fact::Recovered { instance, log, .. } => {
+                self.ends.insert(instance, log);
+            }
             Fact::BranchDiscarded { log, .. } => self.discarded.push(log),
             Fact::FaultBegan { .. } => self.fault_seen = true,
             Fact::Final { role: Role::Master, log, contents: Some(_), .. } => {
@@ -343,6 +357,35 @@ mod tests {
         let result = c.finish();
         assert_eq!(result.verdict, Verdict::Broke);
         assert!(result.why.contains("no discarded branch"), "{}", result.why);
+    }
+
+    #[test]
+    fn a_master_that_wins_again_over_another_explains_the_loss() {
+        let mut c = check();
+        let won =
+            Fact::ElectionEnded { elector: InstanceId(1), version: 1, winner: Some(InstanceId(1)) };
+        let elsewhere = Fact::Logged {
+            instance: InstanceId(2),
+            log: mark(3, 31),
+            before: 20,
+            operation: Some(operation(1)),
+        };
+        let facts = [
+            reign(1, LogMark::BASE),
+            logged(0, mark(2, 20), 0),
+            acknowledged(0, 2),
+            reign(2, mark(2, 20)),
+            elsewhere,
+            acknowledged(1, 3),
+            won,
+            Fact::BranchDiscarded { instance: InstanceId(2), log: mark(3, 31) },
+            ended(mark(2, 20)),
+            found(0),
+        ];
+        tell(&mut c, &facts);
+        let result = c.finish();
+        assert_eq!(result.verdict, Verdict::Held, "{}", result.why);
+        assert_eq!(result.measured, json!({"explained": 1, "unexplained": 0}));
     }
 
     #[test]
