@@ -74,6 +74,8 @@ pub(crate) struct MemoryDisk {
     name_changes: Vec<NameChange>,
     /// Operations done.
     pub(crate) done: u64,
+    /// Fails the operation after this many, once.
+    pub(crate) fail_at: Option<(u64, DiskError)>,
     /// What was asked and answered, if it is to be recorded.
     pub(crate) record: Option<Vec<(DiskRequest, Result<DiskReply, DiskError>)>>,
 }
@@ -81,7 +83,10 @@ pub(crate) struct MemoryDisk {
 impl MemoryDisk {
     pub(crate) fn perform(&mut self, request: &DiskRequest) -> Result<DiskReply, DiskError> {
         self.done += 1;
-        let reply = self.answer(request);
+        let reply = match self.fail_at {
+            Some((at, error)) if at + 1 == self.done => Err(error),
+            _ => self.answer(request),
+        };
         if let Some(record) = &mut self.record {
             record.push((request.clone(), reply.clone()));
         }
@@ -289,6 +294,12 @@ impl Rig {
         }
     }
 
+    /// Whether the store gave up because of the failure that the disk was told to have.
+    pub(crate) fn failed(&self) -> bool {
+        let disk = matches!(self.store.state(), StoreState::Failed(StoreError::Disk { .. }));
+        disk && self.disk.fail_at.is_some()
+    }
+
     pub(crate) fn stopped(&self) -> bool {
         self.disk.done >= self.stop_at
     }
@@ -303,6 +314,9 @@ impl Rig {
             let result = self.store.step(tx, step, &mut self.ledger);
             match result {
                 Step::Done(value) => return Some(Ok(value)),
+                Step::Failed(StoreError::Disk { .. }) if self.disk.fail_at.is_some() => {
+                    return None;
+                }
                 Step::Failed(error) => return Some(Err(error)),
                 Step::Wait(_) => {
                     if !self.advance() {
@@ -318,7 +332,7 @@ impl Rig {
         if self.turn() {
             return true;
         }
-        if self.stopped() {
+        if self.stopped() || self.failed() {
             return false;
         }
         assert!(
@@ -333,6 +347,9 @@ impl Rig {
     /// Prepares, commits and applies; the mark once it is durable; none if the disk stopped.
     pub(crate) fn commit(&mut self, tx: TxHandle) -> Option<wavetank_vocabulary::LogMark> {
         self.step(tx, &MicroStep::Prepare)?.expect("prepare");
+        if self.failed() {
+            return None;
+        }
         let committing = self.store.commit(tx, &mut self.ledger).expect("commit");
         if let Some(ticket) = committing.ticket {
             self.wait(ticket)?;
@@ -362,6 +379,7 @@ impl Rig {
                         return None;
                     }
                 }
+                Step::Failed(_) if self.failed() => return None,
                 Step::Failed(error) => panic!("apply: {error}"),
             }
         }
@@ -388,7 +406,8 @@ impl Rig {
     /// The process dies and starts again on the same files.
     pub(crate) fn crash(self) -> Rig {
         let config = self.store.config.clone();
-        let Rig { disk, .. } = self;
+        let Rig { mut disk, .. } = self;
+        disk.fail_at = None;
         Rig::open(config, disk)
     }
 }

@@ -275,6 +275,9 @@ pub(crate) fn random_transactions(
             continue;
         }
         rig.step(tx, &MicroStep::Prepare)?.expect("prepare");
+        if rig.failed() {
+            return None;
+        }
         let before = rig.store.last_committed().tx;
         let committing = rig.store.commit(tx, &mut rig.ledger).expect("commit");
         if committing.mark.tx != before {

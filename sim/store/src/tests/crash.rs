@@ -22,8 +22,12 @@ fn config() -> StoreConfig {
 
 /// Creates a store and runs a fixed workload until the disk has done `stop_at` operations.
 fn play(stop_at: u64, seed: u64) -> (Rig, History) {
+    play_on(MemoryDisk::default(), stop_at, seed)
+}
+
+fn play_on(disk: MemoryDisk, stop_at: u64, seed: u64) -> (Rig, History) {
     let shuffle = (seed % 2 == 1).then_some(Dice(seed));
-    let mut rig = Rig::open_until(config(), MemoryDisk::default(), stop_at, shuffle);
+    let mut rig = Rig::open_until(config(), disk, stop_at, shuffle);
     rig.store.create();
     rig.run();
     let mut history = History::default();
@@ -88,6 +92,25 @@ fn no_acknowledged_transaction_is_lost_by_a_crash_after_any_operation() {
                 still_works(rig, &history, stop_at);
             }
         }
+    }
+}
+
+#[test]
+fn no_acknowledged_transaction_is_lost_when_any_operation_fails() {
+    for seed in [5, 6] {
+        let operations = play(u64::MAX, seed).0.disk.done;
+        let mut failed = 0;
+        for at in 0..operations {
+            let error = if at % 2 == 0 { DiskError::Io } else { DiskError::NoSpace };
+            let mut disk = MemoryDisk::default();
+            disk.fail_at = Some((at, error));
+            let (rig, history) = play_on(disk, u64::MAX, seed);
+            failed += u64::from(rig.failed());
+            let what = std::format!("failure at {at}, seed {seed}");
+            check(&rig.clone().lose_power(&mut Dice(at)), &history, &what);
+            check(&rig.crash(), &history, &what);
+        }
+        assert!(failed * 10 > operations * 5, "writes stop the store: {failed} of {operations}");
     }
 }
 

@@ -207,7 +207,10 @@ fn copy(slave: &mut Rig, master: &mut Rig, history: &mut History, dice: &mut Dic
             CopyStep::Pages(pages) => {
                 let ticket = slave.store.receive_pages(pages).expect("pages are whole");
                 slave.wait(ticket)?;
-                random_transactions(master, history, 2, dice).unwrap();
+                random_transactions(master, history, 6, dice).unwrap();
+                // Checkpoints there may not prune what the slave has yet to pull.
+                master.store.request_checkpoint();
+                master.run();
             }
             CopyStep::Wait(_) => assert!(master.advance()),
             CopyStep::Done { from } => break from,
@@ -248,7 +251,9 @@ fn empty() -> Rig {
 fn a_copy_taken_while_commits_go_on_becomes_whole() {
     for seed in 0..8 {
         let (mut master, mut history) = Rig::with_tokens(StoreConfig {
-            checkpoint_interval_tx: 9,
+            checkpoint_interval_tx: 4,
+            log_rotation_threshold: Bytes::kib(1),
+            tail_transactions: 1,
             log_files_kept: 0,
             ..config()
         });
