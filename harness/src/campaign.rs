@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 use wavetank_reports::{ExpectationResult, Verdict};
 use wavetank_scenario::Scenario;
-use wavetank_world::{BaseGraph, GraphPlan};
+use wavetank_world::{BaseGraph, Expectation, GraphPlan, Plan, SeedRule};
 
 use crate::exit::Exit;
 use crate::play::play;
@@ -33,6 +33,23 @@ pub struct SeedResult {
     pub waiting: Option<String>,
 }
 
+/// An expectation that need not hold for every seed, judged over all of them.
+#[derive(Clone, Debug, Serialize)]
+pub struct RuleResult {
+    /// The scenario's file.
+    pub scenario: String,
+    /// The check.
+    pub check: String,
+    /// For how many seeds it must hold: `any`, or a part such as `>= 0.95`.
+    pub seeds: String,
+    /// For how many it held.
+    pub held: u64,
+    /// Of how many.
+    pub runs: u64,
+    /// Whether that is enough.
+    pub satisfied: bool,
+}
+
 /// A campaign that is over.
 #[derive(Clone, Debug, Serialize)]
 pub struct CampaignResult {
@@ -42,6 +59,8 @@ pub struct CampaignResult {
     pub held: usize,
     /// The runs that did not, in the order of scenarios and seeds.
     pub failures: Vec<SeedResult>,
+    /// Expectations with a `seeds` of their own.
+    pub rules: Vec<RuleResult>,
     /// The digests of all runs, in order, hashed: the same for any number of workers.
     pub digest: String,
     #[serde(skip)]
@@ -110,6 +129,51 @@ pub enum CampaignError {
     Threads(String),
 }
 
+/// One run of a campaign: scenario, seed, Plan and its graph.
+type Run = (String, u64, Arc<Plan>, Arc<BaseGraph>);
+
+/// Judges the expectations that need not hold for every seed. The runs of a scenario stand
+/// side by side.
+fn rules(work: &[Run], results: &[(SeedResult, Exit, Vec<Verdict>)]) -> Vec<RuleResult> {
+    let mut rules = Vec::new();
+    let mut start = 0;
+    for runs in work.chunk_by(|a, b| a.0 == b.0) {
+        let results = &results[start..start + runs.len()];
+        start += runs.len();
+        let Some((scenario, _, plan, _)) = runs.first() else { continue };
+        for (index, expected) in plan.expectations.iter().enumerate() {
+            if expected.seeds == SeedRule::Every {
+                continue;
+            }
+            let holds = |(_, _, verdicts): &&(SeedResult, Exit, Vec<Verdict>)| {
+                verdicts.get(index) == Some(&Verdict::Held)
+            };
+            let (held, runs) = (results.iter().filter(holds).count() as u64, runs.len() as u64);
+            rules.push(RuleResult {
+                scenario: scenario.clone(),
+                check: check_name(&expected.check),
+                seeds: wavetank_scenario::seed_rule_text(expected.seeds),
+                held,
+                runs,
+                satisfied: expected.seeds.satisfied(held, runs),
+            });
+        }
+    }
+    rules
+}
+
+fn check_name(check: &Expectation) -> String {
+    match check {
+        Expectation::AcknowledgedWritesLost { .. } => "acknowledged-writes-lost".into(),
+        Expectation::ReplicasEqual => "replicas-equal".into(),
+        Expectation::Latency { client, operation: None, .. } => format!("latency {client}"),
+        Expectation::Latency { client, operation: Some(operation), .. } => {
+            format!("latency {client}.{operation}")
+        }
+        Expectation::Recovers { .. } => "recovers".into(),
+    }
+}
+
 /// Plays every seed of every scenario on `jobs` threads. `done` is told how many runs are
 /// over.
 ///
@@ -119,7 +183,7 @@ pub fn campaign(
     entries: &[Entry],
     seeds: Range<u64>,
     jobs: usize,
-    draw: impl Fn(&Scenario, u64) -> Result<wavetank_world::Plan, String> + Sync,
+    draw: impl Fn(&Scenario, u64) -> Result<Plan, String> + Sync,
     done: impl Fn(u64) + Sync,
 ) -> Result<CampaignResult, CampaignError> {
     let pool = rayon::ThreadPoolBuilder::new()
@@ -127,7 +191,7 @@ pub fn campaign(
         .build()
         .map_err(|error| CampaignError::Threads(error.to_string()))?;
     let mut bases: Vec<(GraphPlan, Arc<BaseGraph>)> = Vec::new();
-    let mut work = Vec::new();
+    let mut work: Vec<Run> = Vec::new();
     for entry in entries {
         for seed in seeds.clone() {
             let plan = draw(&entry.scenario, seed).map_err(CampaignError::Input)?;
@@ -144,46 +208,56 @@ pub fn campaign(
         }
     }
     let over = AtomicU64::new(0);
-    let results: Vec<(SeedResult, Exit)> = pool.install(|| {
+    let results: Vec<(SeedResult, Exit, Vec<Verdict>)> = pool.install(|| {
         work.par_iter()
             .map(|(scenario, seed, plan, base)| {
                 let played = play(plan, base, |_, _| {});
                 done(over.fetch_add(1, Ordering::Relaxed) + 1);
-                let failures = played
-                    .result
-                    .expectations
-                    .iter()
-                    .filter(|e| e.verdict != Verdict::Held)
-                    .cloned()
+                let judged = played.result.expectations.iter().zip(&plan.expectations);
+                let failures: Vec<_> = judged
+                    .filter(|(result, expected)| {
+                        expected.seeds == SeedRule::Every && result.verdict != Verdict::Held
+                    })
+                    .map(|(result, _)| result.clone())
                     .collect();
+                // What need not hold for every seed is judged when all are over.
+                let exit = match played.exit {
+                    Exit::Broke if failures.is_empty() => Exit::Held,
+                    exit => exit,
+                };
+                let verdicts = played.result.expectations.iter().map(|e| e.verdict).collect();
                 let result = SeedResult {
                     scenario: scenario.clone(),
                     seed: *seed,
                     digest: played.result.digest.clone(),
-                    exit: played.exit.code(),
+                    exit: exit.code(),
                     failures,
                     waiting: played.result.waiting.clone(),
                 };
-                (result, played.exit)
+                (result, exit, verdicts)
             })
             .collect()
     });
     let mut hash = wavetank_kernel::Digest::new();
-    for (result, _) in &results {
+    for (result, ..) in &results {
         let digest = u128::from_str_radix(&result.digest, 16).unwrap_or_default();
         hash.absorb(&[(digest >> 64) as u64, digest as u64]);
     }
-    let worst = results.iter().fold(Exit::Held, |worst, (_, exit)| worst.worst(*exit));
+    let rules = rules(&work, &results);
+    let worst = results.iter().fold(Exit::Held, |worst, (_, exit, _)| worst.worst(*exit));
+    let unsatisfied = rules.iter().any(|rule| !rule.satisfied);
+    let worst = if unsatisfied { worst.worst(Exit::Broke) } else { worst };
     let runs = results.len();
     let failures: Vec<SeedResult> = results
         .into_iter()
-        .filter(|(_, exit)| *exit != Exit::Held)
-        .map(|(result, _)| result)
+        .filter(|(_, exit, _)| *exit != Exit::Held)
+        .map(|(result, ..)| result)
         .collect();
     Ok(CampaignResult {
         runs,
         held: runs - failures.len(),
         failures,
+        rules,
         digest: format!("{hash}"),
         worst,
     })

@@ -188,7 +188,8 @@ fn read(file: &Path, set: &[String]) -> Result<Scenario, Failure> {
     }
     let source = fs::read(file)
         .map_err(|error| Failure::input(format!("cannot read {}: {error}", file.display())))?;
-    wavetank_scenario::parse_with(&file.to_string_lossy(), &source, set).map_err(|e| errors(&e))
+    wavetank_scenario::parse_with(&file.to_string_lossy(), &source, set, &mut |path| fs::read(path))
+        .map_err(|e| errors(&e))
 }
 
 fn errors(errors: &wavetank_scenario::Errors) -> Failure {
@@ -336,6 +337,17 @@ fn campaign_text(result: &CampaignResult, set: &[String]) -> String {
         text.push_str(&format!(
             "  again: wavetank run {} --seed {}{set}\n",
             failure.scenario, failure.seed
+        ));
+    }
+    for rule in &result.rules {
+        text.push_str(&format!(
+            "{} {}: held for {} of {} seeds, {} asked for: {}\n",
+            rule.scenario,
+            rule.check,
+            rule.held,
+            rule.runs,
+            rule.seeds,
+            if rule.satisfied { "enough" } else { "not enough" }
         ));
     }
     text.push_str(&format!(

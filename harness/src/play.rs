@@ -24,7 +24,7 @@ impl Judges {
             .expectations
             .iter()
             .map(|expectation| {
-                let check = Check::new(plan, expectation);
+                let check = Check::new(plan, &expectation.check);
                 let interests = check.interests();
                 (check, interests)
             })

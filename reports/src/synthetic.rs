@@ -33,6 +33,7 @@ pub(crate) fn plan(seconds: u64) -> Plan {
             access: Distribution::Exponential { mean: Span::from_micros(600) },
             sync: Distribution::Exponential { mean: Span::from_millis(1) },
         },
+        settings: None,
     };
     let client = |name: &str, rate, mix: &[(u16, u32)]| ClientPlan {
         name: String::from(name),
@@ -81,10 +82,12 @@ pub(crate) fn plan(seconds: u64) -> Plan {
             target: Target::Master,
             peer: None,
             at: Time::ZERO + Span::from_secs(seconds * 2 / 5),
+            when: None,
             lasts: Some(Span::from_secs(seconds / 5)),
         }],
-        expectations: vec![Expectation::Recovers { within: Span::from_secs(60) }],
+        expectations: vec![Expectation::Recovers { within: Span::from_secs(60) }.into()],
         sample_every: Span::from_secs(1),
+        monitor_every: Span::from_secs(10),
         costs: CostTable::assumed(),
         bugs: PlantedBugs::NONE,
     }

@@ -1,5 +1,5 @@
-//! What is wrong with a scenario, and how that is shown: the line, a caret under the spot,
-//! what was expected there and what may have been meant.
+//! What is wrong with a scenario, or will be regretted, and how that is shown: the line, a
+//! caret under the spot, what was expected there and what may have been meant.
 
 use std::fmt;
 use std::ops::Range;
@@ -37,9 +37,19 @@ pub(crate) struct Source {
     pub(crate) first_line: usize,
 }
 
+/// How bad a problem is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Severity {
+    /// Nothing can be played.
+    Error,
+    /// It is played as written; Neo4j would accept it, too, and its operator regret it.
+    Warning,
+}
+
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
+    severity: Severity,
     title: String,
     place: Place,
     label: String,
@@ -50,7 +60,27 @@ pub(crate) struct Problem {
 impl Problem {
     /// A problem at a place; the label stands beside the caret.
     pub(crate) fn new(title: impl Into<String>, place: Place, label: impl Into<String>) -> Self {
-        Problem { title: title.into(), place, label: label.into(), also: None, help: Vec::new() }
+        Problem {
+            severity: Severity::Error,
+            title: title.into(),
+            place,
+            label: label.into(),
+            also: None,
+            help: Vec::new(),
+        }
+    }
+
+    /// Something that is accepted and said.
+    pub(crate) fn warning(
+        title: impl Into<String>,
+        place: Place,
+        label: impl Into<String>,
+    ) -> Self {
+        Problem { severity: Severity::Warning, ..Problem::new(title, place, label) }
+    }
+
+    pub(crate) fn is_error(&self) -> bool {
+        self.severity == Severity::Error
     }
 
     /// Adds a line of advice.
@@ -83,7 +113,8 @@ impl Problem {
                 second = Some(snippet(source).annotation(note));
             }
         }
-        let mut group = Level::ERROR.primary_title(&self.title).element(main);
+        let level = if self.is_error() { Level::ERROR } else { Level::WARNING };
+        let mut group = level.primary_title(&self.title).element(main);
         if let Some(second) = second {
             group = group.element(second);
         }
@@ -104,6 +135,17 @@ fn within(text: &str, place: Place) -> Range<usize> {
     start..floor(place.end).max(start)
 }
 
+/// The problems one below the other, and how many were left out.
+fn render(sources: &[Source], problems: &[Problem], colour: bool) -> (String, usize) {
+    let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+    let mut text = String::new();
+    for problem in problems.iter().take(SHOWN) {
+        text.push_str(&renderer.render(&[problem.group(sources)]));
+        text.push_str("\n\n");
+    }
+    (text, problems.len().saturating_sub(SHOWN))
+}
+
 /// Everything that is wrong with a scenario, in the order of the text. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Errors {
@@ -111,12 +153,16 @@ pub struct Errors {
     problems: Vec<Problem>,
 }
 
+fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
+    problems.sort_by_key(|problem| problem.place);
+    problems.dedup();
+    problems
+}
+
 impl Errors {
-    pub(crate) fn new(sources: Vec<Source>, mut problems: Vec<Problem>) -> Self {
+    pub(crate) fn new(sources: Vec<Source>, problems: Vec<Problem>) -> Self {
         assert!(!problems.is_empty(), "errors without a problem");
-        problems.sort_by_key(|problem| problem.place);
-        problems.dedup();
-        Errors { sources, problems }
+        Errors { sources, problems: sorted(problems) }
     }
 
     /// One problem in a text of its own.
@@ -133,22 +179,18 @@ impl Errors {
     /// The text to show, with escape sequences for colours if asked for; ends with a line
     /// that counts the problems.
     pub fn render(&self, colour: bool) -> String {
-        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
-        let mut text = String::new();
-        for problem in self.problems.iter().take(SHOWN) {
-            text.push_str(&renderer.render(&[problem.group(&self.sources)]));
-            text.push_str("\n\n");
+        let (mut text, left_out) = render(&self.sources, &self.problems, colour);
+        text.push_str(&format!("{}: {}", self.sources[0].name, counted(self.count(), "error")));
+        if left_out > 0 {
+            text.push_str(&format!(", {left_out} of them not shown"));
         }
-        let count = self.problems.len();
-        let left_out = match count.saturating_sub(SHOWN) {
-            0 => String::new(),
-            n => format!(", {n} of them not shown"),
-        };
-        let plural = if count == 1 { "" } else { "s" };
-        let name = &self.sources[0].name;
-        text.push_str(&format!("{name}: {count} error{plural}{left_out}\n"));
+        text.push('\n');
         text
     }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 impl fmt::Display for Errors {
@@ -158,3 +200,42 @@ impl fmt::Display for Errors {
 }
 
 impl std::error::Error for Errors {}
+
+/// What Neo4j would accept and its operator regret, in the order of the text. May be empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Warnings {
+    sources: Vec<Source>,
+    problems: Vec<Problem>,
+}
+
+impl Warnings {
+    pub(crate) fn new(sources: &[Source], problems: Vec<Problem>) -> Self {
+        Warnings { sources: sources.to_vec(), problems: sorted(problems) }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.problems.len()
+    }
+
+    /// The text to show, like that of errors, without a line that counts them.
+    pub fn render(&self, colour: bool) -> String {
+        let (mut text, left_out) = render(&self.sources, &self.problems, colour);
+        if left_out > 0 {
+            text.push_str(&format!("... and {}\n", counted(left_out, "more warning")));
+        }
+        text
+    }
+
+    /// Each as one line: what, where, and why.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.problems.iter().map(|problem| {
+            let mut line = format!("{}: {}", problem.title, problem.label);
+            for help in &problem.help {
+                line.push_str("; ");
+                line.push_str(help);
+            }
+            line
+        })
+    }
+}

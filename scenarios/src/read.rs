@@ -16,9 +16,10 @@ use std::sync::Arc;
 use wavetank_vocabulary::{PlantedBugs, Ratio, Span};
 use wavetank_world::{CostTable, EdgeList, GraphPlan, GraphSource, Plan, Program};
 
-use crate::errors::{Errors, Problem, Source};
+use crate::errors::{Errors, Problem, Source, Warnings};
 use crate::keys::ROOT;
-use crate::scenario::Scenario;
+use crate::properties;
+use crate::scenario::{Reader, Scenario};
 use crate::section::{At, Findings, Section};
 use crate::tree::Node;
 
@@ -27,8 +28,13 @@ fn or<T>(value: Option<At<T>>, fallback: T) -> T {
     value.map_or(fallback, |at| at.value)
 }
 
-/// Reads a scenario from its tree. `sources[0]` is the scenario file.
-pub(crate) fn scenario(root: Node, sources: Vec<Source>) -> Result<Scenario, Errors> {
+/// Reads a scenario from its tree. `sources[0]` is the scenario file; `read` gives the
+/// contents of another.
+pub(crate) fn scenario(
+    root: Node,
+    mut sources: Vec<Source>,
+    read: Reader<'_>,
+) -> Result<Scenario, Errors> {
     let findings = Findings::default();
     let top = Section::open(&ROOT, root, &findings);
     if let Some(format) = top.count("format")
@@ -57,17 +63,38 @@ pub(crate) fn scenario(root: Node, sources: Vec<Source>) -> Result<Scenario, Err
             .also(duration.place, "the duration includes the warm-up"),
         );
     }
-    let built = cluster::read(&top);
+    let directory = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+    let next = sources.len();
+    let mut conf_source = None;
+    let built = cluster::read(&top, &mut |path, cluster| {
+        let file = directory.join(&path.value);
+        let text = match read(&file) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(error) => {
+                let label = format!("{}: {error}", file.display());
+                cluster.note("the configuration file cannot be read", path.place, label);
+                return Vec::new();
+            }
+        };
+        let entries = properties::entries(&text, next);
+        conf_source = Some(Source { name: file.display().to_string(), text, first_line: 1 });
+        entries
+    });
     let (graph, edges) = graph(&top);
     let clients = clients::read(&top, &built.balancers, duration);
     let total = built.instances.len();
     let faults = faults::read(&top, total, duration);
     let expectations = expectations::read(&top, &clients);
-    let monitor = top.table_or_empty("monitor").span("every");
-    if let (Some(every), Some(duration)) = (&monitor, &duration)
-        && top.has("monitor").is_some()
-        && every.value > duration.value
-    {
+    let monitor = top.table_or_empty("monitor");
+    let (sample, every) = (monitor.span("sample"), monitor.span("every"));
+    for every in [(&sample, "sample"), (&every, "every")] {
+        let (Some(at), Some(duration), Some(_)) = (every.0, &duration, monitor.has(every.1)) else {
+            continue;
+        };
+        if at.value <= duration.value {
+            continue;
+        }
+        let every = at;
         let label = format!("the run ends after {}", duration.value);
         findings.add(Problem::new("nothing would ever be sampled", every.place, label));
     }
@@ -87,19 +114,30 @@ pub(crate) fn scenario(root: Node, sources: Vec<Source>) -> Result<Scenario, Err
         clients,
         faults: Vec::new(),
         expectations,
-        sample_every: or(monitor, Span::from_secs(1)),
+        sample_every: or(sample, Span::from_secs(1)),
+        monitor_every: or(every, Span::from_secs(10)),
         costs: costs(&top),
         bugs: built.bugs,
     };
     let seed = top.seed("seed").map(|at| at.value);
-    let directory = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
-    match findings.into_inner() {
-        problems if problems.is_empty() => {
-            let loaded = std::sync::OnceLock::new();
-            Ok(Scenario { directory, sources, plan, seed, edges, loaded, faults })
-        }
-        problems => Err(Errors::new(sources, problems)),
+    sources.extend(conf_source);
+    let (errors, warnings): (Vec<_>, Vec<_>) =
+        findings.into_inner().into_iter().partition(Problem::is_error);
+    // What is regrettable about a scenario is told once it is sound.
+    if !errors.is_empty() {
+        return Err(Errors::new(sources, errors));
     }
+    Ok(Scenario {
+        directory,
+        warnings: Warnings::new(&sources, warnings),
+        origins: built.configured.origins,
+        sources,
+        plan,
+        seed,
+        edges,
+        loaded: std::sync::OnceLock::new(),
+        faults,
+    })
 }
 
 /// The graph, and the edge list that has yet to be loaded.

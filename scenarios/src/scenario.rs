@@ -1,5 +1,6 @@
 //! A scenario that has been read and found sound, and the Plans drawn from it.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -7,11 +8,12 @@ use std::sync::{Arc, OnceLock};
 use wavetank_kernel::Stream;
 use wavetank_kernel::Streams;
 use wavetank_vocabulary::{FaultId, FaultKind, Span, Time};
-use wavetank_world::{EdgeList, FaultPlan, GraphSource, Plan, Target};
+use wavetank_world::{EdgeList, FaultPlan, GraphSource, Plan, Target, Trigger};
 
 use crate::edges;
-use crate::errors::{Errors, Place, Problem, Source};
+use crate::errors::{Errors, Place, Problem, Source, Warnings};
 use crate::section::{At, Drawn};
+use crate::settings::SETTINGS;
 use crate::tree::{LONGEST, Node};
 use crate::{overlay, read};
 
@@ -22,6 +24,9 @@ pub struct Scenario {
     /// Where the scenario file is; other files are found from there.
     pub(crate) directory: PathBuf,
     pub(crate) sources: Vec<Source>,
+    pub(crate) warnings: Warnings,
+    /// Where each of Neo4j's settings was set, by its name in the 2.3 line.
+    pub(crate) origins: BTreeMap<&'static str, Place>,
     /// The Plan without what is drawn or loaded: seed, faults and edges.
     pub(crate) plan: Plan,
     pub(crate) seed: Option<u64>,
@@ -29,6 +34,17 @@ pub struct Scenario {
     /// The edge list, once it was read.
     pub(crate) loaded: OnceLock<Arc<EdgeList>>,
     pub(crate) faults: Vec<FaultDraft>,
+}
+
+/// A setting, its value, and where that came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingOrigin {
+    /// Its name in the 2.3 line.
+    pub name: &'static str,
+    /// Its value.
+    pub value: String,
+    /// File and line, `--set`, or the version whose default it is.
+    pub origin: String,
 }
 
 /// A fault before its times are drawn.
@@ -39,19 +55,31 @@ pub(crate) struct FaultDraft {
     pub(crate) target: Target,
     pub(crate) peer: Option<Target>,
     pub(crate) at: Drawn,
+    pub(crate) when: Option<(Trigger, Drawn)>,
     pub(crate) lasts: Option<Drawn>,
 }
 
-/// Reads a scenario. `name` is the path as the user gave it: errors show it, other files
-/// are looked for beside it, and its stem is the scenario's name.
+/// Gives the contents of a file.
+pub type Reader<'a> = &'a mut dyn FnMut(&Path) -> io::Result<Vec<u8>>;
+
+/// Reads a scenario that needs no other file. `name` is the path as the user gave it: errors
+/// show it, and its stem is the scenario's name.
 pub fn parse(name: &str, source: &str) -> Result<Scenario, Errors> {
-    parse_with(name, source.as_bytes(), &[])
+    let alone =
+        |_: &Path| Err(io::Error::new(io::ErrorKind::Unsupported, "no files are read here"));
+    parse_with(name, source.as_bytes(), &[], &mut { alone })
 }
 
 /// Reads a scenario from a file's bytes, with values put in or over it: each of `sets` is
 /// `KEY=VALUE`, where the key is one of Neo4j's settings (`ha.pull_interval`) or a path into
-/// the scenario (`clients.app.arrivals.poisson`), and the value needs no quotes.
-pub fn parse_with(name: &str, source: &[u8], sets: &[String]) -> Result<Scenario, Errors> {
+/// the scenario (`clients.app.arrivals.poisson`), and the value needs no quotes. `read` gives
+/// the contents of the files that the scenario names, which are looked for beside it.
+pub fn parse_with(
+    name: &str,
+    source: &[u8],
+    sets: &[String],
+    read: Reader<'_>,
+) -> Result<Scenario, Errors> {
     let text = decode(name, source)?;
     let mut sources = vec![Source { name: name.into(), text: text.into(), first_line: 1 }];
     sources.extend(sets.iter().map(|set| Source {
@@ -71,7 +99,7 @@ pub fn parse_with(name: &str, source: &[u8], sets: &[String]) -> Result<Scenario
     if !problems.is_empty() {
         return Err(Errors::new(sources, problems));
     }
-    read::scenario(root, sources)
+    read::scenario(root, sources, read)
 }
 
 fn decode<'s>(name: &str, source: &'s [u8]) -> Result<&'s str, Errors> {
@@ -98,6 +126,38 @@ impl Scenario {
         &self.plan.name
     }
 
+    /// What Neo4j would accept and its operator regret.
+    pub fn warnings(&self) -> &Warnings {
+        &self.warnings
+    }
+
+    /// Every setting of the cluster, with its value and where that came from.
+    pub fn settings(&self) -> Vec<SettingOrigin> {
+        let settings = &self.plan.settings;
+        let compat = settings.compat().name();
+        SETTINGS
+            .iter()
+            .filter_map(|setting| {
+                let value = setting.text(settings)?.trim_matches('"').to_owned();
+                let origin = match self.origins.get(setting.name) {
+                    Some(place) => self.whence(*place),
+                    None => format!("default of {compat}"),
+                };
+                Some(SettingOrigin { name: setting.name, value, origin })
+            })
+            .collect()
+    }
+
+    fn whence(&self, place: Place) -> String {
+        let Some(source) = self.sources.get(place.source) else { return String::new() };
+        if source.name == "--set" {
+            return "--set".into();
+        }
+        let before = source.text.get(..place.start).unwrap_or_default();
+        let line = source.first_line + before.matches('\n').count();
+        format!("{}:{line}", source.name)
+    }
+
     /// The seed that stands in the file.
     pub fn seed(&self) -> Option<u64> {
         self.seed
@@ -109,11 +169,7 @@ impl Scenario {
     ///
     /// # Errors
     /// When the edge list cannot be read or is not one.
-    pub fn draw(
-        &self,
-        seed: u64,
-        read: &mut dyn FnMut(&Path) -> io::Result<Vec<u8>>,
-    ) -> Result<Plan, Errors> {
+    pub fn draw(&self, seed: u64, read: Reader<'_>) -> Result<Plan, Errors> {
         let mut plan = self.plan.clone();
         plan.seed = seed;
         plan.faults = self.faults.iter().map(|fault| fault.draw(Streams::new(seed))).collect();
@@ -131,11 +187,7 @@ impl Scenario {
         Ok(plan)
     }
 
-    fn load(
-        &self,
-        path: &At<String>,
-        read: &mut dyn FnMut(&Path) -> io::Result<Vec<u8>>,
-    ) -> Result<EdgeList, Errors> {
+    fn load(&self, path: &At<String>, read: Reader<'_>) -> Result<EdgeList, Errors> {
         let file = self.directory.join(&path.value);
         let refuse = |title: String, label: String| {
             Errors::new(self.sources.clone(), vec![Problem::new(title, path.place, label)])
@@ -169,6 +221,7 @@ impl FaultDraft {
             target: self.target,
             peer: self.peer,
             at: Time::ZERO + at,
+            when: self.when.map(|(trigger, after)| (trigger, after.draw(&mut stream))),
             lasts: self.lasts.map(|lasts| lasts.draw(&mut stream)),
         }
     }

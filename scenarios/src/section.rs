@@ -135,6 +135,7 @@ impl<'a> Section<'a> {
                 )
                 .help(format!("the language knows it ({about}), this version cannot do it yet")),
             ),
+            Some(Key { kind: Kind::LaterTable(table), .. }) => self.not_yet(&name, entry, table),
             Some(_) => {}
             None => {
                 let names = self.spec.keys.iter().map(|key| key.name);
@@ -155,6 +156,36 @@ impl<'a> Section<'a> {
                     )
                     .help(help),
                 );
+            }
+        }
+    }
+
+    /// A table that can be written and not be played: what is wrong in it is told all the same.
+    fn not_yet(&self, name: &str, entry: &Entry, table: &'static Table) {
+        self.findings.add(
+            Problem::new(
+                format!("`{name}` is not there yet"),
+                entry.key_place,
+                "this version cannot play it",
+            )
+            .help(format!("the language knows it: {}", table.about)),
+        );
+        let nodes = match &entry.node.value {
+            Value::List(nodes) if nodes.iter().all(|node| node.describe() == "a table") => {
+                nodes.clone()
+            }
+            _ => vec![entry.node.clone()],
+        };
+        for node in nodes {
+            Section::open(table, node, self.findings).check();
+        }
+    }
+
+    /// Reads every key for its problems alone.
+    fn check(&self) {
+        for key in self.spec.keys {
+            if self.has(key.name).is_some() {
+                values::check(self, key);
             }
         }
     }

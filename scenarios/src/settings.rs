@@ -1,8 +1,11 @@
 //! Neo4j's settings: those that are modelled, by the names of the 2.3 line and of 3.x, and
-//! those that are only known, so that a configuration's word gets a proper answer.
+//! those that are only known: a configuration may hold them, and is told that they do nothing
+//! here.
 
 use wavetank_vocabulary::{Bytes, Span};
 use wavetank_world::{Compat, PushStrategy, Settings};
+
+use crate::units::bytes_text;
 
 /// A setting that is modelled.
 pub struct Setting {
@@ -14,6 +17,8 @@ pub struct Setting {
     pub(crate) field: Field,
     /// One sentence.
     pub about: &'static str,
+    /// The first line of Neo4j, from 2.2, that has it.
+    pub since: &'static str,
 }
 
 /// Where a setting goes, and its range.
@@ -31,6 +36,10 @@ pub(crate) enum Field {
     HeapMegabytes,
     /// The page cache of every group that does not say.
     PageCache,
+    /// What other timeouts are where they are not set (HA specification 1.1).
+    DefaultTimeout,
+    /// What the timeouts of Paxos and elections are where they are not set.
+    PaxosTimeout,
 }
 
 const SECOND: Span = Span::from_secs(1);
@@ -44,101 +53,131 @@ pub static SETTINGS: &[Setting] = &[
         also: &[],
         field: Field::Span(|s| &mut s.cluster.heartbeat_interval, MILLISECOND, DAY),
         about: "How often an idle link carries a heartbeat.",
+        since: "2.2",
     },
     Setting {
         name: "ha.heartbeat_timeout",
         also: &[],
         field: Field::Span(|s| &mut s.cluster.heartbeat_timeout, MILLISECOND, DAY),
         about: "Silence after which a member is suspected.",
+        since: "2.2",
     },
     Setting {
         name: "ha.election_timeout",
         also: &[],
         field: Field::Span(|s| &mut s.cluster.election_timeout, MILLISECOND, DAY),
         about: "How long an election waits for votes before it starts anew.",
+        since: "2.2",
+    },
+    Setting {
+        name: "ha.default_timeout",
+        also: &[],
+        field: Field::DefaultTimeout,
+        about: "What ha.heartbeat_interval and ha.paxos_timeout are where they are not set.",
+        since: "2.2",
+    },
+    Setting {
+        name: "ha.paxos_timeout",
+        also: &[],
+        field: Field::PaxosTimeout,
+        about: "What ha.election_timeout is where it is not set.",
+        since: "2.2",
     },
     Setting {
         name: "ha.pull_interval",
         also: &[],
         field: Field::SpanOrOff(|s| &mut s.pull_interval, MILLISECOND, DAY),
         about: "How often a slave pulls; 0 is off.",
+        since: "2.2",
     },
     Setting {
         name: "ha.pull_apply_batch_size",
         also: &["ha.pull_batch_size"],
         field: Field::Count(|s| &mut s.pull_apply_batch_size, 1, 1_000_000),
         about: "Transactions that a slave appends and forces at once.",
+        since: "2.2",
     },
     Setting {
         name: "ha.tx_push_factor",
         also: &[],
         field: Field::Count(|s| &mut s.tx_push_factor, 0, 63),
         about: "To how many slaves a commit is pushed before it is answered.",
+        since: "2.2",
     },
     Setting {
         name: "ha.tx_push_strategy",
         also: &[],
         field: Field::Strategy(|s| &mut s.tx_push_strategy),
         about: "In which order slaves are chosen for a push.",
+        since: "2.2",
     },
     Setting {
         name: "ha.read_timeout",
         also: &["ha.slave_read_timeout"],
         field: Field::Span(|s| &mut s.read_timeout, MILLISECOND, DAY),
         about: "How long a member waits for another's answer.",
+        since: "2.2",
     },
     Setting {
         name: "ha.state_switch_timeout",
         also: &["ha.role_switch_timeout"],
         field: Field::Span(|s| &mut s.state_switch_timeout, Span::ZERO, DAY),
         about: "How long a request waits for the instance to be master or slave.",
+        since: "2.2",
     },
     Setting {
         name: "ha.com_chunk_size",
         also: &["ha.data_chunk_size"],
         field: Field::Bytes(|s| &mut s.com_chunk_size, Bytes(1024), Bytes::mib(16)),
         about: "The most that a store copy sends at once.",
+        since: "2.2",
     },
     Setting {
         name: "logical_log_rotation_threshold",
         also: &["dbms.tx_log.rotation.size"],
         field: Field::Bytes(|s| &mut s.log_rotation_threshold, Bytes::mib(1), Bytes::gib(1024)),
         about: "Size of the transaction log at which a new file is begun.",
+        since: "2.2",
     },
     Setting {
         name: "dbms.checkpoint.interval.tx",
         also: &[],
         field: Field::LongCount(|s| &mut s.checkpoint_interval_tx, 1, u64::MAX >> 1),
         about: "Transactions after which a checkpoint is due.",
+        since: "2.3",
     },
     Setting {
         name: "dbms.checkpoint.interval.time",
         also: &[],
         field: Field::Span(|s| &mut s.checkpoint_interval_time, SECOND, DAY),
         about: "Time after which a checkpoint is due if anything changed.",
+        since: "2.3",
     },
     Setting {
         name: "dbms.pagecache.memory",
         also: &["dbms.memory.pagecache.size"],
         field: Field::PageCache,
         about: "Page cache of each instance.",
+        since: "2.2",
     },
     Setting {
         name: "dbms.memory.heap.max_size",
         also: &[],
         field: Field::Heap,
         about: "Heap of each instance.",
+        since: "3.0",
     },
     Setting {
         name: "wrapper.java.maxmemory",
         also: &[],
         field: Field::HeapMegabytes,
         about: "Heap of each instance in MB, as the 2.x service wrapper takes it.",
+        since: "2.2",
     },
 ];
 
-/// Settings of Neo4j that are known and not modelled, with what to write instead if there
-/// is something.
+/// Settings of Neo4j that are known and have no effect here, with what to write instead if
+/// there is something.
 pub(crate) const KNOWN: &[(&str, &str)] = &[
     ("ha.server_id", "instances are numbered from 1 in the order of the [[group]] tables"),
     ("ha.initial_hosts", "every instance of the [[group]] tables is an initial host"),
@@ -147,12 +186,10 @@ pub(crate) const KNOWN: &[(&str, &str)] = &[
     ("ha.cluster_server", ""),
     ("ha.server", ""),
     ("ha.allow_init_cluster", ""),
-    ("ha.default_timeout", "set ha.heartbeat_interval and ha.election_timeout"),
     ("ha.broadcast_timeout", ""),
     ("ha.join_timeout", ""),
     ("ha.configuration_timeout", ""),
     ("ha.leave_timeout", ""),
-    ("ha.paxos_timeout", "set ha.election_timeout"),
     ("ha.phase1_timeout", ""),
     ("ha.phase2_timeout", ""),
     ("ha.learn_timeout", ""),
@@ -203,11 +240,53 @@ impl Setting {
             Field::Span(field, ..) | Field::SpanOrOff(field, ..) => {
                 quoted(field(&mut settings).to_string())
             }
-            Field::Bytes(field, ..) => quoted(crate::units::bytes_text(*field(&mut settings))),
+            Field::Bytes(field, ..) => quoted(bytes_text(*field(&mut settings))),
             Field::Count(field, ..) => Some(field(&mut settings).to_string()),
             Field::LongCount(field, ..) => Some(field(&mut settings).to_string()),
             Field::Strategy(field) => quoted(field(&mut settings).name().to_string()),
-            Field::Heap | Field::HeapMegabytes | Field::PageCache => None,
+            Field::Heap
+            | Field::HeapMegabytes
+            | Field::PageCache
+            | Field::DefaultTimeout
+            | Field::PaxosTimeout => None,
+        }
+    }
+
+    /// What it takes, with its range, in words.
+    pub fn takes(&self) -> String {
+        match &self.field {
+            Field::Span(_, low, high) => format!("time, {low} to {high}"),
+            Field::SpanOrOff(_, low, high) => format!("time, {low} to {high}, or 0: off"),
+            Field::Bytes(_, low, high) => {
+                format!("size, {} to {}", bytes_text(*low), bytes_text(*high))
+            }
+            Field::Count(_, low, high) => format!("number, {low} to {high}"),
+            Field::LongCount(_, low, high) => format!("number, {low} to {high}"),
+            Field::Strategy(_) => {
+                let mut names: Vec<&str> = STRATEGIES.iter().map(|(name, _)| *name).collect();
+                names.sort_unstable();
+                names.join(", ")
+            }
+            Field::Heap | Field::PageCache => "size".into(),
+            Field::HeapMegabytes => "number of MB".into(),
+            Field::DefaultTimeout | Field::PaxosTimeout => {
+                format!("time, {MILLISECOND} to {DAY}")
+            }
+        }
+    }
+
+    /// Its default in that version, without quotes.
+    pub fn default(&self, compat: Compat) -> String {
+        match self.field {
+            Field::Heap | Field::HeapMegabytes => "a quarter of the memory".into(),
+            Field::PageCache if compat == Compat::V2_2 => "75 % of what the heap leaves".into(),
+            Field::PageCache => "50 % of what the heap leaves".into(),
+            Field::DefaultTimeout => "5s".into(),
+            Field::PaxosTimeout => "ha.default_timeout".into(),
+            _ => {
+                let text = self.text(&Settings::defaults(compat)).unwrap_or_default();
+                text.trim_matches('"').to_owned()
+            }
         }
     }
 }

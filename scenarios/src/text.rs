@@ -9,8 +9,8 @@ use std::fmt::Write;
 use wavetank_kernel::Distribution;
 use wavetank_vocabulary::{FaultKind, PlantedBugs, Span};
 use wavetank_world::{
-    BalancerPlan, ClientPlan, Expectation, FaultPlan, GraphSource, InstancePlan, Plan, RetryPlan,
-    Target,
+    BalancerPlan, Bounds, ClientPlan, Expectation, Expected, FaultPlan, GraphSource, InstancePlan,
+    Plan, RetryPlan, SeedRule, Settings, Target,
 };
 
 use crate::read::PERCENTILES;
@@ -38,7 +38,8 @@ pub fn to_text(plan: &Plan) -> String {
         text.expectation(expectation);
     }
     text.table("[monitor]");
-    text.line("every", quoted(plan.sample_every));
+    text.line("every", quoted(plan.monitor_every));
+    text.line("sample", quoted(plan.sample_every));
     let costs = &plan.costs;
     text.table("[costs]");
     text.line("name", quoted(&costs.name));
@@ -96,6 +97,7 @@ fn target(target: Target) -> String {
         Target::Master => quoted("master"),
         Target::Slave => quoted("slave"),
         Target::Any => quoted("any"),
+        Target::Trigger => quoted("trigger"),
     }
 }
 
@@ -161,6 +163,9 @@ impl Text {
                     quoted(bytes_text(one.memory))
                 ),
             );
+            if let Some(settings) = &one.settings {
+                self.line("settings", own_settings(settings, &plan.settings));
+            }
             self.line("heap", quoted(bytes_text(one.heap)));
             self.line("page_cache", quoted(bytes_text(one.page_cache)));
             self.line("datacentre", quoted(&plan.datacentres[usize::from(one.datacentre)]));
@@ -239,6 +244,10 @@ impl Text {
         self.table("[[faults]]");
         self.line("id", fault.id.0);
         self.line("at", quoted(Span::from_nanos(fault.at.as_nanos())));
+        if let Some((trigger, after)) = fault.when {
+            self.line("when", quoted(trigger.name()));
+            self.line("after", quoted(after));
+        }
         let action = match fault.kind {
             FaultKind::Crash => "crash",
             FaultKind::PowerLoss => "power-loss",
@@ -257,12 +266,12 @@ impl Text {
         }
     }
 
-    fn expectation(&mut self, expectation: &Expectation) {
+    fn expectation(&mut self, expected: &Expected) {
         self.table("[[expect]]");
-        match expectation {
+        match &expected.check {
             Expectation::AcknowledgedWritesLost { explained } => {
                 self.line("check", quoted("acknowledged-writes-lost"));
-                self.line("explained", format!("{{ max = {explained} }}"));
+                self.line("explained", bounds(explained, u64::to_string));
             }
             Expectation::ReplicasEqual => self.line("check", quoted("replicas-equal")),
             Expectation::Latency { client, operation, limits } => {
@@ -274,7 +283,7 @@ impl Text {
                 self.line("of", quoted(of));
                 for (key, percentile) in PERCENTILES {
                     for (_, limit) in limits.iter().filter(|(limited, _)| *limited == percentile) {
-                        self.line(key, format!("{{ max = {} }}", quoted(limit)));
+                        self.line(key, bounds(limit, |span| quoted(span)));
                     }
                 }
             }
@@ -283,7 +292,38 @@ impl Text {
                 self.line("within", quoted(within));
             }
         }
+        if expected.seeds != SeedRule::Every {
+            self.line("seeds", quoted(seed_rule_text(expected.seeds)));
+        }
     }
+}
+
+/// The settings of a group that differ from those of the cluster, as a table in a line.
+fn own_settings(own: &Settings, cluster: &Settings) -> String {
+    let differing = SETTINGS.iter().filter_map(|setting| {
+        let text = setting.text(own).filter(|text| setting.text(cluster).as_ref() != Some(text))?;
+        Some(format!("{} = {text}", quoted(setting.name)))
+    });
+    format!("{{ {} }}", differing.collect::<Vec<_>>().join(", "))
+}
+
+/// How many seeds an expectation must hold for, as a scenario writes it.
+pub fn seed_rule_text(rule: SeedRule) -> String {
+    match rule {
+        SeedRule::Every => "every".into(),
+        SeedRule::Any => "any".into(),
+        SeedRule::AtLeast(part) => format!(">= {}", ratio_text(part).trim_matches('"')),
+    }
+}
+
+/// Limits as a table in a line.
+fn bounds<T>(of: &Bounds<T>, show: impl Fn(&T) -> String) -> String {
+    let one = |key: &str, value: &Option<T>| {
+        value.as_ref().map(|value| format!("{key} = {}", show(value)))
+    };
+    let limits: Vec<String> =
+        [one("min", &of.min), one("max", &of.max)].into_iter().flatten().collect();
+    format!("{{ {} }}", limits.join(", "))
 }
 
 fn retry(retry: &RetryPlan) -> String {

@@ -169,7 +169,8 @@ pub(crate) fn rate(text: &str) -> Result<Rate, Wrong> {
     Ok(Rate::from_micros(decimal.times(1_000_000, seconds)?.0))
 }
 
-/// A ratio: `"1/64"` is kept as it stands, decimals are brought to their lowest terms.
+/// A ratio: `"1/64"` is kept as it stands, decimals and `"95%"` are brought to their lowest
+/// terms.
 pub(crate) fn ratio(text: &str) -> Result<Ratio, Wrong> {
     let text = text.trim();
     if let Some((upper, lower)) = text.split_once('/') {
@@ -186,15 +187,20 @@ pub(crate) fn ratio(text: &str) -> Result<Ratio, Wrong> {
             (numerator, denominator) => Ok(Ratio::new(numerator, denominator)),
         };
     }
-    let decimal = Decimal::parse(text)?;
-    let (mut a, mut b) = (decimal.digits, 10u128.pow(decimal.scale));
+    let (number, hundredths) = match text.strip_suffix('%') {
+        Some(number) => (number.trim_end(), 100),
+        None => (text, 1),
+    };
+    let decimal = Decimal::parse(number)?;
+    let below = 10u128.pow(decimal.scale) * hundredths;
+    let (mut a, mut b) = (decimal.digits, below);
     while b != 0 {
         (a, b) = (b, a % b);
     }
     let reduce = |n: u128| {
         u32::try_from(n / a.max(1)).map_err(|_| Wrong::from("the number has too many digits"))
     };
-    Ok(Ratio::new(reduce(decimal.digits)?, reduce(10u128.pow(decimal.scale))?))
+    Ok(Ratio::new(reduce(decimal.digits)?, reduce(below)?))
 }
 
 /// A seed: a decimal number, or 7 to 40 hexadecimal digits of a git commit hash, of which

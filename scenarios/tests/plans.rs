@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use wavetank_scenario::{Errors, Plan, parse, parse_with, to_text};
 use wavetank_vocabulary::{Bytes, FaultKind, Rate, Ratio, Span, Time};
-use wavetank_world::{Expectation, GraphSource, PushStrategy, Routing, Target};
+use wavetank_world::{Bounds, Expectation, GraphSource, PushStrategy, Routing, Target, Trigger};
 
 fn no_files(path: &Path) -> std::io::Result<Vec<u8>> {
     panic!("{} is read, though there is no edge list", path.display())
@@ -62,7 +62,10 @@ fn the_quickstart_says_what_it_says() {
     let fault = &plan.faults[0];
     assert_eq!((fault.kind, fault.target), (FaultKind::PowerLoss, Target::Master));
     assert_eq!(fault.at, Time::ZERO + Span::from_secs(120));
-    assert_eq!(plan.expectations[0], Expectation::AcknowledgedWritesLost { explained: 20 });
+    assert_eq!(
+        plan.expectations[0].check,
+        Expectation::AcknowledgedWritesLost { explained: Bounds::at_most(20) }
+    );
     insta::assert_snapshot!("the_plan_of_the_quickstart", to_text(&plan));
 }
 
@@ -190,11 +193,13 @@ fn values_can_be_set_from_outside() {
         "group.1.slave_only=false",
         "faults.1.for=30s",
         "monitor.every=5s",
+        "monitor.sample=2s",
         "cluster.settings.ha.tx_push_factor=2",
     ]
     .map(String::from)
     .to_vec();
-    let scenario = parse_with("q.toml", &text, &sets).unwrap_or_else(|errors| panic!("{errors}"));
+    let scenario = parse_with("q.toml", &text, &sets, &mut |path| std::fs::read(path))
+        .unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(scenario.seed(), Some(0x56294fc));
     let plan = scenario.draw(1, &mut no_files).expect("a plan");
     assert_eq!(plan.settings.pull_interval, Span::from_secs(2));
@@ -204,7 +209,8 @@ fn values_can_be_set_from_outside() {
     assert_eq!(plan.clients[0].rate, Rate::per_second(400));
     assert_eq!(plan.clients[0].routing, Routing::AllToMaster);
     assert_eq!(plan.faults[0].lasts, Some(Span::from_secs(30)));
-    assert_eq!(plan.sample_every, Span::from_secs(5));
+    assert_eq!(plan.monitor_every, Span::from_secs(5));
+    assert_eq!(plan.sample_every, Span::from_secs(2));
     let GraphSource::Social { users, mean_follows } = plan.graph.source else { panic!("edges") };
     assert_eq!((users, mean_follows), (100, Ratio::new(15, 2)));
 }
@@ -259,7 +265,7 @@ prop_compose! {
         rate in 1u64..1_000_000_000, weights in prop::array::uniform5(0u32..5), attempts in 1u16..9,
         skip in prop::collection::vec(any::<u32>(), 0..4), sigma in 0.0f64..2.0,
         faults in prop::collection::vec((0u64..9, 0u64..9, 0usize..5, 1u16..9), 0..5),
-        about in "\\PC{0,20}", limit in 0u64..10_000_000, seed in any::<u64>(),
+        about in "\\PC{0,20}", limit in 0u64..10_000_000, limit_part in 1u32..=100, seed in any::<u64>(),
     ) -> (String, u64) {
         let unit = if nanos { "us" } else { "ms" };
         let [a, b, c, d, e] = weights;
@@ -267,7 +273,7 @@ prop_compose! {
         let mut text = format!(
             "format = 1\nabout = {about}\nduration = \"{duration}s\"\n\
              [cluster.settings]\n\"ha.pull_interval\" = \"{pull}{unit}\"\n\
-             [[group]]\ncount = {count}\nheap = \"{heap}MiB\"\nmachine = \"aws:r3.large\"\n\
+             [[group]]\nsettings = {{ \"ha.tx_push_factor\" = {attempts} }}\ncount = {count}\nheap = \"{heap}MiB\"\nmachine = \"aws:r3.large\"\n\
              [group.volume]\nsync = {{ lognormal = \"2ms\", sigma = {sigma:?} }}\n\
              access = {{ uniform = [\"1us\", \"{heap}us\"] }}\n\
              [graph.generate]\nusers = {users}\nmean_follows = \"1/{lower}\"\n\
@@ -275,9 +281,12 @@ prop_compose! {
              mix = {{ home_stream = {}, profile = {b}, follow = {c}, status = {d}, sign_up = {e} }}\n\
              popularity = {{ zipf = \"{}/{lower}\" }}\nskip = {skip:?}\n\
              retry = {{ on = [\"timeout\"], attempts = {attempts} }}\n\
-             [[expect]]\ncheck = \"latency\"\nof = \"app\"\np50 = {{ max = \"{limit}ns\" }}\n",
+             [[expect]]\ncheck = \"latency\"\nof = \"app\"\np50 = {{ max = \"{limit}ns\" }}\n\
+             p99 = {{ min = \"{limit}ns\" }}\nseeds = \">= {limit_part}%\"\n\
+             [[expect]]\ncheck = \"acknowledged-writes-lost\"\nexplained = {{ min = 1 }}\nseeds = \"any\"\n",
             rate / 1_000_000, rate % 1_000_000, a + 1, upper.min(lower),
         );
+        let triggers = Trigger::ALL.map(|(_, name)| name);
         for (at, lasts, kind, target) in faults {
             let key = ["crash", "power-loss", "pause", "crash", "pause"][kind];
             let target = target.min(count);
@@ -285,6 +294,10 @@ prop_compose! {
                 "[[faults]]\n{key} = {target}\nat = \"{at}ms..{}s\"\nfor = \"1ns..{}us\"\n",
                 at, lasts + 1,
             ));
+            if kind % 2 == 1 {
+                let trigger = triggers[(at * 9 + lasts) as usize % triggers.len()];
+                text.push_str(&format!("when = \"{trigger}\"\nafter = \"0s..{lasts}ms\"\n"));
+            }
         }
         (text, seed)
     }
@@ -308,12 +321,12 @@ proptest! {
     #[test]
     fn no_text_panics(text in "\\PC{0,200}", set in "[ -~]{0,30}") {
         let _ = parse("any.toml", &text).map_err(|errors| errors.render(true));
-        let _ = parse_with("any.toml", LEAST.as_bytes(), &[set]).map_err(|errors| errors.render(false));
+        let _ = parse_with("any.toml", LEAST.as_bytes(), &[set], &mut |path| std::fs::read(path)).map_err(|errors| errors.render(false));
     }
 
     #[test]
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = parse_with("any.toml", &bytes, &[]).map_err(|errors| errors.render(false));
+        let _ = parse_with("any.toml", &bytes, &[], &mut |path| std::fs::read(path)).map_err(|errors| errors.render(false));
     }
 
     /// Scenarios with one stretch cut out or written over are where slips are found.

@@ -1,6 +1,9 @@
 //! Wrong scenarios, and what their author is told. Each message is a snapshot: read it as
 //! somebody would who has just made that slip.
 
+use std::io;
+use std::path::Path;
+
 use wavetank_scenario::{parse, parse_with};
 
 /// A sound scenario, to which the slips are added.
@@ -15,6 +18,10 @@ machine = "aws:r3.xlarge"
 name = "app"
 arrivals = { poisson = "50/s" }
 "#;
+
+fn nothing(_: &Path) -> io::Result<Vec<u8>> {
+    Err(io::Error::new(io::ErrorKind::NotFound, "no such file"))
+}
 
 fn told(text: &str) -> String {
     match parse("wrong.toml", text) {
@@ -35,8 +42,17 @@ fn told_instead(line: &str, slip: &str) -> String {
 }
 
 fn told_set(set: &str) -> String {
-    match parse_with("good.toml", GOOD.as_bytes(), &[set.to_string()]) {
+    match parse_with("good.toml", GOOD.as_bytes(), &[set.to_string()], &mut nothing) {
         Ok(_) => panic!("this should be wrong: {set}"),
+        Err(errors) => errors.to_string(),
+    }
+}
+
+/// The sound scenario with a configuration file beside it.
+fn told_conf(conf: &str) -> String {
+    let text = format!("{GOOD}[cluster]\nneo4j_conf = \"neo4j.properties\"\n");
+    match parse_with("wrong.toml", text.as_bytes(), &[], &mut |_| Ok(conf.into())) {
+        Ok(_) => panic!("this should be wrong:\n{conf}"),
         Err(errors) => errors.to_string(),
     }
 }
@@ -58,8 +74,8 @@ wrong! {
     toml_table_closed_wrongly: told("format = 1\n[[group]\ncount = 3\n");
     toml_nested_too_deeply: told(&format!("about = {}\n", "[".repeat(400)));
     empty_file: told("");
-    not_utf8: parse_with("wrong.toml", b"format = 1\nabout = \"caf\xe9\"\n", &[]).map(|_| ()).unwrap_err();
-    binary_file: parse_with("wrong.toml", b"\x7fELF\x02\x01\x01\x00\xff\xfe", &[]).map(|_| ()).unwrap_err();
+    not_utf8: parse_with("wrong.toml", b"format = 1\nabout = \"caf\xe9\"\n", &[], &mut nothing).map(|_| ()).unwrap_err();
+    binary_file: parse_with("wrong.toml", b"\x7fELF\x02\x01\x01\x00\xff\xfe", &[], &mut nothing).map(|_| ()).unwrap_err();
 
     // Keys.
     format_of_the_future: told_instead("format = 1", "format = 2");
@@ -70,7 +86,11 @@ wrong! {
     table_for_tables: told_with("[balancer]\nname = \"front\"\n");
     text_for_table: told_instead("machine = \"aws:r3.xlarge\"", "machine = \"aws:r3.xlarge\"\nvolume = \"300GB\"");
     later_tables: told_with("[[nemesis]]\nkind = \"any\"\n[sweep]\nx = 1\n[[operations]]\nbackup = \"a\"\n");
-    later_trigger: told_with("[[faults]]\nwhen = \"store-copy begins\"\nat = \"1m\"\ncrash = 1\n");
+    later_tables_wrong_inside: told_with("[[operations]]\nbackup = \"master\"\nevry = \"1h\"\n[targets]\nload = \"900\"\n[sweep]\nvary = { \"ha.pull_interval\" = \"1s\" }\n");
+    trigger_misspelt: told_with("[[faults]]\nwhen = \"store copy begins\"\ncrash = \"trigger\"\n");
+    trigger_missing: told_with("[[faults]]\nat = \"1m\"\ncrash = \"trigger\"\n");
+    after_nothing: told_with("[[faults]]\nat = \"1m\"\nafter = \"1s\"\ncrash = 1\n");
+    fault_without_time: told_with("[[faults]]\ncrash = 1\n");
     several_at_once: told("format = 1\nduration = 300\nwarmup = \"1s\"\n[[group]]\ncount = 0\nmachine = \"aws:r3.xlage\"\n[cluster]\ncompat = \"2.4\"\n");
 
     // Quantities.
@@ -94,11 +114,13 @@ wrong! {
     setting_misspelt: told_with("[cluster.settings]\n\"ha.pull_intervall\" = \"5s\"\n");
     setting_unquoted_and_misspelt: told_with("[cluster.settings]\nha.pull_intervl = \"5s\"\n");
     setting_in_two_ways: told_with("[cluster.settings]\nha.pull_interval = \"5s\"\n\"ha.pull_interval\" = \"6s\"\n");
-    setting_not_modelled: told_with("[cluster.settings]\n\"ha.slave_only\" = true\n\"keep_logical_logs\" = \"7 days\"\n");
     setting_with_wrong_unit: told_with("[cluster.settings]\n\"ha.pull_interval\" = \"5 lightyears\"\n");
     setting_twice: told_with("[cluster.settings]\n\"ha.pull_apply_batch_size\" = 10\n\"ha.pull_batch_size\" = 20\n");
     strategy_unknown: told_with("[cluster.settings]\n\"ha.tx_push_strategy\" = \"fixed_decending\"\n");
-    heartbeats_too_rare: told_with("[cluster.settings]\n\"ha.heartbeat_interval\" = \"20s\"\n\"ha.heartbeat_timeout\" = \"11s\"\n");
+    setting_of_a_group_misspelt: told_instead("count = 3", "count = 3\nsettings = { \"ha.pull_intrval\" = \"5s\" }");
+    conf_not_there: told_with("[cluster]\nneo4j_conf = \"neo4j.properties\"\n");
+    conf_with_wrong_values: told_conf("# settings\nha.pull_interval = soon\nha.tx_push_factor=-1\ndbms.pagecache.memory=8 pounds\n");
+    community_cluster: told_with("[cluster]\nedition = \"community\"\n");
 
     // What is built.
     machine_misspelt: told_instead("aws:r3.xlarge", "aws:r3.xlagre");
@@ -146,6 +168,11 @@ wrong! {
     percentiles_out_of_order: told_with("[[expect]]\ncheck = \"latency\"\nof = \"app\"\np50 = { max = \"100ms\" }\np99 = { max = \"50ms\" }\n");
     recovers_without_time: told_with("[[expect]]\ncheck = \"recovers\"\n");
     limit_of_another_check: told_with("[[expect]]\ncheck = \"replicas-equal\"\nwithin = \"10s\"\n");
+    limit_backwards: told_with("[[expect]]\ncheck = \"latency\"\nof = \"app\"\np99 = { min = \"60ms\", max = \"50ms\" }\n");
+    limit_of_nothing: told_with("[[expect]]\ncheck = \"acknowledged-writes-lost\"\nexplained = {}\n");
+    seed_rule_unknown: told_with("[[expect]]\ncheck = \"replicas-equal\"\nseeds = \"evry\"\n");
+    seed_rule_without_number: told_with("[[expect]]\ncheck = \"replicas-equal\"\nseeds = \">= most\"\n");
+    seed_rule_of_nothing: told_with("[[expect]]\ncheck = \"replicas-equal\"\nseeds = \">= 0%\"\n");
     expected_twice: told_with("[[expect]]\ncheck = \"replicas-equal\"\n[[expect]]\ncheck = \"replicas-equal\"\n");
 
     // Values from outside.

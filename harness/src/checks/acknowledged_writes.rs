@@ -21,12 +21,14 @@ use wavetank_vocabulary::{
     Classes, Fact, InstanceId, LogMark, NodeId, Observer, OperationId, OperationOutcome, Role, Seq,
     Subject, Time, TxId,
 };
-use wavetank_world::Plan;
+use wavetank_world::{Bounds, Plan};
+
+use super::limit_json;
 
 /// The check.
 #[derive(Clone, Debug)]
 pub struct AcknowledgedWrites {
-    explained_limit: u64,
+    explained_limit: Bounds<u64>,
     needs_fault: bool,
     fault_seen: bool,
     /// Every transaction that was ever logged, by its mark: the checksum of the chain before it.
@@ -56,7 +58,7 @@ struct Acknowledged {
 
 impl AcknowledgedWrites {
     /// A check that accepts so many explained losses.
-    pub fn new(plan: &Plan, explained_limit: u64) -> Self {
+    pub fn new(plan: &Plan, explained_limit: Bounds<u64>) -> Self {
         AcknowledgedWrites {
             explained_limit,
             needs_fault: !plan.faults.is_empty(),
@@ -128,7 +130,10 @@ impl AcknowledgedWrites {
 
     /// The verdict.
     pub fn finish(&self) -> ExpectationResult {
-        let limit = json!({"explained": self.explained_limit, "unexplained": 0});
+        let limit = json!({
+            "explained": limit_json(&self.explained_limit, |limit| json!(limit)),
+            "unexplained": 0,
+        });
         let result = |verdict, measured: Value, why: String| ExpectationResult {
             check: "acknowledged-writes-lost".into(),
             verdict,
@@ -171,7 +176,7 @@ impl AcknowledgedWrites {
         if unexplained > 0 {
             return result(Verdict::Broke, measured, example.unwrap_or_default());
         }
-        if explained > self.explained_limit {
+        if !self.explained_limit.hold(&explained) {
             let why =
                 format!("{explained} acknowledged writes went with a branch that was discarded.");
             return result(Verdict::Broke, measured, why);
@@ -259,7 +264,7 @@ mod tests {
     fn check() -> AcknowledgedWrites {
         AcknowledgedWrites {
             needs_fault: false,
-            ..AcknowledgedWrites::new(&crate::testing::plan(), 1)
+            ..AcknowledgedWrites::new(&crate::testing::plan(), Bounds::at_most(1))
         }
     }
 
@@ -340,7 +345,7 @@ mod tests {
         ];
         tell(&mut c, &facts);
         assert_eq!(c.finish().verdict, Verdict::Held);
-        c.explained_limit = 0;
+        c.explained_limit = Bounds::at_most(0);
         assert_eq!(c.finish().verdict, Verdict::Broke);
     }
 

@@ -11,7 +11,9 @@ use wavetank_reports::{ExpectationResult, Verdict, grouped, samples_needed};
 use wavetank_vocabulary::{
     Classes, ClientId, Fact, Observer, OperationKind, OperationOutcome, Seq, Span, Time,
 };
-use wavetank_world::Plan;
+use wavetank_world::{Bounds, Plan};
+
+use super::limit_json;
 
 /// Latencies are cut at a day: the histogram grows with its largest value.
 const LONGEST_NANOS: u64 = 86_400_000_000_000;
@@ -22,7 +24,7 @@ pub struct Latency {
     of: String,
     client: Option<ClientId>,
     kind: Option<OperationKind>,
-    limits: Vec<(u32, Span)>,
+    limits: Vec<(u32, Bounds<Span>)>,
     from: Time,
     until: Time,
     nanos: Histogram<u64>,
@@ -31,7 +33,12 @@ pub struct Latency {
 impl Latency {
     /// A check of that operation of that client; of all its operations when none is named.
     /// Percentiles are in thousandths of a percent.
-    pub fn new(plan: &Plan, client: &str, operation: Option<&str>, limits: &[(u32, Span)]) -> Self {
+    pub fn new(
+        plan: &Plan,
+        client: &str,
+        operation: Option<&str>,
+        limits: &[(u32, Bounds<Span>)],
+    ) -> Self {
         let client_index = plan.clients.iter().position(|c| c.name == client);
         let kind = operation
             .and_then(|name| plan.operations.iter().position(|o| o.name == name))
@@ -59,12 +66,16 @@ impl Latency {
             let name = format!("p{percent}").replace("p99.9", "p999");
             if self.nanos.len() < samples_needed(*thousandths) {
                 lacking.get_or_insert(name.clone());
-            } else if value > *limit {
-                broken.push(format!("{name} is {:.1} ms, above {limit}", value.as_millis_f64()));
+            } else if !limit.hold(&value) {
+                let (side, limit) = match limit.max.filter(|max| value > *max) {
+                    Some(max) => ("above", max),
+                    None => ("below", limit.min.unwrap_or_default()),
+                };
+                broken.push(format!("{name} is {:.1} ms, {side} {limit}", value.as_millis_f64()));
             }
             let millis = format!("{:.3}ms", value.as_millis_f64());
             measured.insert(name.clone(), millis.into());
-            limits.insert(name, limit.to_string().into());
+            limits.insert(name, limit_json(limit, |span| span.to_string().into()));
         }
         let count = self.nanos.len();
         let (verdict, why) = match (broken.is_empty(), lacking) {
@@ -112,9 +123,13 @@ mod tests {
     use wavetank_vocabulary::{OperationId, Status, Subject, TxId};
 
     fn verdict(samples: u64, limit_ms: u64) -> Verdict {
+        within(samples, Bounds::at_most(Span::from_millis(limit_ms)))
+    }
+
+    fn within(samples: u64, limit: Bounds<Span>) -> Verdict {
         let mut plan = crate::testing::plan();
         plan.warm_up = Span::ZERO;
-        let limits = [(50_000, Span::from_millis(limit_ms))];
+        let limits = [(50_000, limit)];
         let mut check = Latency::new(&plan, &plan.clients[0].name, None, &limits);
         for n in 0..samples {
             let fact = Fact::Completed {
@@ -138,5 +153,8 @@ mod tests {
         assert_eq!(verdict(1000, 60), Verdict::Held);
         assert_eq!(verdict(1000, 40), Verdict::Broke);
         assert_eq!(verdict(3, 60), Verdict::NotExercised);
+        let at_least = |ms| Bounds { min: Some(Span::from_millis(ms)), max: None };
+        assert_eq!(within(1000, at_least(40)), Verdict::Held);
+        assert_eq!(within(1000, at_least(60)), Verdict::Broke);
     }
 }

@@ -7,12 +7,26 @@ mod replicas_equal;
 
 use wavetank_reports::ExpectationResult;
 use wavetank_vocabulary::{Classes, Fact, Observer, Seq, Time};
-use wavetank_world::{Expectation, Plan};
+use wavetank_world::{Bounds, Expectation, Plan};
 
 pub use acknowledged_writes::AcknowledgedWrites;
 pub use latency::Latency;
 pub use recovers::Recovers;
 pub use replicas_equal::ReplicasEqual;
+
+/// Limits for a result: the bare value where there is an upper one only.
+fn limit_json<T>(bounds: &Bounds<T>, value: impl Fn(&T) -> serde_json::Value) -> serde_json::Value {
+    let words = |value: serde_json::Value| match value {
+        serde_json::Value::String(text) => text,
+        other => other.to_string(),
+    };
+    match (&bounds.min, &bounds.max) {
+        (None, Some(max)) => value(max),
+        (Some(min), None) => format!("at least {}", words(value(min))).into(),
+        (Some(min), Some(max)) => format!("{} to {}", words(value(min)), words(value(max))).into(),
+        (None, None) => serde_json::Value::Null,
+    }
+}
 
 /// A check of one expectation.
 #[derive(Clone, Debug)]

@@ -12,6 +12,7 @@ use crate::keys::MOST_INSTANCES;
 use crate::profiles::{self, PROFILES, Profile};
 use crate::section::{At, Section, meant};
 use crate::settings::{default_heap, default_page_cache};
+use crate::tree::Entry;
 use crate::units::brief;
 
 /// Everything that stands before the run begins, but for the graph.
@@ -22,11 +23,17 @@ pub(super) struct Built {
     pub(super) datacentres: Vec<String>,
     pub(super) network: NetworkPlan,
     pub(super) balancers: Vec<BalancerPlan>,
+    /// The settings of the cluster as they were read.
+    pub(super) configured: settings::Read,
     /// Where each data centre was first named.
     named_at: Vec<Place>,
 }
 
-pub(super) fn read(top: &Section<'_>) -> Built {
+/// Reads the tables; `conf` gives the entries of the configuration file under that path.
+pub(super) fn read(
+    top: &Section<'_>,
+    conf: &mut dyn FnMut(&At<String>, &Section<'_>) -> Vec<Entry>,
+) -> Built {
     let cluster = top.table_or_empty("cluster");
     let compat = or(cluster.choice("compat"), Compat::default().name());
     let compat = Compat::ALL.into_iter().find(|c| c.name() == compat).unwrap_or_default();
@@ -39,28 +46,32 @@ pub(super) fn read(top: &Section<'_>) -> Built {
             "this version plays one: write 1",
         );
     }
-    let configured = settings::read(&cluster, compat);
+    let file = cluster.text("neo4j_conf").map_or_else(Vec::new, |path| conf(&path, &cluster));
+    let configured = settings::read(&cluster, compat, file);
     let mut built = Built {
         bugs: planted_bugs(&cluster),
         settings: configured.settings.clone(),
+        configured,
         instances: Vec::new(),
         datacentres: Vec::new(),
         network: network(top),
         balancers: Vec::new(),
         named_at: Vec::new(),
     };
-    groups(top, &configured, &mut built);
+    groups(top, &mut built);
+    let community = or(cluster.choice("edition"), "enterprise") == "community";
+    regrets(top, &cluster, &built, community);
     links(top, &mut built);
     balancers(top, &mut built);
     built
 }
 
-fn groups(top: &Section<'_>, configured: &settings::Read, built: &mut Built) {
+fn groups(top: &Section<'_>, built: &mut Built) {
     let groups = top.tables("group");
     let mut slave_only = None;
     for group in &groups {
         let count = group.count("count");
-        let instance = instance(group, configured, built);
+        let instance = instance(group, built);
         if instance.slave_only {
             slave_only = slave_only.or(group.has("slave_only"));
         }
@@ -93,8 +104,9 @@ fn groups(top: &Section<'_>, configured: &settings::Read, built: &mut Built) {
 }
 
 /// One instance of a group, without its number.
-fn instance(group: &Section<'_>, configured: &settings::Read, built: &mut Built) -> InstancePlan {
+fn instance(group: &Section<'_>, built: &mut Built) -> InstancePlan {
     let (machine, cores, memory, profile) = machine(group);
+    let (configured, own) = settings::of_group(group, &built.configured);
     let heap_at = group.size("heap").or(configured.heap);
     let heap = or(heap_at, default_heap(memory));
     let cache_at = group.size("page_cache").or(configured.page_cache);
@@ -113,6 +125,35 @@ fn instance(group: &Section<'_>, configured: &settings::Read, built: &mut Built)
         }
         group.findings().add(problem);
     }
+    let place = group.has("machine").unwrap_or(group.place);
+    if memory.0 > 0 && !(SMALLEST_HEAP..=LARGEST_HEAP).contains(&heap) {
+        let cause = heap_at.map_or(place, |at| at.place);
+        let advice = if heap < SMALLEST_HEAP {
+            "a small heap spends its time collecting"
+        } else {
+            "the pauses of the collector grow with the heap"
+        };
+        let said = if heap_at.is_some() { "" } else { ", a quarter of the memory" };
+        group.findings().add(
+            Problem::warning(
+                "the heap is outside 8 to 12 GB",
+                cause,
+                format!("{heap} of heap{said}: {advice}"),
+            )
+            .help("set heap = \"8GiB\" in the [[group]], for example"),
+        );
+    }
+    if memory.0 > 0 && cache_at.is_none() {
+        let part = if built.settings.compat() == Compat::V2_2 { 75 } else { 50 };
+        group.findings().add(
+            Problem::warning(
+                "the page cache is left to Neo4j",
+                place,
+                format!("it takes {page_cache}: {part} % of what the heap leaves"),
+            )
+            .help("set page_cache in the [[group]], or dbms.pagecache.memory"),
+        );
+    }
     let datacentre = or(group.name("datacentre"), "local".into());
     let index = built.datacentres.iter().position(|known| *known == datacentre);
     let datacentre = index.unwrap_or_else(|| {
@@ -130,7 +171,73 @@ fn instance(group: &Section<'_>, configured: &settings::Read, built: &mut Built)
         heap,
         page_cache,
         volume: volume(group, profile),
+        settings: own,
     }
+}
+
+/// The heap sizes that operators found to work (Ian Robinson, "Moving Graphs to Production
+/// at Scale", GraphConnect 2015), in the units that either reading of GB allows.
+const SMALLEST_HEAP: Bytes = Bytes(8_000_000_000);
+const LARGEST_HEAP: Bytes = Bytes::gib(12);
+
+/// Cores beyond these bring the community edition little (the same talk).
+const COMMUNITY_CORES: u32 = 4;
+
+/// What Neo4j accepts of a cluster as a whole, and an operator regrets.
+fn regrets(top: &Section<'_>, cluster: &Section<'_>, built: &Built, community: bool) {
+    let total = built.instances.len();
+    let place = top.has("group").unwrap_or(top.place);
+    let count = top.tables("group").first().and_then(|group| group.has("count")).unwrap_or(place);
+    if total == 2 {
+        top.findings().add(
+            Problem::warning(
+                "two instances cannot outvote each other",
+                count,
+                "when one is lost, the other has no majority",
+            )
+            .help("take three"),
+        );
+    } else if total > 2 && total.is_multiple_of(2) {
+        top.findings().add(
+            Problem::warning(
+                "an even number of instances",
+                count,
+                format!("{total} survive the loss of {}, and so do {}", (total - 1) / 2, total - 1),
+            )
+            .help("take one more, or one less"),
+        );
+    }
+    if let Some(At { value: listed, place }) = built.configured.initial_hosts
+        && listed > total
+    {
+        top.findings().add(
+            Problem::warning(
+                "a listed initial host is down",
+                place,
+                format!("{listed} hosts are listed, and the cluster has {}", instances(total)),
+            )
+            .help("an instance that starts asks them all; one that is not there delays it"),
+        );
+    }
+    if community {
+        let place = cluster.has("edition").unwrap_or(cluster.place);
+        if total > 1 {
+            top.note("clusters need the enterprise edition", place, "this edition has none");
+        }
+        if let Some(cores) = built.instances.iter().map(|i| i.cores).find(|c| *c > COMMUNITY_CORES)
+        {
+            let label = format!("this machine has {cores}");
+            top.findings().add(Problem::warning(
+                "more than four cores are of little use to the community edition",
+                place,
+                label,
+            ));
+        }
+    }
+}
+
+fn instances(total: usize) -> String {
+    if total == 1 { "1 instance".into() } else { format!("{total} instances") }
 }
 
 /// The name, cores, memory and profile of a machine; no memory if it was wrong.
@@ -191,6 +298,22 @@ fn volume(group: &Section<'_>, profile: Option<&Profile>) -> VolumePlan {
             );
             section.note("the volume is too small for so many operations per second", place, label);
         }
+    }
+    let provisioned = iops.is_some_and(|at| at.value > (gigabytes * IOPS_PER_GB).clamp(100, 3_000));
+    if let Some(At { place, value }) = iops
+        && provisioned
+        && section.has("throughput").is_none()
+        && section.has("ebs_optimised").is_none()
+        && profile.is_some()
+    {
+        section.findings().add(
+            Problem::warning(
+                "provisioned IOPS on a machine that is not EBS-optimised",
+                place,
+                format!("{value} a second share the machine's network"),
+            )
+            .help("set ebs_optimised = true, on a machine that offers it"),
+        );
     }
     let iops = iops.map_or((gigabytes * IOPS_PER_GB).clamp(100, 3_000), |at| at.value);
     let throughput = section.bandwidth("throughput");

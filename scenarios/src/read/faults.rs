@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use wavetank_vocabulary::{FaultId, FaultKind, Span};
-use wavetank_world::Target;
+use wavetank_world::{Target, Trigger};
 
 use super::or;
 use crate::errors::{Place, Problem};
@@ -50,7 +50,26 @@ fn fault(
     instances: usize,
     duration: Option<At<Span>>,
 ) -> Option<FaultDraft> {
-    let at = section.drawn("at");
+    let when = trigger(section);
+    let at = match section.drawn("at") {
+        None if when.is_some() && section.has("at").is_none() => {
+            let value = Drawn { low: Span::ZERO, high: Span::ZERO };
+            Some(At { value, place: section.place })
+        }
+        at => at,
+    };
+    if at.is_none()
+        && when.is_none()
+        && section.has("at").is_none()
+        && section.has("when").is_none()
+        && !section.misspelt(&["at", "when"])
+    {
+        section.findings().add(
+            Problem::new("`at` is missing", section.place, "when does it begin?").help(
+                "a time such as at = \"2m\", a range such as \"1m..2m\", or a trigger such as when = \"store-copy begins\"",
+            ),
+        );
+    }
     let lasts = section.drawn("for");
     times(section, at, lasts, duration);
     let (action, place) = action(section)?;
@@ -94,8 +113,27 @@ fn fault(
         target: target?.value,
         peer: peer.map(|at| at.value),
         at: at?.value,
+        when,
         lasts: lasts.map(|at| at.value),
     })
+}
+
+/// What the fault waits for, and how long after that it begins.
+fn trigger(section: &Section<'_>) -> Option<(Trigger, Drawn)> {
+    let when = section.choice("when");
+    let after = section.drawn("after");
+    if let (Some(place), None) = (section.has("after"), section.has("when"))
+        && !section.misspelt(&["when"])
+    {
+        section.findings().add(
+            Problem::new("after what?", place, "`after` goes with `when`")
+                .help("add when = \"store-copy begins\", for example, or write `at`"),
+        );
+    }
+    let name = when?.value;
+    let (trigger, _) = Trigger::ALL.into_iter().find(|(_, known)| *known == name)?;
+    let after = or(after, Drawn { low: Span::ZERO, high: Span::ZERO });
+    Some((trigger, after))
 }
 
 /// The one key that says what happens.
@@ -160,6 +198,10 @@ fn victim(section: &Section<'_>, key: &str, instances: usize) -> Option<At<Targe
             let title = format!("there is no instance {}", id.0);
             let label = format!("they are numbered from 1 to {instances}");
             section.note(title, target.place, label);
+        }
+        Target::Trigger if section.has("when").is_none() => {
+            let label = "\"trigger\" is where the trigger of `when` happens";
+            section.note("this fault has no trigger", target.place, label);
         }
         Target::Slave if instances == 1 => {
             section.note("there is no slave", target.place, "the cluster has one instance");

@@ -1,86 +1,260 @@
-//! `[cluster.settings]`: Neo4j's names, in Neo4j's own syntax or with our units.
+//! Settings by Neo4j's names: from a `neo4j.properties` file, from `[cluster.settings]` and
+//! from the settings of a group, each layer over the one before it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use wavetank_vocabulary::{Bytes, Span};
 use wavetank_world::{Compat, Settings};
 
 use crate::errors::{Place, Problem};
 use crate::section::values::{between, digits, one_of, whole};
-use crate::section::{At, Section, Wrong, nearest};
+use crate::section::{At, Findings, Section, Wrong, nearest};
 use crate::settings::{Field, KNOWN, STRATEGIES, Setting};
 use crate::tree::{Entry, Node, Value};
 use crate::units::{self, brief};
 
 /// What the settings say.
+#[derive(Clone)]
 pub(super) struct Read {
     pub(super) settings: Settings,
     /// The heap of every group that does not say.
     pub(super) heap: Option<At<Bytes>>,
     /// The page cache of every group that does not say.
     pub(super) page_cache: Option<At<Bytes>>,
+    /// Where each setting was set last, by its name in the 2.3 line.
+    pub(super) origins: BTreeMap<&'static str, Place>,
+    /// Where `ha.initial_hosts` was set, and how many hosts it lists.
+    pub(super) initial_hosts: Option<At<usize>>,
+    default_timeout: Option<Span>,
+    paxos_timeout: Option<Span>,
 }
 
-pub(super) fn read(cluster: &Section<'_>, compat: Compat) -> Read {
-    let mut read = Read { settings: Settings::defaults(compat), heap: None, page_cache: None };
-    // By the place in the table: where each was set, under whatever name.
-    let mut set: BTreeMap<&'static str, Place> = BTreeMap::new();
+/// Where a layer's entries come from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Layer {
+    /// A configuration file of Neo4j: it holds much that means nothing here.
+    File,
+    /// The scenario.
+    Scenario,
+}
+
+/// The settings of the cluster: the entries of the configuration file, if there is one, and
+/// over them those of the scenario.
+pub(super) fn read(cluster: &Section<'_>, compat: Compat, file: Vec<Entry>) -> Read {
+    let mut read = Read {
+        settings: Settings::defaults(compat),
+        heap: None,
+        page_cache: None,
+        origins: BTreeMap::new(),
+        initial_hosts: None,
+        default_timeout: None,
+        paxos_timeout: None,
+    };
+    read.layer(file, Layer::File, cluster.findings());
     let mut entries = Vec::new();
     flatten("", cluster.settings("settings"), &mut entries);
-    for entry in entries {
-        let Some(setting) = Setting::by_name(&entry.key) else {
-            cluster.findings().add(unknown(&entry));
-            continue;
-        };
-        let field = match setting.field {
-            Field::HeapMegabytes => "dbms.memory.heap.max_size",
-            _ => setting.name,
-        };
-        if let Some(first) = set.insert(field, entry.key_place) {
-            cluster.findings().add(
-                Problem::new(
-                    "this is set twice",
-                    entry.key_place,
-                    format!("the same setting as `{field}`"),
-                )
-                .also(first, "first set here"),
-            );
-        }
-        if let Err(wrong) = apply(&setting.field, &entry.node, &mut read) {
-            let problem = wrong.problem(&entry.key, &wants(&setting.field), entry.node.place);
-            cluster.findings().add(problem);
-        }
-    }
-    let beats = &read.settings.cluster;
-    if beats.heartbeat_timeout < beats.heartbeat_interval {
-        let interval = set.get("ha.heartbeat_interval");
-        let timeout = set.get("ha.heartbeat_timeout");
-        let place = timeout.or(interval).copied().unwrap_or(cluster.place);
-        let mut problem = Problem::new(
-            "every member would be suspected between two heartbeats",
-            place,
-            format!(
-                "heartbeats come every {}, and after {} a member is suspected",
-                beats.heartbeat_interval, beats.heartbeat_timeout
-            ),
-        )
-        .help("make ha.heartbeat_timeout longer than ha.heartbeat_interval");
-        if let (Some(interval), Some(_)) = (interval, timeout) {
-            problem = problem.also(*interval, "the interval");
-        }
-        cluster.findings().add(problem);
-    }
+    read.layer(entries, Layer::Scenario, cluster.findings());
+    read.fall_back();
+    read.warn(cluster.place, cluster.findings());
     read
 }
 
-fn unknown(entry: &Entry) -> Problem {
+/// The settings of a group over those of the cluster.
+pub(super) fn of_group(group: &Section<'_>, cluster: &Read) -> (Read, Option<Arc<Settings>>) {
+    let mut read = cluster.clone();
+    let mut entries = Vec::new();
+    flatten("", group.settings("settings"), &mut entries);
+    if entries.is_empty() {
+        return (read, None);
+    }
+    read.origins.clear();
+    read.layer(entries, Layer::Scenario, group.findings());
+    read.fall_back();
+    read.warn(group.place, group.findings());
+    let differs = read.settings != cluster.settings;
+    let own = differs.then(|| Arc::new(read.settings.clone()));
+    (read, own)
+}
+
+impl Read {
+    fn layer(&mut self, entries: Vec<Entry>, layer: Layer, findings: &Findings) {
+        // In this layer: where each was set, under whatever name.
+        let mut set: BTreeMap<&'static str, Place> = BTreeMap::new();
+        let mut without_effect: Vec<Entry> = Vec::new();
+        for entry in entries {
+            let Some(setting) = Setting::by_name(&entry.key) else {
+                self.note_known(&entry);
+                match layer {
+                    Layer::File => without_effect.push(entry),
+                    Layer::Scenario => findings.add(stranger(&entry)),
+                }
+                continue;
+            };
+            let field = match setting.field {
+                Field::HeapMegabytes => "dbms.memory.heap.max_size",
+                _ => setting.name,
+            };
+            if let Some(first) = set.insert(field, entry.key_place) {
+                let label = format!("the same setting as `{field}`");
+                findings.add(
+                    match layer {
+                        Layer::Scenario => {
+                            Problem::new("this is set twice", entry.key_place, label)
+                        }
+                        Layer::File => {
+                            Problem::warning("this is set twice", entry.key_place, label)
+                                .help("the last one counts, as in Neo4j")
+                        }
+                    }
+                    .also(first, "first set here"),
+                );
+            }
+            self.origins.insert(field, entry.key_place);
+            if let Err(wrong) = self.apply(&setting.field, &entry.node) {
+                let wants = wants(&setting.field);
+                findings.add(wrong.problem(&entry.key, &wants, entry.node.place));
+            }
+        }
+        for entry in without_effect.iter().filter(|entry| !is_known(&entry.key)) {
+            if let Some(near) = nearest(&entry.key, Setting::names()) {
+                let title = format!("unknown setting `{}`", brief(&entry.key));
+                findings.add(
+                    Problem::warning(title, entry.key_place, "it has no effect")
+                        .help(format!("a similar setting is `{near}`")),
+                );
+            }
+        }
+        if let Some(first) = without_effect.first() {
+            let names: Vec<String> = without_effect.iter().map(|entry| brief(&entry.key)).collect();
+            let title = match names.len() {
+                1 => "one setting of this file has no effect here".to_owned(),
+                n => format!("{n} settings of this file have no effect here"),
+            };
+            findings.add(
+                Problem::warning(title, first.key_place, "the first of them")
+                    .help(format!("not modelled: {}", names.join(", "))),
+            );
+        }
+    }
+
+    /// Timeouts that were not set follow those that they are derived from.
+    fn fall_back(&mut self) {
+        let cluster = &mut self.settings.cluster;
+        let default = self.default_timeout.map(|span| (span, "ha.default_timeout"));
+        let paxos = self.paxos_timeout.map(|span| (span, "ha.paxos_timeout"));
+        for (name, field, source) in [
+            ("ha.heartbeat_interval", &mut cluster.heartbeat_interval, default),
+            ("ha.election_timeout", &mut cluster.election_timeout, paxos.or(default)),
+        ] {
+            let Some((span, source)) = source.filter(|_| !self.origins.contains_key(name)) else {
+                continue;
+            };
+            *field = span;
+            if let Some(place) = self.origins.get(source).copied() {
+                self.origins.insert(name, place);
+            }
+        }
+    }
+
+    /// What is not modelled, and still says something about the rest.
+    fn note_known(&mut self, entry: &Entry) {
+        let text = entry.node.text().unwrap_or_default();
+        let place = entry.node.place;
+        if entry.key == "ha.initial_hosts" {
+            let hosts = text.split(',').filter(|host| !host.trim().is_empty()).count();
+            self.initial_hosts = Some(At { value: hosts, place });
+        }
+    }
+
+    /// What Neo4j accepts and an operator regrets.
+    fn warn(&self, place: Place, findings: &Findings) {
+        let at = |name: &str| self.origins.get(name).copied();
+        let cluster = &self.settings.cluster;
+        let (interval, timeout) = (cluster.heartbeat_interval, cluster.heartbeat_timeout);
+        let set = at("ha.heartbeat_timeout").or(at("ha.heartbeat_interval"));
+        if timeout < interval {
+            findings.add(
+                Problem::warning(
+                    "every member will be suspected between two heartbeats",
+                    set.unwrap_or(place),
+                    format!("heartbeats come every {interval}, and after {timeout} a member is suspected"),
+                )
+                .help("make ha.heartbeat_timeout longer than twice ha.heartbeat_interval"),
+            );
+        } else if timeout.as_nanos() < 2 * interval.as_nanos() {
+            findings.add(
+                Problem::warning(
+                    "one late heartbeat makes a member suspect",
+                    set.unwrap_or(place),
+                    format!("heartbeats come every {interval}, and after {timeout} a member is suspected"),
+                )
+                .help("make ha.heartbeat_timeout longer than twice ha.heartbeat_interval"),
+            );
+        }
+        if self.settings.pull_interval.is_zero() {
+            findings.add(
+                Problem::warning(
+                    "slaves never pull",
+                    at("ha.pull_interval").unwrap_or(place),
+                    "ha.pull_interval is 0, Neo4j's default: what is not pushed to a slave arrives only with its next write",
+                )
+                .help("set \"ha.pull_interval\" = \"500ms\", for example"),
+            );
+        }
+    }
+
+    fn apply(&mut self, field: &Field, node: &Node) -> Result<(), Wrong> {
+        let settings = &mut self.settings;
+        let span = |low: &Span, high: &Span| -> Result<Span, Wrong> {
+            between(units::setting_span(digits(node)?)?, low, high, Span::to_string)
+        };
+        let bytes = |low: &Bytes, high: &Bytes| -> Result<Bytes, Wrong> {
+            between(units::setting_bytes(digits(node)?)?, low, high, |b| units::bytes_text(*b))
+        };
+        let timeout = || span(&Span::from_millis(1), &Span::from_secs(86_400));
+        let most = Bytes::gib(1 << 20);
+        let at = |value| Some(At { value, place: node.place });
+        match field {
+            Field::Span(field, low, high) => *field(settings) = span(low, high)?,
+            Field::SpanOrOff(field, low, high) => {
+                let value = units::setting_span(digits(node)?)?;
+                let value = if value.is_zero() { value } else { span(low, high)? };
+                *field(settings) = value;
+            }
+            Field::Bytes(field, low, high) => *field(settings) = bytes(low, high)?,
+            Field::Count(field, low, high) => {
+                *field(settings) = whole(node, u64::from(*low), u64::from(*high))? as u32;
+            }
+            Field::LongCount(field, low, high) => *field(settings) = whole(node, *low, *high)?,
+            Field::Strategy(field) => {
+                let name = one_of(node, &STRATEGIES.map(|(name, _)| name), &[])?;
+                if let Some((_, strategy)) = STRATEGIES.iter().find(|(known, _)| *known == name) {
+                    *field(settings) = *strategy;
+                }
+            }
+            Field::Heap => self.heap = at(bytes(&Bytes::mib(1), &most)?),
+            Field::HeapMegabytes => {
+                self.heap = at(Bytes::mib(whole(node, 1, most.0 >> 20)?));
+            }
+            Field::PageCache => self.page_cache = at(bytes(&Bytes(245_760), &most)?),
+            Field::DefaultTimeout => self.default_timeout = Some(timeout()?),
+            Field::PaxosTimeout => self.paxos_timeout = Some(timeout()?),
+        }
+        Ok(())
+    }
+}
+
+fn is_known(name: &str) -> bool {
+    KNOWN.iter().any(|(known, _)| *known == name)
+}
+
+/// A setting of the scenario that is not modelled: known ones do nothing, others are slips.
+fn stranger(entry: &Entry) -> Problem {
     let name = brief(&entry.key);
     if let Some((_, instead)) = KNOWN.iter().find(|(known, _)| *known == entry.key) {
-        let problem = Problem::new(
-            format!("the setting `{name}` is not there yet"),
-            entry.key_place,
-            "Neo4j has it, this version does not model it",
-        );
+        let title = format!("the setting `{name}` has no effect here");
+        let problem = Problem::warning(title, entry.key_place, "Neo4j has it; it is not modelled");
         return if instead.is_empty() { problem } else { problem.help(*instead) };
     }
     let problem = Problem::new(
@@ -96,7 +270,7 @@ fn unknown(entry: &Entry) -> Problem {
 
 fn wants(field: &Field) -> String {
     match field {
-        Field::Span(..) | Field::SpanOrOff(..) => {
+        Field::Span(..) | Field::SpanOrOff(..) | Field::DefaultTimeout | Field::PaxosTimeout => {
             "a length of time such as \"500ms\"; a bare number is in seconds".into()
         }
         Field::Bytes(..) | Field::Heap | Field::PageCache => {
@@ -125,41 +299,4 @@ fn flatten(prefix: &str, entries: Vec<Entry>, flat: &mut Vec<Entry>) {
             _ => flat.push(entry),
         }
     }
-}
-
-fn apply(field: &Field, node: &Node, read: &mut Read) -> Result<(), Wrong> {
-    let settings = &mut read.settings;
-    let span = |low: &Span, high: &Span| -> Result<Span, Wrong> {
-        between(units::setting_span(digits(node)?)?, low, high, Span::to_string)
-    };
-    let bytes = |low: &Bytes, high: &Bytes| -> Result<Bytes, Wrong> {
-        between(units::setting_bytes(digits(node)?)?, low, high, |b| units::bytes_text(*b))
-    };
-    let most = Bytes::gib(1 << 20);
-    let at = |value| Some(At { value, place: node.place });
-    match field {
-        Field::Span(field, low, high) => *field(settings) = span(low, high)?,
-        Field::SpanOrOff(field, low, high) => {
-            let value = units::setting_span(digits(node)?)?;
-            let value = if value.is_zero() { value } else { span(low, high)? };
-            *field(settings) = value;
-        }
-        Field::Bytes(field, low, high) => *field(settings) = bytes(low, high)?,
-        Field::Count(field, low, high) => {
-            *field(settings) = whole(node, u64::from(*low), u64::from(*high))? as u32;
-        }
-        Field::LongCount(field, low, high) => *field(settings) = whole(node, *low, *high)?,
-        Field::Strategy(field) => {
-            let name = one_of(node, &STRATEGIES.map(|(name, _)| name), &[])?;
-            if let Some((_, strategy)) = STRATEGIES.iter().find(|(known, _)| *known == name) {
-                *field(settings) = *strategy;
-            }
-        }
-        Field::Heap => read.heap = at(bytes(&Bytes::mib(1), &most)?),
-        Field::HeapMegabytes => {
-            read.heap = at(Bytes::mib(whole(node, 1, most.0 >> 20)?));
-        }
-        Field::PageCache => read.page_cache = at(bytes(&Bytes(245_760), &most)?),
-    }
-    Ok(())
 }

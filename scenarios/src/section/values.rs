@@ -1,5 +1,7 @@
 //! One method for each kind of value that a key takes.
 
+use wavetank_world::SeedRule;
+
 use super::*;
 
 /// Length that a name may have.
@@ -27,10 +29,15 @@ fn wants(kind: &Kind) -> String {
         Kind::Choice(now, _) => format!("one of {}", quoted(now)),
         Kind::Choices(names) => format!("a list of {}", quoted(names)),
         Kind::Distribution => "a length of time, or a distribution of them".into(),
-        Kind::Target => "an instance: its number, \"master\", \"slave\" or \"any\"".into(),
+        Kind::Target => {
+            "an instance: its number, \"master\", \"slave\", \"any\" or \"trigger\"".into()
+        }
         Kind::Seed => "a number, or a git commit hash in quotes".into(),
         Kind::Weights => "a table of weights".into(),
-        Kind::Table(_) | Kind::Settings | Kind::Later => "a table".into(),
+        Kind::Texts => "a list of texts".into(),
+        Kind::Grid => "a table of lists".into(),
+        Kind::SeedRule => "\"every\", \"any\" or a part such as \">= 95%\"".into(),
+        Kind::Table(_) | Kind::Settings | Kind::Later | Kind::LaterTable(_) => "a table".into(),
         Kind::Tables(table) => format!("tables, each headed {}", table.name),
     }
 }
@@ -164,7 +171,12 @@ fn target(node: &Node) -> Result<Target, Wrong> {
         return Ok(Target::Instance(InstanceId(number as u16)));
     }
     let text = text(node)?;
-    let names = [("master", Target::Master), ("slave", Target::Slave), ("any", Target::Any)];
+    let names = [
+        ("master", Target::Master),
+        ("slave", Target::Slave),
+        ("any", Target::Any),
+        ("trigger", Target::Trigger),
+    ];
     match names.iter().find(|(name, _)| *name == text) {
         Some((_, target)) => Ok(*target),
         None => Err(match nearest(text, names.map(|(name, _)| name)) {
@@ -174,7 +186,54 @@ fn target(node: &Node) -> Result<Target, Wrong> {
     }
 }
 
+/// Reads a key for its problems alone; the kinds are those of the tables that cannot be
+/// played yet.
+pub(super) fn check(section: &Section<'_>, key: &'static Key) {
+    match &key.kind {
+        Kind::Text => drop(section.text(key.name)),
+        Kind::Name => drop(section.name(key.name)),
+        Kind::Count(..) => drop(section.count(key.name)),
+        Kind::Time(..) => drop(section.span(key.name)),
+        Kind::Window(_) => drop(section.drawn(key.name)),
+        Kind::Rate(_) => drop(section.rate(key.name)),
+        Kind::Choice(..) => drop(section.choice(key.name)),
+        Kind::Weights => drop(section.weights(key.name)),
+        Kind::Texts => drop(section.read(key.name, wants, |node, _| {
+            items(node)?.iter().map(|item| text(item).map(drop)).collect::<Result<Vec<_>, _>>()
+        })),
+        Kind::Grid => drop(section.read(key.name, wants, |node, _| {
+            let Value::Table(entries) = &node.value else { return Err(this_is(node)) };
+            entries.iter().map(|entry| items(&entry.node).map(drop)).collect::<Result<Vec<_>, _>>()
+        })),
+        _ => section.mismatch(key.name),
+    }
+}
+
+fn seed_rule(node: &Node) -> Result<SeedRule, Wrong> {
+    match text(node)? {
+        "every" => Ok(SeedRule::Every),
+        "any" => Ok(SeedRule::Any),
+        rule => {
+            let Some(part) = rule.strip_prefix(">=") else {
+                return Err(match nearest(rule, ["every", "any"]) {
+                    Some(near) => helped("no such rule", format!("a similar one is \"{near}\"")),
+                    None => String::from("no such rule").into(),
+                });
+            };
+            let part = units::ratio(part)?;
+            if part.numerator == 0 || part.numerator > part.denominator {
+                return Err(out_of_range("it must be more than 0 and at most 100 %".into()));
+            }
+            Ok(SeedRule::AtLeast(part))
+        }
+    }
+}
+
 impl<'a> Section<'a> {
+    pub(crate) fn seed_rule(&self, key: &str) -> Option<At<SeedRule>> {
+        self.read(key, wants, |node, _| seed_rule(node))
+    }
+
     pub(crate) fn text(&self, key: &str) -> Option<At<String>> {
         self.read(key, wants, |node, _| text(node).map(String::from))
     }

@@ -47,6 +47,7 @@ impl<O: Observer> World<O> {
 
     /// The clients stop, and everything heals.
     pub(crate) fn heal(&mut self) {
+        self.drop_triggers();
         self.phase = Phase::Healing;
         for fault in 0..self.faults.len() as u16 {
             self.fault_ends(fault);

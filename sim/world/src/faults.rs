@@ -3,7 +3,9 @@
 use alloc::vec::Vec;
 
 use wavetank_instance::Instance;
-use wavetank_vocabulary::{Fact, FaultKind, InstanceId, Observer, Role, Span, Status, Time, TxId};
+use wavetank_vocabulary::{
+    Classes, Fact, FaultKind, InstanceId, Observer, Role, Span, Status, Time, TxId,
+};
 
 use crate::event::Event;
 use crate::plan::{FaultPlan, Target};
@@ -16,14 +18,76 @@ pub(crate) struct ActiveFault {
     peers: Vec<u16>,
 }
 
+/// The faults that wait for a trigger, and where triggers happened.
+#[derive(Clone, Debug)]
+pub(crate) struct Triggers {
+    waiting: Vec<u16>,
+    /// The classes of facts in which any of them could be seen.
+    classes: Classes,
+    /// By fault: where its trigger happened, once it did.
+    at: Vec<Option<u16>>,
+}
+
+impl Triggers {
+    pub(crate) fn new(faults: usize) -> Self {
+        Triggers { waiting: Vec::new(), classes: Classes::NONE, at: alloc::vec![None; faults] }
+    }
+
+    #[inline]
+    pub(crate) fn wait_for(&self, classes: Classes) -> bool {
+        self.classes.intersects(classes)
+    }
+}
+
 impl<O: Observer> World<O> {
-    pub(crate) fn fault_begins(&mut self, fault: u16) {
-        if self.phase() != Phase::Running {
-            return;
+    /// Lets the faults begin that waited for this.
+    pub(crate) fn pull_triggers(&mut self, fact: &Fact) {
+        let plan = self.plan.clone();
+        let waiting = core::mem::take(&mut self.triggers.waiting);
+        let mut classes = Classes::NONE;
+        for fault in waiting {
+            let Some((trigger, after)) = plan.faults[usize::from(fault)].when else { continue };
+            match trigger.seen_in(fact).and_then(|id| self.index_of(id)) {
+                Some(instance) => {
+                    self.triggers.at[usize::from(fault)] = Some(instance);
+                    self.kernel.schedule_in(after, Event::FaultBegins { fault });
+                }
+                None => {
+                    self.triggers.waiting.push(fault);
+                    classes = classes | trigger.class();
+                }
+            }
         }
+        self.triggers.classes = classes;
+    }
+
+    /// The faults whose trigger never came are told to have hit nobody.
+    pub(crate) fn drop_triggers(&mut self) {
+        let plan = self.plan.clone();
+        self.triggers.classes = Classes::NONE;
+        for fault in core::mem::take(&mut self.triggers.waiting) {
+            let plan = &plan.faults[usize::from(fault)];
+            self.tell(Fact::FaultSkipped { fault: plan.id, kind: plan.kind });
+        }
+    }
+
+    pub(crate) fn fault_begins(&mut self, fault: u16) {
         let plan = self.plan.clone();
         let plan = &plan.faults[usize::from(fault)];
-        let Some(active) = self.resolve(plan) else {
+        if let Some((trigger, _)) = plan.when
+            && self.triggers.at[usize::from(fault)].is_none()
+        {
+            if self.phase() == Phase::Running {
+                self.triggers.waiting.push(fault);
+                self.triggers.classes = self.triggers.classes | trigger.class();
+            }
+            return;
+        }
+        let active = match self.phase() {
+            Phase::Running => self.resolve(fault, plan),
+            _ => None,
+        };
+        let Some(active) = active else {
             self.tell(Fact::FaultSkipped { fault: plan.id, kind: plan.kind });
             return;
         };
@@ -91,15 +155,16 @@ impl<O: Observer> World<O> {
     }
 
     /// Who is hit; none when nobody fits at this moment.
-    fn resolve(&self, plan: &FaultPlan) -> Option<ActiveFault> {
+    fn resolve(&self, fault: u16, plan: &FaultPlan) -> Option<ActiveFault> {
         let mut stream = self.streams.stream("fault", [u64::from(plan.id.0), 0, 0]);
-        let on = self.target(plan.target, &mut stream)?;
+        let place = self.triggers.at[usize::from(fault)];
+        let on = self.target(plan.target, place, &mut stream)?;
         let is_link = matches!(plan.kind, FaultKind::Partition | FaultKind::PartitionOneWay);
         let peers: Vec<u16> = match (is_link, plan.peer) {
             (false, _) => Vec::new(),
             (true, None) => (0..self.machines.len() as u16).filter(|index| *index != on).collect(),
             (true, Some(peer)) => {
-                let peer = self.target(peer, &mut stream).filter(|peer| *peer != on)?;
+                let peer = self.target(peer, place, &mut stream).filter(|peer| *peer != on)?;
                 alloc::vec![peer]
             }
         };
@@ -113,7 +178,13 @@ impl<O: Observer> World<O> {
         Some(ActiveFault { on, peers })
     }
 
-    fn target(&self, target: Target, stream: &mut wavetank_kernel::Stream) -> Option<u16> {
+    /// Who is meant at this moment; `place` is where the fault's trigger happened.
+    fn target(
+        &self,
+        target: Target,
+        place: Option<u16>,
+        stream: &mut wavetank_kernel::Stream,
+    ) -> Option<u16> {
         let all = |wanted: fn(Role) -> bool| -> Vec<u16> {
             (0..self.machines.len() as u16)
                 .filter(|index| {
@@ -124,6 +195,7 @@ impl<O: Observer> World<O> {
         };
         match target {
             Target::Instance(id) => self.index_of(id),
+            Target::Trigger => place,
             Target::Master => stream.pick(&all(|role| role == Role::Master)).copied(),
             Target::Slave => stream.pick(&all(|role| role == Role::Slave)).copied(),
             Target::Any => stream.pick(&all(|role| role != Role::Down)).copied(),

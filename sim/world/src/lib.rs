@@ -20,13 +20,16 @@ mod machine;
 mod network;
 mod plan;
 mod traffic;
+mod trigger;
 mod world;
 
 pub use costs::CostTable;
 pub use graph::BaseGraph;
 pub use plan::{
-    BalancerPlan, ClientPlan, EdgeList, Expectation, FaultPlan, GraphPlan, GraphSource,
-    InstancePlan, LinkPlan, NetworkPlan, Plan, RetryPlan, Routing, Target, VolumePlan,
+    BalancerPlan, Bounds, ClientPlan, EdgeList, Expectation, Expected, FaultPlan, GraphPlan,
+    GraphSource, InstancePlan, LinkPlan, NetworkPlan, Plan, RetryPlan, Routing, SeedRule, Target,
+    VolumePlan,
 };
+pub use trigger::Trigger;
 pub use wavetank_instance::{Compat, Program, PushStrategy, Settings};
 pub use world::{Phase, World};

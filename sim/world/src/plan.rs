@@ -13,6 +13,7 @@ use wavetank_vocabulary::{
 };
 
 use crate::costs::CostTable;
+use crate::trigger::Trigger;
 
 /// Everything that a run needs to know, and nothing random but what the seed's streams draw
 /// while it plays.
@@ -28,7 +29,7 @@ pub struct Plan {
     pub duration: Span,
     /// How much of the start rates and percentiles leave out.
     pub warm_up: Span,
-    /// The settings of every instance.
+    /// The settings of every instance that has none of its own.
     pub settings: Settings,
     /// The members, in ascending order of server id, from 1.
     pub instances: Vec<InstancePlan>,
@@ -47,9 +48,11 @@ pub struct Plan {
     /// The faults, in the order of their ids.
     pub faults: Vec<FaultPlan>,
     /// What must hold.
-    pub expectations: Vec<Expectation>,
+    pub expectations: Vec<Expected>,
     /// How often quantities are sampled.
     pub sample_every: Span,
+    /// How often the operators' monitoring looks: reports show what it would have seen.
+    pub monitor_every: Span,
     /// What a step costs in core time.
     pub costs: CostTable,
     /// Bugs planted to try the checks.
@@ -77,6 +80,8 @@ pub struct InstancePlan {
     pub page_cache: Bytes,
     /// The disk that holds store and log.
     pub volume: VolumePlan,
+    /// Its settings, where they differ from [`Plan::settings`].
+    pub settings: Option<Arc<Settings>>,
 }
 
 /// A disk volume.
@@ -267,8 +272,10 @@ pub struct FaultPlan {
     pub target: Target,
     /// From whom else it is cut off, for partitions; all others when none is named.
     pub peer: Option<Target>,
-    /// When it begins.
+    /// When it begins; with a trigger, from when on that is waited for.
     pub at: Time,
+    /// What it waits for from then on, and how long after that it begins.
+    pub when: Option<(Trigger, Span)>,
     /// How long it lasts; until the end of `duration` when not given.
     pub lasts: Option<Span>,
 }
@@ -284,6 +291,71 @@ pub enum Target {
     Slave,
     /// Any instance that is up, drawn from the fault's own stream.
     Any,
+    /// Where the fault's trigger happened.
+    Trigger,
+}
+
+/// A lower and an upper limit, both allowed values themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bounds<T> {
+    /// At the least.
+    pub min: Option<T>,
+    /// At the most.
+    pub max: Option<T>,
+}
+
+impl<T: PartialOrd> Bounds<T> {
+    /// Limited from above only.
+    pub const fn at_most(max: T) -> Self {
+        Bounds { min: None, max: Some(max) }
+    }
+
+    /// Whether the value lies within them.
+    pub fn hold(&self, value: &T) -> bool {
+        self.min.as_ref().is_none_or(|min| value >= min)
+            && self.max.as_ref().is_none_or(|max| value <= max)
+    }
+}
+
+/// How many of a campaign's seeds an expectation must hold for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SeedRule {
+    /// All of them.
+    #[default]
+    Every,
+    /// At least one.
+    Any,
+    /// At least this part of them.
+    AtLeast(Ratio),
+}
+
+impl SeedRule {
+    /// Whether it is enough that an expectation held for `held` of `runs` seeds.
+    pub fn satisfied(self, held: u64, runs: u64) -> bool {
+        match self {
+            SeedRule::Every => held == runs,
+            SeedRule::Any => held > 0,
+            SeedRule::AtLeast(part) => {
+                u128::from(held) * u128::from(part.denominator)
+                    >= u128::from(runs) * u128::from(part.numerator)
+            }
+        }
+    }
+}
+
+/// An expectation, and how a campaign judges it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expected {
+    /// What must hold.
+    pub check: Expectation,
+    /// For how many seeds.
+    pub seeds: SeedRule,
+}
+
+impl From<Expectation> for Expected {
+    fn from(check: Expectation) -> Self {
+        Expected { check, seeds: SeedRule::Every }
+    }
 }
 
 /// What must hold at the end.
@@ -292,7 +364,7 @@ pub enum Expectation {
     /// No acknowledged write is lost, but for `explained` ones up to the limit.
     AcknowledgedWritesLost {
         /// How many may be lost together with a branch that was discarded.
-        explained: u64,
+        explained: Bounds<u64>,
     },
     /// All instances have the same contents once the cluster has recovered.
     ReplicasEqual,
@@ -302,8 +374,8 @@ pub enum Expectation {
         client: String,
         /// The operation's name; none is all of them together.
         operation: Option<String>,
-        /// Percentile in thousandths of a percent (99 % is 99,000) and its limit.
-        limits: Vec<(u32, Span)>,
+        /// Percentile in thousandths of a percent (99 % is 99,000) and its limits.
+        limits: Vec<(u32, Bounds<Span>)>,
     },
     /// The cluster recovers from each fault.
     Recovers {
@@ -313,6 +385,11 @@ pub enum Expectation {
 }
 
 impl Plan {
+    /// The settings of an instance.
+    pub fn settings_of<'a>(&'a self, instance: &'a InstancePlan) -> &'a Settings {
+        instance.settings.as_deref().unwrap_or(&self.settings)
+    }
+
     /// How many instances there are.
     pub fn total(&self) -> usize {
         self.instances.len()
@@ -323,7 +400,7 @@ impl Plan {
     pub fn longest_within(&self) -> Span {
         self.expectations
             .iter()
-            .map(|expectation| match expectation {
+            .map(|expected| match &expected.check {
                 Expectation::Recovers { within } => *within,
                 _ => Span::ZERO,
             })

@@ -276,7 +276,7 @@ impl<O: Observer> World<O> {
             let Some(process) = &machine.instance else { continue };
             let mark = process.store().mark();
             if mark != last {
-                let why = if self.plan.settings.pull_interval.is_zero() {
+                let why = if self.plan.settings_of(plan).pull_interval.is_zero() {
                     " (ha.pull_interval is 0: slaves never pull)"
                 } else {
                     ""

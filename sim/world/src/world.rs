@@ -16,7 +16,7 @@ use crate::balancer::Balancer;
 use crate::clients::{Client, Flights};
 use crate::disk::{SimDisk, Submitted};
 use crate::event::Event;
-use crate::faults::ActiveFault;
+use crate::faults::{ActiveFault, Triggers};
 use crate::graph::BaseGraph;
 use crate::machine::Machine;
 use crate::network::{Network, latency};
@@ -43,7 +43,8 @@ pub struct World<O> {
     pub(crate) plan: Arc<Plan>,
     pub(crate) base: Arc<BaseGraph>,
     pub(crate) programs: Programs,
-    settings: Arc<wavetank_instance::Settings>,
+    /// Of each instance.
+    settings: Vec<Arc<wavetank_instance::Settings>>,
     pub(crate) streams: Streams,
     pub(crate) kernel: Kernel<Event>,
     pub(crate) network: Network,
@@ -56,6 +57,7 @@ pub struct World<O> {
     /// Latencies between balancers and instances, row by row.
     pub(crate) balancer_links: Vec<Stream>,
     pub(crate) faults: Vec<Option<ActiveFault>>,
+    pub(crate) triggers: Triggers,
     pub(crate) phase: Phase,
     pub(crate) converged: bool,
     observer: O,
@@ -95,7 +97,7 @@ impl<O: Observer> World<O> {
             .flat_map(|b| (0..total as u64).map(move |i| [b, i, 0]));
         let mut world = World {
             programs: plan.operations.clone().into(),
-            settings: Arc::new(plan.settings.clone()),
+            settings: settings(&plan),
             network: Network::new(&plan, streams),
             balancers: alloc::vec![Balancer::new(total); plan.balancers.len()],
             client_links: (0..clients.len() as u64)
@@ -105,6 +107,7 @@ impl<O: Observer> World<O> {
             clients,
             flights: Flights::default(),
             faults: alloc::vec![None; plan.faults.len()],
+            triggers: Triggers::new(plan.faults.len()),
             machines,
             streams,
             kernel: Kernel::new(),
@@ -228,6 +231,9 @@ impl<O: Observer> World<O> {
     /// Tells the observer, if it wants to know.
     #[inline]
     pub(crate) fn tell(&mut self, fact: Fact) {
+        if self.triggers.wait_for(fact.class()) {
+            self.pull_triggers(&fact);
+        }
         if self.interests.intersects(fact.class()) {
             self.observer.observe(self.kernel.now(), self.seq, &fact);
             self.seq += 1;
@@ -236,7 +242,7 @@ impl<O: Observer> World<O> {
 
     #[inline]
     pub(crate) fn wants(&self, classes: Classes) -> bool {
-        self.interests.intersects(classes)
+        self.interests.intersects(classes) || self.triggers.wait_for(classes)
     }
 
     /// Takes a delivered event into the digest.
@@ -403,7 +409,7 @@ impl<O: Observer> World<O> {
         machine.powered = true;
         machine.instance = Some(Instance::new(InstanceConfig {
             configuration,
-            settings: self.settings.clone(),
+            settings: self.settings[usize::from(instance)].clone(),
             slave_only: plan.slave_only,
             frames: (plan.page_cache.0 as usize / PAGE_SIZE).max(MIN_FRAMES),
             programs: self.programs.clone(),
@@ -527,6 +533,13 @@ impl<O: Observer> World<O> {
         self.work.retain(|(at, _)| *at != instance);
         self.tell(fact);
     }
+}
+
+/// The settings of each instance; those of the cluster are shared.
+fn settings(plan: &Plan) -> Vec<Arc<wavetank_instance::Settings>> {
+    let shared = Arc::new(plan.settings.clone());
+    let own = |settings: &Option<Arc<_>>| settings.as_ref().unwrap_or(&shared).clone();
+    plan.instances.iter().map(|instance| own(&instance.settings)).collect()
 }
 
 /// The page cache is never smaller (HA specification 6.3: 30 pages at the least).

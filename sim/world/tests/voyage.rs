@@ -9,7 +9,7 @@ use common::{fault, plan};
 use wavetank_vocabulary::{
     Classes, Fact, FaultKind, InstanceId, Observer, OperationOutcome, Role, Seq, Span, Status, Time,
 };
-use wavetank_world::{BaseGraph, Plan, Target, World};
+use wavetank_world::{BaseGraph, Plan, Target, Trigger, World};
 
 /// Keeps every fact.
 #[derive(Clone, Debug, Default)]
@@ -245,4 +245,61 @@ fn requests_to_a_dead_process_are_refused_and_to_a_dead_machine_not_answered() {
     assert!(statuses(FaultKind::Crash).contains(&Status::ConnectionRefused));
     let dead = statuses(FaultKind::PowerLoss);
     assert!(dead.contains(&Status::ClientTimeout) && !dead.contains(&Status::ConnectionRefused));
+}
+
+#[test]
+fn a_fault_waits_for_its_trigger_and_strikes_where_that_happened() {
+    let mut plan = plan(60, 7);
+    let mut second = fault(FaultKind::Crash, Target::Trigger, 10, 5);
+    second.id = wavetank_vocabulary::FaultId(2);
+    second.when = Some((Trigger::ReignBegins, Span::from_millis(250)));
+    let mut never = fault(FaultKind::Crash, Target::Trigger, 10, 5);
+    never.id = wavetank_vocabulary::FaultId(3);
+    never.when = Some((Trigger::StoreCopyEnds, Span::ZERO));
+    plan.faults = vec![fault(FaultKind::Crash, Target::Master, 12, 10), second, never];
+    let world = finished(world(plan));
+    let log = &world.observer().0;
+    // The first reign began before the fault waited for one.
+    let after = Time::ZERO + Span::from_secs(10);
+    let reign = log.iter().find_map(|(at, fact)| match fact {
+        Fact::EpochBegan { instance, .. } if *at > after => Some((*at, *instance)),
+        _ => None,
+    });
+    let struck = log.iter().find_map(|(at, fact)| match fact {
+        Fact::FaultBegan { fault, on, .. } if fault.0 == 2 => Some((*at, *on)),
+        _ => None,
+    });
+    let (at, new_master) = reign.expect("somebody takes over");
+    assert_eq!(struck, Some((at + Span::from_millis(250), new_master)));
+    let skipped = log
+        .iter()
+        .any(|(_, fact)| matches!(fact, Fact::FaultSkipped { fault, .. } if fault.0 == 3));
+    assert!(skipped, "a trigger that never came is told");
+    assert!(world.converged());
+}
+
+#[test]
+fn triggers_are_seen_without_anybody_subscribing() {
+    /// Wants nothing.
+    #[derive(Clone, Debug)]
+    struct Deaf;
+    impl Observer for Deaf {
+        fn interests(&self) -> Classes {
+            Classes::NONE
+        }
+        fn observe(&mut self, _: Time, _: Seq, fact: &Fact) {
+            panic!("nobody asked for {fact:?}");
+        }
+    }
+    let mut plan = plan(40, 7);
+    let mut second = fault(FaultKind::Pause, Target::Trigger, 5, 5);
+    second.when = Some((Trigger::ReignBegins, Span::ZERO));
+    second.id = wavetank_vocabulary::FaultId(2);
+    plan.faults = vec![fault(FaultKind::Crash, Target::Master, 12, 10), second];
+    let plan = Arc::new(plan);
+    let base = Arc::new(BaseGraph::build(&plan.graph));
+    let mut deaf = World::new(plan.clone(), base.clone(), Deaf);
+    while deaf.advance(u64::MAX) {}
+    let all = finished(World::new(plan, base, Log::default()));
+    assert_eq!(deaf.digest(), all.digest());
 }

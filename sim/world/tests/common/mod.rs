@@ -39,6 +39,7 @@ pub(crate) fn plan(seconds: u64, seed: u64) -> Plan {
                     access: millis(600, 0.35),
                     sync: millis(1200, 0.45),
                 },
+                settings: None,
             })
             .collect(),
         datacentres: vec!["one".into()],
@@ -83,6 +84,7 @@ pub(crate) fn plan(seconds: u64, seed: u64) -> Plan {
         faults: Vec::new(),
         expectations: Vec::new(),
         sample_every: Span::from_secs(1),
+        monitor_every: Span::from_secs(10),
         costs: CostTable::assumed(),
         bugs: PlantedBugs::NONE,
     }
@@ -96,6 +98,7 @@ pub(crate) fn fault(kind: FaultKind, target: Target, at: u64, lasts: u64) -> Fau
         target,
         peer: None,
         at: Time::ZERO + Span::from_secs(at),
+        when: None,
         lasts: Some(Span::from_secs(lasts)),
     }
 }
