@@ -6,6 +6,8 @@ mod tables;
 
 use wavetank_vocabulary::{Bytes, Rate, Span};
 
+use crate::units::{bytes_text, rate_text};
+
 pub use tables::ROOT;
 pub(crate) use tables::{ACTIONS, MOST_INSTANCES};
 
@@ -109,5 +111,59 @@ impl Table {
     /// The key of that name.
     pub fn key(&self, name: &str) -> Option<&'static Key> {
         self.keys.iter().find(|key| key.name == name)
+    }
+}
+
+impl Kind {
+    /// What it takes, with its range, in a few words.
+    pub fn takes(&self) -> String {
+        let quoted = |names: &[&str]| {
+            names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
+        };
+        match self {
+            Kind::Text => "text".into(),
+            Kind::Name => "a name".into(),
+            Kind::Pair => "a list of two names".into(),
+            Kind::Flag => "true or false".into(),
+            Kind::Count(low, u64::MAX) => format!("a whole number, at least {low}"),
+            Kind::Count(low, high) => format!("a whole number, {low} to {high}"),
+            Kind::Counts(_) => "a list of whole numbers".into(),
+            Kind::Texts => "a list of texts".into(),
+            Kind::Grid => "a table of lists".into(),
+            Kind::Time(low, high) => format!("a time, {low} to {high}"),
+            Kind::Window(high) => format!("a time or a range of times, up to {high}"),
+            Kind::Size(low, high) => {
+                format!("a size, {} to {}", bytes_text(*low), bytes_text(*high))
+            }
+            Kind::Bandwidth => "a bandwidth".into(),
+            Kind::Rate(most) => format!("a rate, up to {}", rate_text(*most)),
+            Kind::Ratio(low, high) => format!("a ratio, {low} to {high}"),
+            Kind::Choice(now, []) => quoted(now),
+            Kind::Choice(now, later) => format!("{}; not yet: {}", quoted(now), quoted(later)),
+            Kind::Choices(names) => format!("a list of {}", quoted(names)),
+            Kind::Distribution => "a time or a distribution of times".into(),
+            Kind::SeedRule => "\"every\", \"any\" or \">= 95%\"".into(),
+            Kind::Target => {
+                "an instance: its number, \"master\", \"slave\", \"any\" or \"trigger\"".into()
+            }
+            Kind::Seed => "a number or a git commit hash".into(),
+            Kind::Weights => "a table of weights".into(),
+            Kind::NameOr(table) => format!("a name, or a table {}", table.name),
+            Kind::Table(table) => format!("the table {}", table.name),
+            Kind::Tables(table) => format!("tables {}", table.name),
+            Kind::Settings => "settings".into(),
+            Kind::Later | Kind::LaterTable(_) => "not yet".into(),
+        }
+    }
+
+    /// The table that it takes, if it takes one.
+    pub fn table(&self) -> Option<&'static Table> {
+        match self {
+            Kind::NameOr(table)
+            | Kind::Table(table)
+            | Kind::Tables(table)
+            | Kind::LaterTable(table) => Some(table),
+            _ => None,
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Reading a table of a scenario against its keys: what is unknown, missing, of the wrong
 //! kind or out of range is noted, and reading goes on.
 
+pub(crate) mod distribution;
 pub(crate) mod values;
 
 use std::borrow::Cow;

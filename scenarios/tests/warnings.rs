@@ -99,3 +99,12 @@ fn settings_know_where_they_come_from() {
     assert_eq!(row("ha.heartbeat_timeout"), ("11s", "default of 2.3.6"));
     assert_eq!(row("ha.heartbeat_interval"), ("3s", "dir/n.conf:3"));
 }
+
+#[test]
+fn neither_the_library_nor_the_first_scenario_leaves_anything_to_regret() {
+    use wavetank_scenario::{FIRST, LIBRARY};
+    for (name, text) in LIBRARY.iter().map(|b| (b.name, b.text)).chain([("first", FIRST)]) {
+        let scenario = parse(name, text).unwrap_or_else(|errors| panic!("{errors}"));
+        assert_eq!(scenario.warnings().render(false), "", "{name}");
+    }
+}

@@ -46,11 +46,11 @@ fn quoted(names: &[&str]) -> String {
     names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
 }
 
-fn this_is(node: &Node) -> Wrong {
+pub(super) fn this_is(node: &Node) -> Wrong {
     format!("this is {}", node.describe()).into()
 }
 
-fn helped(label: impl Into<String>, help: impl Into<String>) -> Wrong {
+pub(super) fn helped(label: impl Into<String>, help: impl Into<String>) -> Wrong {
     Wrong { label: label.into(), help: Some(help.into()), title: None }
 }
 
@@ -63,7 +63,11 @@ fn out_of_range(label: String) -> Wrong {
 }
 
 /// A quantity with its unit.
-fn quantity<T>(node: &Node, unit: &str, parse: fn(&str) -> Result<T, String>) -> Result<T, Wrong> {
+pub(super) fn quantity<T>(
+    node: &Node,
+    unit: &str,
+    parse: fn(&str) -> Result<T, String>,
+) -> Result<T, Wrong> {
     match (node.text(), &node.value) {
         (Some(text), _) => Ok(parse(text)?),
         (None, Value::Integer(digits)) => Err(helped(
@@ -113,7 +117,7 @@ pub(crate) fn digits(node: &Node) -> Result<&str, Wrong> {
     }
 }
 
-fn real(node: &Node, most: f64) -> Result<f64, Wrong> {
+pub(super) fn real(node: &Node, most: f64) -> Result<f64, Wrong> {
     let number: f64 = digits(node)?.parse().map_err(|_| String::from("this is not a number"))?;
     if number.is_finite() && (0.0..=most).contains(&number) {
         Ok(number)
@@ -158,7 +162,7 @@ pub(crate) fn one_of(
     }
 }
 
-fn items(node: &Node) -> Result<&[Node], Wrong> {
+pub(super) fn items(node: &Node) -> Result<&[Node], Wrong> {
     match &node.value {
         Value::List(items) => Ok(items),
         _ => Err(this_is(node)),
@@ -415,7 +419,7 @@ impl<'a> Section<'a> {
     }
 
     pub(crate) fn distribution(&self, key: &str) -> Option<At<Distribution>> {
-        self.read(key, wants, |node, _| distribution(node))
+        self.read(key, wants, |node, _| distribution::read(node))
     }
 
     /// The table under a key; an empty one where there is none and none is needed.
@@ -472,53 +476,4 @@ impl<'a> Section<'a> {
             }
         }
     }
-}
-
-/// `"1ms"`, or a table whose first key names the distribution.
-fn distribution(node: &Node) -> Result<Distribution, Wrong> {
-    const FORMS: &str = "one of \"1ms\", { uniform = [\"1ms\", \"2ms\"] }, { exponential = \"1ms\" }, \
-        { normal = \"1ms\", deviation = \"100us\" }, { lognormal = \"1ms\", sigma = 0.3 }, \
-        { pareto = \"1ms\", shape = 2.5 }";
-    if let Some(text) = node.text() {
-        return Ok(Distribution::Constant(most_an_hour(units::span(text)?)?));
-    }
-    let Value::Table(entries) = &node.value else {
-        return Err(helped(this_is(node).label, FORMS));
-    };
-    let of = |key: &str| entries.iter().find(|entry| entry.key == key).map(|entry| &entry.node);
-    let span = |node: &Node| quantity(node, "s", units::span).and_then(most_an_hour);
-    let named: Vec<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
-    let has =
-        |keys: &[&str]| named.len() == keys.len() && keys.iter().all(|key| named.contains(key));
-    let value = |key: &str| of(key).ok_or_else(|| helped("incomplete", FORMS));
-    if has(&["uniform"]) {
-        let [low, high] = items(value("uniform")?)? else {
-            return Err(helped("a range has two ends", FORMS));
-        };
-        let (low, high) = (span(low)?, span(high)?);
-        if low > high {
-            return Err(String::from("the range ends before it begins").into());
-        }
-        Ok(Distribution::Uniform { low, high })
-    } else if has(&["exponential"]) {
-        Ok(Distribution::Exponential { mean: span(value("exponential")?)? })
-    } else if has(&["normal", "deviation"]) {
-        let (mean, deviation) = (span(value("normal")?)?, span(value("deviation")?)?);
-        Ok(Distribution::Normal { mean, deviation })
-    } else if has(&["lognormal", "sigma"]) {
-        let (median, sigma) = (span(value("lognormal")?)?, real(value("sigma")?, 5.0)?);
-        Ok(Distribution::LogNormal { median, sigma })
-    } else if has(&["pareto", "shape"]) {
-        let (scale, shape) = (span(value("pareto")?)?, real(value("shape")?, 1000.0)?);
-        if shape == 0.0 {
-            return Err(String::from("the shape must be more than 0").into());
-        }
-        Ok(Distribution::Pareto { scale, shape })
-    } else {
-        Err(helped("no such distribution", FORMS))
-    }
-}
-
-fn most_an_hour(span: Span) -> Result<Span, Wrong> {
-    between(span, &Span::ZERO, &Span::from_secs(3600), Span::to_string)
 }

@@ -1,0 +1,99 @@
+//! The library of scenarios, part of the command: so that `wavetank run quickstart` works
+//! from anywhere.
+
+/// A scenario of the library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Builtin {
+    /// Its path in the library without the ending, such as `quick/slave-crash`.
+    pub name: &'static str,
+    /// Its text.
+    pub text: &'static str,
+}
+
+macro_rules! library {
+    ($($name:literal,)*) => {
+        &[$(Builtin { name: $name, text: include_str!(concat!("../", $name, ".toml")) },)*]
+    };
+}
+
+/// All of them, in the order of their names.
+pub static LIBRARY: &[Builtin] = library![
+    "faults/master-dies-during-store-copy",
+    "faults/storm",
+    "quick/partition-isolates-master",
+    "quick/pause-of-master",
+    "quick/slave-crash",
+    "quickstart",
+];
+
+/// The first scenario of somebody new, commented line by line.
+pub const FIRST: &str = include_str!("../templates/first.toml");
+
+/// The scenario of that name, with or without folder and ending.
+pub fn builtin(name: &str) -> Option<&'static Builtin> {
+    let name = name.strip_suffix(".toml").unwrap_or(name);
+    let name = name.strip_prefix("scenarios/").unwrap_or(name);
+    let last = |builtin: &&Builtin| builtin.name.rsplit('/').next() == Some(name);
+    LIBRARY.iter().find(|builtin| builtin.name == name).or_else(|| LIBRARY.iter().find(last))
+}
+
+/// The scenarios of a folder of the library.
+pub fn builtin_folder(folder: &str) -> Vec<&'static Builtin> {
+    let folder = folder.strip_prefix("scenarios/").unwrap_or(folder).trim_end_matches('/');
+    let inside = |builtin: &&Builtin| {
+        folder == "scenarios"
+            || builtin.name.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+    };
+    LIBRARY.iter().filter(inside).collect()
+}
+
+/// The name of the library nearest to a word, if one is near enough to have been meant.
+pub fn nearest_builtin(name: &str) -> Option<&'static str> {
+    let names = LIBRARY.iter().flat_map(|builtin| {
+        [Some(builtin.name), builtin.name.rsplit_once('/').map(|(_, last)| last)]
+    });
+    crate::section::nearest(name, names.flatten())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    fn files(folder: &Path, prefix: &str, found: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+            if path.is_dir()
+                && !["src", "tests", "templates", "benches", "target"].contains(&&*name)
+            {
+                files(&path, &format!("{prefix}{name}/"), found);
+            } else if let Some(stem) = name.strip_suffix(".toml").filter(|s| *s != "Cargo") {
+                found.insert(format!("{prefix}{stem}"));
+            }
+        }
+    }
+
+    #[test]
+    fn every_scenario_of_the_folder_is_in_the_library() {
+        let mut found = BTreeSet::new();
+        files(Path::new(env!("CARGO_MANIFEST_DIR")), "", &mut found);
+        let library: BTreeSet<String> = LIBRARY.iter().map(|b| b.name.to_owned()).collect();
+        assert_eq!(found, library);
+        assert!(LIBRARY.is_sorted_by_key(|builtin| builtin.name));
+    }
+
+    #[test]
+    fn names_are_found_as_people_write_them() {
+        for name in ["quick/slave-crash", "slave-crash", "scenarios/quick/slave-crash.toml"] {
+            assert_eq!(builtin(name).map(|b| b.name), Some("quick/slave-crash"), "{name}");
+        }
+        assert_eq!(builtin("slave"), None);
+        assert_eq!(builtin_folder("quick").len(), 3);
+        assert_eq!(builtin_folder("scenarios").len(), LIBRARY.len());
+        assert_eq!(builtin_folder("quic").len(), 0);
+        assert_eq!(nearest_builtin("quickstrat"), Some("quickstart"));
+    }
+}
