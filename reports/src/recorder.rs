@@ -382,7 +382,7 @@ impl Recorder {
                 series.log_end(at, slot, value);
             }
             // Checks watch it; no figure shows it.
-            Metric::OpenTransactions => {}
+            Metric::OpenTransactions | Metric::Paused | Metric::HeartbeatGap => {}
         }
     }
 
@@ -499,6 +499,8 @@ impl Observer for Recorder {
             | Fact::BranchDiscarded { .. }
             | Fact::Converged
             | Fact::Logged { .. }
+            | Fact::Served { .. }
+            | Fact::Spent { .. }
             | Fact::Found { .. } => {}
         }
         let told = Classes::CLUSTER | Classes::STORE | Classes::FAULTS;

@@ -87,7 +87,7 @@ pub(crate) fn plan(seconds: u64) -> Plan {
         }],
         expectations: vec![Expectation::Recovers { within: Span::from_secs(60) }.into()],
         sample_every: Span::from_secs(1),
-        monitor_every: Span::from_secs(10),
+        monitor_every: Plan::MONITOR_EVERY,
         costs: CostTable::assumed(),
         bugs: PlantedBugs::NONE,
     }

@@ -209,6 +209,12 @@ pub fn sentence(fact: &Fact) -> String {
             let by = instance.map_or_else(String::new, |id| format!(" by {id}"));
             format!("{operation} ends{by}: {}", status.name())
         }
+        Fact::Served { operation, instance, status, time, .. } => {
+            format!("{instance} answers {operation} after {}: {}", time.total(), status.name())
+        }
+        Fact::Spent { operation, server, .. } => {
+            format!("of the time of {operation}, {} were at an instance", server.total())
+        }
         Fact::FaultBegan { kind, on, peer, .. } => {
             format!("fault begins: {} of {}", kind.name(), link(on, peer))
         }

@@ -115,7 +115,7 @@ pub(crate) fn scenario(
         faults: Vec::new(),
         expectations,
         sample_every: or(sample, Span::from_secs(1)),
-        monitor_every: or(every, Span::from_secs(10)),
+        monitor_every: or(every, Plan::MONITOR_EVERY),
         costs: costs(&top),
         bugs: built.bugs,
     };

@@ -7,7 +7,7 @@ use wavetank_cluster::{Member, Moment};
 use wavetank_store::{
     DiskOp, DiskRequest, Ledger, Store, StoreConfig, StoreState, Ticket, TokenId, TokenKind,
 };
-use wavetank_vocabulary::{Epoch, Fact, InstanceId, Role, Status, Time, TxId};
+use wavetank_vocabulary::{Epoch, Fact, InstanceId, Role, ServerPhase, Status, Time, TxId};
 
 use crate::interface::{Effect, Input, InstanceConfig, Now, Timer};
 use crate::message::{DataMessage, PeerMessage};
@@ -45,6 +45,8 @@ pub struct Instance {
     pub(crate) puller: Puller,
     pub(crate) pushers: Vec<Pusher>,
     pub(crate) round_robin: usize,
+    /// When the present input arrived.
+    pub(crate) clock: Time,
     background: bool,
     last_checkpoints: u64,
     failed: bool,
@@ -84,6 +86,7 @@ impl Instance {
             puller: Puller::default(),
             pushers: alloc::vec![Pusher::default(); total],
             round_robin: 0,
+            clock: Time::ZERO,
             background: false,
             last_checkpoints: 0,
             failed: false,
@@ -150,6 +153,7 @@ impl Instance {
 
     /// Takes one input; appends what is to be done to `effects`.
     pub fn step(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) {
+        self.clock = now.mono;
         match input {
             Input::Peer { from, message: PeerMessage::Cluster(message) } => {
                 self.drive(now, wavetank_cluster::Input::Message { from, message }, effects);
@@ -286,6 +290,9 @@ impl Instance {
             let completed = !tickets.is_empty();
             for ticket in tickets.drain(..) {
                 for task in self.waiters.remove(&ticket).unwrap_or_default() {
+                    if let Some(request) = self.tasks.request_mut(task) {
+                        request.watch.enter(now.mono, ServerPhase::Queue);
+                    }
                     effects.push(Effect::Ready(task));
                 }
             }

@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 
 use wavetank_cluster::Configuration;
 use wavetank_store::{DiskError, DiskOp, DiskReply, DiskRequest, Ledger};
-use wavetank_vocabulary::{Fact, InstanceId, PlantedBugs, Span, Status, Time, TxId};
+use wavetank_vocabulary::{Fact, InstanceId, PlantedBugs, ServerTime, Span, Status, Time, TxId};
 
 use crate::message::PeerMessage;
 use crate::program::{Programs, Request};
@@ -171,6 +171,8 @@ pub enum Effect {
         status: Status,
         /// The acknowledged transaction; 0 is none.
         tx: TxId,
+        /// Where the request's time went, for the record.
+        time: ServerTime,
     },
     /// The process ends itself: its store is poisoned.
     Exit,

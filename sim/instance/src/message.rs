@@ -103,6 +103,18 @@ pub enum Verdict {
 }
 
 impl PeerMessage {
+    /// Whether the receiver's failure detector takes it for a sign of life of the sender:
+    /// every cluster message but suspicions (HeartbeatIAmAliveProcessor).
+    #[inline]
+    pub fn is_sign_of_life(&self) -> bool {
+        match self {
+            PeerMessage::Cluster(message) => {
+                !matches!(message, wavetank_cluster::Message::Suspicions(_))
+            }
+            PeerMessage::Data(_) => false,
+        }
+    }
+
     /// Bytes on the wire, near enough for transmission times: cluster messages as the
     /// original serialises them are a few hundred bytes.
     pub fn wire_bytes(&self) -> u64 {

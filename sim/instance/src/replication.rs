@@ -12,6 +12,7 @@ use wavetank_vocabulary::{Epoch, Fact, InstanceId, LogMark, PlantedBugs, Role, S
 use crate::instance::{Instance, SLICE_RECORDS};
 use crate::interface::{Effect, Now, Timer};
 use crate::message::{DataMessage, PeerMessage, Verdict};
+use crate::request::respond;
 use crate::task::{Phase, RequestTask, ServeTask, Task, TaskId};
 
 /// The slave's side of pulls: at most one is under way.
@@ -475,11 +476,7 @@ impl Instance {
             let status = Status::CommitInterrupted;
             if let Some(Task::Request(request)) = self.tasks.remove(task) {
                 self.open_writes -= 1;
-                effects.push(Effect::Respond {
-                    request: request.request,
-                    status,
-                    tx: request.mark.tx,
-                });
+                effects.push(respond(&request, status, request.mark.tx, self.clock));
             }
         }
     }

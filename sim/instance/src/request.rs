@@ -4,7 +4,9 @@
 use alloc::vec::Vec;
 
 use wavetank_store::{Direction, Entity, Ledger, MicroStep, Step, StoreError, TxHandle, Value};
-use wavetank_vocabulary::{Fact, NodeId, OperationId, Role, Status, TxId};
+use wavetank_vocabulary::{
+    Fact, NodeId, OperationId, Role, ServerPhase, ServerTime, Status, Stopwatch, Time, TxId,
+};
 
 use crate::instance::{Instance, ProgramTokens, SLICE_RECORDS};
 use crate::interface::{Effect, Now, Timer};
@@ -50,20 +52,21 @@ impl Instance {
     /// A client's request came in.
     pub(crate) fn request(&mut self, now: Now, request: Request, effects: &mut Vec<Effect>) {
         let Some(program) = self.config.programs.get(request.kind.index()) else {
-            let status = Status::EntityNotFound;
-            effects.push(Effect::Respond { request, status, tx: TxId(0) });
+            refuse(request, Status::EntityNotFound, effects);
             return;
         };
         let writes = program.writes();
         let phase = match self.access(writes) {
             Access::Refused(status) => {
-                effects.push(Effect::Respond { request, status, tx: TxId(0) });
+                refuse(request, status, effects);
                 return;
             }
             Access::Granted => Phase::Execute,
             Access::Blocked => Phase::Blocked,
         };
-        let task = self.tasks.add(Task::Request(RequestTask::new(request, writes, phase)));
+        let waits = if phase == Phase::Blocked { ServerPhase::Access } else { ServerPhase::Queue };
+        let watch = Stopwatch::start(now.mono, waits);
+        let task = self.tasks.add(Task::Request(RequestTask::new(request, writes, phase, watch)));
         if phase == Phase::Execute {
             self.open_writes += u32::from(writes);
             effects.push(Effect::Ready(task));
@@ -87,8 +90,10 @@ impl Instance {
                 Access::Blocked => self.blocked.push_back((deadline, task)),
                 Access::Refused(status) => self.answer(task, status, effects),
                 Access::Granted => {
+                    let now = self.clock;
                     if let Some(request) = self.tasks.request_mut(task) {
                         request.phase = Phase::Execute;
+                        request.watch.enter(now, ServerPhase::Queue);
                     }
                     self.open_writes += u32::from(writes);
                     effects.push(Effect::Ready(task));
@@ -114,7 +119,7 @@ impl Instance {
     /// Answers and forgets a request that has no transaction.
     fn answer(&mut self, task: TaskId, status: Status, effects: &mut Vec<Effect>) {
         if let Some(Task::Request(request)) = self.tasks.remove(task) {
-            effects.push(Effect::Respond { request: request.request, status, tx: TxId(0) });
+            effects.push(respond(&request, status, TxId(0), self.clock));
         }
     }
 
@@ -130,7 +135,7 @@ impl Instance {
                 self.store.rollback(tx);
             }
             self.open_writes -= u32::from(request.writes);
-            effects.push(Effect::Respond { request: request.request, status, tx: TxId(0) });
+            effects.push(respond(&request, status, TxId(0), self.clock));
         }
     }
 
@@ -142,11 +147,20 @@ impl Instance {
         };
         let Some(request) = self.tasks.request_mut(task) else { return };
         // Taken out for the slice, so that store and request can be used side by side.
-        let stand_in = RequestTask::new(request.request, request.writes, request.phase);
+        request.watch.enter(now.mono, ServerPhase::Core);
+        let stand_in =
+            RequestTask::new(request.request, request.writes, request.phase, request.watch);
         let mut work = core::mem::replace(request, stand_in);
         let parked = match work.phase {
             Phase::Execute => {
+                let faults = work.ledger.faults;
                 let parked = self.execute(now, &mut work, tokens);
+                if parked.is_some() {
+                    // A step that waits for a page has counted a fault, whoever reads it.
+                    let page = work.ledger.faults > faults;
+                    let waits = if page { ServerPhase::Page } else { ServerPhase::Lock };
+                    work.watch.enter(now.mono, waits);
+                }
                 if let Phase::Syncing(_) = work.phase {
                     effects.push(Effect::Fact(Fact::Logged {
                         instance: self.id(),
@@ -157,7 +171,13 @@ impl Instance {
                 }
                 parked
             }
-            Phase::Syncing(_) | Phase::Applying => self.run_commit(task, &mut work, effects),
+            Phase::Syncing(_) | Phase::Applying => {
+                let parked = self.run_commit(task, &mut work, effects);
+                if parked.is_some() {
+                    work.watch.enter(now.mono, ServerPhase::Page);
+                }
+                parked
+            }
             Phase::Blocked | Phase::Pushing | Phase::Ending(_) => None,
         };
         let ledger = work.ledger;
@@ -439,15 +459,23 @@ impl Instance {
     /// The core time of a request's slice has passed.
     pub(crate) fn request_ran(&mut self, task: TaskId, effects: &mut Vec<Effect>) {
         let durable = self.store.mark().tx;
+        let now = self.clock;
         let Some(request) = self.tasks.request_mut(task) else { return };
+        request.watch.enter(now, ServerPhase::Queue);
         match request.phase {
             Phase::Execute => effects.push(Effect::Ready(task)),
             Phase::Syncing(ticket) => match ticket {
-                Some(ticket) if request.mark.tx > durable => self.park(task, ticket),
+                Some(ticket) if request.mark.tx > durable => {
+                    request.watch.enter(now, ServerPhase::Sync);
+                    self.park(task, ticket);
+                }
                 _ => effects.push(Effect::Ready(task)),
             },
             Phase::Ending(status) => self.finish_request(task, status, effects),
-            Phase::Pushing => self.try_finish_push(task, effects),
+            Phase::Pushing => {
+                request.watch.enter(now, ServerPhase::Push);
+                self.try_finish_push(task, effects);
+            }
             Phase::Blocked | Phase::Applying => effects.push(Effect::Ready(task)),
         }
     }
@@ -456,13 +484,19 @@ impl Instance {
     pub(crate) fn acknowledge(&mut self, task: TaskId, effects: &mut Vec<Effect>) {
         if let Some(Task::Request(request)) = self.tasks.remove(task) {
             self.open_writes -= 1;
-            effects.push(Effect::Respond {
-                request: request.request,
-                status: Status::Ok,
-                tx: request.mark.tx,
-            });
+            effects.push(respond(&request, Status::Ok, request.mark.tx, self.clock));
         }
     }
+}
+
+/// Answers a request that gets no task.
+fn refuse(request: Request, status: Status, effects: &mut Vec<Effect>) {
+    effects.push(Effect::Respond { request, status, tx: TxId(0), time: ServerTime::default() });
+}
+
+/// The answer to a request whose task is over.
+pub(crate) fn respond(task: &RequestTask, status: Status, tx: TxId, now: Time) -> Effect {
+    Effect::Respond { request: task.request, status, tx, time: task.watch.stop(now) }
 }
 
 fn operand(work: &RequestTask, operand: Operand) -> NodeId {

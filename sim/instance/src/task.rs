@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use wavetank_cluster::MemberSet;
 use wavetank_store::{CopyCursor, ExpandCursor, Ledger, Ticket, TxHandle};
-use wavetank_vocabulary::{InstanceId, LogMark, NodeId, Status};
+use wavetank_vocabulary::{InstanceId, LogMark, NodeId, Status, Stopwatch};
 
 use crate::program::Request;
 
@@ -23,8 +23,10 @@ impl TaskId {
     }
 }
 
-/// What a task is about.
+/// What a task is about. Nearly all are requests: a box for each would cost an allocation
+/// and save nothing.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant)]
 pub(crate) enum Task {
     /// A client's request.
     Request(RequestTask),
@@ -62,6 +64,8 @@ pub(crate) struct RequestTask {
     pub(crate) request: Request,
     pub(crate) writes: bool,
     pub(crate) phase: Phase,
+    /// Where its time goes.
+    pub(crate) watch: Stopwatch,
     pub(crate) tx: Option<TxHandle>,
     /// The program step that is next, and how far it has come.
     pub(crate) step: u16,
@@ -82,11 +86,12 @@ pub(crate) struct RequestTask {
 
 impl RequestTask {
     /// A request at the beginning of its way.
-    pub(crate) fn new(request: Request, writes: bool, phase: Phase) -> Self {
+    pub(crate) fn new(request: Request, writes: bool, phase: Phase, watch: Stopwatch) -> Self {
         RequestTask {
             request,
             writes,
             phase,
+            watch,
             tx: None,
             step: 0,
             progress: 0,

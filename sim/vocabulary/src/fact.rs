@@ -7,8 +7,9 @@
 use core::ops::BitOr;
 
 use crate::ids::{Epoch, FaultId, InstanceId, LogMark, NodeId, OperationId, OperationKind, TxId};
+use crate::server_time::ServerTime;
 use crate::status::Status;
-use crate::units::Time;
+use crate::units::{Span, Time};
 
 /// The place of a fact in the order of all facts of a run.
 pub type Seq = u64;
@@ -126,6 +127,12 @@ pub enum Metric {
     OpenTransactions,
     /// Bytes written to the transaction log since the process started.
     LogBytes,
+    /// Nanoseconds for which the machine stood still, since the run began.
+    Paused,
+    /// The longest silence, in nanoseconds since the last sample, of a peer that counted as
+    /// alive for this instance: between two signs of life, or until now. Suspicions are no
+    /// sign of life, as for the heartbeat itself.
+    HeartbeatGap,
 }
 
 /// A set of fact classes.
@@ -149,8 +156,10 @@ impl Classes {
     pub const STORE: Classes = Classes(1 << 5);
     /// What was found when the run was over.
     pub const AUDIT: Classes = Classes(1 << 6);
+    /// Where the time of requests and operations went.
+    pub const TIMES: Classes = Classes(1 << 7);
     /// Every class.
-    pub const ALL: Classes = Classes((1 << 7) - 1);
+    pub const ALL: Classes = Classes((1 << 8) - 1);
 
     /// Whether any class of `other` is in this set.
     pub const fn intersects(self, other: Classes) -> bool {
@@ -362,6 +371,36 @@ pub enum Fact {
         /// When the operation was due: latency counts from here.
         intended: Time,
     },
+    /// An instance answers a request: the view from inside, which knows nothing of the way,
+    /// nor whether anybody still waits for the answer.
+    Served {
+        /// Which operation asked.
+        operation: OperationId,
+        /// Its kind.
+        kind: OperationKind,
+        /// In which attempt, from 1.
+        attempt: u16,
+        /// Who answers.
+        instance: InstanceId,
+        /// How the request ended.
+        status: Status,
+        /// Where its time went.
+        time: ServerTime,
+    },
+    /// Where the time of an operation went that just ended: told right after
+    /// [`Fact::Completed`]. The parts add up to its latency, but for roundings.
+    Spent {
+        /// Which.
+        operation: OperationId,
+        /// Attempts before the last one, with the waits after them.
+        earlier: Span,
+        /// In the last attempt, on the way there and back, the balancer included.
+        network: Span,
+        /// In the last attempt, waiting for an answer that did not come.
+        unanswered: Span,
+        /// In the last attempt, at the instance.
+        server: ServerTime,
+    },
     /// A fault took effect on an instance (and, for a link, on its peer).
     FaultBegan {
         /// Which.
@@ -453,6 +492,7 @@ impl Fact {
             Fact::Invoked { .. } | Fact::Retried { .. } | Fact::Completed { .. } => {
                 Classes::OPERATIONS
             }
+            Fact::Served { .. } | Fact::Spent { .. } => Classes::TIMES,
             Fact::FaultBegan { .. }
             | Fact::FaultEnded { .. }
             | Fact::FaultSkipped { .. }

@@ -11,6 +11,7 @@ mod fact;
 mod ids;
 mod lookup;
 mod planted;
+mod server_time;
 mod status;
 mod units;
 
@@ -21,5 +22,6 @@ pub use ids::{
 };
 pub use lookup::LookupMap;
 pub use planted::PlantedBugs;
+pub use server_time::{ServerPhase, ServerTime, Stopwatch};
 pub use status::{Classification, Status};
 pub use units::{Bytes, Rate, Ratio, Span, Time};

@@ -10,7 +10,8 @@ use wavetank_instance::Request;
 use wavetank_kernel::distribution::{self, Zipf};
 use wavetank_kernel::{Stream, Streams};
 use wavetank_vocabulary::{
-    ClientId, NodeId, OperationId, OperationKind, OperationOutcome, Span, Status, Time,
+    ClientId, Fact, NodeId, OperationId, OperationKind, OperationOutcome, ServerTime, Span, Status,
+    Time,
 };
 
 use crate::plan::{ClientPlan, RetryPlan};
@@ -34,6 +35,10 @@ pub(crate) struct Flight {
     pub(crate) client: u16,
     pub(crate) request: Request,
     pub(crate) intended: Time,
+    /// When the present attempt left the client.
+    pub(crate) attempted: Time,
+    /// Where the attempt's time at an instance went, once that has answered.
+    pub(crate) served: Option<ServerTime>,
     /// Where the attempt is now, once it was sent to an instance.
     pub(crate) at: Option<u16>,
     /// An attempt may have been done although it did not succeed.
@@ -41,6 +46,30 @@ pub(crate) struct Flight {
     /// Waits before its next attempt, for how the last one ended.
     pub(crate) waits: Option<Status>,
     pub(crate) live: bool,
+}
+
+impl Flight {
+    /// Where the time of the operation went, if it ends now with this status.
+    pub(crate) fn spent(&self, now: Time, status: Status) -> Fact {
+        let server = self.served.unwrap_or_default();
+        let outside = now.since(self.attempted).saturating_sub(server.total());
+        let silent = self.served.is_none()
+            && matches!(status, Status::ClientTimeout | Status::ConnectionReset);
+        // Who gives up between two attempts has no last one under way: all was earlier.
+        let waiting = self.waits.is_some();
+        let (earlier, outside) = if waiting {
+            (now.since(self.intended), Span::ZERO)
+        } else {
+            (self.attempted.since(self.intended), outside)
+        };
+        Fact::Spent {
+            operation: self.request.operation,
+            earlier,
+            network: if silent { Span::ZERO } else { outside },
+            unanswered: if silent { outside } else { Span::ZERO },
+            server: if waiting { ServerTime::default() } else { server },
+        }
+    }
 }
 
 /// All operations under way.
@@ -59,6 +88,8 @@ impl Flights {
             client,
             request,
             intended,
+            attempted: intended,
+            served: None,
             at: None,
             ambiguous: false,
             waits: None,

@@ -18,13 +18,16 @@ impl<O: Observer> World<O> {
         if !self.wants(Classes::SAMPLES) {
             return;
         }
+        let now = self.kernel.now();
         for index in 0..self.machines.len() {
-            let machine = &self.machines[index];
+            let machine = &mut self.machines[index];
+            let silence = machine.take_silence(now);
             let id = self.plan.instances[index].id;
             let disk = [
                 (Metric::DiskQueue, machine.disk.queue()),
                 (Metric::DiskBusy, machine.disk.busy().as_nanos()),
                 (Metric::CoreBusy, machine.core_busy.as_nanos()),
+                (Metric::Paused, machine.paused(now).as_nanos()),
             ];
             let store = machine.instance.as_ref().map(|instance| {
                 let store = instance.store();
@@ -39,7 +42,10 @@ impl<O: Observer> World<O> {
                     (Metric::LogBytes, counters.log_bytes),
                 ]
             });
-            for (metric, value) in disk.into_iter().chain(store.into_iter().flatten()) {
+            let silence = silence.map(|silence| (Metric::HeartbeatGap, silence.as_nanos()));
+            for (metric, value) in
+                disk.into_iter().chain(store.into_iter().flatten()).chain(silence)
+            {
                 self.tell(Fact::Sample { instance: id, metric, value });
             }
         }

@@ -1,6 +1,7 @@
 //! A machine: cores that serve tasks in turn, a disk, and the process that runs on it.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use wavetank_instance::{Instance, TaskId, Timer};
 use wavetank_kernel::{Stream, TimerTable};
@@ -26,6 +27,10 @@ pub(crate) struct Machine {
     pub(crate) paused_until: Time,
     /// Nanoseconds that pauses have taken so far, the present one included.
     pub(crate) stolen: u64,
+    /// When this process last had a sign of life of each peer; none before the first.
+    last_heard: Vec<Option<Time>>,
+    /// The longest silence between two of them since the last sample.
+    longest_silence: Span,
     /// A fault keeps the process down.
     pub(crate) held_down: bool,
     /// The machine has power: its kernel answers even when no process listens.
@@ -45,6 +50,8 @@ impl Machine {
             core_busy: Span::ZERO,
             paused_until: Time::ZERO,
             stolen: 0,
+            last_heard: alloc::vec![None; total],
+            longest_silence: Span::ZERO,
             held_down: false,
             powered: true,
         }
@@ -73,12 +80,44 @@ impl Machine {
         self.idle_cores += 1;
     }
 
+    /// A sign of life of a peer came in. The silence before it counts if the peer was
+    /// thought to be alive: that of a member known to be down is no news.
+    pub(crate) fn heard(&mut self, peer: usize, now: Time) {
+        let before = self.last_heard[peer].replace(now);
+        if let Some(before) = before
+            && self.counts_alive(peer)
+        {
+            self.longest_silence = self.longest_silence.max(now.since(before));
+        }
+    }
+
+    fn counts_alive(&self, peer: usize) -> bool {
+        let member = self.instance.as_ref().and_then(Instance::member);
+        member.is_some_and(|member| member.alive().contains(peer))
+    }
+
+    /// The longest silence of a peer since this was last asked, present ones included;
+    /// none when no peer was heard yet.
+    pub(crate) fn take_silence(&mut self, now: Time) -> Option<Span> {
+        let running = (0..self.last_heard.len()).filter(|peer| self.counts_alive(*peer));
+        let longest = running.filter_map(|peer| Some(now.since(self.last_heard[peer]?))).max()?;
+        Some(core::mem::take(&mut self.longest_silence).max(longest))
+    }
+
+    /// For how long the machine stood still since the run began.
+    pub(crate) fn paused(&self, now: Time) -> Span {
+        let ahead = self.paused_until.max(now).since(now);
+        Span::from_nanos(self.stolen.saturating_sub(ahead.as_nanos()))
+    }
+
     /// The process is gone: its work and its timers with it.
     pub(crate) fn kill(&mut self, cores: u32, total: usize) {
         self.instance = None;
         self.life += 1;
         self.idle_cores = cores;
         self.ready.clear();
+        self.last_heard.fill(None);
+        self.longest_silence = Span::ZERO;
         for slot in 0..Timer::count(total) as u32 {
             self.timers.cancel(slot);
         }

@@ -390,6 +390,9 @@ impl Plan {
         instance.settings.as_deref().unwrap_or(&self.settings)
     }
 
+    /// How often a monitor asks when nothing else is said: usual for hosted metrics.
+    pub const MONITOR_EVERY: Span = Span::from_secs(10);
+
     /// How many instances there are.
     pub fn total(&self) -> usize {
         self.instances.len()

@@ -3,7 +3,9 @@
 use alloc::string::String;
 
 use wavetank_instance::{Endpoint, Input, Instance, Request};
-use wavetank_vocabulary::{Fact, Observer, OperationOutcome, Role, Status, Subject, TxId};
+use wavetank_vocabulary::{
+    Fact, Observer, OperationOutcome, Role, ServerTime, Status, Subject, TxId,
+};
 
 use crate::clients::{backoff, outcome};
 use crate::event::Event;
@@ -74,6 +76,8 @@ impl<O: Observer> World<O> {
         let Some(operation) = self.flights.get_mut(flight, generation) else { return };
         operation.at = None;
         operation.waits = None;
+        operation.attempted = now;
+        operation.served = None;
         let client = usize::from(operation.client);
         let plan = &self.plan.clients[client];
         let latency = self.plan.network.local.sample(&mut self.client_links[client]);
@@ -113,6 +117,7 @@ impl<O: Observer> World<O> {
             return;
         }
         let request = operation.request;
+        let spent = operation.spent(now, status);
         let (intended, ambiguous) = (operation.intended, operation.ambiguous);
         let instance =
             instance.or(operation.at).map(|index| self.plan.instances[usize::from(index)].id);
@@ -135,6 +140,7 @@ impl<O: Observer> World<O> {
             subject,
             intended,
         });
+        self.tell(spent);
     }
 
     /// The clients stop: who waits before another attempt gives up.
@@ -225,9 +231,27 @@ impl<O: Observer> World<O> {
     }
 
     /// An instance answers a request.
-    pub(crate) fn answered(&mut self, instance: u16, request: &Request, status: Status, tx: TxId) {
+    pub(crate) fn answered(
+        &mut self,
+        instance: u16,
+        request: &Request,
+        status: Status,
+        tx: TxId,
+        time: ServerTime,
+    ) {
         let flight = (request.reply_to >> 32) as u32;
         let generation = request.reply_to as u32;
+        if let Some(operation) = self.flights.get_mut(flight, generation) {
+            operation.served = Some(time);
+        }
+        self.tell(Fact::Served {
+            operation: request.operation,
+            kind: request.kind,
+            attempt: request.attempt,
+            instance: self.plan.instances[usize::from(instance)].id,
+            status,
+            time,
+        });
         self.send_answer(instance, flight, generation, status, tx);
     }
 

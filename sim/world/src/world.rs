@@ -382,8 +382,12 @@ impl<O: Observer> World<O> {
     }
 
     fn deliver(&mut self, from: u16, to: u16, message: PeerMessage) {
-        let machine = &self.machines[usize::from(to)];
+        let watched = self.wants(Classes::SAMPLES);
+        let machine = &mut self.machines[usize::from(to)];
         if machine.instance.is_some() {
+            if watched && message.is_sign_of_life() {
+                machine.heard(usize::from(from), self.kernel.now());
+            }
             let from = self.plan.instances[usize::from(from)].id;
             self.input(to, Input::Peer { from, message });
         } else if machine.powered && matches!(message, PeerMessage::Data(_)) {
@@ -494,8 +498,8 @@ impl<O: Observer> World<O> {
                 let event = Event::CoreDone { instance, life, task, stolen };
                 self.kernel.schedule_in(cost, event);
             }
-            Effect::Respond { request, status, tx } => {
-                self.answered(instance, &request, status, tx);
+            Effect::Respond { request, status, tx, time } => {
+                self.answered(instance, &request, status, tx, time);
             }
             Effect::Exit => self.process_ends(instance),
             Effect::Fact(fact) => self.tell(fact),

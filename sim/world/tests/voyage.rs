@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use common::{fault, plan};
 use wavetank_vocabulary::{
-    Classes, Fact, FaultKind, InstanceId, Observer, OperationOutcome, Role, Seq, Span, Status, Time,
+    Classes, Fact, FaultKind, InstanceId, Metric, Observer, OperationOutcome, Role, Seq,
+    ServerPhase, Span, Status, Time,
 };
 use wavetank_world::{BaseGraph, Plan, Target, Trigger, World};
 
@@ -302,4 +303,76 @@ fn triggers_are_seen_without_anybody_subscribing() {
     while deaf.advance(u64::MAX) {}
     let all = finished(World::new(plan, base, Log::default()));
     assert_eq!(deaf.digest(), all.digest());
+}
+
+#[test]
+fn the_parts_of_an_operations_time_add_up_to_its_latency() {
+    let mut plan = plan(30, 1);
+    plan.faults = vec![fault(FaultKind::PowerLoss, Target::Master, 10, 10)];
+    let world = finished(world(plan));
+    let facts = &world.observer().0;
+    let (mut retried, mut silent, mut synced) = (0, 0, 0);
+    for (at, two) in facts.windows(2).map(|pair| (pair[0].0, [pair[0].1, pair[1].1])) {
+        let [Fact::Completed { operation, intended, attempts, .. }, then] = two else { continue };
+        let Fact::Spent { operation: same, earlier, network, unanswered, server } = then else {
+            panic!("{operation}: nothing is said about its time");
+        };
+        assert_eq!(operation, same);
+        let sum = (earlier + network + unanswered + server.total()).as_nanos();
+        let latency = at.since(intended).as_nanos();
+        assert!(sum.abs_diff(latency) < 1_000 * 8, "{operation}: {sum} is not {latency}");
+        assert!(attempts > 1 || earlier.is_zero(), "{operation}");
+        retried += u32::from(!earlier.is_zero());
+        silent += u32::from(!unanswered.is_zero());
+        synced += u32::from(!server.of(ServerPhase::Sync).is_zero());
+    }
+    assert!(retried > 0 && silent > 0 && synced > 0, "{retried} {silent} {synced}");
+}
+
+#[test]
+fn silence_of_a_dead_peer_is_seen_until_it_counts_as_failed() {
+    let mut plan = plan(60, 1);
+    plan.faults = vec![fault(FaultKind::PowerLoss, Target::Instance(InstanceId(3)), 20, 30)];
+    let timeout = plan.settings.cluster.heartbeat_timeout;
+    let beat = plan.settings.cluster.heartbeat_interval;
+    let world = finished(world(plan));
+    let gaps: Vec<(Time, Span)> = world
+        .observer()
+        .0
+        .iter()
+        .filter_map(|(at, fact)| match fact {
+            Fact::Sample { instance: InstanceId(1), metric: Metric::HeartbeatGap, value } => {
+                Some((*at, Span::from_nanos(*value)))
+            }
+            _ => None,
+        })
+        .collect();
+    let lost = Time::ZERO + Span::from_secs(20);
+    let quiet = gaps.iter().filter(|(at, _)| *at > Time::ZERO + Span::from_secs(12) && *at < lost);
+    assert!(quiet.clone().count() > 5 && quiet.clone().all(|(_, gap)| *gap <= beat * 2));
+    let longest = gaps.iter().map(|(_, gap)| *gap).max();
+    assert!(longest.is_some_and(|gap| gap + beat >= timeout && gap <= timeout + beat * 3));
+    // Once it counts as failed, its silence is no news.
+    let (later, back) = (lost + timeout + Span::from_secs(2), lost + Span::from_secs(30));
+    let after = gaps.iter().filter(|(at, _)| *at > later && *at < back);
+    assert!(after.clone().count() > 10 && after.clone().all(|(_, gap)| *gap <= beat * 2));
+}
+
+#[test]
+fn a_pause_is_measured_while_it_lasts() {
+    let mut plan = plan(30, 1);
+    plan.faults = vec![fault(FaultKind::Pause, Target::Instance(InstanceId(2)), 10, 4)];
+    let world = finished(world(plan));
+    let paused: Vec<u64> = world
+        .observer()
+        .0
+        .iter()
+        .filter_map(|(_, fact)| match fact {
+            Fact::Sample { instance: InstanceId(2), metric: Metric::Paused, value } => Some(*value),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(paused[9], 0);
+    assert_eq!(paused[11], Span::from_secs(2).as_nanos());
+    assert!(paused[14..].iter().all(|value| *value == Span::from_secs(4).as_nanos()));
 }

@@ -84,7 +84,7 @@ pub(crate) fn plan(seconds: u64, seed: u64) -> Plan {
         faults: Vec::new(),
         expectations: Vec::new(),
         sample_every: Span::from_secs(1),
-        monitor_every: Span::from_secs(10),
+        monitor_every: Plan::MONITOR_EVERY,
         costs: CostTable::assumed(),
         bugs: PlantedBugs::NONE,
     }
