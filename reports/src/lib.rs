@@ -18,6 +18,7 @@ mod recorder;
 mod report_tests;
 mod result;
 mod series;
+mod slowest;
 mod summary;
 #[cfg(test)]
 mod synthetic;
@@ -33,6 +34,7 @@ pub use result::{
     Ending, ExpectationResult, FaultEffect, FaultResult, GraphResult, InstanceResult,
     OperationResult, Overall, RunResult, SCHEMA, Verdict,
 };
-pub use series::{Bucket, InstanceBucket, Series};
+pub use series::{Bucket, Extent, InstanceBucket, Series};
+pub use slowest::{Breakdown, SlowOperation};
 pub use summary::summary;
 pub use words::{grouped, sentence, verdict_sentence};

@@ -3,6 +3,8 @@
 use hdrhistogram::Histogram;
 use wavetank_vocabulary::{OperationOutcome, Span, Time};
 
+use crate::slowest::Breakdown;
+
 /// Latencies are kept up to a day; a longer one counts as a day.
 const LONGEST_NANOS: u64 = 86_400_000_000_000;
 
@@ -21,6 +23,9 @@ pub struct OperationStats {
     pub unknown: u64,
     /// Attempts after the first, of operations that ended.
     pub retries: u64,
+    /// Where the time of the successful ones went, in nanoseconds, by
+    /// [`Breakdown::names`].
+    spent: [u64; Breakdown::PARTS],
     latency: Histogram<u64>,
     longest: u64,
 }
@@ -28,7 +33,16 @@ pub struct OperationStats {
 impl Default for OperationStats {
     fn default() -> Self {
         let latency = Histogram::new(3).expect("three digits are within what the crate allows");
-        OperationStats { offered: 0, ok: 0, failed: 0, unknown: 0, retries: 0, latency, longest: 0 }
+        OperationStats {
+            offered: 0,
+            ok: 0,
+            failed: 0,
+            unknown: 0,
+            retries: 0,
+            spent: [0; Breakdown::PARTS],
+            latency,
+            longest: 0,
+        }
     }
 }
 
@@ -59,6 +73,20 @@ impl OperationStats {
             OperationOutcome::Failed => self.failed += 1,
             OperationOutcome::Unknown => self.unknown += 1,
         }
+    }
+
+    /// Takes in where the time of a successful operation went.
+    pub(crate) fn spend(&mut self, breakdown: &Breakdown) {
+        for (sum, span) in self.spent.iter_mut().zip(breakdown.spans()) {
+            *sum += span.as_nanos();
+        }
+    }
+
+    /// Where the time of a successful operation went on average, by [`Breakdown::names`];
+    /// none when nothing succeeded or nobody was told.
+    pub fn mean_spent(&self) -> Option<[Span; Breakdown::PARTS]> {
+        let told = self.ok > 0 && self.spent.iter().any(|nanos| *nanos > 0);
+        told.then(|| self.spent.map(|nanos| Span::from_nanos(nanos / self.ok)))
     }
 
     /// Latencies of successful operations in nanoseconds, from the intended start, to three

@@ -4,13 +4,14 @@
 use std::collections::VecDeque;
 
 use wavetank_vocabulary::{
-    Classes, Fact, FaultId, FaultKind, InstanceId, LogMark, Metric, Observer, OperationKind, Role,
-    Seq, Span, Time,
+    Classes, Fact, FaultId, FaultKind, InstanceId, LogMark, Metric, Observer, OperationKind,
+    OperationOutcome, Role, Seq, Span, Status, Time,
 };
 use wavetank_world::Plan;
 
 use crate::operations::OperationStats;
 use crate::series::Series;
+use crate::slowest::{Breakdown, SlowOperation, Slowest};
 
 /// Role changes kept per instance, from the start of the run.
 const ROLES_KEPT: usize = 4_000;
@@ -125,6 +126,9 @@ struct Counters {
     process: [u64; 5],
     disk: (Time, u64),
     core: (Time, u64),
+    paused: u64,
+    /// Page pins since the last sample that found their page.
+    hits: u64,
 }
 
 impl Counters {
@@ -142,6 +146,10 @@ fn busy(last: &mut (Time, u64), at: Time, reading: u64) -> (Span, Span) {
     (Span::from_nanos(reading.saturating_sub(was)), at.since(from))
 }
 
+fn part_of(spent: Span, of: Span) -> f64 {
+    if of.is_zero() { 0.0 } else { spent.as_nanos() as f64 / of.as_nanos() as f64 }
+}
+
 /// Observes a run for its result and report.
 #[derive(Clone, Debug)]
 pub struct Recorder {
@@ -151,6 +159,11 @@ pub struct Recorder {
     operations: Vec<Vec<Option<OperationStats>>>,
     clients: Vec<OperationStats>,
     all: OperationStats,
+    slowest: Slowest,
+    /// The operation that ended last, if it succeeded in the measured window: what is told
+    /// next says where its time went.
+    ended: Option<SlowOperation>,
+    sample_every: Span,
     instances: Vec<InstanceStats>,
     series: Series,
     faults: Vec<FaultSpan>,
@@ -197,8 +210,15 @@ impl Recorder {
             operations: plan.clients.iter().map(|_| vec![None; kinds]).collect(),
             clients: plan.clients.iter().map(|_| OperationStats::default()).collect(),
             all: OperationStats::default(),
+            slowest: Slowest::default(),
+            ended: None,
+            sample_every: plan.sample_every,
             instances: plan.instances.iter().map(|planned| instance(planned.id)).collect(),
-            series: Series::new(plan.duration + plan.longest_within(), plan.instances.len()),
+            series: Series::new(
+                plan.duration + plan.longest_within(),
+                plan.instances.len(),
+                plan.monitor_every,
+            ),
             faults: Vec::new(),
             missed: Vec::new(),
             first_events: Vec::new(),
@@ -224,6 +244,12 @@ impl Recorder {
     /// What became of all operations of all clients.
     pub fn all(&self) -> &OperationStats {
         &self.all
+    }
+
+    /// The slowest of the successful operations that were due in the measured window, with
+    /// where their time went; slowest first, at most 20.
+    pub fn slowest(&self) -> &[SlowOperation] {
+        self.slowest.all()
     }
 
     /// The instances, in the order of the Plan.
@@ -341,6 +367,7 @@ impl Recorder {
         let Some(slot) = self.slot(id) else { return };
         let instance = &mut self.instances[slot];
         let series = &mut self.series;
+        let every = self.sample_every;
         let running = instance.role != Role::Down;
         let counters = &mut instance.counters;
         match metric {
@@ -354,6 +381,7 @@ impl Recorder {
                 series.sample(at, slot, |bucket| {
                     bucket.disk_busy += spent;
                     bucket.disk_time += of;
+                    bucket.disk_parts.note(part_of(spent, of));
                 });
             }
             Metric::CoreBusy => {
@@ -361,18 +389,39 @@ impl Recorder {
                 series.sample(at, slot, |bucket| {
                     bucket.core_busy += spent;
                     bucket.core_time += of;
+                    bucket.core_parts.note(part_of(spent, of));
                 });
             }
+            Metric::Paused => {
+                let growth = value.saturating_sub(counters.paused);
+                counters.paused = value;
+                series.sample(at, slot, |bucket| bucket.paused += Span::from_nanos(growth));
+            }
             _ if !running => {}
+            Metric::HeartbeatGap => {
+                let gap = Some(Span::from_nanos(value));
+                series.sample(at, slot, |bucket| {
+                    bucket.heartbeat_gap = bucket.heartbeat_gap.max(gap);
+                });
+            }
             Metric::PageCacheHits => {
                 let growth = counters.growth(0, value);
                 instance.hits += growth;
+                counters.hits = growth;
                 series.sample(at, slot, |bucket| bucket.hits += growth);
             }
             Metric::PageCacheFaults => {
                 let growth = counters.growth(1, value);
                 instance.faults += growth;
-                series.sample(at, slot, |bucket| bucket.faults += growth);
+                let pins = growth + counters.hits;
+                series.sample(at, slot, |bucket| {
+                    bucket.faults += growth;
+                    bucket.page_time += every;
+                    bucket.fault_rates.note(growth as f64 / every.as_secs_f64().max(1e-9));
+                    if pins > 0 {
+                        bucket.hit_rates.note((pins - growth) as f64 / pins as f64);
+                    }
+                });
             }
             Metric::PageCacheEvictions => instance.evictions += counters.growth(2, value),
             Metric::PageCacheFlushes => instance.flushes += counters.growth(3, value),
@@ -382,7 +431,7 @@ impl Recorder {
                 series.log_end(at, slot, value);
             }
             // Checks watch it; no figure shows it.
-            Metric::OpenTransactions | Metric::Paused | Metric::HeartbeatGap => {}
+            Metric::OpenTransactions => {}
         }
     }
 
@@ -407,16 +456,51 @@ impl Observer for Recorder {
         self.now = at;
         match *fact {
             Fact::Invoked { operation, kind } => {
+                self.series.offered(at);
                 if self.measured(at) {
                     self.each_count(operation.client.index(), kind, |stats| stats.offered += 1);
                 }
             }
-            Fact::Completed { operation, kind, outcome, status, attempts, intended, .. } => {
+            Fact::Completed {
+                operation,
+                kind,
+                outcome,
+                status,
+                attempts,
+                intended,
+                instance,
+                ..
+            } => {
                 self.series.completed(at, outcome, status, intended);
+                let counts = outcome == OperationOutcome::Ok && self.measured(intended);
+                self.ended = counts.then(|| SlowOperation {
+                    operation,
+                    kind,
+                    intended,
+                    latency: at.since(intended),
+                    attempts,
+                    instance,
+                    breakdown: Breakdown::default(),
+                });
                 if self.measured(intended) {
                     self.each_count(operation.client.index(), kind, |stats| {
                         stats.complete(outcome, attempts, intended, at);
                     });
+                }
+            }
+            Fact::Served { status, time, .. } => {
+                if status == Status::Ok {
+                    self.series.served(at, time.total());
+                }
+            }
+            Fact::Spent { operation, earlier, network, unanswered, server } => {
+                let ended = self.ended.take().filter(|ended| ended.operation == operation);
+                if let Some(mut ended) = ended {
+                    ended.breakdown = Breakdown { earlier, network, unanswered, server };
+                    self.each_count(operation.client.index(), ended.kind, |stats| {
+                        stats.spend(&ended.breakdown);
+                    });
+                    self.slowest.note(ended);
                 }
             }
             // Counted from `attempts` when the operation ends.
@@ -499,8 +583,6 @@ impl Observer for Recorder {
             | Fact::BranchDiscarded { .. }
             | Fact::Converged
             | Fact::Logged { .. }
-            | Fact::Served { .. }
-            | Fact::Spent { .. }
             | Fact::Found { .. } => {}
         }
         let told = Classes::CLUSTER | Classes::STORE | Classes::FAULTS;
