@@ -136,7 +136,14 @@ impl Output {
             let path = self.temporary.join(name);
             at(&path, fs::write(&path, bytes))
         };
-        let html = wavetank_reports::report_html(plan, &played.recorder, &played.result, command);
+        let provenance = wavetank_reports::Provenance::default();
+        let html = wavetank_reports::report_html(
+            plan,
+            &played.recorder,
+            &played.result,
+            command,
+            &provenance,
+        );
         file(MARK, b"made by wavetank\n")?;
         file("result.json", played.result.to_json().as_bytes())?;
         file("report.html", html.as_bytes())?;

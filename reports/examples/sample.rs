@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use wavetank_reports::{
-    Capsule, Ending, ExpectationResult, GraphResult, Recorder, RunResult, Verdict, report_html,
-    series_csv, summary,
+    Capsule, Ending, ExpectationResult, GraphResult, Provenance, Recorder, RunResult, Verdict,
+    report_html, series_csv, summary,
 };
 
 #[path = "../src/synthetic.rs"]
@@ -68,7 +68,7 @@ fn main() -> std::io::Result<()> {
     let command = "wavetank run scenarios/master-loss.toml --seed 7";
 
     let begun = Instant::now();
-    let html = report_html(&plan, &recorder, &result, command);
+    let html = report_html(&plan, &recorder, &result, command, &Provenance::default());
     let csv = series_csv(&plan, &recorder);
     let json = result.to_json();
     let took = begun.elapsed();

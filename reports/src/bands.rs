@@ -3,9 +3,10 @@
 
 use std::fmt::Write;
 
-use wavetank_vocabulary::Role;
+use wavetank_vocabulary::{FaultKind, Role};
 
-use crate::chart::{Chart, Format, Ink, TimeAxis, opening};
+use crate::axis::TimeAxis;
+use crate::chart::{Chart, Format, open_plot, opening, shades, time_labels};
 
 const ROW: u32 = 30;
 const BAND: u32 = 22;
@@ -13,6 +14,9 @@ const BAND: u32 = 22;
 const TOP: u32 = 20;
 /// The width of a letter, near enough to see whether a word fits.
 const LETTER: f64 = 7.2;
+
+/// The fault during which a machine stands still: its mark covers the band.
+const PAUSE: &str = FaultKind::Pause.name();
 
 /// One instance's band.
 #[derive(Clone, Debug)]
@@ -42,6 +46,9 @@ pub(crate) const fn role_class(role: Role) -> &'static str {
     }
 }
 
+/// Data units per unit of the figure along the time axis.
+const FINE: f64 = 4.0;
+
 /// Where times lie in a figure.
 struct Place {
     left: f64,
@@ -50,8 +57,17 @@ struct Place {
 }
 
 impl Place {
+    fn part(&self, at: f64) -> f64 {
+        (at / self.end.max(1e-9)).clamp(0.0, 1.0)
+    }
+
     fn x(&self, at: f64) -> f64 {
-        self.left + self.width * (at / self.end.max(1e-9)).clamp(0.0, 1.0)
+        self.left + self.width * self.part(at)
+    }
+
+    /// Within the plot, in its finer units.
+    fn fine(&self, at: f64) -> f64 {
+        FINE * self.width * self.part(at)
     }
 }
 
@@ -61,50 +77,45 @@ impl Chart for RoleChart {
         let bottom = TOP + rows;
         let place = Place {
             left: f64::from(format.left()),
-            width: f64::from(format.width() - format.left() - Format::RIGHT),
+            width: f64::from(format.plot()),
             end: time.end,
         };
         let mut svg = opening(format, bottom + Format::BOTTOM, title);
         // Writing to a string cannot fail.
         let _ = svg.write_str("\n");
-        let mut column = |from: f64, to: f64, class: &str| {
-            let (x, end) = (place.x(from), place.x(to));
-            let _ = writeln!(
-                svg,
-                "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{TOP}\" width=\"{:.1}\" height=\"{rows}\"/>",
-                end - x
-            );
-        };
-        column(0.0, time.warm_up, "outside");
-        column(time.stop, time.end, "outside");
-        for &(from, to) in &time.faults {
-            column(from, to, "fault");
-        }
-        for tick in time.ticks(format) {
-            let x = place.x(tick);
-            let _ = writeln!(
-                svg,
-                "<line class=\"grid\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{bottom}\"/>\
-                 <text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
-                bottom + 16,
-                time.label(format, tick)
-            );
-        }
-        name_faults(&mut svg, &place, &self.bands);
-        for &at in &time.masters {
-            let x = place.x(at);
-            let _ = writeln!(
-                svg,
-                "<line stroke=\"var({})\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{bottom}\"/>",
-                Ink::Mark.variable()
-            );
-        }
+        time_labels(&mut svg, time, format, (TOP, bottom));
+        let size = ((FINE * place.width) as u32, rows);
+        open_plot(&mut svg, format, (TOP, bottom), size);
+        let behind = TimeAxis { masters: Vec::new(), ..time.clone() };
+        shades(&mut svg, &behind, size);
         for (row, band) in (0u32..).zip(&self.bands) {
-            draw_band(&mut svg, &place, band, TOP + row * ROW + (ROW - BAND) / 2);
+            draw_band(&mut svg, &place, band, row * ROW + (ROW - BAND) / 2);
+        }
+        let before =
+            TimeAxis { end: time.end, masters: time.masters.clone(), ..TimeAxis::default() };
+        shades(&mut svg, &before, size);
+        svg.push_str("</svg><g class=\"labels\">");
+        name_faults(&mut svg, &place, &self.bands);
+        for (row, band) in (0u32..).zip(&self.bands) {
+            name_roles(&mut svg, &place, band, baseline(row));
+        }
+        svg.push_str("</g>");
+        for (row, band) in (0u32..).zip(&self.bands) {
+            let _ = writeln!(
+                svg,
+                "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"end\">{}</text>",
+                place.left - 8.0,
+                baseline(row),
+                band.name
+            );
         }
         svg.push_str("</svg>\n");
         svg
     }
+}
+
+fn baseline(row: u32) -> u32 {
+    TOP + row * ROW + ROW / 2 + 5
 }
 
 /// Writes what hit whom above the bands, where there is room beside the name before.
@@ -134,46 +145,61 @@ fn name_faults(svg: &mut String, place: &Place, bands: &[Band]) {
     }
 }
 
-fn draw_band(svg: &mut String, place: &Place, band: &Band, y: u32) {
-    let baseline = y + BAND / 2 + 5;
-    let _ = writeln!(
-        svg,
-        "<text x=\"{:.1}\" y=\"{baseline}\" text-anchor=\"end\">{}</text>",
-        place.left - 8.0,
-        band.name
-    );
+/// Roles with when each began and ended.
+fn spans<'a>(place: &Place, band: &'a Band) -> impl Iterator<Item = (f64, f64, Role)> + 'a {
     let ends = band.roles.iter().skip(1).map(|&(at, _)| at).chain([place.end]);
-    for (&(from, role), to) in band.roles.iter().zip(ends) {
-        let (x, end) = (place.x(from), place.x(to));
-        if end <= x {
-            continue;
-        }
-        let name = role.name();
-        let class = role_class(role);
-        // A state that passes quickly must not become invisible.
-        let width = (end - x).max(1.0);
-        let _ = writeln!(
-            svg,
-            "<rect class=\"role {class}\" x=\"{x:.1}\" y=\"{y}\" width=\"{width:.1}\" \
-             height=\"{BAND}\"><title>{} {name} from {from:.3} s to {to:.3} s</title></rect>",
-            band.name
-        );
-        if width > LETTER * name.len() as f64 + 8.0 {
+    band.roles.iter().zip(ends).map(|(&(from, role), to)| (from, to, role))
+}
+
+fn name_roles(svg: &mut String, place: &Place, band: &Band, y: u32) {
+    for (from, to, role) in spans(place, band) {
+        let (x, name) = (place.x(from), role.name());
+        if place.x(to) - x > LETTER * name.len() as f64 + 8.0 {
             let _ = writeln!(
                 svg,
-                "<text class=\"on {class}\" x=\"{:.1}\" y=\"{baseline}\">{name}</text>",
+                "<text class=\"on {}\" x=\"{:.1}\" y=\"{y}\">{name}</text>",
+                role_class(role),
                 x + 5.0
             );
         }
     }
-    for (from, to, what) in &band.faults {
-        let (x, end) = (place.x(*from), place.x(*to));
-        let width = (end - x).max(2.0);
+}
+
+fn draw_band(svg: &mut String, place: &Place, band: &Band, y: u32) {
+    // Of states that pass within one unit of the figure, the first is drawn, that wide: it
+    // must not become invisible, and thousands of them must not fill the page.
+    let mut drawn_to = 0.0f64;
+    for (from, to, role) in spans(place, band) {
+        let (x, end) = (place.fine(from), place.fine(to));
+        let start = x.max(drawn_to);
+        if to <= from || (end - start <= 0.0 && start > x) {
+            continue;
+        }
+        let width = (end - start).max(FINE);
+        drawn_to = start + width;
         let _ = writeln!(
             svg,
-            "<rect class=\"hit\" x=\"{x:.1}\" y=\"{}\" width=\"{width:.1}\" height=\"4\">\
-             <title>{what} from {from:.3} s to {to:.3} s</title></rect>",
-            y + BAND - 1,
+            "<rect class=\"role {}\" x=\"{start:.0}\" y=\"{y}\" width=\"{width:.0}\" \
+             height=\"{BAND}\"><title>{} {} from {from:.3} s to {to:.3} s</title></rect>",
+            role_class(role),
+            band.name,
+            role.name(),
+        );
+    }
+    let mut marked_to = -1.0f64;
+    for (from, to, what) in &band.faults {
+        let (x, end) = (place.fine(*from), place.fine(*to));
+        let width = (end - x).max(2.0 * FINE);
+        if x + width <= marked_to {
+            continue;
+        }
+        marked_to = x + width;
+        let (class, top, height) =
+            if what == PAUSE { ("stands", y, BAND) } else { ("hit", y + BAND - 1, 4) };
+        let _ = writeln!(
+            svg,
+            "<rect class=\"{class}\" x=\"{x:.0}\" y=\"{top}\" width=\"{width:.0}\" \
+             height=\"{height}\"><title>{what} from {from:.3} s to {to:.3} s</title></rect>",
         );
     }
 }
@@ -196,13 +222,31 @@ mod tests {
     #[test]
     fn a_band_is_as_wide_as_its_role_lasts() {
         let svg = drawn(vec![band("i1", &[])]);
-        let left = f64::from(Format::Wide.left());
-        let width = f64::from(Format::Wide.width() - Format::Wide.left() - Format::RIGHT);
-        let slave = format!("\"role slave\" x=\"{left:.1}\" y=\"24\" width=\"{:.1}\"", 0.1 * width);
+        let width = FINE * f64::from(Format::Wide.plot());
+        let slave = format!("\"role slave\" x=\"0\" y=\"4\" width=\"{:.0}\"", 0.1 * width);
         assert!(svg.contains(&slave), "{slave} is not in {svg}");
-        let down = format!("\"role down\" x=\"{:.1}\"", left + 0.1 * width);
+        let down = format!("\"role down\" x=\"{:.0}\"", 0.1 * width);
         assert!(svg.contains(&down), "{down} is not in {svg}");
         assert!(!svg.contains("role master"), "a role that lasted no time has no band");
+    }
+
+    #[test]
+    fn a_thousand_changes_within_a_moment_do_not_fill_the_page() {
+        let mut restless = band("i1", &[]);
+        restless.roles = (0..4_000u32)
+            .map(|n| {
+                (50.0 + f64::from(n) / 1e5, if n % 2 == 0 { Role::Pending } else { Role::Down })
+            })
+            .collect();
+        let svg = drawn(vec![restless]);
+        assert!(svg.matches("\"role ").count() < 10);
+        assert!(svg.contains("\"role pending\""));
+    }
+
+    #[test]
+    fn a_pause_covers_the_band() {
+        let svg = drawn(vec![band("i1", &[(20.0, 30.0, "pause")])]);
+        assert!(svg.contains("class=\"stands\"") && !svg.contains("class=\"hit\""));
     }
 
     #[test]

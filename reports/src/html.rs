@@ -1,23 +1,40 @@
-//! `report.html`: one file that needs nothing else, and no scripts. The verdict comes first,
-//! then what it rests on, then the figures over one time axis, then tables and set-up.
+//! `report.html`: one file that needs nothing else. The verdict comes first, then what it
+//! rests on, then the figures over one time axis, then tables and set-up. A script adds
+//! values under the pointer and a closer look at the time axis; nothing needs it.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use wavetank_vocabulary::Role;
 use wavetank_world::Plan;
 
+use crate::axis::TimeAxis;
 use crate::bands::{Band, RoleChart, role_class};
-use crate::chart::{Chart, Format, Ink, TimeAxis};
+use crate::chart::{Chart, Format, LineChart};
+use crate::figures::{self, Figure};
+use crate::ink::Ink;
+use crate::page_data::page_data;
+use crate::percentiles;
+use crate::provenance::Provenance;
 use crate::recorder::Recorder;
 use crate::result::{ExpectationResult, Overall, RunResult, Verdict};
-use crate::{figures, tables, words};
+use crate::spent::spent;
+use crate::{setup, tables, words};
 
 const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("page.js");
 
-/// The report of a run. `command` is what plays it again. The text depends on the run
-/// alone: real time is left out of it.
-pub fn report_html(plan: &Plan, recorder: &Recorder, result: &RunResult, command: &str) -> String {
+/// The report of a run. `command` is what plays it again; `provenance` says where settings
+/// came from. The text depends on the run alone: real time is left out of it.
+pub fn report_html(
+    plan: &Plan,
+    recorder: &Recorder,
+    result: &RunResult,
+    command: &str,
+    provenance: &Provenance,
+) -> String {
     let sentence = words::verdict_sentence(result);
     let title = format!("{} seed {}: {}", plan.name, plan.seed, short(result.verdict));
+    let time = figures::time_axis(plan, recorder, result.partial);
+    let figures = figures::lines(plan, recorder);
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -28,30 +45,63 @@ pub fn report_html(plan: &Plan, recorder: &Recorder, result: &RunResult, command
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                h1 { (plan.name) }
-                @if !plan.about.is_empty() { p { (plan.about) } }
-                p.soft {
-                    "Seed " (plan.seed) ", "
-                    (words::counted(plan.instances.len() as u64, "instance")) ", "
-                    (plan.duration) " of virtual time, the first " (plan.warm_up)
-                    " of which rates and percentiles leave out."
+                header {
+                    h1 { (plan.name) }
+                    @if !plan.about.is_empty() { p { (plan.about) } }
+                    p.soft {
+                        "Seed " (plan.seed) ", "
+                        (words::counted(plan.instances.len() as u64, "instance")) ", "
+                        (plan.duration) " of virtual time, the first " (plan.warm_up)
+                        " of which rates and percentiles leave out."
+                    }
                 }
+                (partial(plan, result))
                 (verdict(result, &sentence))
+                nav { @for (id, name) in CONTENTS { a href={ "#" (id) } { (name) } } }
                 h2 #expectations { "Expectations" }
                 (expectations(&result.expectations))
                 h2 #figures { "What happened" }
-                (all_figures(plan, recorder))
+                (all_figures(recorder, &time, &figures))
                 (tables::operations(plan, result))
+                (percentile_figure(plan, recorder, &time))
+                (spent(plan, recorder))
                 (tables::errors(recorder))
                 (tables::faults(result))
                 (tables::instances(result))
                 (tables::events(recorder))
-                (tables::setup(plan, result))
+                (setup::setup(plan, result, provenance))
                 (reproduce(result, command))
+                script #data type="application/json" {
+                    (PreEscaped(page_data(&time, recorder, &figures)))
+                }
+                script { (PreEscaped(SCRIPT)) }
             }
         }
     };
     page.into_string()
+}
+
+/// What to jump to.
+const CONTENTS: [(&str, &str); 8] = [
+    ("expectations", "Expectations"),
+    ("figures", "Figures"),
+    ("operations", "Operations"),
+    ("faults", "Faults"),
+    ("instances", "Instances"),
+    ("events", "Events"),
+    ("setup", "Set-up"),
+    ("reproduce", "Reproduce"),
+];
+
+fn partial(plan: &Plan, result: &RunResult) -> Markup {
+    html! {
+        @if result.partial {
+            p.partial {
+                b { "Interrupted at " (format!("{:.1}", result.simulated_seconds)) " s of " (plan.duration) "." }
+                " Everything below is about the part that was played; what would have come after can still break every expectation."
+            }
+        }
+    }
 }
 
 const fn short(overall: Overall) -> &'static str {
@@ -76,7 +126,9 @@ fn verdict(result: &RunResult, sentence: &str) -> Markup {
                             b { (expectation.check) } ": " (compared(expectation)) " "
                             (expectation.why) " "
                             @if expectation.verdict == Verdict::Broke {
-                                span.soft { (words::look_at(&expectation.check)) }
+                                @let (advice, figure) = words::look_at(&expectation.check);
+                                span.soft { (advice) } " "
+                                a href={ "#" (figure) } { "Show" }
                             }
                         }
                     }
@@ -121,12 +173,17 @@ fn expectations(results: &[ExpectationResult]) -> Markup {
     }
 }
 
-fn all_figures(plan: &Plan, recorder: &Recorder) -> Markup {
-    let time = figures::time_axis(plan, recorder);
+fn all_figures(recorder: &Recorder, time: &TimeAxis, figures: &[Figure]) -> Markup {
     let roles = figures::roles(recorder);
     let shown = role_legend(&roles);
+    let pauses = roles.bands.iter().flat_map(|band| &band.faults).any(|hit| hit.2 == "pause");
     html! {
-        p.soft { "All figures share one time axis, from the start of the run; 1:30 is a minute and a half." }
+        p.soft {
+            "All figures share one time axis, from the start of the run; 1:30 is a minute and a half."
+            span data-script hidden {
+                " Point at a figure for its values, drag across it to look closer, double-click for the whole run; with the keyboard: arrows, +, − and 0."
+            }
+        }
         ul.legend {
             @if !time.faults.is_empty() { li { i.area.fault {} "a fault is active" } }
             @if !time.masters.is_empty() { li { i.mark {} "an instance became master" } }
@@ -134,23 +191,42 @@ fn all_figures(plan: &Plan, recorder: &Recorder) -> Markup {
                 li { i.area.outside {} "outside the measured window: warm-up, or after the clients stopped" }
             }
         }
-        figure #roles {
+        figure #roles data-figure="roles" {
             figcaption {
                 h3 { "Roles and faults" }
-                ul.legend { @for (class, names) in shown {
-                    li { i class=(format!("area {class}")) {} (names.join(", ")) }
-                } }
+                ul.legend {
+                    @for (class, names) in shown {
+                        li { i class=(format!("area {class}")) {} (names.join(", ")) }
+                    }
+                    @if pauses { li { i.area.stands {} "paused" } }
+                }
             }
-            (drawn(&roles, &time, "Roles of the instances over time"))
+            (drawn(&roles, time, "Roles of the instances over time"))
         }
-        @for figure in figures::lines(plan, recorder) {
-            figure id=(figure.id) {
+        @for figure in figures {
+            figure id=(figure.id) data-figure=(figure.id) {
                 figcaption {
                     h3 { (figure.title) }
                     p { (figure.note) }
-                    (legend(&figure.legend))
+                    (legend(&figure.chart))
                 }
-                (drawn(figure.chart.as_ref(), &time, figure.title))
+                (drawn(&figure.chart, time, figure.title))
+            }
+        }
+    }
+}
+
+fn percentile_figure(plan: &Plan, recorder: &Recorder, time: &TimeAxis) -> Markup {
+    let chart = percentiles::chart(plan, recorder);
+    html! {
+        @if !chart.curves.is_empty() {
+            figure #percentiles {
+                figcaption {
+                    h3 { "Latency by percentile" }
+                    p { "So many percent of the operations took no longer than that. Each curve ends where fewer than ten operations were slower: beyond that it would tell of chance." }
+                    ul.legend { @for curve in &chart.curves { li { (key(curve.ink, "")) (curve.name) } } }
+                }
+                (drawn(&chart, time, "Latency of operations over percentiles"))
             }
         }
     }
@@ -184,11 +260,27 @@ const ROLES: [Role; 8] = [
     Role::Down,
 ];
 
-fn legend(entries: &[(Ink, String)]) -> Markup {
+fn legend(chart: &LineChart) -> Markup {
+    let dots = chart.lines.iter().any(|line| line.dots);
     html! {
-        ul.legend { @for (ink, name) in entries {
-            li { i style=(format!("background:var({})", ink.variable())) {} (name) }
-        } }
+        ul.legend {
+            @for line in chart.lines.iter().filter(|line| !line.dots) {
+                li { (key(line.ink, "")) (line.name) }
+            }
+            @if dots { li { (key(Ink::Text, "dots")) "seen by a monitor" } }
+            @if let Some(limit) = &chart.limit { li { (key(Ink::Mark, "limit")) (limit.name) } }
+        }
+    }
+}
+
+/// A piece of a line as it looks in the figure.
+fn key(ink: Ink, class: &str) -> Markup {
+    let path = if class == "dots" { "M13 4h0" } else { "M1 4h24" };
+    html! {
+        svg.key viewBox="0 0 26 8" aria-hidden="true" {
+            path class=(class) d=(path) stroke=(format!("var({})", ink.variable()))
+                stroke-dasharray=[(!ink.dash().is_empty()).then(|| ink.dash())] {}
+        }
     }
 }
 

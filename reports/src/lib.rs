@@ -6,19 +6,26 @@
 //! made elsewhere. Nothing here reads a clock, a file or the environment: the same run gives
 //! the same bytes.
 
+mod axis;
 mod bands;
 mod capsule;
 mod chart;
 mod csv;
 mod figures;
 mod html;
+mod ink;
 mod operations;
+mod page_data;
+mod percentiles;
+mod provenance;
 mod recorder;
 #[cfg(test)]
 mod report_tests;
 mod result;
 mod series;
+mod setup;
 mod slowest;
+mod spent;
 mod summary;
 #[cfg(test)]
 mod synthetic;
@@ -29,6 +36,7 @@ pub use capsule::Capsule;
 pub use csv::series_csv;
 pub use html::report_html;
 pub use operations::{OperationStats, samples_needed};
+pub use provenance::{LoadLine, Provenance, SettingRow};
 pub use recorder::{Event, FaultMiss, FaultSpan, FinalState, InstanceStats, Recorder};
 pub use result::{
     Ending, ExpectationResult, FaultEffect, FaultResult, GraphResult, InstanceResult,

@@ -6,8 +6,8 @@ use wavetank_world::Plan;
 
 use crate::synthetic;
 use crate::{
-    Capsule, Ending, ExpectationResult, GraphResult, Overall, Recorder, RunResult, Verdict,
-    report_html, series_csv, summary, verdict_sentence,
+    Capsule, Ending, ExpectationResult, GraphResult, Overall, Provenance, Recorder, RunResult,
+    Verdict, report_html, series_csv, summary, verdict_sentence,
 };
 
 const COMMAND: &str = "wavetank run scenarios/master-loss.toml --seed 7";
@@ -56,7 +56,7 @@ fn minute() -> (Plan, Recorder, RunResult) {
 
 fn page() -> String {
     let (plan, recorder, result) = minute();
-    report_html(&plan, &recorder, &result, COMMAND)
+    report_html(&plan, &recorder, &result, COMMAND, &Provenance::default())
 }
 
 #[test]
@@ -120,13 +120,34 @@ fn the_verdict_is_a_sentence() {
 #[test]
 fn the_report_needs_nothing_from_outside() {
     let page = page();
-    for outside in ["http:", "https:", "src=", "href=", "url(", "@import", "<script", "<link"] {
+    for outside in ["http:", "https:", "src=", "url(", "@import", "<link", "fetch(", "XMLHttp"] {
         assert!(!page.contains(outside), "{outside}");
+    }
+    let links = page.split("href=\"").skip(1);
+    for link in links {
+        let target = link.split('"').next().and_then(|link| link.strip_prefix('#'));
+        let target = target.expect("links lead to places in the page");
+        assert!(page.contains(&format!("id=\"{target}\"")), "{target}");
     }
     assert!(!page.contains("#0102"), "a sentinel colour is left");
     assert!(page.contains(&verdict_sentence(&minute().2)));
     assert!(page.contains(COMMAND));
-    for figure in ["roles", "throughput", "latency", "lag", "hit-rate", "disk", "cores"] {
+    for figure in [
+        "roles",
+        "throughput",
+        "errors",
+        "latency",
+        "server-time",
+        "lag",
+        "heartbeat-gap",
+        "hit-rate",
+        "page-faults",
+        "disk-queue",
+        "disk",
+        "cores",
+        "percentiles",
+        "slowest",
+    ] {
         assert!(page.contains(&format!("id=\"{figure}\"")), "{figure}");
     }
 }
@@ -135,7 +156,14 @@ fn the_report_needs_nothing_from_outside() {
 fn every_tag_of_the_report_is_closed() {
     let page = page();
     let mut open: Vec<&str> = Vec::new();
-    let without_style = page.split("<style>").flat_map(|part| part.split("</style>"));
+    // Scripts hold what looks like tags.
+    let (mut without, mut rest) = (String::new(), page.as_str());
+    while let Some((before, script)) = rest.split_once("<script") {
+        without.push_str(before);
+        rest = script.split_once("</script>").expect("a script ends").1;
+    }
+    without.push_str(rest);
+    let without_style = without.split("<style>").flat_map(|part| part.split("</style>"));
     // What follows "<style>" is the style; it has no tags.
     for tag in without_style.flat_map(|part| part.split('<').skip(1)) {
         let (tag, _) = tag.split_once('>').expect("a tag that is opened ends");
@@ -161,7 +189,9 @@ fn text_from_the_scenario_cannot_become_markup() {
     plan.instances[0].machine = bad.to_owned();
     let broken = expectation(bad, Verdict::Broke, json!(bad), json!({bad: bad}));
     let result = ended(&plan, &recorder, None, vec![broken]);
-    assert!(!report_html(&plan, &recorder, &result, bad).contains("<script"));
+    let page = report_html(&plan, &recorder, &result, bad, &Provenance::default());
+    assert_eq!(page.matches("<script").count(), 2, "the data and the script of the page");
+    assert!(!page.contains("<script>alert"));
 }
 
 #[test]
@@ -169,8 +199,11 @@ fn equal_runs_give_equal_reports() {
     let (plan, recorder, result) = minute();
     let (again_plan, again_recorder, mut again) = minute();
     again.wall_seconds = 99.0;
-    let first = report_html(&plan, &recorder, &result, COMMAND);
-    assert_eq!(report_html(&again_plan, &again_recorder, &again, COMMAND), first);
+    let first = report_html(&plan, &recorder, &result, COMMAND, &Provenance::default());
+    assert_eq!(
+        report_html(&again_plan, &again_recorder, &again, COMMAND, &Provenance::default()),
+        first
+    );
     assert_eq!(series_csv(&again_plan, &again_recorder), series_csv(&plan, &recorder));
 }
 
@@ -184,7 +217,7 @@ fn ten_instances_and_the_finest_buckets_stay_below_a_megabyte() {
     }
     let recorder = synthetic::voyage(&plan).play(Recorder::new(&plan));
     let result = ended(&plan, &recorder, None, Vec::new());
-    let length = report_html(&plan, &recorder, &result, COMMAND).len();
+    let length = report_html(&plan, &recorder, &result, COMMAND, &Provenance::default()).len();
     assert!(length < 1_000_000, "{length}");
 }
 
@@ -196,7 +229,7 @@ fn a_run_in_which_nothing_happened_has_a_report() {
     plan.duration = Span::ZERO;
     let recorder = Recorder::new(&plan);
     let result = ended(&plan, &recorder, None, Vec::new());
-    let page = report_html(&plan, &recorder, &result, COMMAND);
+    let page = report_html(&plan, &recorder, &result, COMMAND, &Provenance::default());
     assert!(page.contains("Nothing was expected of this run."));
     assert!(!page.contains("NaN"));
     assert!(result.operations.is_empty());

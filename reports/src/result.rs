@@ -316,6 +316,10 @@ pub struct RunResult {
     pub digest: String,
     /// The verdict on the run.
     pub verdict: Overall,
+    /// Whether the run was broken off before its end: everything here is about the part up to
+    /// `simulated_seconds`.
+    #[serde(default)]
+    pub partial: bool,
     /// What the cluster was still waiting for when its time was over; null when it recovered.
     pub waiting: Option<String>,
     /// The verdicts on its expectations, in the order of the scenario.
@@ -355,6 +359,7 @@ impl RunResult {
             seed: plan.seed,
             digest: format!("{:032x}", ending.digest),
             verdict: Overall::of(ending.recovered, &ending.expectations),
+            partial: false,
             waiting: ending.waiting,
             expectations: ending.expectations,
             operations: operations(plan, recorder),
@@ -367,6 +372,13 @@ impl RunResult {
             wall_seconds: ending.wall_seconds,
             events: ending.events,
         }
+    }
+
+    /// The result of a run that was broken off: it says so wherever it is shown.
+    #[must_use]
+    pub fn interrupted(mut self) -> Self {
+        self.partial = true;
+        self
     }
 
     /// The text of `result.json`.

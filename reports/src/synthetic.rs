@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use wavetank_kernel::Distribution;
 use wavetank_vocabulary::{
     Bytes, ClientId, Fact, FaultId, FaultKind, InstanceId, LogMark, Metric, Observer, OperationId,
-    OperationKind, OperationOutcome, PlantedBugs, Rate, Ratio, Role, Span, Status, Subject, Time,
-    TxId,
+    OperationKind, OperationOutcome, PlantedBugs, Rate, Ratio, Role, ServerPhase, ServerTime, Span,
+    Status, Subject, Time, TxId,
 };
 use wavetank_world::{
     BalancerPlan, ClientPlan, Compat, CostTable, Expectation, FaultPlan, GraphPlan, GraphSource,
@@ -151,6 +151,27 @@ impl Facts {
             intended: due,
         };
         self.tell(due + latency, completed);
+        // A quarter of the last attempt is the way, the rest a core and, a third of it, a sync.
+        let answered = status == Status::Ok;
+        let earlier = if attempts > 1 { Span::from_millis(60) } else { Span::ZERO };
+        let last = latency.saturating_sub(earlier);
+        let part = |n: u64| Span::from_nanos(last.as_nanos() * n / 12);
+        let time =
+            ServerTime::default().with(ServerPhase::Core, part(6)).with(ServerPhase::Sync, part(3));
+        let server = if answered { time } else { ServerTime::default() };
+        let spent = Fact::Spent {
+            operation,
+            earlier,
+            network: if answered { part(3) } else { Span::ZERO },
+            unanswered: if answered { Span::ZERO } else { last },
+            server,
+        };
+        self.tell(due + latency, spent);
+        if answered {
+            let instance = InstanceId(2);
+            let served = Fact::Served { operation, kind, attempt: 1, instance, status, time };
+            self.tell(due + latency, served);
+        }
     }
 
     pub(crate) fn play<O: Observer>(mut self, mut observer: O) -> O {
@@ -290,9 +311,16 @@ fn samples(plan: &Plan, facts: &mut Facts, lost: Time, back: Time) {
                 facts.sample(at, id, Metric::PageCacheEvictions, running * 3);
                 facts.sample(at, id, Metric::PageCacheFlushes, running * 40);
                 facts.sample(at, id, Metric::LogBytes, running * 9_000);
+                let silence = if at < lost || at > lost + Span::from_secs(11) {
+                    Span::from_secs(1 + (second + slot) % 5)
+                } else {
+                    at.since(lost)
+                };
+                facts.sample(at, id, Metric::HeartbeatGap, silence.as_nanos());
             }
             let busy = second * (180_000_000 + 30_000_000 * slot) + (second % 5) * 40_000_000;
             facts.sample(at, id, Metric::DiskBusy, busy);
+            facts.sample(at, id, Metric::Paused, 0);
             facts.sample(at, id, Metric::CoreBusy, busy * 3);
             facts.sample(at, id, Metric::DiskQueue, second % 7);
         }

@@ -1,12 +1,12 @@
 //! The tables of the report, and its account of the set-up.
 
 use maud::{Markup, html};
-use wavetank_vocabulary::{Span, Status};
-use wavetank_world::{ClientPlan, InstancePlan, Plan, RetryPlan};
+use wavetank_vocabulary::Status;
+use wavetank_world::Plan;
 
 use crate::recorder::Recorder;
 use crate::result::{FaultEffect, InstanceResult, OperationResult, RunResult};
-use crate::words::{counted, grouped, listed, millis};
+use crate::words::{counted, grouped, millis};
 
 /// Percentiles and counts per operation.
 pub(crate) fn operations(plan: &Plan, result: &RunResult) -> Markup {
@@ -173,148 +173,5 @@ pub(crate) fn events(recorder: &Recorder) -> Markup {
                 } }
             } }
         }
-    }
-}
-
-/// Graph, machines, settings and load.
-pub(crate) fn setup(plan: &Plan, result: &RunResult) -> Markup {
-    let graph = &result.graph;
-    let costs = &plan.costs;
-    html! {
-        h2 #setup { "Set-up" }
-        h3 { "Graph" }
-        p {
-            (counted(graph.nodes, "node")) ", " (counted(graph.relationships, "relationship"))
-            " at the start: " (graph.source) "."
-        }
-        h3 { "Load" }
-        @for client in &plan.clients { (load(plan, client)) }
-        h3 { "Machines" }
-        (machines(plan))
-        h3 { "Settings" }
-        (settings(plan))
-        h3 { "Cost of work" }
-        p {
-            "Work takes core time after the cost table " b { (costs.name) } ": "
-            (costs.step) " a step, " (costs.record) " a record, " (costs.hit) " a page found in memory, "
-            (costs.fault) " a page loaded, " (costs.logged_kib) " a KiB of log. "
-            @if costs.name == "assumed" {
-                "These figures are assumed, not measured: latencies and the load that the cluster can carry are no better than they are."
-            }
-        }
-    }
-}
-
-fn load(plan: &Plan, client: &ClientPlan) -> Markup {
-    let weights: u64 = client.mix.iter().map(|&(_, weight)| u64::from(weight)).sum();
-    let parts: Vec<String> = client
-        .mix
-        .iter()
-        .filter_map(|&(kind, weight)| {
-            let program = plan.operations.get(kind.index())?;
-            let percent = 100.0 * f64::from(weight) / weights.max(1) as f64;
-            let does = if program.writes() { "writes" } else { "reads" };
-            Some(format!("{percent:.1} % {} ({does})", program.name))
-        })
-        .collect();
-    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-    let balancer = plan.balancers.get(usize::from(client.balancer));
-    html! {
-        p {
-            b { (client.name) } ": " (client.rate) " in Poisson arrivals: " (listed(&parts))
-            "; routed " (client.routing.name())
-            @if let Some(balancer) = balancer {
-                " by " (balancer.name) ", which asks the instances every " (balancer.poll)
-            }
-            "; "
-            @if client.zipf.numerator == 0 { "users equally likely" } @else {
-                "users by Zipf's law with exponent " (client.zipf.as_f64())
-            }
-            "; time-out " (client.timeout) "; " (retries(&client.retry)) "."
-        }
-    }
-}
-
-fn retries(retry: &RetryPlan) -> String {
-    let mut on = Vec::new();
-    for (covered, name) in [
-        (retry.transient, "transient failures"),
-        (retry.connection, "broken connections"),
-        (retry.timeout, "time-outs"),
-    ] {
-        if covered {
-            on.push(name);
-        }
-    }
-    if retry.attempts <= 1 || on.is_empty() {
-        return String::from("no retries");
-    }
-    format!(
-        "up to {} attempts on {}, after {} growing by {}, of which {:.0} % is drawn",
-        retry.attempts,
-        listed(&on),
-        retry.backoff,
-        retry.factor.as_f64(),
-        retry.jitter.as_f64() * 100.0
-    )
-}
-
-/// One row for instances that are alike.
-fn machines(plan: &Plan) -> Markup {
-    let mut groups: Vec<(&InstancePlan, Vec<String>)> = Vec::new();
-    for instance in &plan.instances {
-        let alike = |group: &&mut (&InstancePlan, Vec<String>)| {
-            *instance == InstancePlan { id: instance.id, ..group.0.clone() }
-        };
-        match groups.iter_mut().find(alike) {
-            Some(group) => group.1.push(instance.id.to_string()),
-            None => groups.push((instance, vec![instance.id.to_string()])),
-        }
-    }
-    html! {
-        div.scroll { table {
-            thead { tr {
-                th { "Instances" } th { "Machine" } th { "Where" } th.n { "Cores" } th.n { "Memory" }
-                th.n { "Heap" } th.n { "Page cache" } th.n { "Volume" } th.n { "IOPS" } th.n { "Throughput" }
-            } }
-            tbody { @for (machine, ids) in groups {
-                tr {
-                    td { (ids.join(", ")) @if machine.slave_only { " (slave only)" } }
-                    td { (machine.machine) }
-                    td { (plan.datacentres.get(usize::from(machine.datacentre)).map_or("", String::as_str)) }
-                    td.n { (machine.cores) }
-                    td.n { (machine.memory) }
-                    td.n { (machine.heap) }
-                    td.n { (machine.page_cache) }
-                    td.n { (machine.volume.size) }
-                    td.n { (grouped(u64::from(machine.volume.iops))) }
-                    td.n { (machine.volume.throughput) "/s" }
-                }
-            } }
-        } }
-    }
-}
-
-fn settings(plan: &Plan) -> Markup {
-    let settings = &plan.settings;
-    let or_off = |span: Span| if span.is_zero() { String::from("off") } else { span.to_string() };
-    let rows = [
-        ("compat", settings.compat().name().to_owned()),
-        ("ha.heartbeat_interval", settings.cluster.heartbeat_interval.to_string()),
-        ("ha.heartbeat_timeout", settings.cluster.heartbeat_timeout.to_string()),
-        ("ha.election_timeout", settings.cluster.election_timeout.to_string()),
-        ("ha.pull_interval", or_off(settings.pull_interval)),
-        ("ha.tx_push_factor", settings.tx_push_factor.to_string()),
-        ("ha.tx_push_strategy", settings.tx_push_strategy.name().to_owned()),
-        ("ha.read_timeout", settings.read_timeout.to_string()),
-        ("ha.state_switch_timeout", settings.state_switch_timeout.to_string()),
-        ("dbms.checkpoint.interval.tx", grouped(settings.checkpoint_interval_tx)),
-        ("dbms.checkpoint.interval.time", settings.checkpoint_interval_time.to_string()),
-        ("quantities sampled every", plan.sample_every.to_string()),
-    ];
-    let bugs = plan.bugs.to_string();
-    html! {
-        dl { @for (name, value) in rows { dt { code { (name) } } dd { (value) } } }
-        @if !bugs.is_empty() { p { b { "Bugs were planted in this run: " (bugs) "." } } }
     }
 }

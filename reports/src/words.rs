@@ -14,6 +14,9 @@ pub fn verdict_sentence(result: &RunResult) -> String {
         listed(with(verdict).map(|result| result.check.as_str()).collect::<Vec<_>>().as_slice())
     };
     let total = result.expectations.len();
+    if result.partial {
+        return interrupted(result);
+    }
     let mut text = match result.verdict {
         Overall::Held if total == 0 => return "Nothing was expected of this run.".to_owned(),
         Overall::Held if total == 1 => {
@@ -46,23 +49,45 @@ pub fn verdict_sentence(result: &RunResult) -> String {
     text
 }
 
-/// What to look at when this check broke.
-pub(crate) fn look_at(check: &str) -> &'static str {
+/// The verdict on a run that was broken off: never more than a preliminary one.
+fn interrupted(result: &RunResult) -> String {
+    let broke = result.expectations.iter().filter(|known| known.verdict == Verdict::Broke);
+    let names: Vec<&str> = broke.map(|known| known.check.as_str()).collect();
+    let at = result.simulated_seconds;
+    let until_then = if names.is_empty() {
+        String::from("nothing had broken until then, which proves nothing about the rest")
+    } else {
+        format!(
+            "until then {} of {} broke: {}",
+            names.len(),
+            result.expectations.len(),
+            listed(&names)
+        )
+    };
+    format!("Interrupted at {at:.1} s of virtual time: {until_then}.")
+}
+
+/// What to look at when this check broke, and where in the report.
+pub(crate) fn look_at(check: &str) -> (&'static str, &'static str) {
     // A check's name may go on with what it is about: "latency app.follow".
     match check.split([' ', ':', '.']).next().unwrap_or(check) {
-        "recovers" => {
-            "Look at the roles after the fault ended, at the elections among the events, and at the lag of the instances that came back."
-        }
-        "latency" => {
-            "Look at the latency figure for when it was exceeded, then at hit rate, disk and cores at that time."
-        }
-        "acknowledged-writes-lost" => {
-            "Look at the faults and the elections after them: a branch that was discarded explains losses, a recovery that cut the log may hide others."
-        }
-        "replicas-equal" => {
-            "Look at the contents column of the instances, then at recoveries and store copies among the events."
-        }
-        _ => "Look at the figures around the faults.",
+        "recovers" => (
+            "Look at the roles after the fault ended, at the elections among the events, and at the lag of the instances that came back.",
+            "roles",
+        ),
+        "latency" => (
+            "Look at the latency figure for when it was exceeded, at where the time of the slowest went, then at hit rate, disk and cores at that time.",
+            "latency",
+        ),
+        "acknowledged-writes-lost" => (
+            "Look at the faults and the elections after them: a branch that was discarded explains losses, a recovery that cut the log may hide others.",
+            "faults",
+        ),
+        "replicas-equal" => (
+            "Look at the contents row of the instances, then at recoveries and store copies among the events.",
+            "instances",
+        ),
+        _ => ("Look at the figures around the faults.", "figures"),
     }
 }
 
