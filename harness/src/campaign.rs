@@ -14,6 +14,7 @@ use wavetank_scenario::Scenario;
 use wavetank_world::{BaseGraph, Expectation, GraphPlan, Plan, SeedRule};
 
 use crate::exit::Exit;
+use crate::interrupt;
 use crate::play::play;
 
 /// One seed of one scenario.
@@ -61,6 +62,8 @@ pub struct CampaignResult {
     pub failures: Vec<SeedResult>,
     /// Expectations with a `seeds` of their own.
     pub rules: Vec<RuleResult>,
+    /// Whether it was interrupted: then only the runs that were over are counted.
+    pub interrupted: bool,
     /// The digests of all runs, in order, hashed: the same for any number of workers.
     pub digest: String,
     #[serde(skip)]
@@ -208,10 +211,13 @@ pub fn campaign(
         }
     }
     let over = AtomicU64::new(0);
-    let results: Vec<(SeedResult, Exit, Vec<Verdict>)> = pool.install(|| {
+    let results: Vec<Option<(SeedResult, Exit, Vec<Verdict>)>> = pool.install(|| {
         work.par_iter()
             .map(|(scenario, seed, plan, base)| {
-                let played = play(plan, base, |_, _| {});
+                let played = play(plan, base, |_, _| !interrupt::asked());
+                if interrupt::asked() {
+                    return None;
+                }
                 done(over.fetch_add(1, Ordering::Relaxed) + 1);
                 let judged = played.result.expectations.iter().zip(&plan.expectations);
                 let failures: Vec<_> = judged
@@ -234,10 +240,14 @@ pub fn campaign(
                     failures,
                     waiting: played.result.waiting.clone(),
                 };
-                (result, exit, verdicts)
+                Some((result, exit, verdicts))
             })
             .collect()
     });
+    let interrupted = results.iter().any(Option::is_none);
+    // A partial campaign counts the runs that were over.
+    let (work, results): (Vec<Run>, Vec<_>) =
+        work.into_iter().zip(results).filter_map(|(run, result)| Some((run, result?))).unzip();
     let mut hash = wavetank_kernel::Digest::new();
     for (result, ..) in &results {
         let digest = u128::from_str_radix(&result.digest, 16).unwrap_or_default();
@@ -247,6 +257,7 @@ pub fn campaign(
     let worst = results.iter().fold(Exit::Held, |worst, (_, exit, _)| worst.worst(*exit));
     let unsatisfied = rules.iter().any(|rule| !rule.satisfied);
     let worst = if unsatisfied { worst.worst(Exit::Broke) } else { worst };
+    let worst = if interrupted { worst.worst(Exit::Surroundings) } else { worst };
     let runs = results.len();
     let failures: Vec<SeedResult> = results
         .into_iter()
@@ -258,6 +269,7 @@ pub fn campaign(
         held: runs - failures.len(),
         failures,
         rules,
+        interrupted,
         digest: format!("{hash}"),
         worst,
     })

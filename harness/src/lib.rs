@@ -9,6 +9,8 @@ pub mod checks;
 pub mod cli;
 pub mod determinism;
 pub mod exit;
+pub mod interrupt;
+pub mod load;
 pub mod output;
 pub mod play;
 pub mod progress;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 use wavetank_kernel::Digest;
-use wavetank_reports::Capsule;
+use wavetank_reports::{Capsule, Provenance};
 use wavetank_scenario::to_text;
 use wavetank_world::Plan;
 
@@ -69,6 +69,15 @@ fn at<T>(path: &Path, result: io::Result<T>) -> Result<T, OutputError> {
     result.map_err(|source| OutputError::Io { path: path.to_owned(), source })
 }
 
+/// What a report tells about a run besides what happened in it.
+#[derive(Clone, Debug)]
+pub struct Background {
+    /// What plays it again.
+    pub command: String,
+    /// Where its settings came from, and what its load amounts to.
+    pub provenance: Provenance,
+}
+
 /// A folder under a temporary name, to be renamed into place. Dropped before that, it takes
 /// what it made away again.
 #[derive(Debug)]
@@ -114,9 +123,9 @@ impl Output {
         self,
         plan: &Plan,
         played: &Played,
-        command: &str,
+        background: &Background,
     ) -> Result<PathBuf, OutputError> {
-        self.write(plan, played, command)?;
+        self.write(plan, played, background)?;
         // Long enough has passed since the first look.
         check_replaceable(&self.place)?;
         let earlier = self.temporary.with_extension("earlier");
@@ -131,18 +140,23 @@ impl Output {
         Ok(self.named.clone())
     }
 
-    fn write(&self, plan: &Plan, played: &Played, command: &str) -> Result<(), OutputError> {
+    fn write(
+        &self,
+        plan: &Plan,
+        played: &Played,
+        background: &Background,
+    ) -> Result<(), OutputError> {
+        let command = background.command.as_str();
         let file = |name: &str, bytes: &[u8]| {
             let path = self.temporary.join(name);
             at(&path, fs::write(&path, bytes))
         };
-        let provenance = wavetank_reports::Provenance::default();
         let html = wavetank_reports::report_html(
             plan,
             &played.recorder,
             &played.result,
             command,
-            &provenance,
+            &background.provenance,
         );
         file(MARK, b"made by wavetank\n")?;
         file("result.json", played.result.to_json().as_bytes())?;

@@ -69,21 +69,25 @@ pub struct Played {
 const STRIDE: u64 = 50_000;
 
 /// Plays a Plan to its end. `progress` is told, now and then, the virtual time and the
-/// events so far.
+/// events so far; if it answers false, the run ends there.
 pub fn play(
     plan: &Arc<Plan>,
     base: &Arc<BaseGraph>,
-    mut progress: impl FnMut(Time, u64),
+    mut progress: impl FnMut(Time, u64) -> bool,
 ) -> Played {
     let started = Instant::now();
     let mut world = World::new(plan.clone(), base.clone(), Judges::new(plan));
+    let mut interrupted = false;
     while world.advance(STRIDE) {
-        progress(world.now(), world.events());
+        if !progress(world.now(), world.events()) {
+            interrupted = true;
+            break;
+        }
     }
-    judge(world, started)
+    judge(world, started, interrupted)
 }
 
-fn judge(world: World<Judges>, started: Instant) -> Played {
+fn judge(world: World<Judges>, started: Instant, interrupted: bool) -> Played {
     let recovered = world.converged();
     let waiting = if recovered { None } else { world.waits_for() };
     let (digest, events, ended) = (world.digest(), world.events(), world.now());
@@ -105,7 +109,9 @@ fn judge(world: World<Judges>, started: Instant) -> Played {
             events,
         },
     );
+    let result = if interrupted { result.interrupted() } else { result };
     let exit = match result.verdict {
+        _ if interrupted => Exit::Surroundings,
         Overall::Held => Exit::Held,
         Overall::Broke => Exit::Broke,
         Overall::NotRecovered => Exit::NotRecovered,

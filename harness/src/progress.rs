@@ -1,4 +1,4 @@
-//! The progress line: virtual time, speed-up, events a second. Only on a terminal.
+//! The progress line: virtual time, speed-up, what is left. Only on a terminal.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -10,8 +10,20 @@ use wavetank_vocabulary::{Span, Time};
 #[derive(Debug)]
 pub struct Progress {
     bar: ProgressBar,
+    /// In seconds of virtual time.
+    duration: f64,
     started: Instant,
     drawn: Instant,
+}
+
+/// What the line says; at most 59 characters for anything that plays within a day.
+fn message(at: f64, duration: f64, wall: f64, events: u64) -> String {
+    let speed = at / wall.max(1e-6);
+    let left = ((duration - at).max(0.0) / speed.max(1e-9)).ceil();
+    format!(
+        "{at:.0}s of {duration:.0}s, {speed:.0}x life, {:.1} M events/s, {left:.0}s left",
+        events as f64 / wall / 1e6
+    )
 }
 
 /// How often the line is drawn.
@@ -24,11 +36,11 @@ impl Progress {
         let target =
             if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(duration.as_nanos() / 1_000_000), target);
-        if let Ok(style) = ProgressStyle::with_template("  {bar:30} {msg}") {
+        if let Ok(style) = ProgressStyle::with_template("  {bar:18} {msg}") {
             bar.set_style(style);
         }
         let now = Instant::now();
-        Progress { bar, started: now, drawn: now }
+        Progress { bar, duration: duration.as_secs_f64(), started: now, drawn: now }
     }
 
     /// Tells how far the run has come.
@@ -39,16 +51,24 @@ impl Progress {
         self.drawn = Instant::now();
         let wall = self.started.elapsed().as_secs_f64().max(1e-6);
         self.bar.set_position(at.as_nanos() / 1_000_000);
-        self.bar.set_message(format!(
-            "{:.0}s of cluster time, {:.0}x life, {:.1} M events/s",
-            at.as_secs_f64(),
-            at.as_secs_f64() / wall,
-            events as f64 / wall / 1e6
-        ));
+        self.bar.set_message(message(at.as_secs_f64(), self.duration, wall, events));
     }
 
     /// Takes the line away.
     pub fn finish(self) {
         self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_says_what_is_left_and_fits_a_terminal() {
+        let text = message(30.0, 300.0, 2.0, 9_000_000);
+        assert_eq!(text, "30s of 300s, 15x life, 4.5 M events/s, 18s left");
+        let long = message(3_628_799.0, 3_628_800.0, 900.0, 9_000_000_000);
+        assert!(long.len() <= 59, "{}: {long}", long.len());
     }
 }

@@ -32,7 +32,7 @@ pub fn report_html(
     provenance: &Provenance,
 ) -> String {
     let sentence = words::verdict_sentence(result);
-    let title = format!("{} seed {}: {}", plan.name, plan.seed, short(result.verdict));
+    let title = format!("{} seed {}: {}", plan.name, plan.seed, result.verdict.name());
     let time = figures::time_axis(plan, recorder, result.partial);
     let figures = figures::lines(plan, recorder);
     let page = html! {
@@ -101,14 +101,6 @@ fn partial(plan: &Plan, result: &RunResult) -> Markup {
                 " Everything below is about the part that was played; what would have come after can still break every expectation."
             }
         }
-    }
-}
-
-const fn short(overall: Overall) -> &'static str {
-    match overall {
-        Overall::Held => "held",
-        Overall::Broke => "broke",
-        Overall::NotRecovered => "did not recover",
     }
 }
 

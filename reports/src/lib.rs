@@ -11,6 +11,8 @@ mod bands;
 mod capsule;
 mod chart;
 mod csv;
+mod diff;
+mod diff_text;
 mod figures;
 mod html;
 mod ink;
@@ -34,6 +36,7 @@ mod words;
 
 pub use capsule::Capsule;
 pub use csv::series_csv;
+pub use diff::{CounterChange, Diff, ExpectationChange, FigureChange, SettingChange, Side};
 pub use html::report_html;
 pub use operations::{OperationStats, samples_needed};
 pub use provenance::{LoadLine, Provenance, SettingRow};

@@ -36,6 +36,8 @@ pub struct Provenance {
     pub settings: Vec<SettingRow>,
     /// The derived load; left out when empty.
     pub load: Vec<LoadLine>,
+    /// What Neo4j would accept and its operator regret, each in a line.
+    pub warnings: Vec<String>,
 }
 
 /// The settings of a Plan by comparison with the defaults of its version.

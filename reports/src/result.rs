@@ -8,6 +8,7 @@ use wavetank_vocabulary::{Span, Time};
 use wavetank_world::{GraphSource, Plan};
 
 use crate::operations::OperationStats;
+use crate::provenance::Provenance;
 use crate::recorder::{InstanceStats, Recorder};
 
 /// The version of the form of `result.json`.
@@ -49,6 +50,15 @@ pub enum Overall {
 }
 
 impl Overall {
+    /// The verdict in a word or three.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Overall::Held => "held",
+            Overall::Broke => "broke",
+            Overall::NotRecovered => "did not recover",
+        }
+    }
+
     /// The verdict on the run that follows from those on its expectations, and from whether
     /// the cluster recovered once everything was healed. An expectation that was not
     /// exercised counts as broken.
@@ -106,6 +116,27 @@ pub struct OperationResult {
     pub p999_ms: Option<f64>,
     /// The longest.
     pub max_ms: Option<f64>,
+    /// 95 % confidence interval of the median, by order statistics.
+    #[serde(default)]
+    pub p50_ci_ms: Option<[f64; 2]>,
+    /// The same of the 90th percentile.
+    #[serde(default)]
+    pub p90_ci_ms: Option<[f64; 2]>,
+    /// The same of the 99th percentile.
+    #[serde(default)]
+    pub p99_ci_ms: Option<[f64; 2]>,
+    /// The same of the 99.9th percentile.
+    #[serde(default)]
+    pub p999_ci_ms: Option<[f64; 2]>,
+}
+
+/// A setting of Neo4j's, as the run had it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingResult {
+    /// Its value, with its unit.
+    pub value: String,
+    /// Where that came from.
+    pub origin: String,
 }
 
 /// Milliseconds, to the nanosecond: no more digits than were measured.
@@ -125,6 +156,7 @@ fn seconds(at: Time) -> f64 {
 impl From<&OperationStats> for OperationResult {
     fn from(stats: &OperationStats) -> Self {
         let percentile = |thousandths| stats.percentile(thousandths).map(millis);
+        let interval = |thousandths| stats.interval(thousandths).map(|ends| ends.map(millis));
         OperationResult {
             offered: stats.offered,
             ok: stats.ok,
@@ -136,6 +168,10 @@ impl From<&OperationStats> for OperationResult {
             p99_ms: percentile(99_000),
             p999_ms: percentile(99_900),
             max_ms: stats.longest().map(millis),
+            p50_ci_ms: interval(50_000),
+            p90_ci_ms: interval(90_000),
+            p99_ci_ms: interval(99_000),
+            p999_ci_ms: interval(99_900),
         }
     }
 }
@@ -330,6 +366,9 @@ pub struct RunResult {
     pub instances: Vec<InstanceResult>,
     /// The faults: those that took effect in the order in which they did, then the rest.
     pub faults: Vec<FaultResult>,
+    /// The settings of the cluster by Neo4j's names.
+    #[serde(default)]
+    pub settings: BTreeMap<String, SettingResult>,
     /// The graph at the start.
     pub graph: GraphResult,
     /// Which cost table turned work into time.
@@ -345,6 +384,15 @@ pub struct RunResult {
 }
 
 impl RunResult {
+    /// Takes the settings and where they came from.
+    pub fn set_settings(&mut self, provenance: &Provenance) {
+        let entry = |row: &crate::provenance::SettingRow| {
+            let result = SettingResult { value: row.value.clone(), origin: row.origin.clone() };
+            (row.name.clone(), result)
+        };
+        self.settings = provenance.settings.iter().map(entry).collect();
+    }
+
     /// The result of a run of `plan`.
     pub fn new(plan: &Plan, recorder: &Recorder, ending: Ending) -> Self {
         let series = recorder.series();
@@ -365,6 +413,7 @@ impl RunResult {
             operations: operations(plan, recorder),
             instances: instances.map(|(i, stats)| InstanceResult::new(stats, lag(i))).collect(),
             faults: faults(plan, recorder),
+            settings: BTreeMap::new(),
             graph: ending.graph,
             costs: plan.costs.name.clone(),
             elections: recorder.elections(),

@@ -9,6 +9,10 @@ use wavetank_vocabulary::{Bytes, Rate, Span};
 use crate::units::{bytes_text, rate_text};
 
 pub use tables::ROOT;
+
+/// What can go wrong: the keys of `[[faults]]` that say so, each with its sentence.
+pub static FAULTS: std::sync::LazyLock<Vec<(&'static str, &'static str)>> =
+    std::sync::LazyLock::new(tables::actions);
 pub(crate) use tables::{ACTIONS, MOST_INSTANCES};
 
 /// A table of the language.

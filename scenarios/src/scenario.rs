@@ -126,6 +126,11 @@ impl Scenario {
         &self.plan.name
     }
 
+    /// What it is for, in its author's words.
+    pub fn about(&self) -> &str {
+        &self.plan.about
+    }
+
     /// What Neo4j would accept and its operator regret.
     pub fn warnings(&self) -> &Warnings {
         &self.warnings

@@ -291,6 +291,11 @@ impl Setting {
     }
 }
 
+/// The settings of Neo4j that are known and have no effect here.
+pub fn without_effect() -> impl Iterator<Item = &'static str> {
+    KNOWN.iter().map(|(name, _)| *name)
+}
+
 /// The strategies of `ha.tx_push_strategy`, with the short name that 2.3.0 uses.
 pub(crate) const STRATEGIES: [(&str, PushStrategy); 4] = [
     ("fixed_descending", PushStrategy::FixedDescending),

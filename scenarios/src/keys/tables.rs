@@ -492,6 +492,12 @@ const TRIGGERS: &[&str] = &{
 /// The keys of [`FAULTS`] that say what happens, one of which each fault has.
 pub(crate) const ACTIONS: [&str; 5] = ["crash", "power-loss", "pause", "partition", "isolate"];
 
+/// The same, each with its sentence.
+pub(super) fn actions() -> Vec<(&'static str, &'static str)> {
+    let about = |name: &'static str| Some((name, FAULTS.key(name)?.about));
+    ACTIONS.into_iter().filter_map(about).collect()
+}
+
 static EXPECT: Table = Table {
     name: "[[expect]]",
     about: "Something that must hold.",

@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 
 use wavetank_instance::{FOLLOWS, NAME, PROPERTIES, USER};
 use wavetank_kernel::{Stream, Streams};
-use wavetank_store::{Image, ImageBuilder, TokenKind, Value};
-use wavetank_vocabulary::Ratio;
+use wavetank_store::{Image, ImageBuilder, ImageFile, PAGE_SIZE, TokenKind, Value};
+use wavetank_vocabulary::{Bytes, Ratio};
 
 use crate::plan::{EdgeList, GraphPlan, GraphSource};
 
@@ -60,6 +60,15 @@ pub struct BaseGraph {
 }
 
 impl BaseGraph {
+    /// The size of the store's pages.
+    pub fn page_bytes(&self) -> Bytes {
+        let pages = self.image.files.iter().map(|(_, file)| match file {
+            ImageFile::Pages(pages) => pages.len() as u64,
+            ImageFile::Bytes(_) => 0,
+        });
+        Bytes(pages.sum::<u64>() * PAGE_SIZE as u64)
+    }
+
     /// Builds the graph of a Plan. The same Plan gives the same pages.
     pub fn build(plan: &GraphPlan) -> Self {
         let edges = match &plan.source {

@@ -30,6 +30,7 @@ struct Link {
 pub(crate) struct Network {
     links: Vec<Link>,
     total: usize,
+    sent: u64,
 }
 
 /// The latency between two data centres.
@@ -64,7 +65,7 @@ impl Network {
                 });
             }
         }
-        Network { links, total }
+        Network { links, total, sent: 0 }
     }
 
     /// When a message that is sent now arrives; none when the link is cut.
@@ -79,7 +80,13 @@ impl Network {
         link.free = link.free.max(now) + transmission;
         let arrival = link.free + link.latency.sample(&mut link.stream);
         link.last = link.last.max(arrival);
+        self.sent += 1;
         Some(link.last)
+    }
+
+    /// Messages sent so far.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent
     }
 
     /// Whether a message that is under way gets through.

@@ -177,6 +177,11 @@ impl<O: Observer> World<O> {
         self.kernel.trail()
     }
 
+    /// Messages between instances so far, those that were lost on the way included.
+    pub fn messages(&self) -> u64 {
+        self.network.sent()
+    }
+
     /// Whether the cluster recovered after everything was healed.
     pub fn converged(&self) -> bool {
         self.converged
@@ -190,6 +195,11 @@ impl<O: Observer> World<O> {
     /// Who reads the facts.
     pub fn observer(&self) -> &O {
         &self.observer
+    }
+
+    /// The same, to be told something from outside: that cannot change the run.
+    pub fn observer_mut(&mut self) -> &mut O {
+        &mut self.observer
     }
 
     /// Ends the world and hands its observer out.

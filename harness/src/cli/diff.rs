@@ -1,0 +1,79 @@
+//! `wavetank diff`: what changed between two results.
+
+use std::fs;
+use std::path::Path;
+
+use wavetank_reports::{Diff, RunResult, SCHEMA};
+
+use super::{DiffArgs, Failure, say};
+use crate::exit::Exit;
+
+/// A part of a whole: `5%` or `0.05`.
+pub(super) fn gate(text: &str) -> Result<f64, String> {
+    let (number, hundredths) = match text.trim().strip_suffix('%') {
+        Some(number) => (number.trim_end(), 100.0),
+        None => (text.trim(), 1.0),
+    };
+    match number.parse::<f64>() {
+        Ok(part) if part.is_finite() && part >= 0.0 => Ok(part / hundredths),
+        _ => Err(format!("`{text}` is not a part: expected something like 5% or 0.05")),
+    }
+}
+
+pub(super) fn diff(args: &DiffArgs) -> Result<Exit, Failure> {
+    let diff = Diff::new(&read(&args.base)?, &read(&args.new)?);
+    if let Some(path) = &args.html {
+        let page = fs::File::create_new(path)
+            .and_then(|mut file| std::io::Write::write_all(&mut file, diff.to_html().as_bytes()));
+        page.map_err(|error| {
+            let why = match error.kind() {
+                std::io::ErrorKind::AlreadyExists => {
+                    "it is there already, and is left as it is".into()
+                }
+                _ => error.to_string(),
+            };
+            Failure::input(format!("cannot write {}: {why}", path.display()))
+        })?;
+    }
+    if args.json {
+        say(&diff.to_json());
+    } else {
+        say(&diff.to_text());
+    }
+    match args.gate {
+        Some(gate) if diff.exceeds(gate) => Ok(Exit::Broke),
+        _ => Ok(Exit::Held),
+    }
+}
+
+/// The result in a file, or in the folder of a run.
+fn read(path: &Path) -> Result<RunResult, Failure> {
+    let file = if path.is_dir() { path.join("result.json") } else { path.to_owned() };
+    let refuse = |why: String| Failure::input(format!("cannot read {}: {why}", file.display()));
+    let bytes = fs::read(&file).map_err(|error| refuse(error.to_string()))?;
+    let json: serde_json::Value = serde_json::from_slice(&bytes)
+        .map_err(|error| refuse(format!("this is not JSON: {error}")))?;
+    match json["schema"].as_u64() {
+        Some(schema) if schema == u64::from(SCHEMA) => {}
+        Some(schema) => {
+            let why = format!("it is a result of schema {schema}, this version reads {SCHEMA}");
+            return Err(refuse(why));
+        }
+        None => return Err(refuse("this is not a result of a run: it has no `schema`".into())),
+    }
+    serde_json::from_value(json).map_err(|error| refuse(format!("not a whole result: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gates_are_parts() {
+        assert_eq!(gate("5%"), Ok(0.05));
+        assert_eq!(gate("0.1"), Ok(0.1));
+        for wrong in ["", "x", "-1%", "5 percent", "nan", "inf"] {
+            assert!(gate(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Finding scenarios: files, folders, and names of the library that is part of the command.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use wavetank_scenario::{Scenario, builtin, builtin_folder, nearest_builtin, parse_with};
+use wavetank_world::Plan;
+
+use super::{Failure, colour_on_stderr};
+use crate::campaign::{Entry, scenario_files};
+
+/// The scenario that a file holds or that the library has under this name.
+pub(super) fn one(file: &Path, set: &[String]) -> Result<Scenario, Failure> {
+    if file.is_dir() {
+        let text = format!("{} is a folder: expected a scenario file", file.display());
+        return Err(Failure::input(text));
+    }
+    let name = file.to_string_lossy();
+    if !file.exists()
+        && let Some(builtin) = builtin(&name)
+    {
+        return parse(&format!("{}.toml", builtin.name), builtin.text.as_bytes(), set);
+    }
+    let source = fs::read(file).map_err(|error| {
+        let mut text = format!("cannot read {}: {error}", file.display());
+        if error.kind() == std::io::ErrorKind::NotFound {
+            text += "\nno scenario of the library has that name either";
+            match nearest_builtin(&name) {
+                Some(near) => text += &format!("; a similar one is `{near}`"),
+                None => text += ": `wavetank list scenarios` names them",
+            }
+        }
+        Failure::input(text)
+    })?;
+    parse(&name, &source, set)
+}
+
+/// All scenarios of files, folders and names.
+pub(super) fn all(paths: &[PathBuf], set: &[String]) -> Result<Vec<Entry>, Failure> {
+    let mut entries = Vec::new();
+    for path in paths {
+        let name = path.to_string_lossy();
+        let folder = if path.exists() { Vec::new() } else { builtin_folder(&name) };
+        for builtin in &folder {
+            let scenario = parse(&format!("{}.toml", builtin.name), builtin.text.as_bytes(), set)?;
+            entries.push(Entry { name: builtin.name.to_owned(), scenario });
+        }
+        if !folder.is_empty() {
+            continue;
+        }
+        let files = scenario_files(std::slice::from_ref(path))
+            .map_err(|error| Failure::input(error.to_string()))?;
+        for file in files {
+            let scenario = one(&file, set)?;
+            entries.push(Entry { name: file.display().to_string(), scenario });
+        }
+    }
+    Ok(entries)
+}
+
+fn parse(name: &str, source: &[u8], set: &[String]) -> Result<Scenario, Failure> {
+    parse_with(name, source, set, &mut |path| fs::read(path)).map_err(|e| errors(&e))
+}
+
+fn errors(errors: &wavetank_scenario::Errors) -> Failure {
+    Failure::input(errors.render(colour_on_stderr()))
+}
+
+/// The Plan of a seed.
+pub(super) fn draw(scenario: &Scenario, seed: u64) -> Result<Plan, Failure> {
+    scenario.draw(seed, &mut |path| fs::read(path)).map_err(|e| errors(&e))
+}

@@ -1,0 +1,135 @@
+//! `wavetank list`: what there is, read off the tables that the parser reads by.
+
+use wavetank_scenario::{
+    CHECKS, FAULTS, LIBRARY, PROFILES, SETTINGS, parse, reference, settings_without_effect,
+};
+use wavetank_world::{Compat, Trigger};
+
+use super::{Failure, Listed, say};
+use crate::exit::Exit;
+
+pub(super) fn list(what: Listed) -> Result<Exit, Failure> {
+    let text = match what {
+        Listed::Settings => settings(),
+        Listed::Checks => checks(),
+        Listed::Faults => faults(),
+        Listed::Profiles => profiles(),
+        Listed::Scenarios => scenarios(),
+        Listed::Reference => reference(),
+    };
+    say(&text);
+    Ok(Exit::Held)
+}
+
+/// A paragraph, indented and no wider than a terminal of 80 columns.
+fn wrapped(text: &str, indent: usize) -> String {
+    let mut lines = String::new();
+    let mut width = 0;
+    for word in text.split_whitespace() {
+        if width == 0 || width + 1 + word.len() > 80 {
+            if width > 0 {
+                lines.push('\n');
+            }
+            lines.push_str(&" ".repeat(indent));
+            width = indent;
+        } else {
+            lines.push(' ');
+            width += 1;
+        }
+        lines.push_str(word);
+        width += word.len();
+    }
+    lines
+}
+
+fn settings() -> String {
+    let mut text = String::from("Settings by Neo4j's names. Defaults are those of each compat.\n");
+    for setting in SETTINGS {
+        text += &format!("\n{}\n", setting.name);
+        if !setting.also.is_empty() {
+            text += &format!("    also: {}\n", setting.also.join(", "));
+        }
+        text += &format!("{}\n", wrapped(setting.about, 4));
+        text += &format!("    takes: {}\n", setting.takes());
+        let defaults = Compat::ALL.map(|compat| (compat.name(), setting.default(compat)));
+        let (_, first) = &defaults[0];
+        if defaults.iter().all(|(_, default)| default == first) {
+            text += &format!("    default: {first}\n");
+        } else {
+            let each = defaults.map(|(name, default)| format!("{default} in {name}"));
+            text += &format!("{}\n", wrapped(&format!("default: {}", each.join(", ")), 4));
+        }
+    }
+    let known: Vec<&str> = settings_without_effect().collect();
+    text += "\nKnown, and without effect here:\n\n";
+    text += &wrapped(&known.join(", "), 4);
+    text
+}
+
+fn checks() -> String {
+    let mut text = String::from("What `check` of an [[expect]] can be.\n");
+    for check in &CHECKS {
+        text += &format!("\n{}\n{}\n", check.name, wrapped(check.about, 4));
+        if !check.keys.is_empty() {
+            text += &format!("    keys: {}\n", check.keys.join(", "));
+        }
+    }
+    text
+}
+
+fn faults() -> String {
+    let mut text = String::from("What can go wrong: a key of [[faults]], with whom it hits.\n\n");
+    for (name, about) in FAULTS.iter() {
+        text += &format!("  {name:<12}{}\n", wrapped(about, 14).trim_start());
+    }
+    text += "\nWho: an instance's number, \"master\", \"slave\", \"any\" or \"trigger\".\n";
+    text += "\nWhat `when` can wait for:\n\n";
+    for (_, name) in Trigger::ALL {
+        text += &format!("  {name}\n");
+    }
+    text
+}
+
+fn profiles() -> String {
+    let mut text = String::from("Machines by name.\n\n");
+    text += &format!("  {:<16}{:>5}  {:>9}  disk when EBS-optimised\n", "name", "cores", "memory");
+    for profile in PROFILES {
+        let disk = profile.disk_mbit.map_or("not on offer".into(), |mbit| format!("{mbit} Mbit/s"));
+        let memory = profile.memory.to_string();
+        text += &format!("  {:<16}{:>5}  {memory:>9}  {disk}\n", profile.name, profile.cores);
+    }
+    text
+}
+
+fn scenarios() -> String {
+    let mut text = String::from("Scenarios of the library; `wavetank run NAME` plays one.\n");
+    for builtin in LIBRARY {
+        // The library is parsed by this crate's own tests.
+        let about = parse(builtin.name, builtin.text)
+            .map_or_else(|_| String::new(), |scenario| scenario.about().to_owned());
+        text += &format!("\n{}\n{}\n", builtin.name, wrapped(&about, 4));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_list_is_wider_than_a_terminal() {
+        for text in [settings(), checks(), faults(), profiles(), scenarios()] {
+            for line in text.lines() {
+                assert!(line.chars().count() <= 80, "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn lists_name_what_there_is() {
+        assert!(settings().contains("ha.pull_interval"));
+        assert!(settings().contains("40s in 3.2"), "{}", settings());
+        assert!(faults().contains("power-loss") && faults().contains("store-copy begins"));
+        assert!(scenarios().contains("The master loses power under load"));
+    }
+}

@@ -1,0 +1,313 @@
+//! The command line: what people type, and what they are told.
+
+mod diff;
+mod find;
+mod library;
+mod list;
+mod play_once;
+mod shell;
+mod test;
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use wavetank_scenario::{Scenario, parse_seed, to_text};
+
+use crate::exit::Exit;
+
+#[derive(Parser, Debug)]
+#[command(
+    name = "wavetank",
+    version,
+    about = "Tries graph-database clusters in seas made to order.",
+    long_about = "wavetank plays a scenario (machines, disks, network, a master/slave \
+                  graph-database cluster, clients, faults) in virtual time and says what \
+                  held, what broke, how fast it was, and why. The same scenario and seed \
+                  give the same run, to the last bit.",
+    after_help = "Exit codes: 0 held; 1 an expectation broke; 2 the input was wrong; 3 did \
+                  not recover; 4 internal error or not deterministic; 75 the surroundings \
+                  failed, or interrupted."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Plays a scenario once and leaves results and a report.
+    Run(RunArgs),
+    /// Plays many seeds of many scenarios.
+    Test(TestArgs),
+    /// Prints a scenario with everything random drawn from the seed.
+    Plan(PlanArgs),
+    /// Writes a commented first scenario to NAME.toml.
+    New(NewArgs),
+    /// Reads scenarios, says what is wrong or to be regretted, and what they amount to.
+    CheckScenario(CheckArgs),
+    /// Lists what there is.
+    List(ListArgs),
+    /// Compares two results: what changed from BASE to NEW.
+    Diff(DiffArgs),
+    /// Prints the JSON Schema of scenarios, or of results.
+    Schema(SchemaArgs),
+    /// Prints a script that completes commands in a shell.
+    Completions(CompletionsArgs),
+    /// Prints the manual page.
+    Man,
+}
+
+#[derive(Args, Debug)]
+struct RunArgs {
+    /// The scenario: a file, or a name of the library.
+    #[arg(value_name = "SCENARIO")]
+    file: PathBuf,
+    /// A number, or a git commit hash. Without it, the scenario's own seed, or 1.
+    #[arg(long)]
+    seed: Option<String>,
+    /// Where results go [default: wavetank-out/NAME-SEED].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Changes one value of the scenario, e.g. ha.pull_interval=500ms.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Prints result.json instead of the summary.
+    #[arg(long)]
+    json: bool,
+    /// Plays the scenario twice first, and names the first event that differs.
+    #[arg(long)]
+    check_determinism: bool,
+}
+
+#[derive(Args, Debug)]
+struct TestArgs {
+    /// Scenarios: files, folders of them, or names of the library.
+    #[arg(required = true, value_name = "SCENARIO")]
+    paths: Vec<PathBuf>,
+    /// Seeds from A up to but not including B.
+    #[arg(long, value_name = "A..B", default_value = "0..20", value_parser = test::seed_range)]
+    seeds: std::ops::Range<u64>,
+    /// Worker threads [default: one per processor].
+    #[arg(long, value_name = "N")]
+    jobs: Option<std::num::NonZeroU16>,
+    /// Changes one value of every scenario.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Prints one JSON object instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+struct PlanArgs {
+    /// The scenario: a file, or a name of the library.
+    #[arg(value_name = "SCENARIO")]
+    file: PathBuf,
+    /// A number, or a git commit hash.
+    #[arg(long)]
+    seed: Option<String>,
+    /// Changes one value of the scenario.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+struct NewArgs {
+    /// The scenario's name: letters, digits, `-` and `_`; folders may stand before it.
+    name: PathBuf,
+    /// Starts from this scenario of the library instead.
+    #[arg(long, value_name = "SCENARIO")]
+    from: Option<String>,
+}
+
+#[derive(Args, Debug)]
+struct CheckArgs {
+    /// Scenarios: files, folders of them, or names of the library.
+    #[arg(required = true, value_name = "SCENARIO")]
+    paths: Vec<PathBuf>,
+    /// Changes one value of every scenario.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Fails on warnings, too.
+    #[arg(long)]
+    strict: bool,
+}
+
+#[derive(Args, Debug)]
+struct ListArgs {
+    /// What to list.
+    what: Listed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Listed {
+    /// Neo4j's settings that have an effect, and those that have none.
+    Settings,
+    /// What an [[expect]] can check.
+    Checks,
+    /// What can go wrong, and what a fault can wait for.
+    Faults,
+    /// Machines by name.
+    Profiles,
+    /// The scenarios of the library.
+    Scenarios,
+    /// Every key of the scenario language, as the Markdown of the reference.
+    Reference,
+}
+
+#[derive(Args, Debug)]
+struct DiffArgs {
+    /// The result to compare with: a result.json, or the folder of a run.
+    base: PathBuf,
+    /// The new result.
+    new: PathBuf,
+    /// Fails (exit 1) if anything is worse by more than this, e.g. 5%.
+    #[arg(long, value_name = "PART", value_parser = diff::gate)]
+    gate: Option<f64>,
+    /// Prints JSON instead of text.
+    #[arg(long)]
+    json: bool,
+    /// Writes a page instead of text.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+struct SchemaArgs {
+    /// Of what.
+    #[arg(default_value = "scenario")]
+    of: SchemaOf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum SchemaOf {
+    /// Scenario files.
+    Scenario,
+}
+
+#[derive(Args, Debug)]
+struct CompletionsArgs {
+    /// The shell.
+    shell: Shell,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Shell {
+    /// GNU Bash.
+    Bash,
+    /// Z shell.
+    Zsh,
+    /// fish.
+    Fish,
+}
+
+/// What a command could not do, and how it ends.
+struct Failure {
+    exit: Exit,
+    message: String,
+}
+
+impl Failure {
+    fn input(message: impl Into<String>) -> Self {
+        Failure { exit: Exit::Input, message: message.into() }
+    }
+}
+
+/// Reads the command line and does what it says.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; clap prints each where it belongs.
+            let exit = if error.use_stderr() { Exit::Input } else { Exit::Held };
+            let _ = error.print();
+            return exit.into();
+        }
+    };
+    // A panic is a bug of ours, and has an exit code of its own; its message was printed.
+    let done = std::panic::catch_unwind(|| match &cli.command {
+        Command::Run(args) => play_once::run(args),
+        Command::Test(args) => test::test(args),
+        Command::Plan(args) => plan(args),
+        Command::New(args) => library::new(args),
+        Command::CheckScenario(args) => library::check_scenario(args),
+        Command::List(args) => list::list(args.what),
+        Command::Diff(args) => diff::diff(args),
+        Command::Schema(args) => library::schema(args.of),
+        Command::Completions(args) => shell::completions(args.shell),
+        Command::Man => shell::man(),
+    });
+    let Ok(done) = done else { return Exit::Internal.into() };
+    match done {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            tell_error(&failure.message);
+            failure.exit.into()
+        }
+    }
+}
+
+fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
+    let scenario = find::one(&args.file, &args.set)?;
+    warn(&scenario);
+    let seed = seed_of(&scenario, args.seed.as_deref())?;
+    say(&to_text(&find::draw(&scenario, seed)?));
+    Ok(Exit::Held)
+}
+
+fn seed_of(scenario: &Scenario, text: Option<&str>) -> Result<u64, Failure> {
+    match text {
+        Some(text) => parse_seed(text).map_err(|error| Failure::input(error.to_string())),
+        None => Ok(scenario.seed().unwrap_or(1)),
+    }
+}
+
+fn tell_error(message: &str) {
+    let text =
+        if message.starts_with("error") { message.to_owned() } else { format!("error: {message}") };
+    tell(text.trim_end());
+}
+
+/// Tells people something on standard error.
+fn tell(text: &str) {
+    // Nothing can be told when standard error is closed.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Prints on standard output; a closed pipe is not an error of ours.
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes());
+    if !text.ends_with('\n') {
+        let _ = out.write_all(b"\n");
+    }
+}
+
+/// Tells what will be regretted about a scenario.
+fn warn(scenario: &Scenario) {
+    if scenario.warnings().count() > 0 {
+        tell(&scenario.warnings().render(colour_on_stderr()));
+    }
+}
+
+/// Whether output to that stream may be coloured.
+fn colour(is_terminal: bool) -> bool {
+    is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+fn colour_on_stderr() -> bool {
+    colour(std::io::stderr().is_terminal())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,144 @@
+//! `wavetank run`: one scenario, one seed, a report.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+
+use wavetank_reports::{LoadLine, Provenance, SettingRow};
+use wavetank_scenario::{Scenario, SettingOrigin};
+use wavetank_world::{BaseGraph, World};
+
+use super::{Failure, RunArgs, colour, find, say, seed_of, tell, warn};
+use crate::determinism::{Comparison, Nobody, compare, disturbed};
+use crate::exit::Exit;
+use crate::interrupt;
+use crate::load::Load;
+use crate::output::{Background, Output, default_place};
+use crate::play::play;
+use crate::progress::Progress;
+
+pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
+    let scenario = find::one(&args.file, &args.set)?;
+    warn(&scenario);
+    let seed = seed_of(&scenario, args.seed.as_deref())?;
+    let plan = Arc::new(find::draw(&scenario, seed)?);
+    let place = args.out.clone().unwrap_or_else(|| default_place(&plan));
+    let output = Output::prepare(&place)
+        .map_err(|error| Failure { exit: error.exit(), message: error.to_string() })?;
+    let base = Arc::new(BaseGraph::build(&plan.graph));
+    let load = Load::of(&plan, &base);
+    if !args.json {
+        tell(&load_text(&load));
+    }
+
+    if args.check_determinism {
+        let make = || World::new(disturbed(&plan), base.clone(), Nobody);
+        match compare(make) {
+            Comparison::Same { digest, events } => {
+                tell(&format!("deterministic: two runs of {events} events, digest {digest:032x}"));
+            }
+            Comparison::Parted(parting) => {
+                return Err(Failure { exit: Exit::Internal, message: parting.to_string() });
+            }
+        }
+    }
+
+    interrupt::watch();
+    let mut progress = Progress::new(plan.duration, args.json);
+    let mut played = play(&plan, &base, |at, events| {
+        progress.update(at, events);
+        !interrupt::asked()
+    });
+    progress.finish();
+    let provenance = provenance(&scenario, &load);
+    played.result.set_settings(&provenance);
+    let json = played.result.to_json();
+    let background = Background { command: command(args, seed), provenance };
+    let place = output
+        .commit(&plan, &played, &background)
+        .map_err(|error| Failure { exit: error.exit(), message: error.to_string() })?;
+    if args.json {
+        say(&json);
+    } else {
+        let coloured = colour(std::io::stdout().is_terminal());
+        say(&wavetank_reports::summary(&played.result, coloured));
+        say(&format!("report: {}", place.join("report.html").display()));
+        if played.exit != Exit::Held {
+            say(&format!("again:  {}", background.command));
+        }
+    }
+    if played.exit == Exit::Surroundings {
+        tell("interrupted: the result and the report say how far it came");
+    }
+    Ok(played.exit)
+}
+
+/// What the scenario says of its settings and load, for the report.
+fn provenance(scenario: &Scenario, load: &Load) -> Provenance {
+    let setting =
+        |s: SettingOrigin| SettingRow { name: s.name.to_owned(), value: s.value, origin: s.origin };
+    let line = |(what, value, note): (&'static str, String, String)| LoadLine {
+        what: what.to_owned(),
+        value,
+        note,
+    };
+    Provenance {
+        settings: scenario.settings().into_iter().map(setting).collect(),
+        load: load.lines().into_iter().map(line).collect(),
+        warnings: scenario.warnings().lines().collect(),
+    }
+}
+
+/// What the scenario amounts to, in lines of a terminal.
+pub(super) fn load_text(load: &Load) -> String {
+    let lines = load.lines().into_iter().map(|(what, value, note)| {
+        // Three columns while they fit 80 characters.
+        let line = format!("  {what:<9} {value:>9}  ");
+        let room = 80usize.saturating_sub(line.len());
+        let mut text = line;
+        let mut used = 0;
+        for (n, word) in note.split(' ').enumerate() {
+            if n > 0 && used + 1 + word.len() > room {
+                text.push_str(&format!("\n{:23}", ""));
+                used = 0;
+            } else if n > 0 {
+                text.push(' ');
+                used += 1;
+            }
+            text.push_str(word);
+            used += word.len();
+        }
+        text
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The command that plays the same run again.
+fn command(args: &RunArgs, seed: u64) -> String {
+    let file = args.file.to_string_lossy();
+    let mut command = format!("wavetank run {} --seed {seed}", quoted(&file));
+    for assignment in &args.set {
+        command.push_str(&format!(" --set {}", quoted(assignment)));
+    }
+    command
+}
+
+/// A word as a shell takes it.
+pub(super) fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_for_a_shell_where_they_must_be() {
+        assert_eq!(quoted("ha.pull_interval=500ms"), "ha.pull_interval=500ms");
+        assert_eq!(quoted("faults.1.at=1m .. 2m"), "'faults.1.at=1m .. 2m'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
+}
