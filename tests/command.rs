@@ -189,7 +189,7 @@ fn wrong_input_is_answered_and_leaves_nothing() {
         (vec!["run", &calm, "--set", "ha.pull_intervall=1s"], "ha.pull_interval"),
         (vec!["run", &calm, "--set", "nonsense"], "nonsense"),
         (vec!["test", &calm, "--seeds", "5..5"], "5..5"),
-        (vec!["run"], "FILE"),
+        (vec!["run"], "SCENARIO"),
         (vec!["sail"], "sail"),
     ] {
         let mut arguments: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();

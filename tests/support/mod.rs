@@ -1,7 +1,7 @@
 //! Runs the built command.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Output};
 
 /// What a run of the command gave.
 pub(crate) struct Done {
@@ -13,13 +13,21 @@ pub(crate) struct Done {
     pub(crate) stderr: String,
 }
 
+/// The built command, without colours.
+pub(crate) fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wavetank"));
+    command.env("NO_COLOR", "1");
+    command
+}
+
 /// Runs the command with these arguments.
 pub(crate) fn wavetank(arguments: &[String]) -> Done {
-    let output = Command::new(env!("CARGO_BIN_EXE_wavetank"))
-        .args(arguments)
-        .env("NO_COLOR", "1")
-        .output()
-        .expect("the built command can be run");
+    let output = command().args(arguments).output().expect("the built command can be run");
+    done(&output)
+}
+
+/// What became of it.
+pub(crate) fn done(output: &Output) -> Done {
     Done {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
