@@ -16,10 +16,34 @@ use crate::play::Played;
 /// The file by which a folder is known to be ours.
 const MARK: &str = ".wavetank";
 
-/// Everything that a run leaves. Nothing else is ever removed, and no folder is removed with
+/// Everything that a run leaves, but for the data files: of these [`MARK`] holds a list, and
+/// only what it lists, in our two folders and with our endings, is ours. Nothing else is ever removed, and no folder is removed with
 /// what is in it: so a wrong `--out` cannot cost anybody anything.
 const FILES: [&str; 6] =
     [MARK, "result.json", "report.html", "series.csv", "plan.toml", "failure.txt"];
+
+/// The folders of the data files.
+const FOLDERS: [&str; 2] = ["figures", "latency"];
+/// How data files end.
+const ENDINGS: [&str; 3] = [".csv", ".hgrm", ".hlog"];
+
+/// Whether a path in a list of data files can be one of ours: a plain name in one of our
+/// folders. A list that somebody tampered with leads nowhere else.
+fn is_data_file(path: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    path.split_once('/').is_some_and(|(folder, file)| {
+        FOLDERS.contains(&folder)
+            && !file.starts_with('.')
+            && file.bytes().all(plain)
+            && ENDINGS.iter().any(|ending| file.ends_with(ending))
+    })
+}
+
+/// The data files that a folder of ours lists.
+fn listed(place: &Path) -> Vec<String> {
+    let text = fs::read_to_string(place.join(MARK)).unwrap_or_default();
+    text.lines().filter(|line| is_data_file(line)).map(str::to_owned).collect()
+}
 
 /// Why results could not be written.
 #[derive(Debug, Error)]
@@ -158,7 +182,21 @@ impl Output {
             command,
             &background.provenance,
         );
-        file(MARK, b"made by wavetank\n")?;
+        let data = wavetank_reports::data_files(plan, &played.recorder);
+        let mut mark = String::from("made by wavetank\n");
+        for (path, _) in &data {
+            mark += path;
+            mark.push('\n');
+        }
+        // First of all: whatever comes after it can be taken away again.
+        file(MARK, mark.as_bytes())?;
+        for folder in FOLDERS {
+            let path = self.temporary.join(folder);
+            at(&path, fs::create_dir(&path))?;
+        }
+        for (path, text) in &data {
+            file(path, text.as_bytes())?;
+        }
         file("result.json", played.result.to_json().as_bytes())?;
         file("report.html", html.as_bytes())?;
         file("series.csv", wavetank_reports::series_csv(plan, &played.recorder).as_bytes())?;
@@ -196,11 +234,17 @@ fn check_replaceable(place: &Path) -> Result<(), OutputError> {
     if !kind.is_dir() {
         return Err(OutputError::NotAFolder(place.to_owned()));
     }
+    let ours = listed(place);
     let mut marked = false;
     let mut first = None;
     for entry in at(place, fs::read_dir(place))? {
         let name = at(place, entry)?.file_name().to_string_lossy().into_owned();
         marked |= name == MARK;
+        if FOLDERS.contains(&name.as_str()) {
+            check_folder(place, &name, &ours)?;
+            first.get_or_insert(name);
+            continue;
+        }
         if !FILES.contains(&name.as_str()) {
             return Err(OutputError::NotOurs { path: place.to_owned(), found: name });
         }
@@ -212,9 +256,36 @@ fn check_replaceable(place: &Path) -> Result<(), OutputError> {
     }
 }
 
+/// Whether a folder of data files holds nothing but what is listed.
+fn check_folder(place: &Path, folder: &str, ours: &[String]) -> Result<(), OutputError> {
+    let path = place.join(folder);
+    let not_ours = |found: String| OutputError::NotOurs { path: place.to_owned(), found };
+    if !at(&path, fs::symlink_metadata(&path))?.is_dir() {
+        return Err(not_ours(folder.to_owned()));
+    }
+    for entry in at(&path, fs::read_dir(&path))? {
+        let name = format!("{folder}/{}", at(&path, entry)?.file_name().to_string_lossy());
+        if !ours.contains(&name) {
+            return Err(not_ours(name));
+        }
+    }
+    Ok(())
+}
+
 /// Removes the files that a run leaves, and the folder if that empties it. What cannot be
 /// removed stays: there is nobody to tell that it matters to.
 fn remove_ours(folder: &Path) {
+    // Never through a link: what is listed lies in folders of our own.
+    let own = |name: &&str| fs::symlink_metadata(folder.join(name)).is_ok_and(|m| m.is_dir());
+    let folders: Vec<&str> = FOLDERS.into_iter().filter(own).collect();
+    for path in listed(folder) {
+        if folders.iter().any(|name| path.starts_with(&format!("{name}/"))) {
+            let _ = fs::remove_file(folder.join(path));
+        }
+    }
+    for name in folders {
+        let _ = fs::remove_dir(folder.join(name));
+    }
     for name in FILES {
         let _ = fs::remove_file(folder.join(name));
     }
@@ -307,6 +378,57 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         drop(Output::prepare(&folder.path().join("out")).unwrap());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_list_of_data_files_leads_nowhere_else() {
+        for good in ["figures/latency.csv", "latency/app.follow.hgrm", "latency/app_.hlog"] {
+            assert!(is_data_file(good), "{good}");
+        }
+        for bad in [
+            "../thesis.csv",
+            "figures/../thesis.csv",
+            "/etc/passwd",
+            "figures/a/b.csv",
+            "figures/.hidden.csv",
+            "figures/thesis.txt",
+            "notes/a.csv",
+            "figures/",
+            "",
+        ] {
+            assert!(!is_data_file(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn data_files_are_replaced_and_strangers_beside_them_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("place");
+        fs::create_dir_all(place.join("figures")).unwrap();
+        fs::write(place.join(MARK), "made by wavetank\nfigures/lag.csv\n../thesis.csv\n").unwrap();
+        fs::write(place.join("figures/lag.csv"), "").unwrap();
+        fs::write(folder.path().join("thesis.csv"), "years of work").unwrap();
+        check_replaceable(&place).unwrap();
+        fs::write(place.join("figures/mine.csv"), "years of work").unwrap();
+        assert!(matches!(check_replaceable(&place), Err(OutputError::NotOurs { .. })));
+        remove_ours(&place);
+        assert!(
+            place.join("figures/mine.csv").exists() && folder.path().join("thesis.csv").exists()
+        );
+        assert!(!place.join("figures/lag.csv").exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nothing_is_removed_through_a_link() {
+        let folder = folder_with("lag.csv");
+        let place = folder.path().join("out");
+        fs::create_dir(&place).unwrap();
+        fs::write(place.join(MARK), "made by wavetank\nfigures/lag.csv\n").unwrap();
+        std::os::unix::fs::symlink(folder.path().join("place"), place.join("figures")).unwrap();
+        assert!(check_replaceable(&place).is_err());
+        remove_ours(&place);
+        assert!(folder.path().join("place/lag.csv").exists());
     }
 
     #[test]

@@ -91,8 +91,12 @@ impl Chart for RoleChart {
         for (row, band) in (0u32..).zip(&self.bands) {
             draw_band(&mut svg, &place, band, row * ROW + (ROW - BAND) / 2);
         }
-        let before =
-            TimeAxis { end: time.end, masters: time.masters.clone(), ..TimeAxis::default() };
+        let before = TimeAxis {
+            end: time.end,
+            stop: time.end,
+            masters: time.masters.clone(),
+            ..TimeAxis::default()
+        };
         shades(&mut svg, &before, size);
         svg.push_str("</svg><g class=\"labels\">");
         name_faults(&mut svg, &place, &self.bands);

@@ -13,7 +13,9 @@ mod chart;
 mod csv;
 mod diff;
 mod diff_text;
+mod export;
 mod figures;
+mod hdr_log;
 mod html;
 mod ink;
 mod operations;
@@ -37,13 +39,14 @@ mod words;
 pub use capsule::Capsule;
 pub use csv::series_csv;
 pub use diff::{CounterChange, Diff, ExpectationChange, FigureChange, SettingChange, Side};
+pub use export::data_files;
 pub use html::report_html;
 pub use operations::{OperationStats, samples_needed};
 pub use provenance::{LoadLine, Provenance, SettingRow};
 pub use recorder::{Event, FaultMiss, FaultSpan, FinalState, InstanceStats, Recorder};
 pub use result::{
     Ending, ExpectationResult, FaultEffect, FaultResult, GraphResult, InstanceResult,
-    OperationResult, Overall, RunResult, SCHEMA, Verdict,
+    OperationResult, Overall, RESULT_SCHEMA, RunResult, SCHEMA, Verdict,
 };
 pub use series::{Bucket, Extent, InstanceBucket, Series};
 pub use slowest::{Breakdown, SlowOperation};

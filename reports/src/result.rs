@@ -14,6 +14,9 @@ use crate::recorder::{InstanceStats, Recorder};
 /// The version of the form of `result.json`.
 pub const SCHEMA: u32 = 1;
 
+/// The JSON Schema of `result.json` (draft 2020-12), for this [`SCHEMA`].
+pub const RESULT_SCHEMA: &str = include_str!("../result.schema.json");
+
 /// What became of one expectation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
