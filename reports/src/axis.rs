@@ -145,7 +145,7 @@ impl Axis {
         match scale {
             Scale::Linear => {
                 let step =
-                    round_step(high.max(1e-9) / 4.0).max(if high >= 1.0 { 0.5 } else { 0.0 });
+                    round_step(high.max(1e-9) / 4.0).max(if high >= 1.0 { 1.0 } else { 0.0 });
                 let top = (high / step).ceil().max(1.0) * step;
                 Axis { low: 0.0, high: top, ticks: every(0.0, top, step) }
             }

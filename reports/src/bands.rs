@@ -12,6 +12,8 @@ const ROW: u32 = 30;
 const BAND: u32 = 22;
 /// Room for the names of the faults.
 const TOP: u32 = 20;
+/// More instances than these are counted instead of named above the bands.
+const NAMED: usize = 4;
 /// The width of a letter, near enough to see whether a word fits.
 const LETTER: f64 = 7.2;
 
@@ -138,7 +140,11 @@ fn name_faults(svg: &mut String, place: &Place, bands: &[Band]) {
     hits.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut free = place.left;
     for (at, what, whom) in hits {
-        let name = format!("{what} {}", whom.join(", "));
+        let name = if whom.len() > NAMED {
+            format!("{what}, {} instances", whom.len())
+        } else {
+            format!("{what} {}", whom.join(", "))
+        };
         let width = LETTER * name.len() as f64;
         // Near the right edge a name moves to the left.
         let x = place.x(at).min(place.left + place.width - width);

@@ -120,7 +120,7 @@ fn verdict(result: &RunResult, sentence: &str) -> Markup {
                             @if expectation.verdict == Verdict::Broke {
                                 @let (advice, figure) = words::look_at(&expectation.check);
                                 span.soft { (advice) } " "
-                                a href={ "#" (figure) } { "Show" }
+                                a href={ "#" (figure) } { "Show it" }
                             }
                         }
                     }

@@ -29,8 +29,9 @@ pub(crate) enum Ink {
 
 /// How many lines can be told apart by colour.
 const COLOURS: usize = 6;
-/// Dashes of the first six, the next six, ...
-const DASHES: [&str; 4] = ["", "7 3", "2 3", "9 3 2 3"];
+/// Dashes change from line to line too: where lines lie on each other, what is below shows
+/// through the gaps, and a print without colours still tells them apart.
+const DASHES: [&str; 4] = ["", "8 4", "2.5 3", "9 3 2.5 3"];
 /// Where the numbers of [`Ink::Nth`] begin.
 const FIRST: usize = 11;
 const SENTINEL: &str = "#0102";
@@ -79,7 +80,10 @@ fn dash(number: usize) -> &'static str {
         n if n == Ink::Offered.number() => "4 3",
         n if n == Ink::Longest.number() => "1.5 3",
         n if n == Ink::Upper.number() => "6 2.5",
-        n if n >= FIRST => DASHES[(n - FIRST) / COLOURS % DASHES.len()],
+        n if n >= FIRST => {
+            let n = n - FIRST;
+            DASHES[(n + n / COLOURS) % DASHES.len()]
+        }
         _ => "",
     }
 }
@@ -153,8 +157,8 @@ mod tests {
         looks.sort_unstable();
         looks.dedup();
         assert_eq!(looks.len(), 24);
-        let RGBColor(r, g, b) = Ink::Nth(7).sentinel();
+        let RGBColor(r, g, b) = Ink::Nth(6).sentinel();
         let svg = format!("stroke=\"#{r:02X}{g:02X}{b:02X}\"");
-        assert_eq!(with_variables(&svg), "stroke=\"var(--i1)\" stroke-dasharray=\"7 3\"");
+        assert_eq!(with_variables(&svg), "stroke=\"var(--i0)\" stroke-dasharray=\"9 3 2.5 3\"");
     }
 }

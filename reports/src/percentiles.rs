@@ -108,7 +108,9 @@ impl Chart for PercentileChart {
         let mut svg = opening(format, HEIGHT, title);
         let end = self.end();
         let nines = (1..=7).map(f64::from).take_while(|decades| *decades <= end);
-        for decades in [0.0, 2f64.log10()].into_iter().chain(nines) {
+        // On a narrow page the first two would run into each other.
+        let first = if format == Format::Wide { 0 } else { 1 };
+        for decades in [0.0, 2f64.log10()].into_iter().skip(first).chain(nines) {
             let x = f64::from(format.left()) + f64::from(format.plot()) * decades / end;
             // Writing to a string cannot fail.
             let _ = write!(

@@ -493,9 +493,11 @@ impl Observer for Recorder {
                     self.series.served(at, time.total());
                 }
             }
-            Fact::Spent { operation, earlier, network, unanswered, server } => {
+            Fact::Spent { operation, earlier, server, outside, answered } => {
                 let ended = self.ended.take().filter(|ended| ended.operation == operation);
                 if let Some(mut ended) = ended {
+                    let (network, unanswered) =
+                        if answered { (outside, Span::ZERO) } else { (Span::ZERO, outside) };
                     ended.breakdown = Breakdown { earlier, network, unanswered, server };
                     self.each_count(operation.client.index(), ended.kind, |stats| {
                         stats.spend(&ended.breakdown);

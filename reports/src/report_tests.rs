@@ -258,6 +258,14 @@ fn text_from_the_scenario_cannot_become_markup() {
 }
 
 #[test]
+fn every_part_of_the_time_has_a_colour_in_light_and_dark() {
+    let style = include_str!("style.css");
+    for part in 0..crate::Breakdown::PARTS {
+        assert_eq!(style.matches(&format!("--p{part}: ")).count(), 2, "{part}");
+    }
+}
+
+#[test]
 fn equal_runs_give_equal_reports() {
     let (plan, recorder, result) = minute();
     let (again_plan, again_recorder, mut again) = minute();

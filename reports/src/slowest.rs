@@ -112,7 +112,7 @@ mod tests {
         let names = Breakdown::names();
         assert_eq!(
             names[..4],
-            ["earlier attempts and back-off", "network", "no answer", "waiting for availability"]
+            ["earlier attempts and back-off", "network", "no answer", "machine paused"]
         );
         let mut known = names.to_vec();
         known.sort_unstable();

@@ -8,7 +8,7 @@ use wavetank_world::Plan;
 
 use crate::recorder::Recorder;
 use crate::slowest::Breakdown;
-use crate::words::{counted, millis};
+use crate::words::millis;
 
 /// The width of the longest bar.
 const WIDTH: f64 = 300.0;
@@ -37,7 +37,7 @@ pub(crate) fn spent(plan: &Plan, recorder: &Recorder) -> Markup {
     html! {
         @if !means.is_empty() {
             h2 #time-spent { "Where the time went" }
-            p.soft { "Successful operations that were due within the measured window. Earlier attempts include the waits after them; a pause of the machine counts to the phase that it interrupts." }
+            p.soft { "Successful operations that were due within the measured window. Earlier attempts include the waits after them. A pause of the machine counts as such for requests that arrive meanwhile, and to the phase that it interrupts for those under way." }
             (legend(&occur))
             h3 { "On average" }
             div.scroll { table.spent {
@@ -47,14 +47,14 @@ pub(crate) fn spent(plan: &Plan, recorder: &Recorder) -> Markup {
                         th { (name) }
                         td.n { (millis(Some(total(spans)))) }
                         td { (bar(spans, mean_scale)) }
-                        td { (in_words(spans)) }
+                        td.words { (in_words(spans)) }
                     }
                 } }
             } }
             h3 #slowest { "The slowest " (slowest.len()) }
             div.scroll { table.spent {
                 thead { tr {
-                    th { "Operation" } th.n { "Due at, s" } th.n { "Latency, ms" } th { "Parts" } th { "In ms" } th { "Answered by" }
+                    th { "Operation" } th.n { "Due at, s" } th.n { "Latency, ms" } th { "Parts" } th { "In ms" } th { "By" } th.n { "Attempts" }
                 } }
                 tbody { @for slow in slowest {
                     @let spans = slow.breakdown.spans();
@@ -63,11 +63,9 @@ pub(crate) fn spent(plan: &Plan, recorder: &Recorder) -> Markup {
                         td.n { (format!("{:.3}", slow.intended.as_secs_f64())) }
                         td.n { (millis(Some(slow.latency.as_millis_f64()))) }
                         td { (bar(&spans, slow_scale)) }
-                        td { (in_words(&spans)) }
-                        td {
-                            @if let Some(instance) = slow.instance { (instance) }
-                            @if slow.attempts > 1 { " after " (counted(u64::from(slow.attempts), "attempt")) }
-                        }
+                        td.words { (in_words(&spans)) }
+                        td { @if let Some(instance) = slow.instance { (instance) } }
+                        td.n { (slow.attempts) }
                     }
                 } }
             } }
@@ -148,12 +146,12 @@ mod tests {
     fn the_longest_part_comes_first_and_trifles_are_left_out() {
         let mut spans = [Span::ZERO; Breakdown::PARTS];
         spans[1] = Span::from_micros(500);
-        spans[8] = Span::from_millis(12);
+        spans[9] = Span::from_millis(12);
         spans[4] = Span::from_micros(10);
         assert_eq!(in_words(&spans), "log sync 12.0, network 0.500");
-        assert_eq!(occurring([spans].into_iter()), [1, 4, 8]);
+        assert_eq!(occurring([spans].into_iter()), [1, 4, 9]);
         let bar = bar(&spans, total(&spans)).into_string();
         assert_eq!(bar.matches("<rect").count(), 3);
-        assert!(bar.contains("var(--p8)"));
+        assert!(bar.contains("var(--p9)"));
     }
 }

@@ -162,9 +162,9 @@ impl Facts {
         let spent = Fact::Spent {
             operation,
             earlier,
-            network: if answered { part(3) } else { Span::ZERO },
-            unanswered: if answered { Span::ZERO } else { last },
             server,
+            outside: if answered { part(3) } else { last },
+            answered,
         };
         self.tell(due + latency, spent);
         if answered {

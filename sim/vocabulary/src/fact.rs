@@ -394,12 +394,14 @@ pub enum Fact {
         operation: OperationId,
         /// Attempts before the last one, with the waits after them.
         earlier: Span,
-        /// In the last attempt, on the way there and back, the balancer included.
-        network: Span,
-        /// In the last attempt, waiting for an answer that did not come.
-        unanswered: Span,
-        /// In the last attempt, at the instance.
+        /// In the last attempt, at the instance; its view, and the wait at its door while
+        /// its machine stood still.
         server: ServerTime,
+        /// The rest of the last attempt.
+        outside: Span,
+        /// Whether the rest was the way there and back, the balancer included; else it was
+        /// waiting for an answer that did not come.
+        answered: bool,
     },
     /// A fault took effect on an instance (and, for a link, on its peer).
     FaultBegan {

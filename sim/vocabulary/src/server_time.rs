@@ -5,12 +5,14 @@ use crate::units::{Span, Time};
 /// What a request at an instance does or waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ServerPhase {
+    /// Waits at the door of a machine that stands still.
+    Paused,
     /// Waits for the database to become available (no master known, switching roles).
     Access,
     /// Waits for a core.
     #[default]
     Queue,
-    /// Runs on a core; a pause of the machine meanwhile counts here.
+    /// Runs on a core; a pause of the machine meanwhile counts here too.
     Core,
     /// Waits for a page that is not in the page cache: the disk.
     Page,
@@ -24,7 +26,8 @@ pub enum ServerPhase {
 
 impl ServerPhase {
     /// All of them, in the order in which a request may first come by them.
-    pub const ALL: [ServerPhase; 7] = [
+    pub const ALL: [ServerPhase; 8] = [
+        ServerPhase::Paused,
         ServerPhase::Access,
         ServerPhase::Queue,
         ServerPhase::Core,
@@ -37,6 +40,7 @@ impl ServerPhase {
     /// The name that reports print.
     pub const fn name(self) -> &'static str {
         match self {
+            ServerPhase::Paused => "machine paused",
             ServerPhase::Access => "waiting for availability",
             ServerPhase::Queue => "queueing for a core",
             ServerPhase::Core => "on a core",

@@ -10,8 +10,8 @@ use wavetank_instance::Request;
 use wavetank_kernel::distribution::{self, Zipf};
 use wavetank_kernel::{Stream, Streams};
 use wavetank_vocabulary::{
-    ClientId, Fact, NodeId, OperationId, OperationKind, OperationOutcome, ServerTime, Span, Status,
-    Time,
+    ClientId, Fact, NodeId, OperationId, OperationKind, OperationOutcome, ServerPhase, ServerTime,
+    Span, Status, Time,
 };
 
 use crate::plan::{ClientPlan, RetryPlan};
@@ -39,6 +39,8 @@ pub(crate) struct Flight {
     pub(crate) attempted: Time,
     /// Where the attempt's time at an instance went, once that has answered.
     pub(crate) served: Option<ServerTime>,
+    /// How long the attempt waited for a machine that stood still.
+    pub(crate) held_up: Span,
     /// Where the attempt is now, once it was sent to an instance.
     pub(crate) at: Option<u16>,
     /// An attempt may have been done although it did not succeed.
@@ -51,7 +53,9 @@ pub(crate) struct Flight {
 impl Flight {
     /// Where the time of the operation went, if it ends now with this status.
     pub(crate) fn spent(&self, now: Time, status: Status) -> Fact {
-        let server = self.served.unwrap_or_default();
+        let server = self.served.map_or_else(ServerTime::default, |served| {
+            served.with(ServerPhase::Paused, self.held_up)
+        });
         let outside = now.since(self.attempted).saturating_sub(server.total());
         let silent = self.served.is_none()
             && matches!(status, Status::ClientTimeout | Status::ConnectionReset);
@@ -65,9 +69,9 @@ impl Flight {
         Fact::Spent {
             operation: self.request.operation,
             earlier,
-            network: if silent { Span::ZERO } else { outside },
-            unanswered: if silent { outside } else { Span::ZERO },
             server: if waiting { ServerTime::default() } else { server },
+            outside,
+            answered: !silent,
         }
     }
 }
@@ -90,6 +94,7 @@ impl Flights {
             intended,
             attempted: intended,
             served: None,
+            held_up: Span::ZERO,
             at: None,
             ambiguous: false,
             waits: None,

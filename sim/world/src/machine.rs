@@ -99,8 +99,14 @@ impl Machine {
     /// The longest silence of a peer since this was last asked, present ones included;
     /// none when no peer was heard yet.
     pub(crate) fn take_silence(&mut self, now: Time) -> Option<Span> {
-        let running = (0..self.last_heard.len()).filter(|peer| self.counts_alive(*peer));
-        let longest = running.filter_map(|peer| Some(now.since(self.last_heard[peer]?))).max()?;
+        for peer in 0..self.last_heard.len() {
+            // When it counts as alive again, its silence begins anew.
+            if !self.counts_alive(peer) {
+                self.last_heard[peer] = None;
+            }
+        }
+        let longest =
+            self.last_heard.iter().filter_map(|heard| Some(now.since((*heard)?))).max()?;
         Some(core::mem::take(&mut self.longest_silence).max(longest))
     }
 

@@ -4,7 +4,7 @@ use alloc::string::String;
 
 use wavetank_instance::{Endpoint, Input, Instance, Request};
 use wavetank_vocabulary::{
-    Fact, Observer, OperationOutcome, Role, ServerTime, Status, Subject, TxId,
+    Fact, Observer, OperationOutcome, Role, ServerTime, Span, Status, Subject, TxId,
 };
 
 use crate::clients::{backoff, outcome};
@@ -78,6 +78,7 @@ impl<O: Observer> World<O> {
         operation.waits = None;
         operation.attempted = now;
         operation.served = None;
+        operation.held_up = Span::ZERO;
         let client = usize::from(operation.client);
         let plan = &self.plan.clients[client];
         let latency = self.plan.network.local.sample(&mut self.client_links[client]);

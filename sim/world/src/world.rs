@@ -299,6 +299,11 @@ impl<O: Observer> World<O> {
         if let Some(instance) = Self::delivered_to(&event) {
             let until = self.machines[usize::from(instance)].paused_until;
             if until > self.kernel.now() {
+                if let Event::AtInstance { flight, generation, .. } = event
+                    && let Some(operation) = self.flights.get_mut(flight, generation)
+                {
+                    operation.held_up += until.since(self.kernel.now());
+                }
                 self.kernel.schedule(until, event);
                 return;
             }

@@ -314,16 +314,16 @@ fn the_parts_of_an_operations_time_add_up_to_its_latency() {
     let (mut retried, mut silent, mut synced) = (0, 0, 0);
     for (at, two) in facts.windows(2).map(|pair| (pair[0].0, [pair[0].1, pair[1].1])) {
         let [Fact::Completed { operation, intended, attempts, .. }, then] = two else { continue };
-        let Fact::Spent { operation: same, earlier, network, unanswered, server } = then else {
+        let Fact::Spent { operation: same, earlier, server, outside, answered } = then else {
             panic!("{operation}: nothing is said about its time");
         };
         assert_eq!(operation, same);
-        let sum = (earlier + network + unanswered + server.total()).as_nanos();
+        let sum = (earlier + outside + server.total()).as_nanos();
         let latency = at.since(intended).as_nanos();
         assert!(sum.abs_diff(latency) < 1_000 * 8, "{operation}: {sum} is not {latency}");
         assert!(attempts > 1 || earlier.is_zero(), "{operation}");
         retried += u32::from(!earlier.is_zero());
-        silent += u32::from(!unanswered.is_zero());
+        silent += u32::from(!answered && !outside.is_zero());
         synced += u32::from(!server.of(ServerPhase::Sync).is_zero());
     }
     assert!(retried > 0 && silent > 0 && synced > 0, "{retried} {silent} {synced}");
@@ -356,6 +356,22 @@ fn silence_of_a_dead_peer_is_seen_until_it_counts_as_failed() {
     let (later, back) = (lost + timeout + Span::from_secs(2), lost + Span::from_secs(30));
     let after = gaps.iter().filter(|(at, _)| *at > later && *at < back);
     assert!(after.clone().count() > 10 && after.clone().all(|(_, gap)| *gap <= beat * 2));
+}
+
+#[test]
+fn who_waits_for_a_paused_machine_waits_for_the_pause_and_not_the_network() {
+    let mut plan = plan(30, 1);
+    plan.faults = vec![fault(FaultKind::Pause, Target::Instance(InstanceId(2)), 10, 4)];
+    let world = finished(world(plan));
+    let spent = world.observer().0.iter().filter_map(|(_, fact)| match fact {
+        Fact::Spent { server, outside, answered: true, .. } => {
+            Some((server.of(ServerPhase::Paused), *outside))
+        }
+        _ => None,
+    });
+    let longest = spent.clone().map(|(paused, _)| paused).max();
+    assert!(longest.is_some_and(|span| span > Span::from_secs(3) && span <= Span::from_secs(4)));
+    assert!(spent.into_iter().all(|(_, outside)| outside < Span::from_millis(100)));
 }
 
 #[test]
