@@ -32,7 +32,7 @@ pub fn report_html(
     provenance: &Provenance,
 ) -> String {
     let sentence = words::verdict_sentence(result);
-    let title = format!("{} seed {}: {}", plan.name, plan.seed, result.verdict.name());
+    let title = format!("{} seed {}: {}", plan.name, plan.seed, short(result));
     let time = figures::time_axis(plan, recorder, result.partial);
     let figures = figures::lines(plan, recorder);
     let page = html! {
@@ -104,8 +104,16 @@ fn partial(plan: &Plan, result: &RunResult) -> Markup {
     }
 }
 
+const fn short(result: &RunResult) -> &'static str {
+    if result.partial { "interrupted" } else { result.verdict.name() }
+}
+
 fn verdict(result: &RunResult, sentence: &str) -> Markup {
-    let class = if result.verdict == Overall::Held { "verdict held" } else { "verdict broke" };
+    let class = match result.verdict {
+        _ if result.partial => "verdict open",
+        Overall::Held => "verdict held",
+        Overall::Broke | Overall::NotRecovered => "verdict broke",
+    };
     let failed = result.expectations.iter().filter(|e| e.verdict != Verdict::Held);
     let failed: Vec<_> = failed.collect();
     html! {

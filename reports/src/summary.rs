@@ -28,7 +28,11 @@ impl Paint {
 pub fn summary(result: &RunResult, colour: bool) -> String {
     let paint = Paint(colour);
     let mut text = String::new();
-    let code = if result.verdict == Overall::Held { "1;32" } else { "1;31" };
+    let code = match result.verdict {
+        _ if result.partial => "1;33",
+        Overall::Held => "1;32",
+        Overall::Broke | Overall::NotRecovered => "1;31",
+    };
     for line in wrapped(&words::verdict_sentence(result), WIDTH) {
         text += &paint.with(code, &line);
         text.push('\n');
