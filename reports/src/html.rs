@@ -60,6 +60,7 @@ pub fn report_html(
                 nav { @for (id, name) in CONTENTS { a href={ "#" (id) } { (name) } } }
                 h2 #expectations { "Expectations" }
                 (expectations(&result.expectations))
+                (setup::regrets(provenance))
                 h2 #figures { "What happened" }
                 (all_figures(recorder, &time, &figures))
                 (tables::operations(plan, result))

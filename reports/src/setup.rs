@@ -129,6 +129,19 @@ fn machines(plan: &Plan) -> Markup {
     }
 }
 
+/// What an operator would regret about the scenario, and a load too soft or too hard.
+pub(crate) fn regrets(provenance: &Provenance) -> Markup {
+    let said = |what: &str| ["soft", "served"].contains(&what);
+    let loads = provenance.load.iter().filter(|line| said(&line.what));
+    let loads: Vec<String> = loads.map(|l| format!("{}: {}", l.what, l.note)).collect();
+    html! {
+        @if !provenance.warnings.is_empty() || !loads.is_empty() {
+            h3 #regrets { "To know about this scenario" }
+            ul { @for line in provenance.warnings.iter().chain(&loads) { li { (line) } } }
+        }
+    }
+}
+
 /// What the load amounts to, as the caller worked it out.
 fn derived(lines: &[LoadLine]) -> Markup {
     html! {

@@ -117,6 +117,7 @@ pub(super) fn schema(of: SchemaOf) -> Result<Exit, Failure> {
                 .map_err(|error| Failure { exit: Exit::Internal, message: error.to_string() })?;
             say(&text);
         }
+        SchemaOf::Result => say(wavetank_reports::RESULT_SCHEMA),
     }
     Ok(Exit::Held)
 }

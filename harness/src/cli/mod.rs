@@ -185,6 +185,8 @@ struct SchemaArgs {
 enum SchemaOf {
     /// Scenario files.
     Scenario,
+    /// result.json.
+    Result,
 }
 
 #[derive(Args, Debug)]
