@@ -126,20 +126,18 @@ fn baseline(row: u32) -> u32 {
 
 /// Writes what hit whom above the bands, where there is room beside the name before.
 fn name_faults(svg: &mut String, place: &Place, bands: &[Band]) {
-    let mut hits: Vec<(f64, &str, Vec<&str>)> = Vec::new();
+    let mut hits: Vec<(f64, &str, &str)> = Vec::new();
     for band in bands {
-        for (from, _, what) in &band.faults {
-            match hits.iter_mut().find(|hit| hit.0 == *from && hit.1 == what) {
-                // A partition is one fault per link: its ends are named once.
-                Some((_, _, whom)) if whom.contains(&band.name.as_str()) => {}
-                Some((_, _, whom)) => whom.push(&band.name),
-                None => hits.push((*from, what, vec![&band.name])),
-            }
-        }
+        hits.extend(band.faults.iter().map(|(from, _, what)| (*from, what.as_str(), &*band.name)));
     }
-    hits.sort_by(|a, b| a.0.total_cmp(&b.0));
+    // Bands stay in their order.
+    hits.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(b.1)));
     let mut free = place.left;
-    for (at, what, whom) in hits {
+    for together in hits.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+        let (at, what, _) = together[0];
+        // A partition is one fault per link: its ends are named once.
+        let mut whom: Vec<&str> = together.iter().map(|hit| hit.2).collect();
+        whom.dedup();
         let name = if whom.len() > NAMED {
             format!("{what}, {} instances", whom.len())
         } else {
@@ -200,7 +198,8 @@ fn draw_band(svg: &mut String, place: &Place, band: &Band, y: u32) {
     for (from, to, what) in &band.faults {
         let (x, end) = (place.fine(*from), place.fine(*to));
         let width = (end - x).max(2.0 * FINE);
-        if x + width <= marked_to {
+        // What would hardly show beside the mark before it is left out.
+        if x < marked_to && x + width < marked_to + 2.0 * FINE {
             continue;
         }
         marked_to = x + width;

@@ -1,7 +1,7 @@
 //! What comes out at the end, for a made-up run.
 
 use serde_json::{Value, json};
-use wavetank_vocabulary::{InstanceId, Rate, Span, Time};
+use wavetank_vocabulary::{Fact, FaultId, FaultKind, InstanceId, Rate, Role, Span, Time};
 use wavetank_world::Plan;
 
 use crate::synthetic;
@@ -305,6 +305,29 @@ fn a_day_stays_small() {
         );
         assert!(page.len() < most, "{}", page.len());
     }
+}
+
+#[test]
+fn a_day_of_storms_stays_small() {
+    let mut plan = synthetic::plan(86_400);
+    for client in &mut plan.clients {
+        client.rate = Rate::from_micros(client.rate.as_micros() / 288);
+    }
+    let mut facts = synthetic::voyage(&plan);
+    let (kind, on) = (FaultKind::Pause, InstanceId(2));
+    for n in 0..4_500u64 {
+        let at = Time::ZERO + Span::from_millis(5_000 + n * 19_000);
+        let fault = FaultId(1);
+        facts.tell(at, Fact::FaultBegan { fault, kind, on, peer: None });
+        facts.role(at, on, if n % 2 == 0 { Role::Pending } else { Role::Slave }, n);
+        facts.tell(at + Span::from_secs(9), Fact::FaultEnded { fault, kind, on, peer: None });
+    }
+    let recorder = facts.play(Recorder::new(&plan));
+    let result = ended(&plan, &recorder, None, Vec::new());
+    let begun = std::time::Instant::now();
+    let length = report_html(&plan, &recorder, &result, COMMAND, &Provenance::default()).len();
+    println!("a day of storms: report of {length} bytes in {:?}", begun.elapsed());
+    assert!(length < 3_000_000, "{length}");
 }
 
 #[test]
