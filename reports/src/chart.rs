@@ -292,14 +292,17 @@ impl LineChart {
             let _ = writeln!(svg, "<path class=\"limit\" d=\"M0 {at:.0}H{}\"/>", size.0);
         }
         for line in &self.lines {
-            let spreads: Vec<_> = line.points.iter().zip(&line.spread).collect();
-            let joined = |a: &(&(f64, Option<f64>), &Option<(f64, f64)>),
-                          b: &(&(f64, Option<f64>), &Option<(f64, f64)>)| {
-                a.1.is_some() && b.1.is_some() && b.0.0 - a.0.0 <= self.longest_gap
-            };
-            for run in spreads.chunk_by(joined) {
-                let ends = run.iter().filter_map(|(point, spread)| Some((point.0, (**spread)?)));
-                let ends: Vec<(f64, (f64, f64))> = ends.collect();
+            let spreads: Vec<(f64, Option<(f64, f64)>)> = line
+                .points
+                .iter()
+                .zip(&line.spread)
+                .map(|(point, spread)| (point.0, *spread))
+                .collect();
+            let runs = spreads
+                .chunk_by(|a, b| a.1.is_some() && b.1.is_some() && b.0 - a.0 <= self.longest_gap);
+            for run in runs {
+                let ends: Vec<(f64, (f64, f64))> =
+                    run.iter().filter_map(|&(at, spread)| Some((at, spread?))).collect();
                 if ends.len() < 2 {
                     continue;
                 }

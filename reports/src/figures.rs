@@ -274,8 +274,7 @@ fn latency(draw: &Draw<'_>, per: &str) -> (String, LineChart) {
     let note = format!(
         "From the moment at which an operation was due to its success, retries included: of the operations that ended in each {per}. A percentile is drawn where it rests on enough of them: 10 for the median, 30 for p90, 100 for p99."
     );
-    type Value = fn(&Bucket) -> Option<Span>;
-    let values: [(Ink, &str, Value); 4] = [
+    let values: [(Ink, &str, Latency); 4] = [
         (Ink::Median, "p50", |bucket| bucket.p50),
         (Ink::Upper, "p90", |bucket| bucket.p90),
         (Ink::Tail, "p99", |bucket| bucket.p99),
@@ -284,7 +283,10 @@ fn latency(draw: &Draw<'_>, per: &str) -> (String, LineChart) {
     (note, draw.chart(Scale::Log, percentiles(draw, &values)))
 }
 
-fn percentiles(draw: &Draw<'_>, values: &[(Ink, &str, fn(&Bucket) -> Option<Span>)]) -> Vec<Line> {
+/// A latency of a bucket.
+type Latency = fn(&Bucket) -> Option<Span>;
+
+fn percentiles(draw: &Draw<'_>, values: &[(Ink, &str, Latency)]) -> Vec<Line> {
     let lines = values
         .iter()
         .map(|&(ink, name, value)| draw.line(name, ink, |bucket| millis(value(bucket))))
@@ -299,8 +301,7 @@ fn server_time(draw: &Draw<'_>, per: &str, outside: &LineChart) -> (String, Line
     let note = format!(
         "Of the requests that instances answered with success in each {per}, from their arrival to the answer, on the scale of the figure above. What is missing of the clients' latency went into the network, earlier attempts and waiting for answers that did not come."
     );
-    type Value = fn(&Bucket) -> Option<Span>;
-    let values: [(Ink, &str, Value); 3] = [
+    let values: [(Ink, &str, Latency); 3] = [
         (Ink::Median, "p50", |bucket| bucket.server_p50),
         (Ink::Tail, "p99", |bucket| bucket.server_p99),
         (Ink::Longest, "max", |bucket| bucket.server_longest),

@@ -129,10 +129,10 @@ impl Chart for PercentileChart {
         let size = (format.plot() * FINE, (bottom - top) * FINE);
         let mut lines = String::new();
         self.draw(size, &axis, &mut lines).expect("nor can this");
-        let _ = write!(
+        let _ = writeln!(
             svg,
             "<svg x=\"{}\" y=\"{top}\" width=\"{}\" height=\"{}\" viewBox=\"0 0 {} {}\" \
-             preserveAspectRatio=\"none\">{}</svg></svg>\n",
+             preserveAspectRatio=\"none\">{}</svg></svg>",
             format.left(),
             format.plot(),
             bottom - top,
