@@ -11,6 +11,7 @@ use crate::bands::{Band, RoleChart, role_class};
 use crate::chart::{Chart, Format, LineChart};
 use crate::figures::{self, Figure};
 use crate::ink::Ink;
+use crate::notable::notable;
 use crate::page_data::page_data;
 use crate::percentiles;
 use crate::provenance::Provenance;
@@ -56,7 +57,7 @@ pub fn report_html(
                     }
                 }
                 (partial(plan, result))
-                (verdict(result, &sentence))
+                (verdict(result, &sentence, &notable(plan, recorder)))
                 nav { @for (id, name) in CONTENTS { a href={ "#" (id) } { (name) } } }
                 h2 #expectations { "Expectations" }
                 (expectations(&result.expectations))
@@ -109,7 +110,7 @@ const fn short(result: &RunResult) -> &'static str {
     if result.partial { "interrupted" } else { result.verdict.name() }
 }
 
-fn verdict(result: &RunResult, sentence: &str) -> Markup {
+fn verdict(result: &RunResult, sentence: &str, notable: &[(String, &str)]) -> Markup {
     let class = match result.verdict {
         _ if result.partial => "verdict open",
         Overall::Held => "verdict held",
@@ -133,6 +134,16 @@ fn verdict(result: &RunResult, sentence: &str) -> Markup {
                             }
                         }
                     }
+                }
+            }
+            @if !notable.is_empty() {
+                p.notable {
+                    "Worth a look: "
+                    @for (index, (text, place)) in notable.iter().enumerate() {
+                        @if index > 0 { "; " }
+                        a href={ "#" (place) } { (text) }
+                    }
+                    "."
                 }
             }
         }

@@ -18,6 +18,7 @@ mod figures;
 mod hdr_log;
 mod html;
 mod ink;
+mod notable;
 mod operations;
 mod page_data;
 mod percentiles;
