@@ -207,7 +207,8 @@ fn completions_are_scripts_that_their_shells_read() {
         let mut check = match Command::new(shell).arg("-n").stdin(Stdio::piped()).spawn() {
             Ok(check) => check,
             Err(error) => {
-                eprintln!("SKIPPED: {shell} is not installed here: {error}");
+                let note = format!("SKIPPED: {shell} is not installed here: {error}");
+                let _ = writeln!(std::io::stderr(), "{note}");
                 continue;
             }
         };

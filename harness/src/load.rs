@@ -183,13 +183,16 @@ impl Load {
     }
 }
 
+/// The last reading of each quantity of each instance.
+type Readings = BTreeMap<(InstanceId, Metric), u64>;
+
 /// Reads busy times while a trial goes on.
 #[derive(Clone, Debug, Default)]
 struct Meter {
     roles: BTreeMap<InstanceId, Role>,
     /// Last readings, and those of the moment at which the cluster was whole.
-    last: BTreeMap<(InstanceId, Metric), u64>,
-    start: Option<(Time, BTreeMap<(InstanceId, Metric), u64>)>,
+    last: Readings,
+    start: Option<(Time, Readings)>,
     sampled: Time,
     invoked: u64,
     ok: u64,

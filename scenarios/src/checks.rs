@@ -30,7 +30,7 @@ pub static CHECKS: [Check; 4] = [
     },
     Check {
         name: "recovers",
-        about: "After each fault the cluster is whole again within a time: one master, all caught up.",
+        about: "After each fault the cluster serves again within a time: one master, and all others that are not under a fault themselves its slaves.",
         keys: &["within"],
     },
 ];

@@ -64,10 +64,8 @@ mod tests {
     fn a_file_is_read_as_java_reads_it() {
         let text = "# a comment\n! another\n\nha.pull_interval=10\r\n  ha.tx_push_factor : 2\n\
                     keep_logical_logs\t7 days\nha.initial_hosts=a:5001,\\\n   b:5001\nempty=\n";
-        let read: Vec<(String, Option<String>)> = entries(text, 3)
-            .into_iter()
-            .map(|entry| (entry.key, entry.node.bare.clone()))
-            .collect();
+        let read: Vec<(String, Option<String>)> =
+            entries(text, 3).into_iter().map(|entry| (entry.key, entry.node.bare)).collect();
         let expected = [
             ("ha.pull_interval", "10"),
             ("ha.tx_push_factor", "2"),

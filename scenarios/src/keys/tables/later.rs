@@ -1,0 +1,60 @@
+//! Tables that can be written and not be played yet.
+
+use super::{Kind, MILLISECOND, Need, Table, YEAR, key};
+use Kind::{Choice, Count, Name, Text, Time, Weights, Window};
+use Need::{Default, Optional, Required};
+use wavetank_vocabulary::{Rate, Span};
+
+pub(super) static OPERATION: Table = Table {
+    name: "[[operation]]",
+    about: "An operation of one's own.",
+    keys: &[
+        key("name", Name, Required, "Its name, for a mix."),
+        key("pattern", Text, Optional, "A pattern by name, such as \"double-checked\"."),
+        key("steps", Kind::Texts, Optional, "Its steps, instead of a pattern."),
+    ],
+};
+
+pub(super) static OPERATIONS: Table = Table {
+    name: "[[operations]]",
+    about: "What operators do while it runs.",
+    keys: &[
+        key(
+            "backup",
+            Choice(&["master", "slave", "round-robin"], &[]),
+            Optional,
+            "Whose store is backed up.",
+        ),
+        key("every", Time(MILLISECOND, YEAR), Required, "How often."),
+    ],
+};
+
+pub(super) static NEMESIS: Table = Table {
+    name: "[[nemesis]]",
+    about: "Faults drawn at random.",
+    keys: &[
+        key("faults", Weights, Required, "The weight of each kind of fault."),
+        key("every", Window(YEAR), Required, "The time between two of them."),
+        key("for", Window(YEAR), Required, "How long each lasts."),
+        key("quiet", Window(YEAR), Optional, "The time without faults after each."),
+    ],
+};
+
+pub(super) static SWEEP: Table = Table {
+    name: "[sweep]",
+    about: "Parameters against outcomes.",
+    keys: &[
+        key("vary", Kind::Grid, Required, "Lists of values by setting or path."),
+        key("seeds", Count(1, 1_000_000), Default("20"), "Seeds for each point."),
+    ],
+};
+
+pub(super) static TARGETS: Table = Table {
+    name: "[targets]",
+    about: "What a search for a cluster aims at.",
+    keys: &[
+        key("load", Kind::Rate(Rate::per_second(1_000_000)), Required, "Operations in all."),
+        key("p99", Time(Span::ZERO, YEAR), Optional, "The 99th percentile of latency."),
+        key("machines", Kind::Texts, Optional, "The machines to choose from."),
+    ],
+};

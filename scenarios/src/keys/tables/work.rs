@@ -1,0 +1,242 @@
+//! What is done to a cluster, and what must hold: clients, faults, expectations.
+
+use super::{Kind, MILLISECOND, Need, Table, YEAR, key, later};
+use Kind::{
+    Choice, Choices, Count, Counts, Flag, Name, Ratio, SeedRule, Target, Text, Time, Weights,
+    Window,
+};
+use Need::{Default, Optional, Required};
+use wavetank_vocabulary::{Rate, Span};
+use wavetank_world::Trigger;
+
+pub(super) static CLIENTS: Table = Table {
+    name: "[[clients]]",
+    about: "A population of clients.",
+    keys: &[
+        key("name", Name, Required, "Its name, for `of = \"NAME.OPERATION\"`."),
+        key("arrivals", Kind::Table(&ARRIVALS), Required, "When operations begin."),
+        key("workload", Choice(&["social"], &[]), Default("social"), "Which operations there are."),
+        key(
+            "mix",
+            Weights,
+            Default("{ home_stream = 60, profile = 20, follow = 8, status = 10, sign_up = 2 }"),
+            "The weight of each operation.",
+        ),
+        key(
+            "routing",
+            Kind::Table(&ROUTING),
+            Default("{ by = \"reads-to-slaves\" }"),
+            "How the balancer spreads requests.",
+        ),
+        key("balancer", Name, Optional, "Through which balancer; needed where there are several."),
+        key(
+            "popularity",
+            Kind::Table(&POPULARITY),
+            Default("{ zipf = 0.8 }"),
+            "Which users are asked for.",
+        ),
+        key(
+            "timeout",
+            Time(MILLISECOND, YEAR),
+            Default("10s"),
+            "How long a client waits for an answer.",
+        ),
+        key("retry", Kind::Table(&RETRY), Optional, "What is tried again; nothing unless told."),
+        key("skip", Counts(u32::MAX as u64), Optional, "Operations left out, by their index."),
+        later("think_time", "users that wait for an answer and think"),
+    ],
+};
+
+pub(super) static ARRIVALS: Table = Table {
+    name: "arrivals",
+    about: "When operations begin.",
+    keys: &[
+        key(
+            "poisson",
+            Kind::Rate(Rate::per_second(1_000_000)),
+            Required,
+            "Independently of each other, at this rate.",
+        ),
+        later("closed", "users that wait for an answer"),
+        later("bursts", "bursts"),
+        later("daily", "a curve over the day"),
+        later("recorded", "a recorded sequence"),
+    ],
+};
+
+pub(super) static ROUTING: Table = Table {
+    name: "routing",
+    about: "How a balancer spreads requests.",
+    keys: &[
+        key(
+            "by",
+            Choice(
+                &["reads-to-slaves", "all-to-master", "reads-to-all"],
+                &["consistency", "sticky", "cache-sharding", "round-robin"],
+            ),
+            Required,
+            "Which rule; writes go to the master in all of them.",
+        ),
+        later("read_after_write", "reads at the master for a while after a write"),
+    ],
+};
+
+pub(super) static POPULARITY: Table = Table {
+    name: "popularity",
+    about: "Which users are asked for.",
+    keys: &[
+        key("zipf", Ratio(0, 10), Required, "The exponent of a Zipf law; 0 is uniform."),
+        later("degree", "users in proportion to their degree"),
+    ],
+};
+
+pub(super) static RETRY: Table = Table {
+    name: "retry",
+    about: "What is tried again, and how.",
+    keys: &[
+        key(
+            "on",
+            Choices(&["transient", "connection", "timeout"]),
+            Required,
+            "After which failures.",
+        ),
+        key("attempts", Count(1, 1000), Default("5"), "Attempts in all."),
+        key(
+            "backoff",
+            Time(Span::ZERO, Span::from_secs(3600)),
+            Default("50ms"),
+            "The wait before the second attempt.",
+        ),
+        key("factor", Ratio(1, 100), Default("2.0"), "By what the wait grows each time."),
+        key("jitter", Ratio(0, 1), Default("0.5"), "The part of the wait that is drawn anew."),
+        later("deadline", "an end to all attempts"),
+    ],
+};
+
+pub(super) static FAULTS: Table = Table {
+    name: "[[faults]]",
+    about: "Something that goes wrong.",
+    keys: &[
+        key(
+            "id",
+            Count(1, u16::MAX as u64),
+            Optional,
+            "Its number, by which its dice are known; its place in the file unless told.",
+        ),
+        key(
+            "at",
+            Window(YEAR),
+            Optional,
+            "When it begins: a time, or a range that the seed draws from. With `when`, from when on the trigger is waited for; from the beginning unless told.",
+        ),
+        key("when", Choice(TRIGGERS, &[]), Optional, "A trigger instead of a time: its first."),
+        key(
+            "after",
+            Window(YEAR),
+            Optional,
+            "How long after the trigger it begins; at once unless told.",
+        ),
+        key("crash", Target, Optional, "The process is killed."),
+        key(
+            "power-loss",
+            Target,
+            Optional,
+            "The machine dies; what was not synced may be lost or torn.",
+        ),
+        key("pause", Target, Optional, "The machine stands still but for its clock."),
+        key(
+            "partition",
+            Target,
+            Optional,
+            "No message passes to or from the instance that `from` names, or any other.",
+        ),
+        key("isolate", Target, Optional, "No message passes to or from any other instance."),
+        key("from", Target, Optional, "The other side of a partition."),
+        key(
+            "one_way",
+            Flag,
+            Default("false"),
+            "Whether only messages that the instance sends are lost.",
+        ),
+        key(
+            "for",
+            Window(YEAR),
+            Optional,
+            "How long it lasts; to the end of the duration unless told.",
+        ),
+    ],
+};
+
+/// The names of the triggers.
+const TRIGGERS: &[&str] = &{
+    let mut names = [""; Trigger::ALL.len()];
+    let mut i = 0;
+    while i < names.len() {
+        names[i] = Trigger::ALL[i].1;
+        i += 1;
+    }
+    names
+};
+
+/// The keys of [`FAULTS`] that say what happens, one of which each fault has.
+pub(crate) const ACTIONS: [&str; 5] = ["crash", "power-loss", "pause", "partition", "isolate"];
+
+/// The same, each with its sentence.
+pub(in crate::keys) fn actions() -> Vec<(&'static str, &'static str)> {
+    let about = |name: &'static str| Some((name, FAULTS.key(name)?.about));
+    ACTIONS.into_iter().filter_map(about).collect()
+}
+
+pub(super) static EXPECT: Table = Table {
+    name: "[[expect]]",
+    about: "Something that must hold.",
+    keys: &[
+        key("check", Choice(&crate::checks::NAMES, crate::checks::LATER), Required, "Which check."),
+        key(
+            "explained",
+            Kind::Table(&EXPLAINED),
+            Optional,
+            "Of `acknowledged-writes-lost`: writes lost with a branch that was discarded; none unless told.",
+        ),
+        key(
+            "of",
+            Text,
+            Optional,
+            "Of `latency`: a client, or one operation of it as \"CLIENT.OPERATION\".",
+        ),
+        key("p50", Kind::Table(&LIMIT), Optional, "Of `latency`: the median."),
+        key("p90", Kind::Table(&LIMIT), Optional, "Of `latency`: the 90th percentile."),
+        key("p99", Kind::Table(&LIMIT), Optional, "Of `latency`: the 99th percentile."),
+        key("p999", Kind::Table(&LIMIT), Optional, "Of `latency`: the 99.9th percentile."),
+        key(
+            "within",
+            Time(MILLISECOND, YEAR),
+            Optional,
+            "Of `recovers`: from the start of each fault.",
+        ),
+        key(
+            "seeds",
+            SeedRule,
+            Default("every"),
+            "How a campaign judges it: it must hold for \"every\" seed, for \"any\", or for a part of them, such as \">= 95%\".",
+        ),
+    ],
+};
+
+pub(super) static EXPLAINED: Table = Table {
+    name: "explained",
+    about: "Writes lost with a branch that was discarded.",
+    keys: &[
+        key("max", Count(0, u64::MAX), Optional, "How many are accepted; none unless told."),
+        key("min", Count(0, u64::MAX), Optional, "How many there must be at the least."),
+    ],
+};
+
+pub(super) static LIMIT: Table = Table {
+    name: "limit",
+    about: "The limit of a percentile.",
+    keys: &[
+        key("max", Time(Span::ZERO, YEAR), Optional, "At the most."),
+        key("min", Time(Span::ZERO, YEAR), Optional, "At the least."),
+    ],
+};
