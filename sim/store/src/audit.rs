@@ -15,6 +15,8 @@ use crate::page::{Page, PageDamage};
 use crate::record::{
     DynamicRecord, LONGEST, NONE, NodeRecord, PropertyRecord, Record, RelationshipRecord, locate,
 };
+#[cfg(test)]
+use crate::record::{is_unused, record_size};
 use crate::store::{Store, live};
 use crate::value::{TokenId, TokenKind, Unpacked, Value, block_key, long_text, unpack, values};
 
@@ -60,8 +62,8 @@ pub trait AuditVisitor {
 
 /// The pages of a store at one moment.
 pub(crate) struct Contents {
-    pages: [Vec<Arc<Page>>; 6],
-    high: [u64; 6],
+    pages: [Vec<Arc<Page>>; FileKind::TABLE],
+    high: [u64; FileKind::TABLE],
 }
 
 impl Contents {
@@ -75,6 +77,17 @@ impl Contents {
             Some(page) if id < self.high(R::KIND) => R::decode(&page.body()[at..at + R::SIZE]),
             _ => R::decode(&[0; LONGEST][..R::SIZE]),
         }
+    }
+
+    /// The ids below the highest whose records are not in use.
+    #[cfg(test)]
+    pub(crate) fn unused(&self, kind: FileKind) -> alloc::collections::BTreeSet<u64> {
+        let unused = |id: &u64| {
+            let (page, at) = locate(kind, *id);
+            let image = self.pages[kind as usize].get(page as usize);
+            image.is_none_or(|page| is_unused(kind, &page.body()[at..at + record_size(kind)]))
+        };
+        (0..self.high(kind)).filter(unused).collect()
     }
 
     /// The property records of a chain that begins with `first`, in order.

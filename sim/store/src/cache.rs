@@ -53,7 +53,7 @@ pub(crate) enum Room {
     Pinned,
 }
 
-const KINDS: usize = 6;
+const KINDS: usize = FileKind::TABLE;
 
 /// The tables.
 #[derive(Clone, Debug)]

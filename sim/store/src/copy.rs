@@ -40,7 +40,6 @@ pub struct CopyCursor {
     checkpoint: Ticket,
     /// Where the next batch begins: the kind's place among the record kinds, and the page.
     next: (usize, PageNumber),
-    meta_sent: bool,
 }
 
 /// What the next piece of a copy came to.
@@ -69,12 +68,14 @@ pub(crate) struct Copies {
     early: Vec<(Ticket, PageImage)>,
     /// Writes under way by ticket.
     incoming: BTreeMap<Ticket, usize>,
-    received_meta: Option<Meta>,
+    received_meta: Option<Arc<Page>>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Outgoing {
     meta: Option<Meta>,
+    /// The meta page to send.
+    page: Option<Arc<Page>>,
     ticket: Option<Ticket>,
     left: usize,
     read: BTreeMap<PageKey, Result<Arc<Page>, StoreError>>,
@@ -95,7 +96,7 @@ impl Store {
         let id = self.copies.next_id;
         self.copies.next_id += 1;
         self.copies.active.insert(id, Outgoing::default());
-        CopyCursor { id, checkpoint, next: (0, 0), meta_sent: false }
+        CopyCursor { id, checkpoint, next: (0, 0) }
     }
 
     /// Ends a copy, complete or not.
@@ -117,17 +118,21 @@ impl Store {
         if self.checkpoint_pending(cursor.checkpoint) {
             return CopyStep::Wait(cursor.checkpoint);
         }
-        let done = self.checkpoint_done();
+        let done = self.checkpoint_done().map(|(meta, free)| (meta, meta.to_page(free, 0, 0)));
         let Some(copy) = self.copies.active.get_mut(&cursor.id) else {
             return CopyStep::Failed(StoreError::NotReady);
         };
         if let Some(ticket) = copy.ticket {
             return CopyStep::Wait(ticket);
         }
-        let Some(meta) = copy.meta.or(done) else {
+        if copy.meta.is_none()
+            && let Some((meta, page)) = done
+        {
+            (copy.meta, copy.page) = (Some(meta), Some(Arc::new(page)));
+        }
+        let Some(meta) = copy.meta else {
             return CopyStep::Failed(StoreError::NotReady);
         };
-        copy.meta = Some(meta);
         let keys = upcoming(&meta, cursor.next, max.max(1));
         let mut missing = 0;
         for key in &keys {
@@ -144,9 +149,7 @@ impl Store {
             return CopyStep::Wait(ticket);
         }
         let mut pages = Vec::with_capacity(keys.len() + 1);
-        if !cursor.meta_sent {
-            cursor.meta_sent = true;
-            let image = Arc::new(meta.to_page(0, 0));
+        if let Some(image) = copy.page.take() {
             pages.push(PageImage { file: live(FileKind::Meta), page: 0, image });
         }
         for key in &keys {
@@ -250,12 +253,21 @@ impl Store {
             match file.kind {
                 FileKind::Meta => {
                     // Kept back: a meta file would say that the copy is whole.
-                    self.copies.received_meta = Meta::from_page(&image);
+                    if let Some(meta) = Meta::from_page(&image) {
+                        for (kind, high) in FileKind::RECORDS.into_iter().zip(meta.high) {
+                            self.high[kind as usize] = high;
+                        }
+                        self.take_free_ids(&image);
+                    }
+                    self.copies.received_meta = Some(image);
                     self.copy_written(ticket);
                     continue;
                 }
                 FileKind::Tokens => self.learn_tokens(&image),
                 _ => {}
+            }
+            if self.unlisted.iter().any(|(kind, _)| *kind == file.kind) {
+                self.search_page(file.kind, page, &image);
             }
             let on_disk = &mut self.counts.on_disk[file.kind as usize];
             *on_disk = (*on_disk).max(page + 1);
@@ -294,7 +306,8 @@ impl Store {
         if !matches!(self.mode, Mode::Receiving) || !self.copies.incoming.is_empty() {
             return Err(StoreError::NotReady);
         }
-        let meta = self.copies.received_meta.filter(|meta| meta.position.mark == from);
+        let meta = self.copies.received_meta.as_ref().and_then(|page| Meta::from_page(page));
+        let meta = meta.filter(|meta| meta.position.mark == from);
         let meta = meta.ok_or(StoreError::DamagedInput("the copy has no meta page"))?;
         for (place, kind) in FileKind::RECORDS.into_iter().enumerate() {
             if self.counts.on_disk[kind as usize] != meta.pages[place] {
@@ -302,8 +315,8 @@ impl Store {
             }
             self.counts.logical[kind as usize] = meta.pages[place];
             self.counts.durable[kind as usize] = meta.pages[place];
-            self.high[kind as usize] = meta.high[place];
         }
+        self.unlisted.clear();
         let config = journal_config(&self.config);
         self.journal = Some(Journal::begin(config, meta.store_id, from, &mut self.io));
         self.applied = from.tx;

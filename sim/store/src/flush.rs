@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 
 use crate::cache::{FrameId, PageKey};
 use crate::disk::{DiskRequest, FileKind, FileName};
+use crate::ids::FreeIds;
 use crate::io::{Purpose, Ticket};
 use crate::journal::LogPosition;
 use crate::lifecycle::Mode;
@@ -90,8 +91,10 @@ pub(crate) struct Checkpoint {
     phase: CheckpointPhase,
     pages: Vec<PageKey>,
     meta: Option<Meta>,
+    /// The ids that are unused as far as the checkpoint goes.
+    free: FreeIds,
     /// What the last completed one covers.
-    done: Option<Meta>,
+    done: Option<(Meta, FreeIds)>,
     /// The meta page that was written last.
     pub(crate) slot: u32,
     /// The last transaction of the last checkpoint.
@@ -129,8 +132,8 @@ impl Store {
     }
 
     /// What the last completed checkpoint covers.
-    pub(crate) fn checkpoint_done(&self) -> Option<Meta> {
-        self.checkpoint.done
+    pub(crate) fn checkpoint_done(&self) -> Option<(Meta, &FreeIds)> {
+        self.checkpoint.done.as_ref().map(|(meta, free)| (*meta, free))
     }
 
     fn checkpoint_due(&self) -> bool {
@@ -213,6 +216,14 @@ impl Store {
             high: FileKind::RECORDS.map(|kind| self.high[kind as usize]),
             pages: FileKind::RECORDS.map(|kind| self.counts.logical[kind as usize]),
         });
+        checkpoint.free = self.free.clone();
+        // What open transactions have made is unused unless they commit, and then the log
+        // behind the checkpoint says so.
+        for tx in &self.transactions {
+            for key in tx.overlay.made().filter(|key| key.kind() != FileKind::Tokens) {
+                checkpoint.free.put(key.kind(), key.id());
+            }
+        }
         checkpoint.phase = CheckpointPhase::Flushing(0);
     }
 
@@ -381,7 +392,11 @@ impl Store {
         self.checkpoint.phase = CheckpointPhase::Meta;
         self.checkpoint.slot = 1 - self.checkpoint.slot;
         self.flusher.sequence += 1;
-        let image = Arc::new(meta.to_page(self.checkpoint.slot, self.flusher.sequence));
+        let image = Arc::new(meta.to_page(
+            &self.checkpoint.free,
+            self.checkpoint.slot,
+            self.flusher.sequence,
+        ));
         let (file, page) = (live(FileKind::Meta), self.checkpoint.slot);
         self.io.submit(DiskRequest::WritePage { file, page, image }, Purpose::MetaWrite);
     }
@@ -393,7 +408,8 @@ impl Store {
             self.counts.durable[kind as usize] = pages;
         }
         self.checkpoint.last_tx = meta.position.mark.tx.0;
-        self.checkpoint.done = Some(meta);
+        let free = core::mem::take(&mut self.checkpoint.free);
+        self.checkpoint.done = Some((meta, free));
         self.counters.checkpoints += 1;
         self.counters.last_checkpoint_tx = self.checkpoint.last_tx;
         if let Some(ticket) = self.checkpoint.waiting.take() {

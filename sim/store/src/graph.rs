@@ -99,6 +99,8 @@ impl Graph {
         config: StoreConfig,
     ) -> Result<Graph, GraphError> {
         let directory = directory.as_ref();
+        // Nobody lags behind: there is only this process.
+        let config = StoreConfig { id_reuse_safe_zone_ms: 0, ..config };
         let disk = Directory::new(directory).map_err(|source| GraphError::Files {
             what: directory.display().to_string(),
             source,

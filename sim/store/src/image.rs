@@ -9,6 +9,7 @@ use wavetank_vocabulary::{LogMark, NodeId, RelationshipId};
 
 use crate::disk::{FileKind, FileName};
 use crate::error::StoreError;
+use crate::ids::FreeIds;
 use crate::journal::LogPosition;
 use crate::log::LogHeader;
 use crate::meta::Meta;
@@ -214,9 +215,9 @@ impl ImageBuilder {
                 offset: LogHeader::SIZE as u64,
             },
             high,
-            pages: [0, 1, 2, 3, 4].map(|place: usize| all[place].len() as u32),
+            pages: core::array::from_fn(|place| all[place].len() as u32),
         };
-        let meta = ImageFile::Pages(Vec::from([Arc::new(meta.to_page(0, 1))]));
+        let meta = ImageFile::Pages(Vec::from([Arc::new(meta.to_page(&FreeIds::default(), 0, 1))]));
         let mut files = Vec::from([(live(FileKind::Meta), meta)]);
         for (kind, pages) in FileKind::RECORDS.into_iter().zip(all) {
             if !pages.is_empty() {

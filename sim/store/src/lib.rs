@@ -16,6 +16,7 @@ mod copy;
 mod disk;
 mod error;
 mod flush;
+mod ids;
 mod image;
 mod io;
 mod journal;

@@ -19,7 +19,7 @@ use crate::error::StoreError;
 use crate::io::Purpose;
 use crate::journal::{Journal, JournalConfig, LogFile, LogPosition};
 use crate::log::LogHeader;
-use crate::meta::Meta;
+use crate::meta::{KINDS, Meta};
 use crate::recovery::Opening;
 use crate::store::{Store, StoreConfig, StoreState, live};
 use wavetank_vocabulary::PlantedBugs;
@@ -71,7 +71,9 @@ impl Store {
         self.recovery = None;
         self.cache = Cache::new(self.config.frames);
         self.counts = Default::default();
-        self.high = [0; 6];
+        self.high = [0; FileKind::TABLE];
+        self.free = Default::default();
+        self.unlisted.clear();
         self.loads = LookupMap::new();
         self.failed_loads = LookupMap::new();
         self.starved.clear();
@@ -181,10 +183,11 @@ impl Store {
         let header = LogHeader { version: 0, store_id: self.config.store_id, base: LogMark::BASE };
         let position =
             LogPosition { mark: LogMark::BASE, version: 0, offset: LogHeader::SIZE as u64 };
-        let meta = Meta { store_id: self.config.store_id, position, high: [0; 5], pages: [0; 5] };
+        let meta =
+            Meta { store_id: self.config.store_id, position, high: [0; KINDS], pages: [0; KINDS] };
         self.reset();
         self.flusher.sequence += 1;
-        let image = Arc::new(meta.to_page(0, self.flusher.sequence));
+        let image = Arc::new(meta.to_page(&self.free, 0, self.flusher.sequence));
         let log = FileName::log(0);
         let bytes = header.encode().as_slice().into();
         stages.push(vec![DiskRequest::Append { file: log, bytes }]);

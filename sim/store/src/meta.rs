@@ -1,15 +1,26 @@
 //! The meta file: two pages that are written in turn, so that one is always whole.
+//!
+//! Behind the fixed words stand the ids that were free at the checkpoint, by kind, as far as
+//! they fit; of a kind whose ids do not fit, an opening looks at every record instead.
+
+use alloc::vec::Vec;
 
 use wavetank_vocabulary::{LogMark, TxId};
 
 use crate::disk::FileKind;
+use crate::ids::FreeIds;
 use crate::journal::LogPosition;
-use crate::page::Page;
+use crate::page::{PAGE_HEADER, PAGE_SIZE, Page};
 use crate::record::u64_at;
 
 const MAGIC: [u8; 8] = *b"wavetank";
-const FORMAT: u64 = 1;
-const KINDS: usize = FileKind::RECORDS.len();
+const FORMAT: u64 = 2;
+pub(crate) const KINDS: usize = FileKind::RECORDS.len();
+/// Words of a page, and where in them the numbers of free ids stand.
+const WORDS: usize = (PAGE_SIZE - PAGE_HEADER) / 8;
+const FREE: usize = 7 + 2 * KINDS;
+/// Instead of a number of free ids: they are not listed.
+const NOT_LISTED: u64 = u64::MAX;
 
 /// Where everything stood at a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +36,7 @@ pub(crate) struct Meta {
 
 impl Meta {
     /// The page for slot `slot` (0 or 1); the one with the higher sequence counts.
-    pub(crate) fn to_page(self, slot: u32, sequence: u64) -> Page {
+    pub(crate) fn to_page(self, free: &FreeIds, slot: u32, sequence: u64) -> Page {
         let mut page = Page::empty(FileKind::Meta, slot);
         let words = [
             u64::from_le_bytes(MAGIC),
@@ -41,8 +52,23 @@ impl Meta {
         for (slot, word) in page.body_mut().chunks_exact_mut(8).zip(all) {
             slot.copy_from_slice(&word.to_le_bytes());
         }
+        put_free(&mut page, free);
         page.touch(self.position.mark.tx.0);
         page.sealed(sequence)
+    }
+
+    /// The free ids of a verified page, by kind in the order of [`FileKind::RECORDS`]; none
+    /// for a kind of which they are not listed.
+    pub(crate) fn free_of(page: &Page) -> [Option<Vec<u64>>; KINDS] {
+        let word = |place: usize| u64_at(page.body(), 8 * place);
+        let mut at = FREE + KINDS;
+        core::array::from_fn(|kind| {
+            let count = word(FREE + kind);
+            let count = usize::try_from(count).ok().filter(|count| *count <= WORDS - at)?;
+            let ids = (at..at + count).map(word).collect();
+            at += count;
+            Some(ids)
+        })
     }
 
     /// Reads a verified page; none if it is of another format.
@@ -69,19 +95,58 @@ impl Meta {
     }
 }
 
+fn put_free(page: &mut Page, free: &FreeIds) {
+    let mut put = |place: usize, word: u64| {
+        page.body_mut()[8 * place..8 * place + 8].copy_from_slice(&word.to_le_bytes());
+    };
+    let mut at = FREE + KINDS;
+    for (place, kind) in FileKind::RECORDS.into_iter().enumerate() {
+        if free.count(kind) > WORDS - at {
+            put(FREE + place, NOT_LISTED);
+            continue;
+        }
+        put(FREE + place, free.count(kind) as u64);
+        for id in free.unused(kind) {
+            put(at, id);
+            at += 1;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn meta_survives_the_round_trip() {
+    fn meta() -> Meta {
         let mark = LogMark { tx: TxId(9), checksum: 0x1234_5678_9abc_def0 };
         let position = LogPosition { mark, version: 3, offset: 4000 };
-        let meta = Meta { store_id: 42, position, high: [1, 2, 3, 4, 5], pages: [9, 8, 7, 6, 5] };
-        let page = meta.to_page(1, 17);
+        let high = core::array::from_fn(|kind| 1 + kind as u64);
+        let pages = core::array::from_fn(|kind| 90 - kind as u32);
+        Meta { store_id: 42, position, high, pages }
+    }
+
+    #[test]
+    fn meta_survives_the_round_trip() {
+        let mut free = FreeIds::default();
+        for id in [7, 3, 5] {
+            free.put(FileKind::Properties, id);
+        }
+        let page = meta().to_page(&free, 1, 17);
         assert_eq!(page.verify(FileKind::Meta, 1), Ok(()));
         assert_eq!(page.sequence(), 17);
-        assert_eq!(Meta::from_page(&page), Some(meta));
+        assert_eq!(Meta::from_page(&page), Some(meta()));
         assert_eq!(Meta::from_page(&Page::empty(FileKind::Meta, 0)), None);
+        let listed = Meta::free_of(&page);
+        assert_eq!((&listed[0], &listed[2]), (&Some(Vec::new()), &Some(Vec::from([3, 5, 7]))));
+    }
+
+    #[test]
+    fn a_kind_with_too_many_free_ids_is_not_listed_and_the_others_are() {
+        let mut free = FreeIds::default();
+        (0..2000).for_each(|id| free.put(FileKind::Nodes, id));
+        (0..900).for_each(|id| free.put(FileKind::Relationships, id));
+        let listed = Meta::free_of(&meta().to_page(&free, 0, 1));
+        assert_eq!(listed[0], None);
+        assert_eq!(listed[1], Some((0..900).collect()));
     }
 }

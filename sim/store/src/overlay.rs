@@ -92,6 +92,11 @@ impl Overlay {
         })
     }
 
+    /// The records that the transaction made.
+    pub(crate) fn made(&self) -> impl Iterator<Item = RecordKey> + '_ {
+        self.entries.iter().filter(|entry| entry.created).map(|entry| entry.key)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }

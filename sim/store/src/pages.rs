@@ -41,11 +41,11 @@ impl PinSet {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PageCounts {
     /// With those that are only in the cache.
-    pub(crate) logical: [PageNumber; 6],
+    pub(crate) logical: [PageNumber; FileKind::TABLE],
     /// In the file, perhaps with holes.
-    pub(crate) on_disk: [PageNumber; 6],
+    pub(crate) on_disk: [PageNumber; FileKind::TABLE],
     /// Written and synced at the last checkpoint: these cannot be blank.
-    pub(crate) durable: [PageNumber; 6],
+    pub(crate) durable: [PageNumber; FileKind::TABLE],
 }
 
 impl Store {

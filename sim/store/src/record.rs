@@ -34,6 +34,15 @@ pub(crate) const fn records_per_page(kind: FileKind) -> u64 {
     ((PAGE_SIZE - PAGE_HEADER) / record_size(kind)) as u64
 }
 
+/// Whether a record's image is that of an unused one.
+#[inline]
+pub(crate) fn is_unused(kind: FileKind, image: &[u8]) -> bool {
+    match kind {
+        FileKind::Properties => u64_at(image, 9) == 0,
+        _ => image[0] & 1 == 0,
+    }
+}
+
 /// The page of a record and the record's offset behind the page's header.
 #[inline]
 pub(crate) fn locate(kind: FileKind, id: u64) -> (PageNumber, usize) {

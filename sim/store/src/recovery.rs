@@ -6,7 +6,7 @@
 //! 4. Read the logs' headers, then replay every transaction behind the checkpoint.
 //! 5. Cut a torn tail off; sync the log and the directory, as what was read may never have
 //!    been synced. Only then is anything that was found called durable.
-//! 6. Read the tokens.
+//! 6. Read the tokens, and look for free ids where the meta page does not list them.
 //!
 //! Every write repeats what the next opening would do again, so a crash at any point of it
 //! does no harm.
@@ -26,7 +26,7 @@ use crate::lifecycle::{Mode, Then, journal_config};
 use crate::log::{FRAME, Framed, LogHeader, TxRecord, read_frame};
 use crate::meta::Meta;
 use crate::page::{PAGE_SIZE, Page, PageDamage};
-use crate::record::{Record, TokenRecord, locate, records_per_page};
+use crate::record::{Record, TokenRecord, is_unused, locate, record_size, records_per_page};
 use crate::store::{Ledger, Recovery, Stop, Store, StoreState, live};
 
 /// Bytes of the log that are read at once.
@@ -42,6 +42,7 @@ enum Stage {
     LogHeaders,
     Replay,
     Tokens,
+    Ids,
 }
 
 /// How far the opening has come.
@@ -194,7 +195,7 @@ impl Store {
                 }
                 opening.buffer.extend(bytes.iter());
             }
-            Stage::Tokens => {}
+            Stage::Tokens | Stage::Ids => {}
         }
         Ok(Next::Wait)
     }
@@ -249,7 +250,13 @@ impl Store {
                     opening.stage = Stage::Replay;
                 }
                 Stage::Replay => return self.replay(opening),
-                Stage::Tokens => return self.read_tokens(opening),
+                Stage::Tokens => {
+                    if let Next::Wait = self.read_tokens(opening)? {
+                        return Ok(Next::Wait);
+                    }
+                    opening.stage = Stage::Ids;
+                }
+                Stage::Ids => return self.search_ids(),
             }
         }
         Ok(Next::Wait)
@@ -281,6 +288,7 @@ impl Store {
         self.flusher.distrust(existing);
         self.flusher.double_exists = opening.files.contains_key(&live(FileKind::DoubleWrite));
         self.flusher.sequence = self.flusher.sequence.max(page.sequence());
+        self.take_free_ids(&page);
         self.checkpoint.slot = page.place().map_or(0, |(_, slot)| slot);
         self.checkpoint.last_tx = meta.position.mark.tx.0;
         self.counters.last_checkpoint_tx = meta.position.mark.tx.0;
@@ -480,6 +488,49 @@ impl Store {
         }
         self.high[FileKind::Tokens as usize] = self.tokens.total();
         Ok(Next::Ready)
+    }
+
+    /// Takes over the free ids that a meta page lists.
+    pub(crate) fn take_free_ids(&mut self, meta: &Page) {
+        for (kind, listed) in FileKind::RECORDS.into_iter().zip(Meta::free_of(meta)) {
+            match listed {
+                Some(ids) => ids.into_iter().for_each(|id| self.free.put(kind, id)),
+                None => self.unlisted.push((kind, 0)),
+            }
+        }
+    }
+
+    /// Looks at all records of the kinds whose free ids are not listed.
+    fn search_ids(&mut self) -> Result<Next, StoreError> {
+        while let Some((kind, page)) = self.unlisted.last().copied() {
+            if page >= self.counts.logical[kind as usize] {
+                self.unlisted.pop();
+                continue;
+            }
+            let key = PageKey(kind, page);
+            let frame = match self.page(Pinner::RECEIVER, key, &mut Ledger::default()) {
+                Ok(frame) => frame,
+                Err(Stop::Wait(_)) => return Ok(Next::Wait),
+                Err(Stop::Failed(error)) => return Err(error),
+            };
+            let image = self.cache.frame(frame).page().clone();
+            self.search_page(kind, page, &image);
+            self.unpin(Pinner::RECEIVER);
+            self.unlisted.last_mut().expect("looked at").1 += 1;
+        }
+        Ok(Next::Ready)
+    }
+
+    /// Notes the unused records of a page.
+    pub(crate) fn search_page(&mut self, kind: FileKind, page: u32, image: &Page) {
+        let first = u64::from(page) * records_per_page(kind);
+        let slots = records_per_page(kind).min(self.high[kind as usize].saturating_sub(first));
+        for id in first..first + slots {
+            let (_, at) = locate(kind, id);
+            if is_unused(kind, &image.body()[at..at + record_size(kind)]) {
+                self.free.put(kind, id);
+            }
+        }
     }
 
     fn opened(&mut self, opening: Opening) {

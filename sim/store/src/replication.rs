@@ -296,10 +296,12 @@ impl Store {
         let images = || record.images().filter(|(key, _)| kept(key.kind()));
         let records = images().map(|(key, _)| (key.kind(), key.id()));
         self.hold_pages(Pinner::RECEIVER, records, ledger)?;
+        // Nobody holds an id from before the store was opened.
+        let opening = self.state == StoreState::Opening;
+        self.clock_ms = self.clock_ms.max(record.time_ms());
         for (key, image) in images() {
             self.write_image(key.kind(), key.id(), image, record.tx().0);
-            let high = &mut self.high[key.kind() as usize];
-            *high = (*high).max(key.id() + 1);
+            self.note_use(key, image, opening);
         }
         ledger.records += record.record_count();
         self.unpin(Pinner::RECEIVER);

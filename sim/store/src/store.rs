@@ -15,6 +15,7 @@ use crate::copy::Copies;
 use crate::disk::{DiskError, DiskOp, DiskReply, DiskRequest, FileKind, FileName};
 use crate::error::StoreError;
 use crate::flush::{Checkpoint, Flusher};
+use crate::ids::FreeIds;
 use crate::io::{Io, Pinner, Purpose, Ticket};
 use crate::journal::Journal;
 use crate::lifecycle::Mode;
@@ -43,6 +44,9 @@ pub struct StoreConfig {
     pub free_frames: usize,
     /// Pages of the double-write area: the most that are written in place at once.
     pub double_write_pages: u32,
+    /// How long a freed id is not used again, in milliseconds (`id_reuse_safe_zone`): so
+    /// long may a slave that lags still read the old record.
+    pub id_reuse_safe_zone_ms: u64,
     /// This server's number, written into transactions as master and author.
     pub server_id: u32,
     /// The identity that `create` gives a new store.
@@ -62,6 +66,7 @@ impl Default for StoreConfig {
             log_files_kept: 1,
             free_frames: 30,
             double_write_pages: 256,
+            id_reuse_safe_zone_ms: 3_600_000,
             server_id: 1,
             store_id: 1,
             bugs: PlantedBugs::NONE,
@@ -168,7 +173,14 @@ pub struct Store {
     pub(crate) cache: Cache,
     pub(crate) counts: PageCounts,
     /// The next free id of each kind of record, by `FileKind`.
-    pub(crate) high: [u64; 6],
+    pub(crate) high: [u64; FileKind::TABLE],
+    /// Unused ids below those.
+    pub(crate) free: FreeIds,
+    /// Kinds whose free ids must be searched for, and the next page to look at.
+    pub(crate) unlisted: Vec<(FileKind, u32)>,
+    /// How many transactions have begun, and the highest time that one was given.
+    pub(crate) begun: u64,
+    pub(crate) clock_ms: u64,
     pub(crate) loads: LookupMap<PageKey, Load>,
     pub(crate) failed_loads: LookupMap<PageKey, StoreError>,
     /// Loads that wait for a frame.
@@ -210,7 +222,11 @@ impl Store {
             recovery: None,
             io: Io::default(),
             counts: PageCounts::default(),
-            high: [0; 6],
+            high: [0; FileKind::TABLE],
+            free: FreeIds::default(),
+            unlisted: Vec::new(),
+            begun: 0,
+            clock_ms: 0,
             loads: LookupMap::new(),
             failed_loads: LookupMap::new(),
             starved: VecDeque::new(),
@@ -387,6 +403,12 @@ impl Store {
     /// One more than the highest relationship id in use (there may be gaps below).
     pub fn relationship_ids(&self) -> u64 {
         self.high[FileKind::Relationships as usize]
+    }
+
+    /// How many ids of a kind of record can be given out again, those included that still
+    /// rest.
+    pub fn free_ids(&self, kind: FileKind) -> usize {
+        if FileKind::RECORDS.contains(&kind) { self.free.count(kind) } else { 0 }
     }
 
     /// How many pages the record files have, those not yet written included.

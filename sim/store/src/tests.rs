@@ -3,5 +3,6 @@
 mod basics;
 mod concurrency;
 mod crash;
+mod ids;
 mod model;
 mod replication;

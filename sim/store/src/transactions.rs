@@ -9,11 +9,12 @@ use wavetank_vocabulary::{LogMark, NodeId, RelationshipId, TxId};
 
 use crate::disk::FileKind;
 use crate::error::StoreError;
+use crate::ids::Moment;
 use crate::io::{Pinner, Ticket};
 use crate::locks::{Grant, LockKey, Slot};
 use crate::log::{TxHeader, TxRecord};
 use crate::overlay::Overlay;
-use crate::record::{LONGEST, Record, RecordKey, TokenRecord, locate};
+use crate::record::{LONGEST, Record, RecordKey, TokenRecord, is_unused, locate};
 use crate::store::{Ledger, Step, Stop, Store};
 use crate::value::{TokenId, TokenKind, Value};
 
@@ -57,6 +58,8 @@ pub(crate) enum Phase {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Transaction {
     pub(crate) generation: u32,
+    /// How many transactions had begun before it.
+    pub(crate) begun: u64,
     pub(crate) phase: Phase,
     pub(crate) header: TxHeader,
     pub(crate) overlay: Overlay,
@@ -107,8 +110,50 @@ impl Store {
         let tx = &mut self.transactions[slot as usize];
         tx.phase = Phase::Active;
         tx.header = TxHeader { time_ms: now_ms, operation, master: server, author: server };
+        tx.begun = self.begun;
+        let generation = tx.generation;
+        self.begun += 1;
         self.open_transactions += 1;
-        TxHandle { slot, generation: tx.generation }
+        self.clock_ms = self.clock_ms.max(now_ms);
+        if self.free.any_rests() {
+            self.settle_ids();
+        }
+        TxHandle { slot, generation }
+    }
+
+    /// Lets ids go that no open transaction can still hold.
+    fn settle_ids(&mut self) {
+        let open = self.transactions.iter().filter(|tx| tx.phase != Phase::Ended);
+        let oldest = open.map(|tx| tx.begun).min().unwrap_or(self.begun);
+        let before = self.clock_ms.checked_sub(self.config.id_reuse_safe_zone_ms);
+        if let Some(before) = before {
+            self.free.settle(oldest, before);
+        }
+    }
+
+    /// Notes an applied record as freed, if it was deleted.
+    #[inline]
+    pub(crate) fn note_freed(&mut self, key: RecordKey, image: &[u8]) {
+        if is_unused(key.kind(), image) {
+            let now = Moment { begun: self.begun, clock_ms: self.clock_ms };
+            self.free.rest(key.kind(), key.id(), now);
+        }
+    }
+
+    /// Notes whether a record is in use that another instance, or the log, has written.
+    pub(crate) fn note_use(&mut self, key: RecordKey, image: &[u8], at_once: bool) {
+        let (kind, id) = (key.kind(), key.id());
+        // Ids below that were passed over belong to transactions that did not commit.
+        for passed in self.high[kind as usize]..id {
+            self.free.put(kind, passed);
+        }
+        let high = &mut self.high[kind as usize];
+        *high = (*high).max(id + 1);
+        match (is_unused(kind, image), at_once) {
+            (false, _) => self.free.used(kind, id),
+            (true, true) => self.free.put(kind, id),
+            (true, false) => self.note_freed(key, image),
+        }
     }
 
     /// Says at which server the transaction was begun, when not at this one: the master
@@ -190,9 +235,11 @@ impl Store {
 
     /// Puts a record under a new id.
     pub(crate) fn add<R: Record>(&mut self, slot: Slot, record: &R, ledger: &mut Ledger) -> u64 {
-        let high = &mut self.high[R::KIND as usize];
-        let id = *high;
-        *high += 1;
+        let id = self.free.take(R::KIND).unwrap_or_else(|| {
+            let high = &mut self.high[R::KIND as usize];
+            *high += 1;
+            *high - 1
+        });
         ledger.records += 1;
         ledger.allocated += R::SIZE as u64;
         self.transactions[slot as usize].overlay.put(id, record, true);
@@ -286,6 +333,7 @@ impl Store {
                 for (key, image) in overlay.iter() {
                     self.write_image(key.kind(), key.id(), image, id.0);
                     self.learn_token(key, image);
+                    self.note_freed(key, image);
                 }
                 ledger.records += overlay.len() as u32;
             }
@@ -337,6 +385,12 @@ impl Store {
     pub fn rollback(&mut self, handle: TxHandle) {
         if let Ok(slot) = self.active(handle) {
             self.unpin(Pinner::transaction(slot));
+            for key in self.transactions[slot as usize].overlay.made() {
+                // Tokens are numbered without gaps, by the holder of their lock.
+                if key.kind() != FileKind::Tokens {
+                    self.free.put(key.kind(), key.id());
+                }
+            }
             self.end(slot);
         }
     }

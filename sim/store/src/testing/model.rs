@@ -56,8 +56,21 @@ impl Rig {
         self.store.audit(&self.disk, &mut model).expect("audit");
         let problems = self.store.check(&self.disk).expect("check");
         assert!(problems.is_empty(), "{problems:?}");
+        self.check_free_ids();
         model.names = self.store.token_names(TokenKind::PropertyKey).iter().cloned().collect();
         model
+    }
+
+    /// Every unused id below the highest is known as such, and no other.
+    fn check_free_ids(&self) {
+        if self.store.open_transactions() > 0 || self.store.received_left() > 0 {
+            return;
+        }
+        let contents = self.store.contents(&self.disk).expect("contents");
+        for kind in FileKind::RECORDS.into_iter().filter(|kind| *kind != FileKind::Tokens) {
+            let known: BTreeSet<u64> = self.store.free.unused(kind).collect();
+            assert_eq!(known, contents.unused(kind), "{kind:?} at {:?}", self.store.mark());
+        }
     }
 
     pub(crate) fn digest(&self) -> u128 {

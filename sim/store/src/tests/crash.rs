@@ -16,6 +16,7 @@ fn config() -> StoreConfig {
         tail_transactions: 8,
         free_frames: 1,
         double_write_pages: 10,
+        id_reuse_safe_zone_ms: 0,
         ..StoreConfig::default()
     }
 }
@@ -149,7 +150,7 @@ fn a_torn_tail_is_cut_and_damage_before_it_refused() {
     check(&torn, &history, "torn tail");
     // The same inside, with durable entries behind it, is damage.
     let mut rig = rig;
-    let mut dice = Dice(9);
+    let mut dice = Dice(12);
     let mut history = history;
     random_transactions(&mut rig, &mut history, 6, &mut dice).unwrap();
     let last = rig.disk.names().into_iter().rfind(|file| file.kind == FileKind::Log).unwrap();
