@@ -2,8 +2,9 @@
 //!
 //! A relationship stands in one chain of each of its nodes (a loop in one). New ones go to
 //! the front. The first of a chain keeps the chain's length in its `previous` field, so a
-//! change at the front touches the node and the old first, one in the middle the two
-//! neighbours and the first.
+//! change at the front touches the chain's head and the old first, one in the middle the two
+//! neighbours and the first. A chain's head is the node or, if that is dense, a relationship
+//! group (`dense`).
 
 use crate::error::StoreError;
 use crate::locks::Slot;
@@ -27,7 +28,9 @@ impl Store {
         ledger: &mut Ledger,
     ) -> Result<u64, Stop> {
         let mut degree = 0;
-        if record.first_relationship != NONE {
+        if record.dense {
+            degree = self.dense_degree(slot, node, record.first_relationship, ledger)?;
+        } else if record.first_relationship != NONE {
             let first: RelationshipRecord = self.get(slot, record.first_relationship, ledger)?;
             degree = first.previous[side_of(&first, node)?];
         }
@@ -72,36 +75,43 @@ impl Store {
     }
 
     fn link(&mut self, slot: Slot, id: u64, ledger: &mut Ledger) -> Result<(), Stop> {
-        let new: RelationshipRecord = self.get(slot, id, ledger)?;
+        let mut new: RelationshipRecord = self.get(slot, id, ledger)?;
         let sides = if new.is_loop() { 1 } else { 2 };
         // Read and lock everything before the first write.
-        let mut nodes = [NodeRecord::UNUSED; 2];
-        for (node, id) in nodes.iter_mut().zip(new.nodes).take(sides) {
-            *node = self.get(slot, id, ledger)?;
-            if node.first_relationship != NONE {
-                self.lock_relationship(slot, node.first_relationship)?;
-                let first: RelationshipRecord = self.get(slot, node.first_relationship, ledger)?;
-                side_of(&first, id)?;
+        let mut dense = [false; 2];
+        for side in 0..sides {
+            let head = self.head(slot, &new, side, ledger)?;
+            let mut degree = 0;
+            if head.first() != NONE {
+                self.lock_relationship(slot, head.first())?;
+                let first: RelationshipRecord = self.get(slot, head.first(), ledger)?;
+                degree = first.previous[side_of(&first, new.nodes[side])?];
+            }
+            dense[side] = self.becomes_dense(&head, degree);
+            if dense[side] {
+                self.hold_chain(slot, new.nodes[side], head.first(), ledger)?;
             }
         }
-        let mut new = new;
-        for (side, node) in nodes.into_iter().enumerate().take(sides) {
-            let node_id = new.nodes[side];
+        for side in 0..sides {
+            let node = new.nodes[side];
+            if dense[side] {
+                self.make_dense(slot, node, ledger)?;
+            }
+            let first_id = self.head(slot, &new, side, ledger)?.first();
             let mut degree = 0;
-            if node.first_relationship != NONE {
+            if first_id != NONE {
                 // Both chains may begin with the same relationship: take its latest image.
-                let mut first: RelationshipRecord =
-                    self.get(slot, node.first_relationship, ledger)?;
-                let at = side_of(&first, node_id)?;
+                let mut first: RelationshipRecord = self.get(slot, first_id, ledger)?;
+                let at = side_of(&first, node)?;
                 degree = first.previous[at];
                 first.previous[at] = id;
                 first.is_first[at] = false;
-                self.put(slot, node.first_relationship, &first, ledger);
+                self.put(slot, first_id, &first, ledger);
             }
             new.previous[side] = degree + 1;
             new.is_first[side] = true;
-            new.next[side] = node.first_relationship;
-            self.put(slot, node_id, &NodeRecord { first_relationship: id, ..node }, ledger);
+            new.next[side] = first_id;
+            self.set_first(slot, &new, side, id, ledger)?;
         }
         self.put(slot, id, &new, ledger);
         Ok(())
@@ -113,9 +123,9 @@ impl Store {
         // A relationship made and deleted before it was ever linked stands in no chain.
         let linked = gone.is_first[0] || gone.previous[0] != NONE;
         for side in 0..if linked { sides } else { 0 } {
-            let node: NodeRecord = self.get(slot, gone.nodes[side], ledger)?;
+            let first = self.head(slot, &gone, side, ledger)?.first();
             let previous = if gone.is_first[side] { NONE } else { gone.previous[side] };
-            for neighbour in [node.first_relationship, previous, gone.next[side]] {
+            for neighbour in [first, previous, gone.next[side]] {
                 if neighbour != NONE && neighbour != id {
                     self.lock_relationship(slot, neighbour)?;
                     let record: RelationshipRecord = self.get(slot, neighbour, ledger)?;
@@ -142,7 +152,6 @@ impl Store {
         let node_id = gone.nodes[side];
         let next_id = gone.next[side];
         if gone.is_first[side] {
-            let node: NodeRecord = self.get(slot, node_id, ledger)?;
             if next_id != NONE {
                 let mut next: RelationshipRecord = self.get(slot, next_id, ledger)?;
                 let at = side_of(&next, node_id)?;
@@ -150,8 +159,7 @@ impl Store {
                 next.is_first[at] = true;
                 self.put(slot, next_id, &next, ledger);
             }
-            self.put(slot, node_id, &NodeRecord { first_relationship: next_id, ..node }, ledger);
-            return Ok(());
+            return self.set_first(slot, &gone, side, next_id, ledger);
         }
         let mut previous: RelationshipRecord = self.get(slot, gone.previous[side], ledger)?;
         let at = side_of(&previous, node_id)?;
@@ -163,11 +171,11 @@ impl Store {
             next.previous[at] = gone.previous[side];
             self.put(slot, next_id, &next, ledger);
         }
-        let node: NodeRecord = self.get(slot, node_id, ledger)?;
-        let mut first: RelationshipRecord = self.get(slot, node.first_relationship, ledger)?;
+        let first_id = self.head(slot, &gone, side, ledger)?.first();
+        let mut first: RelationshipRecord = self.get(slot, first_id, ledger)?;
         let at = side_of(&first, node_id)?;
         first.previous[at] = first.previous[at].saturating_sub(1);
-        self.put(slot, node.first_relationship, &first, ledger);
+        self.put(slot, first_id, &first, ledger);
         Ok(())
     }
 }

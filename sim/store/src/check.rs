@@ -5,10 +5,12 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::audit::{Contents, PageSource};
+use crate::dense::which_chain;
 use crate::disk::FileKind;
 use crate::error::StoreError;
 use crate::record::{
-    DynamicRecord, NONE, NodeRecord, PropertyRecord, RelationshipRecord, TokenRecord,
+    DynamicRecord, GroupRecord, NONE, NodeRecord, PropertyRecord, RelationshipRecord, TokenRecord,
+    Which,
 };
 use crate::store::Store;
 use crate::tokens::token_record;
@@ -45,6 +47,7 @@ impl Store {
             seen: vec![0; contents.high(FileKind::Relationships) as usize],
             owned: vec![false; contents.high(FileKind::Properties) as usize],
             owned_text: vec![false; contents.high(FileKind::Dynamic) as usize],
+            owned_groups: vec![false; contents.high(FileKind::Groups) as usize],
             contents: &contents,
             found: Vec::new(),
         };
@@ -63,6 +66,7 @@ struct Check<'a> {
     seen: Vec<u8>,
     owned: Vec<bool>,
     owned_text: Vec<bool>,
+    owned_groups: Vec<bool>,
     found: Vec<Inconsistency>,
 }
 
@@ -82,14 +86,42 @@ impl Check<'_> {
                 if node.labels.iter().any(|label| !self.knows(TokenKind::Label, label)) {
                     self.report(FileKind::Nodes, id, "has an unknown label");
                 }
-                self.chain_of(id, node.first_relationship);
+                if node.dense {
+                    self.groups_of(id, node.first_relationship);
+                } else {
+                    self.chain_of(id, node.first_relationship, None);
+                }
                 self.properties_of(node.first_property);
             }
         }
     }
 
-    /// Follows the relationships of a node.
-    fn chain_of(&mut self, node: u64, first: u64) {
+    /// Follows the groups of a dense node.
+    fn groups_of(&mut self, node: u64, first: u64) {
+        let (mut at, mut last) = (first, None);
+        while at != NONE {
+            let group: GroupRecord = self.contents.read(at);
+            if !group.in_use || group.owner != node {
+                return self.report(FileKind::Nodes, node, "its groups lead to a foreign group");
+            }
+            if core::mem::replace(&mut self.owned_groups[at as usize], true) {
+                return self.report(FileKind::Groups, at, "stands in a list twice");
+            }
+            if last.is_some_and(|last| last >= group.kind) {
+                self.report(FileKind::Groups, at, "its type is out of order");
+            }
+            if group.is_empty() {
+                self.report(FileKind::Groups, at, "has no relationships");
+            }
+            for which in Which::ALL {
+                self.chain_of(node, group.first[which as usize], Some((group.kind, which)));
+            }
+            (last, at) = (Some(group.kind), group.next);
+        }
+    }
+
+    /// Follows a chain of a node: all its relationships, or those of a type and direction.
+    fn chain_of(&mut self, node: u64, first: u64, only: Option<(u32, Which)>) {
         let (mut at, mut previous, mut length, mut degree) = (first, NONE, 0, 0);
         while at != NONE {
             let record: RelationshipRecord = self.contents.read(at);
@@ -97,6 +129,9 @@ impl Check<'_> {
                 return self.report(FileKind::Nodes, node, "its chain leads to a foreign record");
             };
             let side = side as usize;
+            if only.is_some_and(|only| only != (record.kind, which_chain(&record, side))) {
+                self.report(FileKind::Relationships, at, "stands in the chain of another group");
+            }
             if self.seen[at as usize] & 1 << side != 0 {
                 return self.report(FileKind::Relationships, at, "stands in a chain twice");
             }
@@ -194,6 +229,12 @@ impl Check<'_> {
             let record: PropertyRecord = self.contents.read(id);
             if record.in_use() && !self.owned[id as usize] {
                 self.report(FileKind::Properties, id, "belongs to nobody");
+            }
+        }
+        for id in 0..self.contents.high(FileKind::Groups) {
+            let record: GroupRecord = self.contents.read(id);
+            if record.in_use && !self.owned_groups[id as usize] {
+                self.report(FileKind::Groups, id, "belongs to nobody");
             }
         }
         for id in 0..self.contents.high(FileKind::Dynamic) {

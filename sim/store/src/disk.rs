@@ -32,6 +32,8 @@ pub enum FileKind {
     Dynamic = 4,
     /// Names of labels, relationship types and property keys.
     Tokens = 5,
+    /// Relationship groups of dense nodes.
+    Groups = 6,
     /// Pages that are about to be written in place.
     DoubleWrite = 30,
     /// One version of the transaction log.
@@ -40,12 +42,13 @@ pub enum FileKind {
 
 impl FileKind {
     /// The kinds that hold records in pages, in the order in which they are flushed.
-    pub const RECORDS: [FileKind; 5] = [
+    pub const RECORDS: [FileKind; 6] = [
         FileKind::Nodes,
         FileKind::Relationships,
         FileKind::Properties,
         FileKind::Dynamic,
         FileKind::Tokens,
+        FileKind::Groups,
     ];
 
     /// One more than the highest number of a kind with records: the length of tables by kind.
@@ -60,6 +63,7 @@ impl FileKind {
             3 => FileKind::Properties,
             4 => FileKind::Dynamic,
             5 => FileKind::Tokens,
+            6 => FileKind::Groups,
             30 => FileKind::DoubleWrite,
             31 => FileKind::Log,
             _ => return None,
@@ -74,6 +78,7 @@ impl FileKind {
             FileKind::Properties => "neostore.propertystore.db",
             FileKind::Dynamic => "neostore.propertystore.db.strings",
             FileKind::Tokens => "neostore.tokenstore.db",
+            FileKind::Groups => "neostore.relationshipgroupstore.db",
             FileKind::DoubleWrite => "neostore.doublewrite",
             FileKind::Log => "neostore.transaction.db",
         }

@@ -99,13 +99,12 @@ impl Graph {
         config: StoreConfig,
     ) -> Result<Graph, GraphError> {
         let directory = directory.as_ref();
-        // Nobody lags behind: there is only this process.
-        let config = StoreConfig { id_reuse_safe_zone_ms: 0, ..config };
         let disk = Directory::new(directory).map_err(|source| GraphError::Files {
             what: directory.display().to_string(),
             source,
         })?;
-        let store = Store::open(config);
+        // Nobody lags behind: there is only this process.
+        let store = Store::open(StoreConfig { id_reuse_safe_zone_ms: 0, ..config });
         let mut graph = Graph { store, disk, queue: Vec::new(), ledger: Ledger::default() };
         while graph.turn() {}
         if *graph.store.state() == StoreState::Empty {

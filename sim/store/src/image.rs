@@ -7,6 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use wavetank_vocabulary::{LogMark, NodeId, RelationshipId};
 
+use crate::dense::which_chain;
 use crate::disk::{FileKind, FileName};
 use crate::error::StoreError;
 use crate::ids::FreeIds;
@@ -15,8 +16,8 @@ use crate::log::LogHeader;
 use crate::meta::Meta;
 use crate::page::Page;
 use crate::record::{
-    DynamicRecord, MAX_ENTITIES, NONE, NodeRecord, PropertyRecord, Record, RelationshipRecord,
-    locate, records_per_page,
+    DynamicRecord, GroupRecord, MAX_ENTITIES, NONE, NodeRecord, PropertyRecord, Record,
+    RelationshipRecord, locate, records_per_page,
 };
 use crate::steps::pack_labels;
 use crate::store::live;
@@ -50,7 +51,11 @@ pub struct ImageBuilder {
     relationships: Vec<RelationshipRecord>,
     properties: Vec<PropertyRecord>,
     dynamic: Vec<DynamicRecord>,
+    groups: Vec<GroupRecord>,
 }
+
+/// From how many relationships on a node is dense: Neo4j's default.
+const DENSE: u32 = 50;
 
 impl ImageBuilder {
     /// An empty store with this identity.
@@ -109,28 +114,13 @@ impl ImageBuilder {
             }
         }
         let id = self.relationships.len() as u64;
-        let mut new = RelationshipRecord {
+        let new = RelationshipRecord {
             in_use: true,
             nodes: [from.0, to.0],
             kind: u32::from(kind.0),
             first_property: self.add_properties(properties)?,
             ..RelationshipRecord::UNUSED
         };
-        for side in 0..if new.is_loop() { 1 } else { 2 } {
-            let node = &mut self.nodes[new.nodes[side] as usize];
-            let mut degree = 0;
-            if node.first_relationship != NONE {
-                let first = &mut self.relationships[node.first_relationship as usize];
-                let at = first.side(new.nodes[side]).expect("chains are built here") as usize;
-                degree = first.previous[at];
-                first.previous[at] = id;
-                first.is_first[at] = false;
-            }
-            new.previous[side] = degree + 1;
-            new.is_first[side] = true;
-            new.next[side] = node.first_relationship;
-            node.first_relationship = id;
-        }
         self.relationships.push(new);
         Ok(RelationshipId(id))
     }
@@ -181,8 +171,62 @@ impl ImageBuilder {
         first
     }
 
+    /// Puts every relationship into its chains, in order, each at the front.
+    fn link(&mut self) {
+        let mut degrees = alloc::vec![0u32; self.nodes.len()];
+        for new in &self.relationships {
+            degrees[new.nodes[0] as usize] += 1;
+            degrees[new.nodes[1] as usize] += u32::from(!new.is_loop());
+        }
+        for (node, degree) in self.nodes.iter_mut().zip(degrees) {
+            node.dense = degree >= DENSE;
+        }
+        for id in 0..self.relationships.len() {
+            let mut new = self.relationships[id];
+            for side in 0..if new.is_loop() { 1 } else { 2 } {
+                let head = self.head(&new, side);
+                let next = core::mem::replace(head, id as u64);
+                let mut degree = 0;
+                if next != NONE {
+                    let first = &mut self.relationships[next as usize];
+                    let at = first.side(new.nodes[side]).expect("chains are built here") as usize;
+                    degree = first.previous[at];
+                    first.previous[at] = id as u64;
+                    first.is_first[at] = false;
+                }
+                new.previous[side] = degree + 1;
+                new.is_first[side] = true;
+                new.next[side] = next;
+            }
+            self.relationships[id] = new;
+        }
+    }
+
+    /// Where the chain begins in which this side of the relationship stands.
+    fn head(&mut self, new: &RelationshipRecord, side: usize) -> &mut u64 {
+        let node = &mut self.nodes[new.nodes[side] as usize];
+        if !node.dense {
+            return &mut node.first_relationship;
+        }
+        let (mut before, mut at) = (NONE, node.first_relationship);
+        while at != NONE && self.groups[at as usize].kind < new.kind {
+            (before, at) = (at, self.groups[at as usize].next);
+        }
+        if at == NONE || self.groups[at as usize].kind != new.kind {
+            let made = self.groups.len() as u64;
+            self.groups.push(GroupRecord::new(new.nodes[side], new.kind, at));
+            match before {
+                NONE => node.first_relationship = made,
+                before => self.groups[before as usize].next = made,
+            }
+            at = made;
+        }
+        &mut self.groups[at as usize].first[which_chain(new, side) as usize]
+    }
+
     /// The files of the store.
-    pub fn finish(self) -> Image {
+    pub fn finish(mut self) -> Image {
+        self.link();
         let tokens: Vec<_> = self
             .token_order
             .iter()
@@ -197,6 +241,7 @@ impl ImageBuilder {
             pages(&self.properties),
             pages(&self.dynamic),
             pages(&tokens),
+            pages(&self.groups),
         ];
         let high = [
             self.nodes.len() as u64,
@@ -204,6 +249,7 @@ impl ImageBuilder {
             self.properties.len() as u64,
             self.dynamic.len() as u64,
             tokens.len() as u64,
+            self.groups.len() as u64,
         ];
         let header =
             LogHeader { version: 0, store_id: self.store_id, base: LogMark::BASE }.encode();

@@ -13,6 +13,7 @@ mod cache;
 mod chains;
 mod check;
 mod copy;
+mod dense;
 mod disk;
 mod error;
 mod flush;

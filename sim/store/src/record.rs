@@ -8,6 +8,9 @@
 use crate::disk::{FileKind, PageNumber};
 use crate::page::{PAGE_HEADER, PAGE_SIZE};
 
+mod group;
+pub(crate) use group::{GroupRecord, Which};
+
 /// No record: the end of a chain.
 pub(crate) const NONE: u64 = u64::MAX;
 const BITS_35: u64 = (1 << 35) - 1;
@@ -25,6 +28,7 @@ pub(crate) const fn record_size(kind: FileKind) -> usize {
         FileKind::Properties => PropertyRecord::SIZE,
         FileKind::Dynamic => DynamicRecord::SIZE,
         FileKind::Tokens => TokenRecord::SIZE,
+        FileKind::Groups => GroupRecord::SIZE,
         _ => 0,
     }
 }
@@ -52,6 +56,7 @@ pub(crate) fn locate(kind: FileKind, id: u64) -> (PageNumber, usize) {
         FileKind::Relationships => split::<{ records_per_page(FileKind::Relationships) }>(id),
         FileKind::Properties => split::<{ records_per_page(FileKind::Properties) }>(id),
         FileKind::Dynamic => split::<{ records_per_page(FileKind::Dynamic) }>(id),
+        FileKind::Groups => split::<{ records_per_page(FileKind::Groups) }>(id),
         _ => split::<{ records_per_page(FileKind::Tokens) }>(id),
     };
     (page, slot * record_size(kind))
@@ -117,14 +122,16 @@ fn joined(low: u64, high: u64, all_ones: u64) -> u64 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NodeRecord {
     pub(crate) in_use: bool,
+    /// Its chain's first relationship; of a dense node, its first group.
     pub(crate) first_relationship: u64,
     pub(crate) first_property: u64,
     pub(crate) labels: Labels,
+    pub(crate) dense: bool,
 }
 
 impl NodeRecord {
     pub(crate) fn new(labels: Labels) -> NodeRecord {
-        NodeRecord { in_use: true, first_relationship: NONE, first_property: NONE, labels }
+        NodeRecord { in_use: true, labels, ..Self::UNUSED }
     }
 
     pub(crate) const UNUSED: NodeRecord = NodeRecord {
@@ -132,6 +139,7 @@ impl NodeRecord {
         first_relationship: NONE,
         first_property: NONE,
         labels: Labels(0),
+        dense: false,
     };
 }
 
@@ -150,6 +158,7 @@ impl Record for NodeRecord {
             first_relationship: joined(u32_at(b, 1), high >> 1 & 7, BITS_35),
             first_property: joined(u32_at(b, 5), high >> 4, BITS_36),
             labels: Labels(u32_at(b, 9) | u64::from(b[13]) << 32),
+            dense: b[14] & 1 != 0,
         }
     }
 
@@ -162,6 +171,7 @@ impl Record for NodeRecord {
             put_u32(b, 5, prop);
             put_u32(b, 9, self.labels.0);
             b[13] = (self.labels.0 >> 32) as u8;
+            b[14] = u8::from(self.dense);
         }
     }
 }

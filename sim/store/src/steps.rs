@@ -11,7 +11,9 @@ use crate::disk::FileKind;
 use crate::error::StoreError;
 use crate::io::Pinner;
 use crate::locks::{LockKey, Slot};
-use crate::record::{Labels, MAX_ENTITIES, NONE, NodeRecord, RelationshipRecord, Side};
+use crate::record::{
+    GroupRecord, Labels, MAX_ENTITIES, NONE, NodeRecord, RelationshipRecord, Side, Which,
+};
 use crate::store::{Ledger, Step, Stop, Store};
 use crate::tokens::token_record;
 use crate::transactions::{Neighbour, TxHandle};
@@ -456,7 +458,9 @@ impl Store {
             None => {
                 let record = self.node(slot, node, ledger)?;
                 self.transactions[slot as usize].results.clear();
-                ExpandCursor { created: 0, chain: record.first_relationship, found: 0 }
+                let first = record.first_relationship;
+                let (chain, group) = if record.dense { (NONE, first) } else { (first, NONE) };
+                ExpandCursor { created: 0, chain, group, which: 0, found: 0 }
             }
         };
         let mut found = 0;
@@ -467,6 +471,14 @@ impl Store {
             let pending = at.created as usize + tx.linked;
             let id = match tx.created.get(pending) {
                 Some(id) => *id,
+                None if at.chain == NONE && at.group != NONE => {
+                    match self.next_chain(slot, node.0, direction, kind, &mut at, ledger) {
+                        Err(Stop::Wait(_)) if looked_at > 0 => break,
+                        other => other?,
+                    }
+                    looked_at += 1;
+                    continue;
+                }
                 None if at.chain == NONE => break,
                 None => at.chain,
             };
@@ -503,9 +515,46 @@ impl Store {
             }
         }
         let tx = &self.transactions[slot as usize];
-        let more = at.chain != NONE || at.created as usize + tx.linked < tx.created.len();
+        let more = at.chain != NONE
+            || at.group != NONE
+            || at.created as usize + tx.linked < tx.created.len();
         let rest = (more && at.found < limit).then_some(at);
         Ok(Value::Expanded { found, rest })
+    }
+
+    /// Moves an expansion of a dense node on to its next chain of interest.
+    fn next_chain(
+        &mut self,
+        slot: Slot,
+        node: u64,
+        direction: Direction,
+        kind: Option<TokenId>,
+        at: &mut ExpandCursor,
+        ledger: &mut Ledger,
+    ) -> Result<(), Stop> {
+        let group: GroupRecord = self.get(slot, at.group, ledger)?;
+        if !group.in_use || group.owner != node {
+            // It went meanwhile: the expansion ends, as at a deleted relationship.
+            at.group = NONE;
+            return Ok(());
+        }
+        let wanted = kind.is_none_or(|kind| u32::from(kind.0) == group.kind);
+        let mut rest = Which::ALL.into_iter().skip(usize::from(at.which)).filter(|which| {
+            let fits = match which {
+                Which::Outgoing => direction != Direction::Incoming,
+                Which::Incoming => direction != Direction::Outgoing,
+                Which::Loops => true,
+            };
+            fits && group.first[*which as usize] != NONE
+        });
+        match rest.next().filter(|_| wanted) {
+            Some(which) => {
+                at.chain = group.first[which as usize];
+                at.which = which as u8 + 1;
+            }
+            None => (at.group, at.which) = (group.next, 0),
+        }
+        Ok(())
     }
 }
 

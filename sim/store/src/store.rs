@@ -44,6 +44,8 @@ pub struct StoreConfig {
     pub free_frames: usize,
     /// Pages of the double-write area: the most that are written in place at once.
     pub double_write_pages: u32,
+    /// From how many relationships on a node is dense (`dense_node_threshold`).
+    pub dense_node_threshold: u32,
     /// How long a freed id is not used again, in milliseconds (`id_reuse_safe_zone`): so
     /// long may a slave that lags still read the old record.
     pub id_reuse_safe_zone_ms: u64,
@@ -66,6 +68,7 @@ impl Default for StoreConfig {
             log_files_kept: 1,
             free_frames: 30,
             double_write_pages: 256,
+            dense_node_threshold: 50,
             id_reuse_safe_zone_ms: 3_600_000,
             server_id: 1,
             store_id: 1,
@@ -453,8 +456,9 @@ impl Store {
             self.high[2],
             self.high[3],
             self.high[4],
+            self.high[6],
         ];
-        let mut bytes = [0; 22 * 8];
+        let mut bytes = [0; 23 * 8];
         for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
             place.copy_from_slice(&word.to_le_bytes());
         }

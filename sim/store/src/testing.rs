@@ -267,6 +267,20 @@ impl Rig {
         rig
     }
 
+    /// A store over an image.
+    pub(crate) fn from_image(config: StoreConfig, image: &Image) -> Rig {
+        let mut disk = MemoryDisk::default();
+        for (name, file) in &image.files {
+            let bytes = match file {
+                ImageFile::Bytes(bytes) => bytes.to_vec(),
+                ImageFile::Pages(pages) => pages.iter().flat_map(|page| *page.bytes()).collect(),
+            };
+            disk.perform(&DiskRequest::Append { file: *name, bytes: bytes.into() })
+                .expect("append");
+        }
+        Rig::open(config, disk)
+    }
+
     /// Performs one operation, if there is one and the limit is not reached.
     pub(crate) fn turn(&mut self) -> bool {
         self.store.submissions(&mut self.queue);

@@ -3,6 +3,7 @@
 mod basics;
 mod concurrency;
 mod crash;
+mod dense;
 mod ids;
 mod model;
 mod replication;

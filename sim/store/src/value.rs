@@ -123,8 +123,11 @@ impl From<alloc::string::String> for Value {
 pub struct ExpandCursor {
     /// How many of the relationships that the transaction created have been looked at.
     pub(crate) created: u32,
-    /// The next relationship of the stored chain, plus one; 0 before it has begun.
+    /// The next relationship of the stored chain.
     pub(crate) chain: u64,
+    /// Of a dense node: the group at hand, and the next of its chains.
+    pub(crate) group: u64,
+    pub(crate) which: u8,
     /// How many were found so far.
     pub(crate) found: u32,
 }

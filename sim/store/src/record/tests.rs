@@ -21,12 +21,13 @@ fn round_trip<R: Record + PartialEq + core::fmt::Debug>(record: &R) {
 
 proptest! {
     #[test]
-    fn nodes(rel in entity(), prop in chained(), labels in 0..1u64 << 40) {
+    fn nodes(rel in entity(), prop in chained(), labels in 0..1u64 << 40, dense in any::<bool>()) {
         round_trip(&NodeRecord {
             in_use: true,
             first_relationship: rel,
             first_property: prop,
             labels: Labels(labels),
+            dense,
         });
     }
 
@@ -46,6 +47,16 @@ proptest! {
             first_property,
             is_first,
         });
+    }
+
+    #[test]
+    fn groups(
+        kind in 0..=0xffffu32,
+        next in entity(),
+        first in prop::array::uniform3(entity()),
+        owner in entity(),
+    ) {
+        round_trip(&GroupRecord { in_use: true, kind, next, first, owner });
     }
 
     #[test]
@@ -81,12 +92,13 @@ fn unused_records_are_zero() {
     round_trip(&NodeRecord::UNUSED);
     round_trip(&RelationshipRecord::UNUSED);
     round_trip(&TokenRecord::UNUSED);
+    round_trip(&GroupRecord::UNUSED);
 }
 
 #[test]
 fn pages_hold_as_many_records_as_the_format_says() {
     let counts = FileKind::RECORDS.map(records_per_page);
-    assert_eq!(counts, [544, 240, 199, 63, 63]);
+    assert_eq!(counts, [544, 240, 199, 63, 63, 326]);
     assert_eq!(locate(FileKind::Nodes, 544 + 3), (1, 45));
     assert_eq!(locate(FileKind::Relationships, 239), (0, 239 * 34));
 }

@@ -16,6 +16,7 @@ fn config() -> StoreConfig {
         tail_transactions: 8,
         free_frames: 1,
         double_write_pages: 10,
+        dense_node_threshold: 4,
         id_reuse_safe_zone_ms: 0,
         ..StoreConfig::default()
     }

@@ -16,6 +16,7 @@ fn small(frames: usize) -> StoreConfig {
         checkpoint_interval_tx: 25,
         tail_transactions: 8,
         free_frames: 2,
+        dense_node_threshold: 3,
         id_reuse_safe_zone_ms: 0,
         ..StoreConfig::default()
     }
