@@ -11,14 +11,17 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::cache::PageKey;
 use crate::disk::{FileKind, FileName, PageNumber};
 use crate::error::StoreError;
+use crate::labels::list_of;
 use crate::page::{Page, PageDamage};
 use crate::record::{
-    DynamicRecord, LONGEST, NONE, NodeRecord, PropertyRecord, Record, RelationshipRecord, locate,
+    ArrayRecord, Dynamic, DynamicRecord, LONGEST, LabelRecord, NONE, NodeRecord, PropertyRecord,
+    Record, RelationshipRecord, is_unused, locate, record_size,
 };
-#[cfg(test)]
-use crate::record::{is_unused, record_size};
 use crate::store::{Store, live};
-use crate::value::{TokenId, TokenKind, Unpacked, Value, block_key, long_text, unpack, values};
+use crate::value::{
+    Array, TYPE_LONG_ARRAY, TYPE_LONG_TEXT, TokenId, TokenKind, Unpacked, Value, block_key,
+    long_text, unpack, values,
+};
 
 /// Where pages that are not resident are to be had: the disk, looked at directly.
 pub trait PageSource {
@@ -79,15 +82,16 @@ impl Contents {
         }
     }
 
+    pub(crate) fn in_use(&self, kind: FileKind, id: u64) -> bool {
+        let (page, at) = locate(kind, id);
+        let image = self.pages[kind as usize].get(page as usize);
+        image.is_some_and(|page| !is_unused(kind, &page.body()[at..at + record_size(kind)]))
+    }
+
     /// The ids below the highest whose records are not in use.
     #[cfg(test)]
     pub(crate) fn unused(&self, kind: FileKind) -> alloc::collections::BTreeSet<u64> {
-        let unused = |id: &u64| {
-            let (page, at) = locate(kind, *id);
-            let image = self.pages[kind as usize].get(page as usize);
-            image.is_none_or(|page| is_unused(kind, &page.body()[at..at + record_size(kind)]))
-        };
-        (0..self.high(kind)).filter(unused).collect()
+        (0..self.high(kind)).filter(|id| !self.in_use(kind, *id)).collect()
     }
 
     /// The property records of a chain that begins with `first`, in order.
@@ -109,8 +113,8 @@ impl Contents {
         Ok(())
     }
 
-    /// The bytes of a long text; `at` is called with each of its records.
-    pub(crate) fn text(
+    /// The bytes of a long value; `at` is called with each of its records.
+    pub(crate) fn bytes<R: Dynamic>(
         &self,
         first: u64,
         out: &mut Vec<u8>,
@@ -120,14 +124,48 @@ impl Contents {
         let mut next = first;
         let mut records = 0;
         while next != NONE {
-            let record: DynamicRecord = self.read(next);
+            let record: R = self.read(next);
             records += 1;
-            if !record.in_use || records > self.high(FileKind::Dynamic) {
-                return Err(broken("a text's chain is broken"));
+            if !record.in_use() || records > self.high(R::KIND) {
+                return Err(broken("the chain of a long value is broken"));
             }
             at(next);
             out.extend_from_slice(record.contents());
-            next = record.next;
+            next = record.next();
+        }
+        Ok(())
+    }
+
+    /// A value of a property, from its blocks.
+    pub(crate) fn value(&self, blocks: &[u64]) -> Result<Value, StoreError> {
+        let mut bytes = Vec::new();
+        match unpack(blocks) {
+            Unpacked::Value(value) => Ok(value),
+            Unpacked::Damaged => Err(broken("a property value cannot be read")),
+            Unpacked::Long(first) => {
+                self.bytes::<DynamicRecord>(first, &mut bytes, |_| {})?;
+                long_text(bytes).ok_or_else(|| broken("a text is not UTF-8"))
+            }
+            Unpacked::LongArray(first) => {
+                self.bytes::<ArrayRecord>(first, &mut bytes, |_| {})?;
+                let array = Array::from_bytes(&bytes).map(Value::Array);
+                array.ok_or_else(|| broken("an array cannot be read"))
+            }
+        }
+    }
+
+    /// The labels of a node, ascending.
+    pub(crate) fn labels(&self, node: &NodeRecord, out: &mut Vec<u32>) -> Result<(), StoreError> {
+        out.clear();
+        match node.labels.dynamic() {
+            None => out.extend(node.labels.iter()),
+            Some(first) => {
+                let mut bytes = Vec::new();
+                self.bytes::<LabelRecord>(first, &mut bytes, |_| {})?;
+                let (_, labels) =
+                    list_of(&bytes).ok_or_else(|| broken("a list of labels cannot be read"))?;
+                out.extend(labels);
+            }
         }
         Ok(())
     }
@@ -175,12 +213,13 @@ impl Store {
     ) -> Result<(), StoreError> {
         let contents = self.contents(disk)?;
         let mut reader = PropertyReader::default();
-        let mut labels = Vec::new();
+        let (mut labels, mut ids) = (Vec::new(), Vec::new());
         for id in 0..contents.high(FileKind::Nodes) {
             let node: NodeRecord = contents.read(id);
             if node.in_use {
+                contents.labels(&node, &mut ids)?;
                 labels.clear();
-                labels.extend(node.labels.iter().map(|label| TokenId(label as u16)));
+                labels.extend(ids.iter().map(|label| TokenId(*label as u16)));
                 reader.read(&contents, node.first_property)?;
                 let properties = &reader.values;
                 visitor.node(&AuditNode { id: NodeId(id), labels: &labels, properties });
@@ -217,11 +256,13 @@ impl Store {
             }
         }
         let mut properties = PropertyHasher::default();
+        let mut labels = Vec::new();
         for id in 0..contents.high(FileKind::Nodes) {
             let node: NodeRecord = contents.read(id);
             if node.in_use {
-                properties.words.extend([1, id, node.labels.len() as u64]);
-                properties.words.extend(node.labels.iter().map(u64::from));
+                contents.labels(&node, &mut labels)?;
+                properties.words.extend([1, id, labels.len() as u64]);
+                properties.words.extend(labels.iter().copied().map(u64::from));
                 properties.hash(&contents, node.first_property, &mut hash)?;
             }
         }
@@ -250,15 +291,7 @@ impl PropertyReader {
         self.values.clear();
         for (_, record) in &self.chain {
             for (at, count) in values(&record.blocks) {
-                let value = match unpack(&record.blocks[at..at + count]) {
-                    Unpacked::Value(value) => value,
-                    Unpacked::Damaged => return Err(broken("a property value cannot be read")),
-                    Unpacked::Long(first) => {
-                        let mut bytes = Vec::new();
-                        contents.text(first, &mut bytes, |_| {})?;
-                        long_text(bytes).ok_or_else(|| broken("a text is not UTF-8"))?
-                    }
-                };
+                let value = contents.value(&record.blocks[at..at + count])?;
                 self.values.push((block_key(record.blocks[at]), value));
             }
         }
@@ -295,10 +328,15 @@ impl PropertyHasher {
         }
         self.found.sort_unstable_by_key(|(key, _, _)| *key);
         for (_, blocks, count) in &self.found {
-            // The key and the type; a long text is then told by its bytes.
-            match blocks[0] >> 24 & 15 {
-                crate::value::TYPE_LONG_TEXT => {
-                    contents.text(blocks[0] >> 28, &mut self.text, |_| {})?;
+            // The key and the type; a long value is then told by its bytes.
+            let (kind, first) = (blocks[0] >> 24 & 15, blocks[0] >> 28);
+            match kind {
+                TYPE_LONG_TEXT | TYPE_LONG_ARRAY => {
+                    if kind == TYPE_LONG_TEXT {
+                        contents.bytes::<DynamicRecord>(first, &mut self.text, |_| {})?;
+                    } else {
+                        contents.bytes::<ArrayRecord>(first, &mut self.text, |_| {})?;
+                    }
                     let head = blocks[0] & ((1 << 28) - 1);
                     self.bytes.extend_from_slice(&head.to_le_bytes());
                     self.bytes.extend_from_slice(&(self.text.len() as u64).to_le_bytes());

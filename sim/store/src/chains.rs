@@ -79,7 +79,7 @@ impl Store {
         let sides = if new.is_loop() { 1 } else { 2 };
         // Read and lock everything before the first write.
         let mut dense = [false; 2];
-        for side in 0..sides {
+        for (side, dense) in dense.iter_mut().enumerate().take(sides) {
             let head = self.head(slot, &new, side, ledger)?;
             let mut degree = 0;
             if head.first() != NONE {
@@ -87,14 +87,14 @@ impl Store {
                 let first: RelationshipRecord = self.get(slot, head.first(), ledger)?;
                 degree = first.previous[side_of(&first, new.nodes[side])?];
             }
-            dense[side] = self.becomes_dense(&head, degree);
-            if dense[side] {
+            *dense = self.becomes_dense(&head, degree);
+            if *dense {
                 self.hold_chain(slot, new.nodes[side], head.first(), ledger)?;
             }
         }
-        for side in 0..sides {
+        for (side, dense) in dense.into_iter().enumerate().take(sides) {
             let node = new.nodes[side];
-            if dense[side] {
+            if dense {
                 self.make_dense(slot, node, ledger)?;
             }
             let first_id = self.head(slot, &new, side, ledger)?.first();

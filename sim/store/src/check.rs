@@ -8,13 +8,14 @@ use crate::audit::{Contents, PageSource};
 use crate::dense::which_chain;
 use crate::disk::FileKind;
 use crate::error::StoreError;
+use crate::labels::list_of;
 use crate::record::{
-    DynamicRecord, GroupRecord, NONE, NodeRecord, PropertyRecord, RelationshipRecord, TokenRecord,
-    Which,
+    ArrayRecord, Dynamic, DynamicRecord, GroupRecord, LabelRecord, NONE, NodeRecord,
+    PropertyRecord, RelationshipRecord, TokenRecord, Which,
 };
 use crate::store::Store;
 use crate::tokens::token_record;
-use crate::value::{TokenId, TokenKind, Unpacked, block_key, unpack, values};
+use crate::value::{Array, TokenId, TokenKind, Unpacked, block_key, unpack, values};
 
 /// A record that contradicts another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,9 +46,7 @@ impl Store {
         let mut check = Check {
             store: self,
             seen: vec![0; contents.high(FileKind::Relationships) as usize],
-            owned: vec![false; contents.high(FileKind::Properties) as usize],
-            owned_text: vec![false; contents.high(FileKind::Dynamic) as usize],
-            owned_groups: vec![false; contents.high(FileKind::Groups) as usize],
+            owned: FileKind::by_kind(|kind| vec![false; contents.high(kind) as usize]),
             contents: &contents,
             found: Vec::new(),
         };
@@ -64,9 +63,8 @@ struct Check<'a> {
     contents: &'a Contents,
     /// By relationship: in which of its chains it was met, one bit each.
     seen: Vec<u8>,
-    owned: Vec<bool>,
-    owned_text: Vec<bool>,
-    owned_groups: Vec<bool>,
+    /// By file and record: it was met.
+    owned: [Vec<bool>; FileKind::TABLE],
     found: Vec<Inconsistency>,
 }
 
@@ -83,9 +81,7 @@ impl Check<'_> {
         for id in 0..self.contents.high(FileKind::Nodes) {
             let node: NodeRecord = self.contents.read(id);
             if node.in_use {
-                if node.labels.iter().any(|label| !self.knows(TokenKind::Label, label)) {
-                    self.report(FileKind::Nodes, id, "has an unknown label");
-                }
+                self.labels_of(id, &node);
                 if node.dense {
                     self.groups_of(id, node.first_relationship);
                 } else {
@@ -104,7 +100,7 @@ impl Check<'_> {
             if !group.in_use || group.owner != node {
                 return self.report(FileKind::Nodes, node, "its groups lead to a foreign group");
             }
-            if core::mem::replace(&mut self.owned_groups[at as usize], true) {
+            if core::mem::replace(&mut self.owned[FileKind::Groups as usize][at as usize], true) {
                 return self.report(FileKind::Groups, at, "stands in a list twice");
             }
             if last.is_some_and(|last| last >= group.kind) {
@@ -181,7 +177,8 @@ impl Check<'_> {
             if !record.in_use() {
                 return self.report(FileKind::Properties, at, "is in a chain but not in use");
             }
-            if core::mem::replace(&mut self.owned[at as usize], true) {
+            if core::mem::replace(&mut self.owned[FileKind::Properties as usize][at as usize], true)
+            {
                 return self.report(FileKind::Properties, at, "has two owners");
             }
             if record.previous != previous {
@@ -201,46 +198,74 @@ impl Check<'_> {
                     Unpacked::Damaged => {
                         self.report(FileKind::Properties, at, "has a value that cannot be read");
                     }
-                    Unpacked::Long(first) => self.text_of(at, first),
+                    Unpacked::Long(first) => {
+                        let text =
+                            self.pieces_of::<DynamicRecord>((FileKind::Properties, at), first);
+                        if text.is_some_and(|text| core::str::from_utf8(&text).is_err()) {
+                            self.report(FileKind::Properties, at, "has a text that is not UTF-8");
+                        }
+                    }
+                    Unpacked::LongArray(first) => {
+                        let array =
+                            self.pieces_of::<ArrayRecord>((FileKind::Properties, at), first);
+                        if array.is_some_and(|bytes| Array::from_bytes(&bytes).is_none()) {
+                            self.report(FileKind::Properties, at, "has an array that is none");
+                        }
+                    }
                 }
             }
             (previous, at) = (at, record.next);
         }
     }
 
-    fn text_of(&mut self, property: u64, first: u64) {
+    /// Follows the dynamic records of a value; its bytes, if they are whole.
+    fn pieces_of<R: Dynamic>(&mut self, owner: (FileKind, u64), first: u64) -> Option<Vec<u8>> {
         let mut bytes = Vec::new();
         let mut twice = false;
-        let owned = &mut self.owned_text;
-        let walked = self.contents.text(first, &mut bytes, |record| {
+        let owned = &mut self.owned[R::KIND as usize];
+        let walked = self.contents.bytes::<R>(first, &mut bytes, |record| {
             twice |= core::mem::replace(&mut owned[record as usize], true);
         });
         if walked.is_err() {
-            self.report(FileKind::Properties, property, "has a text with a broken chain");
+            self.report(owner.0, owner.1, "has a long value with a broken chain");
         } else if twice {
-            self.report(FileKind::Properties, property, "shares a text with another");
-        } else if core::str::from_utf8(&bytes).is_err() {
-            self.report(FileKind::Properties, property, "has a text that is not UTF-8");
+            self.report(owner.0, owner.1, "shares a long value with another");
+        }
+        (walked.is_ok() && !twice).then_some(bytes)
+    }
+
+    fn labels_of(&mut self, id: u64, node: &NodeRecord) {
+        let mut labels: Vec<u32> = node.labels.iter().collect();
+        if let Some(first) = node.labels.dynamic() {
+            let Some(bytes) = self.pieces_of::<LabelRecord>((FileKind::Nodes, id), first) else {
+                return;
+            };
+            match list_of(&bytes) {
+                Some((owner, list)) if owner == id => labels.extend(list),
+                _ => return self.report(FileKind::Nodes, id, "has another's list of labels"),
+            }
+        }
+        if labels.windows(2).any(|two| two[0] >= two[1]) {
+            self.report(FileKind::Nodes, id, "its labels are out of order");
+        }
+        if labels.iter().any(|label| !self.knows(TokenKind::Label, *label)) {
+            self.report(FileKind::Nodes, id, "has an unknown label");
         }
     }
 
+    /// Records in use that nothing pointed to.
     fn orphans(&mut self) {
-        for id in 0..self.contents.high(FileKind::Properties) {
-            let record: PropertyRecord = self.contents.read(id);
-            if record.in_use() && !self.owned[id as usize] {
-                self.report(FileKind::Properties, id, "belongs to nobody");
-            }
-        }
-        for id in 0..self.contents.high(FileKind::Groups) {
-            let record: GroupRecord = self.contents.read(id);
-            if record.in_use && !self.owned_groups[id as usize] {
-                self.report(FileKind::Groups, id, "belongs to nobody");
-            }
-        }
-        for id in 0..self.contents.high(FileKind::Dynamic) {
-            let record: DynamicRecord = self.contents.read(id);
-            if record.in_use && !self.owned_text[id as usize] {
-                self.report(FileKind::Dynamic, id, "belongs to nobody");
+        for kind in [
+            FileKind::Properties,
+            FileKind::Groups,
+            FileKind::Dynamic,
+            FileKind::Arrays,
+            FileKind::NodeLabels,
+        ] {
+            for id in 0..self.contents.high(kind) {
+                if !self.owned[kind as usize][id as usize] && self.contents.in_use(kind, id) {
+                    self.report(kind, id, "belongs to nobody");
+                }
             }
         }
     }

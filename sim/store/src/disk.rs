@@ -28,12 +28,16 @@ pub enum FileKind {
     Relationships = 2,
     /// Property records.
     Properties = 3,
-    /// Dynamic records: values too long for a property record.
+    /// Texts too long for a property record.
     Dynamic = 4,
     /// Names of labels, relationship types and property keys.
     Tokens = 5,
     /// Relationship groups of dense nodes.
     Groups = 6,
+    /// Arrays too long for a property record.
+    Arrays = 7,
+    /// Labels that do not fit into a node record.
+    NodeLabels = 8,
     /// Pages that are about to be written in place.
     DoubleWrite = 30,
     /// One version of the transaction log.
@@ -42,17 +46,27 @@ pub enum FileKind {
 
 impl FileKind {
     /// The kinds that hold records in pages, in the order in which they are flushed.
-    pub const RECORDS: [FileKind; 6] = [
+    pub const RECORDS: [FileKind; 8] = [
         FileKind::Nodes,
         FileKind::Relationships,
         FileKind::Properties,
         FileKind::Dynamic,
         FileKind::Tokens,
         FileKind::Groups,
+        FileKind::Arrays,
+        FileKind::NodeLabels,
     ];
 
     /// One more than the highest number of a kind with records: the length of tables by kind.
     pub(crate) const TABLE: usize = FileKind::RECORDS.len() + 1;
+
+    /// A table by kind.
+    pub(crate) fn by_kind<T: Default>(make: impl Fn(FileKind) -> T) -> [T; Self::TABLE] {
+        core::array::from_fn(|number| match FileKind::RECORDS.get(number.wrapping_sub(1)) {
+            Some(kind) => make(*kind),
+            None => T::default(),
+        })
+    }
 
     /// The kind with that number in a page header or log entry.
     pub const fn from_number(number: u8) -> Option<FileKind> {
@@ -64,6 +78,8 @@ impl FileKind {
             4 => FileKind::Dynamic,
             5 => FileKind::Tokens,
             6 => FileKind::Groups,
+            7 => FileKind::Arrays,
+            8 => FileKind::NodeLabels,
             30 => FileKind::DoubleWrite,
             31 => FileKind::Log,
             _ => return None,
@@ -79,6 +95,8 @@ impl FileKind {
             FileKind::Dynamic => "neostore.propertystore.db.strings",
             FileKind::Tokens => "neostore.tokenstore.db",
             FileKind::Groups => "neostore.relationshipgroupstore.db",
+            FileKind::Arrays => "neostore.propertystore.db.arrays",
+            FileKind::NodeLabels => "neostore.nodestore.db.labels",
             FileKind::DoubleWrite => "neostore.doublewrite",
             FileKind::Log => "neostore.transaction.db",
         }

@@ -24,9 +24,6 @@ pub enum StoreError {
     /// A name longer than 120 bytes, or more tokens of a kind than ids.
     #[error("token name is too long, or there are too many tokens")]
     TokenLimit,
-    /// More labels on one node, or higher label ids, than its record can hold.
-    #[error("the labels do not fit into the node record (at most 7)")]
-    TooManyLabels,
     /// The value is of a kind that cannot be stored as a property.
     #[error("this kind of value cannot be a property")]
     NotAProperty,

@@ -45,7 +45,7 @@ pub(crate) struct Flusher {
     /// Answers that are still to come in this phase.
     left: usize,
     /// Record files written since they were last synced, one bit per kind.
-    unsynced: u8,
+    unsynced: u32,
     /// A file was made whose name is not durable.
     new_names: bool,
     pub(crate) double_exists: bool,
@@ -58,7 +58,7 @@ impl Flusher {
     /// double-write area may be in use.
     pub(crate) fn distrust(&mut self, files: impl Iterator<Item = FileKind>) {
         for kind in files {
-            self.unsynced |= 1 << kind as u8;
+            self.unsynced |= 1u32 << kind as u8;
         }
         self.next = u32::MAX;
     }
@@ -279,7 +279,7 @@ impl Store {
         self.flusher.phase = FlushPhase::Data;
         self.flusher.left = 0;
         for kind in FileKind::RECORDS {
-            if self.flusher.unsynced & 1 << kind as u8 != 0 {
+            if self.flusher.unsynced & 1u32 << kind as u8 != 0 {
                 self.flusher.left += 1;
                 self.io.submit(DiskRequest::Sync { file: live(kind) }, Purpose::FlushData(kind));
             }
@@ -324,7 +324,7 @@ impl Store {
         self.flusher.phase = FlushPhase::Place;
         self.flusher.left = self.flusher.batch.len();
         for (key, image) in &self.flusher.batch {
-            self.flusher.unsynced |= 1 << key.0 as u8;
+            self.flusher.unsynced |= 1u32 << key.0 as u8;
             let on_disk = &mut self.counts.on_disk[key.0 as usize];
             self.flusher.new_names |= *on_disk == 0;
             *on_disk = (*on_disk).max(key.1 + 1);

@@ -99,12 +99,13 @@ impl Graph {
         config: StoreConfig,
     ) -> Result<Graph, GraphError> {
         let directory = directory.as_ref();
+        // Nobody lags behind: there is only this process.
+        let config = StoreConfig { id_reuse_safe_zone_ms: 0, ..config };
         let disk = Directory::new(directory).map_err(|source| GraphError::Files {
             what: directory.display().to_string(),
             source,
         })?;
-        // Nobody lags behind: there is only this process.
-        let store = Store::open(StoreConfig { id_reuse_safe_zone_ms: 0, ..config });
+        let store = Store::open(config);
         let mut graph = Graph { store, disk, queue: Vec::new(), ledger: Ledger::default() };
         while graph.turn() {}
         if *graph.store.state() == StoreState::Empty {
@@ -410,7 +411,7 @@ impl Writer<'_> {
     /// A new node with these labels.
     ///
     /// # Errors
-    /// [`StoreError::TooManyLabels`], [`StoreError::TokenLimit`].
+    /// [`StoreError::TokenLimit`].
     pub fn create_node(&mut self, labels: &[&str]) -> Result<NodeId, GraphError> {
         let labels: Result<_, _> =
             labels.iter().map(|label| self.token(TokenKind::Label, label)).collect();
@@ -456,7 +457,7 @@ impl Writer<'_> {
     /// Gives a node a label.
     ///
     /// # Errors
-    /// [`StoreError::NodeNotFound`], [`StoreError::TooManyLabels`].
+    /// [`StoreError::NodeNotFound`], [`StoreError::TokenLimit`].
     pub fn add_label(&mut self, node: NodeId, label: &str) -> Result<(), GraphError> {
         let label = self.token(TokenKind::Label, label)?;
         self.run(&MicroStep::AddLabel { node, label }).map(|_| ())

@@ -12,17 +12,19 @@ use crate::disk::{FileKind, FileName};
 use crate::error::StoreError;
 use crate::ids::FreeIds;
 use crate::journal::LogPosition;
+use crate::labels::{list_bytes, sorted};
 use crate::log::LogHeader;
 use crate::meta::Meta;
 use crate::page::Page;
 use crate::record::{
-    DynamicRecord, GroupRecord, MAX_ENTITIES, NONE, NodeRecord, PropertyRecord, Record,
-    RelationshipRecord, locate, records_per_page,
+    ArrayRecord, Dynamic, DynamicRecord, GroupRecord, LabelRecord, Labels, MAX_ENTITIES, NONE,
+    NodeRecord, PropertyRecord, Record, RelationshipRecord, locate, records_per_page,
 };
-use crate::steps::pack_labels;
 use crate::store::live;
 use crate::tokens::{Tokens, token_record};
-use crate::value::{Packed, TokenId, TokenKind, Value, blocks_used, pack, pack_long};
+use crate::value::{
+    Packed, TokenId, TokenKind, Value, blocks_used, pack, pack_long, pack_long_array,
+};
 
 /// The contents of one file of an [`Image`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +54,8 @@ pub struct ImageBuilder {
     properties: Vec<PropertyRecord>,
     dynamic: Vec<DynamicRecord>,
     groups: Vec<GroupRecord>,
+    arrays: Vec<ArrayRecord>,
+    labels: Vec<LabelRecord>,
 }
 
 /// From how many relationships on a node is dense: Neo4j's default.
@@ -81,15 +85,18 @@ impl ImageBuilder {
     /// Adds a node.
     ///
     /// # Errors
-    /// [`StoreError::TooManyLabels`], [`StoreError::NotAProperty`].
+    /// [`StoreError::NotAProperty`].
     pub fn add_node(
         &mut self,
         labels: &[TokenId],
         properties: &[(TokenId, Value)],
     ) -> Result<NodeId, StoreError> {
-        let mut node = NodeRecord::new(pack_labels(labels)?);
-        node.first_property = self.add_properties(properties)?;
         let id = self.nodes.len() as u64;
+        let labels = sorted(labels);
+        let labels = Labels::pack(&labels)
+            .unwrap_or_else(|| Labels::at(add_pieces(&mut self.labels, &list_bytes(id, &labels))));
+        let mut node = NodeRecord::new(labels);
+        node.first_property = self.add_properties(properties)?;
         if id >= MAX_ENTITIES {
             return Err(StoreError::Inconsistent("all ids are in use".into()));
         }
@@ -131,7 +138,12 @@ impl ImageBuilder {
         for (key, value) in properties {
             let (blocks, count) = match pack(*key, value).ok_or(StoreError::NotAProperty)? {
                 Packed::Blocks(blocks, count) => (blocks, count),
-                Packed::Long(text) => (pack_long(*key, self.add_text(text.as_bytes())), 1),
+                Packed::Long(text) => {
+                    (pack_long(*key, add_pieces(&mut self.dynamic, text.as_bytes())), 1)
+                }
+                Packed::LongArray(bytes) => {
+                    (pack_long_array(*key, add_pieces(&mut self.arrays, &bytes)), 1)
+                }
             };
             let used = match self.properties[first..].last() {
                 Some(record) => blocks_used(&record.blocks),
@@ -152,23 +164,6 @@ impl ImageBuilder {
             self.properties.push(record);
         }
         Ok(if self.properties.len() == first { NONE } else { first as u64 })
-    }
-
-    fn add_text(&mut self, text: &[u8]) -> u64 {
-        let first = self.dynamic.len() as u64;
-        let pieces = text.len().div_ceil(DynamicRecord::DATA) as u64;
-        for (place, piece) in text.chunks(DynamicRecord::DATA).enumerate() {
-            let place = place as u64;
-            let mut record = DynamicRecord {
-                in_use: true,
-                length: piece.len() as u8,
-                next: if place + 1 < pieces { first + place + 1 } else { NONE },
-                data: [0; DynamicRecord::DATA],
-            };
-            record.data[..piece.len()].copy_from_slice(piece);
-            self.dynamic.push(record);
-        }
-        first
     }
 
     /// Puts every relationship into its chains, in order, each at the front.
@@ -242,6 +237,8 @@ impl ImageBuilder {
             pages(&self.dynamic),
             pages(&tokens),
             pages(&self.groups),
+            pages(&self.arrays),
+            pages(&self.labels),
         ];
         let high = [
             self.nodes.len() as u64,
@@ -250,6 +247,8 @@ impl ImageBuilder {
             self.dynamic.len() as u64,
             tokens.len() as u64,
             self.groups.len() as u64,
+            self.arrays.len() as u64,
+            self.labels.len() as u64,
         ];
         let header =
             LogHeader { version: 0, store_id: self.store_id, base: LogMark::BASE }.encode();
@@ -273,6 +272,17 @@ impl ImageBuilder {
         files.push((FileName::log(0), ImageFile::Bytes(header.as_slice().into())));
         Image { files }
     }
+}
+
+/// Adds a long value; returns its first record.
+fn add_pieces<R: Dynamic>(records: &mut Vec<R>, bytes: &[u8]) -> u64 {
+    let first = records.len() as u64;
+    let count = bytes.len().div_ceil(R::DATA) as u64;
+    for (place, piece) in bytes.chunks(R::DATA).enumerate() {
+        let next = first + place as u64 + 1;
+        records.push(R::with(piece, if next < first + count { next } else { NONE }));
+    }
+    first
 }
 
 /// Sealed pages with these records in order.

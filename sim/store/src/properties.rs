@@ -1,25 +1,26 @@
 //! Properties: reading, setting and deleting values in chains of property records.
 //!
 //! A new value goes to the record that held the old one if it fits there, else to the first
-//! of the chain, else to a new first. Texts that do not fit into a property record stand in
-//! dynamic records.
+//! of the chain, else to a new first. Texts and arrays that do not fit into a property record
+//! stand in dynamic records.
 
 use alloc::vec::Vec;
 
 use crate::error::StoreError;
 use crate::locks::Slot;
-use crate::record::{DynamicRecord, NONE, NodeRecord, PropertyRecord, RelationshipRecord};
+use crate::pieces::PieceKey;
+use crate::record::{
+    ArrayRecord, DynamicRecord, NONE, NodeRecord, PropertyRecord, RelationshipRecord,
+};
 use crate::store::{Ledger, Step, Stop, Store};
 use crate::transactions::TxHandle;
 use crate::value::{
-    Entity, Packed, TokenId, Unpacked, Value, block_key, blocks_used, long_text, pack, pack_long,
-    unpack, values, without,
+    Array, Entity, Packed, TokenId, Unpacked, Value, block_key, blocks_used, long_text, pack,
+    pack_long, pack_long_array, unpack, values, without,
 };
 
 /// A chain longer than this must be a circle: there are only so many keys.
 const LONGEST_CHAIN: usize = 1 << 16;
-/// Likewise for the dynamic records of one text (1 GiB).
-const LONGEST_TEXT: usize = 1 << 23;
 
 fn circle() -> StoreError {
     StoreError::Inconsistent("a property chain never ends".into())
@@ -154,22 +155,13 @@ impl Store {
             }
             Unpacked::Damaged => Err(broken("a property value cannot be read").into()),
             Unpacked::Long(first) => {
-                let mut bytes = Vec::new();
-                let mut at = first;
-                for _ in 0..LONGEST_TEXT {
-                    if at == NONE {
-                        ledger.allocated += bytes.len() as u64;
-                        let text = long_text(bytes);
-                        return text.ok_or_else(|| broken("a text is not UTF-8").into());
-                    }
-                    let record: DynamicRecord = self.get(slot, at, ledger)?;
-                    if !record.in_use {
-                        return Err(broken("a text leads to an unused record").into());
-                    }
-                    bytes.extend_from_slice(record.contents());
-                    at = record.next;
-                }
-                Err(broken("a text never ends").into())
+                let bytes = self.load_pieces::<DynamicRecord>(slot, first, ledger)?;
+                long_text(bytes).ok_or_else(|| broken("a text is not UTF-8").into())
+            }
+            Unpacked::LongArray(first) => {
+                let bytes = self.load_pieces::<ArrayRecord>(slot, first, ledger)?;
+                let array = Array::from_bytes(&bytes).map(Value::Array);
+                array.ok_or_else(|| broken("an array cannot be read").into())
             }
         }
     }
@@ -189,25 +181,18 @@ impl Store {
     }
 
     /// The dynamic records of a value, if it has any.
-    fn text_records(
+    fn value_pieces(
         &mut self,
         slot: Slot,
         blocks: &[u64],
-        out: &mut Vec<u64>,
+        out: &mut Vec<PieceKey>,
         ledger: &mut Ledger,
     ) -> Result<(), Stop> {
-        if let Unpacked::Long(first) = unpack(blocks) {
-            let mut at = first;
-            while at != NONE {
-                if out.len() > LONGEST_TEXT {
-                    return Err(broken("a text never ends").into());
-                }
-                out.push(at);
-                let record: DynamicRecord = self.get(slot, at, ledger)?;
-                at = record.next;
-            }
+        match unpack(blocks) {
+            Unpacked::Long(first) => self.piece_keys::<DynamicRecord>(slot, first, out, ledger),
+            Unpacked::LongArray(first) => self.piece_keys::<ArrayRecord>(slot, first, out, ledger),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Sets, or with `Null` removes. Returns whether there was a value before.
@@ -231,20 +216,14 @@ impl Store {
             for (at, count) in values(&link.record.blocks) {
                 if block_key(link.record.blocks[at]) == key {
                     home = Some((place, at));
-                    self.text_records(
-                        slot,
-                        &link.record.blocks[at..at + count],
-                        &mut freed,
-                        ledger,
-                    )?;
+                    let blocks = &link.record.blocks[at..at + count];
+                    self.value_pieces(slot, blocks, &mut freed, ledger)?;
                     break 'found;
                 }
             }
         }
         // Everything is read: from here on nothing waits.
-        for id in freed {
-            self.put(slot, id, &DynamicRecord::UNUSED, ledger);
-        }
+        self.free_pieces(slot, &freed, ledger);
         if let Some((place, at)) = home {
             let link = &mut chain[place];
             link.record.blocks = without(&link.record.blocks, at);
@@ -254,7 +233,12 @@ impl Store {
             let (blocks, count) = match packed {
                 Packed::Blocks(blocks, count) => (blocks, count),
                 Packed::Long(text) => {
-                    (pack_long(key, self.store_text(slot, text.as_bytes(), ledger)), 1)
+                    let text = text.as_bytes();
+                    (pack_long(key, self.store_pieces::<DynamicRecord>(slot, text, ledger)), 1)
+                }
+                Packed::LongArray(bytes) => {
+                    let first = self.store_pieces::<ArrayRecord>(slot, &bytes, ledger);
+                    (pack_long_array(key, first), 1)
                 }
             };
             self.place(slot, &mut chain, home.map(|(place, _)| place), &blocks[..count], ledger);
@@ -327,22 +311,6 @@ impl Store {
         Ok(())
     }
 
-    /// Writes a text into dynamic records; returns the first.
-    fn store_text(&mut self, slot: Slot, text: &[u8], ledger: &mut Ledger) -> u64 {
-        let mut next = NONE;
-        for piece in text.chunks(DynamicRecord::DATA).rev() {
-            let mut record = DynamicRecord {
-                in_use: true,
-                length: piece.len() as u8,
-                next,
-                data: [0; DynamicRecord::DATA],
-            };
-            record.data[..piece.len()].copy_from_slice(piece);
-            next = self.add(slot, &record, ledger);
-        }
-        next
-    }
-
     /// Marks a whole chain, texts included, as unused.
     pub(crate) fn delete_properties(
         &mut self,
@@ -354,12 +322,10 @@ impl Store {
         let mut freed = Vec::new();
         for link in &chain {
             for (at, count) in values(&link.record.blocks) {
-                self.text_records(slot, &link.record.blocks[at..at + count], &mut freed, ledger)?;
+                self.value_pieces(slot, &link.record.blocks[at..at + count], &mut freed, ledger)?;
             }
         }
-        for id in freed {
-            self.put(slot, id, &DynamicRecord::UNUSED, ledger);
-        }
+        self.free_pieces(slot, &freed, ledger);
         for link in chain {
             self.put(slot, link.id, &PropertyRecord::UNUSED, ledger);
         }

@@ -9,7 +9,9 @@ use crate::disk::{FileKind, PageNumber};
 use crate::page::{PAGE_HEADER, PAGE_SIZE};
 
 mod group;
+mod piece;
 pub(crate) use group::{GroupRecord, Which};
+pub(crate) use piece::{ArrayRecord, Dynamic, DynamicRecord, LabelRecord};
 
 /// No record: the end of a chain.
 pub(crate) const NONE: u64 = u64::MAX;
@@ -29,6 +31,8 @@ pub(crate) const fn record_size(kind: FileKind) -> usize {
         FileKind::Dynamic => DynamicRecord::SIZE,
         FileKind::Tokens => TokenRecord::SIZE,
         FileKind::Groups => GroupRecord::SIZE,
+        FileKind::Arrays => ArrayRecord::SIZE,
+        FileKind::NodeLabels => LabelRecord::SIZE,
         _ => 0,
     }
 }
@@ -57,6 +61,8 @@ pub(crate) fn locate(kind: FileKind, id: u64) -> (PageNumber, usize) {
         FileKind::Properties => split::<{ records_per_page(FileKind::Properties) }>(id),
         FileKind::Dynamic => split::<{ records_per_page(FileKind::Dynamic) }>(id),
         FileKind::Groups => split::<{ records_per_page(FileKind::Groups) }>(id),
+        FileKind::Arrays => split::<{ records_per_page(FileKind::Arrays) }>(id),
+        FileKind::NodeLabels => split::<{ records_per_page(FileKind::NodeLabels) }>(id),
         _ => split::<{ records_per_page(FileKind::Tokens) }>(id),
     };
     (page, slot * record_size(kind))
@@ -177,14 +183,15 @@ impl Record for NodeRecord {
 }
 
 /// A node's labels in 40 bits: their number in the top four, then the ids in ascending
-/// order, each in an equal share of the other 36.
+/// order, each in an equal share of the other 36. With the topmost bit set, the other 36 are
+/// the first record of a list of labels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Labels(u64);
 
 impl Labels {
     pub(crate) const MOST: usize = 7;
 
-    /// Packs sorted, distinct label ids; none if they do not fit.
+    /// Packs sorted, distinct label ids; none if they do not fit and need a list.
     pub(crate) fn pack(sorted: &[u32]) -> Option<Labels> {
         if sorted.is_empty() {
             return Some(Labels(0));
@@ -203,8 +210,19 @@ impl Labels {
         Some(Labels(word))
     }
 
+    /// Labels that stand in the list which begins with this record.
+    pub(crate) fn at(first: u64) -> Labels {
+        Labels(1 << 39 | first & BITS_36)
+    }
+
+    /// Where the list of labels begins; none if they stand here.
+    pub(crate) fn dynamic(self) -> Option<u64> {
+        (self.0 >> 39 != 0).then_some(self.0 & BITS_36)
+    }
+
+    /// How many stand here.
     pub(crate) fn len(self) -> usize {
-        (self.0 >> 36) as usize
+        if self.0 >> 39 == 0 { (self.0 >> 36) as usize } else { 0 }
     }
 
     pub(crate) fn iter(self) -> impl Iterator<Item = u32> {
@@ -364,54 +382,6 @@ impl Record for PropertyRecord {
             for (place, block) in self.blocks.iter().enumerate() {
                 b[9 + 8 * place..17 + 8 * place].copy_from_slice(&block.to_le_bytes());
             }
-        }
-    }
-}
-
-/// A piece of a long value: up to 120 bytes and where the next piece is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct DynamicRecord {
-    pub(crate) in_use: bool,
-    pub(crate) length: u8,
-    pub(crate) next: u64,
-    pub(crate) data: [u8; DynamicRecord::DATA],
-}
-
-impl DynamicRecord {
-    pub(crate) const DATA: usize = 120;
-    pub(crate) const UNUSED: DynamicRecord =
-        DynamicRecord { in_use: false, length: 0, next: NONE, data: [0; Self::DATA] };
-
-    pub(crate) fn contents(&self) -> &[u8] {
-        &self.data[..usize::from(self.length).min(Self::DATA)]
-    }
-}
-
-impl Record for DynamicRecord {
-    const KIND: FileKind = FileKind::Dynamic;
-    const SIZE: usize = 128;
-
-    fn decode(b: &[u8]) -> Self {
-        if b[0] & 1 == 0 {
-            return Self::UNUSED;
-        }
-        let mut data = [0; Self::DATA];
-        data.copy_from_slice(&b[8..128]);
-        DynamicRecord {
-            in_use: true,
-            length: b[1],
-            next: joined(u32_at(b, 2), u64::from(b[0]) >> 4, BITS_36),
-            data,
-        }
-    }
-
-    fn encode(&self, b: &mut [u8]) {
-        b.fill(0);
-        if self.in_use {
-            b[0] = (1 | (self.next >> 32 & 15) << 4) as u8;
-            b[1] = self.length;
-            put_u32(b, 2, self.next);
-            b[8..128].copy_from_slice(&self.data);
         }
     }
 }

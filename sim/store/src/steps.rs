@@ -11,9 +11,7 @@ use crate::disk::FileKind;
 use crate::error::StoreError;
 use crate::io::Pinner;
 use crate::locks::{LockKey, Slot};
-use crate::record::{
-    GroupRecord, Labels, MAX_ENTITIES, NONE, NodeRecord, RelationshipRecord, Side, Which,
-};
+use crate::record::{Labels, MAX_ENTITIES, NONE, NodeRecord, RelationshipRecord};
 use crate::store::{Ledger, Step, Stop, Store};
 use crate::tokens::token_record;
 use crate::transactions::{Neighbour, TxHandle};
@@ -29,9 +27,6 @@ pub enum Direction {
     /// All of them; loops once.
     Both,
 }
-
-/// How many records an expansion looks at in one step.
-const EXPANDED_AT_ONCE: u32 = 64;
 
 /// One step of a transaction.
 #[derive(Clone, Debug, PartialEq)]
@@ -200,9 +195,8 @@ impl Store {
         match step {
             MicroStep::Token { kind, name } => self.get_or_create_token(slot, *kind, name, ledger),
             MicroStep::CreateNode { labels } => {
-                let node = NodeRecord::new(pack_labels(labels)?);
                 self.check_room(FileKind::Nodes)?;
-                Ok(Value::Node(NodeId(self.add(slot, &node, ledger))))
+                Ok(self.create_node(slot, labels, ledger))
             }
             MicroStep::CreateRelationship { from, to, kind } => {
                 self.create_relationship(slot, *from, *to, *kind, ledger)
@@ -225,10 +219,7 @@ impl Store {
                 results.extend_from_slice(&ends);
                 Ok(Value::Relationship(*relationship))
             }
-            MicroStep::HasLabel { node, label } => {
-                let record = self.node(slot, *node, ledger)?;
-                Ok(Value::Bool(record.labels.iter().any(|id| id == u32::from(label.0))))
-            }
+            MicroStep::HasLabel { node, label } => self.has_label(slot, *node, *label, ledger),
             MicroStep::AddLabel { node, label } => {
                 self.change_label(slot, *node, *label, true, ledger)
             }
@@ -408,165 +399,12 @@ impl Store {
         if self.degree(slot, id.0, &record, ledger)? > 0 {
             return Err(Stop::Failed(StoreError::NodeHasRelationships(id)));
         }
+        let pieces = self.label_pieces(slot, &record, ledger)?;
         self.delete_properties(slot, record.first_property, ledger)?;
-        self.put(slot, id.0, &NodeRecord { first_property: NONE, ..record }, ledger);
+        self.free_pieces(slot, &pieces, ledger);
+        let labels = Labels::default();
+        self.put(slot, id.0, &NodeRecord { first_property: NONE, labels, ..record }, ledger);
         self.transactions[slot as usize].deleted_nodes.push(id.0);
         Ok(Value::Null)
     }
-
-    fn change_label(
-        &mut self,
-        slot: Slot,
-        id: NodeId,
-        label: TokenId,
-        present: bool,
-        ledger: &mut Ledger,
-    ) -> Result<Value, Stop> {
-        self.lock_node(slot, id.0)?;
-        let record = self.node(slot, id, ledger)?;
-        let mut ids = [0; Labels::MOST + 1];
-        let mut len = 0;
-        for other in record.labels.iter().filter(|other| *other != u32::from(label.0)) {
-            ids[len] = other;
-            len += 1;
-        }
-        if present {
-            ids[len] = u32::from(label.0);
-            len += 1;
-            ids[..len].sort_unstable();
-        }
-        let labels = Labels::pack(&ids[..len]).ok_or(StoreError::TooManyLabels)?;
-        if labels != record.labels {
-            self.put(slot, id.0, &NodeRecord { labels, ..record }, ledger);
-        }
-        Ok(Value::Null)
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "they are the fields of one step")]
-    fn expand(
-        &mut self,
-        slot: Slot,
-        node: NodeId,
-        direction: Direction,
-        kind: Option<TokenId>,
-        limit: u32,
-        from: Option<ExpandCursor>,
-        ledger: &mut Ledger,
-    ) -> Result<Value, Stop> {
-        let mut at = match from {
-            Some(cursor) => cursor,
-            None => {
-                let record = self.node(slot, node, ledger)?;
-                self.transactions[slot as usize].results.clear();
-                let first = record.first_relationship;
-                let (chain, group) = if record.dense { (NONE, first) } else { (first, NONE) };
-                ExpandCursor { created: 0, chain, group, which: 0, found: 0 }
-            }
-        };
-        let mut found = 0;
-        let mut looked_at = 0;
-        while at.found < limit && looked_at < EXPANDED_AT_ONCE {
-            let tx = &self.transactions[slot as usize];
-            // First those made here that are not linked yet, then the chain.
-            let pending = at.created as usize + tx.linked;
-            let id = match tx.created.get(pending) {
-                Some(id) => *id,
-                None if at.chain == NONE && at.group != NONE => {
-                    match self.next_chain(slot, node.0, direction, kind, &mut at, ledger) {
-                        Err(Stop::Wait(_)) if looked_at > 0 => break,
-                        other => other?,
-                    }
-                    looked_at += 1;
-                    continue;
-                }
-                None if at.chain == NONE => break,
-                None => at.chain,
-            };
-            let in_chain = pending >= tx.created.len();
-            let record: RelationshipRecord = match self.get(slot, id, ledger) {
-                // What was found so far is kept; the next step waits for this page.
-                Err(Stop::Wait(_)) if looked_at > 0 => break,
-                other => other?,
-            };
-            looked_at += 1;
-            let deleted = self.transactions[slot as usize].deleted.contains(&id);
-            let side = record.side(node.0).filter(|_| record.in_use);
-            if in_chain {
-                at.chain = match side {
-                    Some(side) => record.next[side as usize],
-                    None => NONE,
-                };
-            } else {
-                at.created += 1;
-            }
-            let fits = match (side, direction) {
-                (None, _) => false,
-                (Some(_), Direction::Both) => true,
-                (Some(_), _) if record.is_loop() => true,
-                (Some(side), Direction::Outgoing) => side == Side::First,
-                (Some(side), Direction::Incoming) => side == Side::Second,
-            };
-            if fits && !deleted && kind.is_none_or(|kind| u32::from(kind.0) == record.kind) {
-                let other = NodeId(record.other(node.0));
-                let neighbour = Neighbour { relationship: RelationshipId(id), node: other };
-                self.transactions[slot as usize].results.push(neighbour);
-                at.found += 1;
-                found += 1;
-            }
-        }
-        let tx = &self.transactions[slot as usize];
-        let more = at.chain != NONE
-            || at.group != NONE
-            || at.created as usize + tx.linked < tx.created.len();
-        let rest = (more && at.found < limit).then_some(at);
-        Ok(Value::Expanded { found, rest })
-    }
-
-    /// Moves an expansion of a dense node on to its next chain of interest.
-    fn next_chain(
-        &mut self,
-        slot: Slot,
-        node: u64,
-        direction: Direction,
-        kind: Option<TokenId>,
-        at: &mut ExpandCursor,
-        ledger: &mut Ledger,
-    ) -> Result<(), Stop> {
-        let group: GroupRecord = self.get(slot, at.group, ledger)?;
-        if !group.in_use || group.owner != node {
-            // It went meanwhile: the expansion ends, as at a deleted relationship.
-            at.group = NONE;
-            return Ok(());
-        }
-        let wanted = kind.is_none_or(|kind| u32::from(kind.0) == group.kind);
-        let mut rest = Which::ALL.into_iter().skip(usize::from(at.which)).filter(|which| {
-            let fits = match which {
-                Which::Outgoing => direction != Direction::Incoming,
-                Which::Incoming => direction != Direction::Outgoing,
-                Which::Loops => true,
-            };
-            fits && group.first[*which as usize] != NONE
-        });
-        match rest.next().filter(|_| wanted) {
-            Some(which) => {
-                at.chain = group.first[which as usize];
-                at.which = which as u8 + 1;
-            }
-            None => (at.group, at.which) = (group.next, 0),
-        }
-        Ok(())
-    }
-}
-
-pub(crate) fn pack_labels(labels: &[TokenId]) -> Result<Labels, StoreError> {
-    let mut sorted = [0; Labels::MOST];
-    let mut len = 0;
-    for label in labels {
-        if !sorted[..len].contains(&u32::from(label.0)) {
-            *sorted.get_mut(len).ok_or(StoreError::TooManyLabels)? = u32::from(label.0);
-            len += 1;
-        }
-    }
-    sorted[..len].sort_unstable();
-    Labels::pack(&sorted[..len]).ok_or(StoreError::TooManyLabels)
 }

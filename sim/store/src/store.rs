@@ -457,8 +457,10 @@ impl Store {
             self.high[3],
             self.high[4],
             self.high[6],
+            self.high[7],
+            self.high[8],
         ];
-        let mut bytes = [0; 23 * 8];
+        let mut bytes = [0; 25 * 8];
         for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
             place.copy_from_slice(&word.to_le_bytes());
         }

@@ -1,10 +1,14 @@
 //! Values, and how property values are packed into the blocks of property records.
 //!
 //! A block has 64 bits: property key 24, type 4, payload 36. Longer values take further
-//! blocks (floats, large integers, short texts) or a chain of dynamic records.
+//! blocks (floats, large integers, short texts and arrays) or a chain of dynamic records.
+
+mod array;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+
+pub use array::Array;
 use wavetank_vocabulary::{NodeId, RelationshipId};
 
 /// What a name stands for.
@@ -54,19 +58,32 @@ impl From<RelationshipId> for Entity {
     }
 }
 
-/// What a step gives back. The first five can be property values (setting `Null` removes).
+/// What a step gives back. Those up to `Array` can be property values (setting `Null`
+/// removes).
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// Nothing.
     Null,
     /// A truth value.
     Bool(bool),
-    /// An integer.
+    /// An integer of 8 bits.
+    Byte(i8),
+    /// An integer of 16 bits.
+    Short(i16),
+    /// An integer of 32 bits.
+    Int32(i32),
+    /// An integer of 64 bits: Neo4j's long.
     Int(i64),
-    /// A float.
+    /// A float of 32 bits.
+    Float32(f32),
+    /// A float of 64 bits: Neo4j's double.
     Float(f64),
+    /// A character.
+    Char(char),
     /// A text.
     Text(Arc<str>),
+    /// An array.
+    Array(Array),
     /// A node.
     Node(NodeId),
     /// A relationship.
@@ -106,6 +123,18 @@ impl From<f64> for Value {
     }
 }
 
+impl From<Array> for Value {
+    fn from(value: Array) -> Value {
+        Value::Array(value)
+    }
+}
+
+impl From<char> for Value {
+    fn from(value: char) -> Value {
+        Value::Char(value)
+    }
+}
+
 impl From<&str> for Value {
     fn from(value: &str) -> Value {
         Value::Text(value.into())
@@ -138,14 +167,22 @@ const TYPE_INT: u64 = 3;
 const TYPE_FLOAT: u64 = 4;
 const TYPE_SHORT_TEXT: u64 = 5;
 pub(crate) const TYPE_LONG_TEXT: u64 = 6;
+const TYPE_BYTE: u64 = 7;
+const TYPE_SHORT: u64 = 8;
+const TYPE_INT32: u64 = 9;
+const TYPE_FLOAT32: u64 = 10;
+const TYPE_CHAR: u64 = 11;
+const TYPE_SHORT_ARRAY: u64 = 12;
+pub(crate) const TYPE_LONG_ARRAY: u64 = 13;
 /// Bytes of the longest text that is kept in the property record.
 const SHORT_TEXT: usize = 3 + 3 * 8;
 
-/// A value as blocks, or the text that must go to dynamic records first.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// A value as blocks, or what must go to dynamic records first.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Packed<'a> {
     Blocks([u64; 4], usize),
     Long(&'a str),
+    LongArray(Vec<u8>),
 }
 
 fn head(key: u16, kind: u64, payload: u64) -> u64 {
@@ -154,7 +191,20 @@ fn head(key: u16, kind: u64, payload: u64) -> u64 {
 
 /// Packs a value; none if it is of a kind that cannot be a property.
 pub(crate) fn pack(key: TokenId, value: &Value) -> Option<Packed<'_>> {
+    let one = |kind, payload| ([head(key.0, kind, payload), 0, 0, 0], 1);
     let (blocks, len) = match value {
+        Value::Byte(value) => one(TYPE_BYTE, u64::from(*value as u8)),
+        Value::Short(value) => one(TYPE_SHORT, u64::from(*value as u16)),
+        Value::Int32(value) => one(TYPE_INT32, u64::from(*value as u32)),
+        Value::Float32(value) => one(TYPE_FLOAT32, u64::from(value.to_bits())),
+        Value::Char(value) => one(TYPE_CHAR, u64::from(u32::from(*value))),
+        Value::Array(array) => match array.pack_short() {
+            Some((mut blocks, len)) => {
+                blocks[0] |= head(key.0, TYPE_SHORT_ARRAY, 0);
+                (blocks, len)
+            }
+            None => return Some(Packed::LongArray(array.to_bytes())),
+        },
         Value::Bool(value) => ([head(key.0, TYPE_BOOL, u64::from(*value)), 0, 0, 0], 1),
         Value::Int(value) if (-(1 << 35)..1 << 35).contains(value) => {
             let payload = *value as u64 & ((1 << 36) - 1);
@@ -184,12 +234,19 @@ pub(crate) fn pack_long(key: TokenId, first: u64) -> [u64; 4] {
     [head(key.0, TYPE_LONG_TEXT, first), 0, 0, 0]
 }
 
+/// The block of an array that begins in array record `first`.
+pub(crate) fn pack_long_array(key: TokenId, first: u64) -> [u64; 4] {
+    [head(key.0, TYPE_LONG_ARRAY, first), 0, 0, 0]
+}
+
 /// A value as it stands in a property record.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Unpacked {
     Value(Value),
     /// A text whose bytes begin in this dynamic record.
     Long(u64),
+    /// An array whose bytes begin in this array record.
+    LongArray(u64),
     Damaged,
 }
 
@@ -215,6 +272,19 @@ pub(crate) fn unpack(blocks: &[u64]) -> Unpacked {
             }
         }
         (TYPE_LONG_TEXT, _) => Unpacked::Long(payload),
+        (TYPE_LONG_ARRAY, _) => Unpacked::LongArray(payload),
+        (TYPE_BYTE, _) => Unpacked::Value(Value::Byte(payload as i8)),
+        (TYPE_SHORT, _) => Unpacked::Value(Value::Short(payload as i16)),
+        (TYPE_INT32, _) => Unpacked::Value(Value::Int32(payload as i32)),
+        (TYPE_FLOAT32, _) => Unpacked::Value(Value::Float32(f32::from_bits(payload as u32))),
+        (TYPE_CHAR, _) => match u32::try_from(payload).ok().and_then(char::from_u32) {
+            Some(value) => Unpacked::Value(Value::Char(value)),
+            None => Unpacked::Damaged,
+        },
+        (TYPE_SHORT_ARRAY, _) => match array::unpack_short(blocks) {
+            Some(array) => Unpacked::Value(Value::Array(array)),
+            None => Unpacked::Damaged,
+        },
         _ => Unpacked::Damaged,
     }
 }
@@ -227,6 +297,7 @@ pub(crate) fn block_key(head: u64) -> TokenId {
 pub(crate) fn block_count(head: u64) -> usize {
     match head >> 24 & 15 {
         TYPE_INT | TYPE_FLOAT => 2,
+        TYPE_SHORT_ARRAY => array::short_blocks(head >> 28),
         TYPE_SHORT_TEXT => 1 + ((head >> 28 & 31) as usize).saturating_sub(3).div_ceil(8),
         _ => 1,
     }
@@ -270,6 +341,8 @@ pub(crate) fn long_text(bytes: Vec<u8>) -> Option<Value> {
 mod tests {
     use super::*;
     use alloc::string::String;
+    use alloc::vec;
+    use array::tests::array as any_array;
     use proptest::prelude::*;
 
     fn value() -> impl Strategy<Value = Value> {
@@ -279,6 +352,12 @@ mod tests {
             (-70_000_000_000i64..70_000_000_000).prop_map(Value::Int),
             (-1e300..1e300f64).prop_map(Value::Float),
             ".{0,12}".prop_map(|text| Value::Text(text.into())),
+            any::<i8>().prop_map(Value::Byte),
+            any::<i16>().prop_map(Value::Short),
+            any::<i32>().prop_map(Value::Int32),
+            (-1e9f32..1e9).prop_map(Value::Float32),
+            any::<char>().prop_map(Value::Char),
+            any_array().prop_map(Value::Array),
         ]
     }
 
@@ -287,6 +366,9 @@ mod tests {
         fn values_survive_packing(key in any::<u16>(), value in value()) {
             match pack(TokenId(key), &value).unwrap() {
                 Packed::Long(text) => prop_assert!(text.len() > SHORT_TEXT),
+                Packed::LongArray(bytes) => {
+                    prop_assert_eq!(Array::from_bytes(&bytes).map(Value::Array), Some(value));
+                }
                 Packed::Blocks(blocks, len) => {
                     prop_assert_eq!(block_count(blocks[0]), len);
                     prop_assert_eq!(block_key(blocks[0]), TokenId(key));

@@ -67,8 +67,10 @@ proptest! {
     }
 
     #[test]
-    fn dynamics(next in chained(), length in 0..=120u8, fill in any::<u8>()) {
-        round_trip(&DynamicRecord { in_use: true, length, next, data: [fill; 120] });
+    fn dynamics(next in chained(), contents in prop::collection::vec(any::<u8>(), 0..60)) {
+        round_trip(&DynamicRecord::with(&contents, next));
+        round_trip(&ArrayRecord::with(&contents, next));
+        round_trip(&LabelRecord::with(&contents, next));
     }
 
     #[test]
@@ -78,6 +80,7 @@ proptest! {
             Some(packed) => prop_assert_eq!(packed.iter().collect::<Vec<_>>(), sorted),
             None => prop_assert!(sorted.len() > 4),
         }
+        prop_assert_eq!(Labels::at(7).dynamic(), Some(7));
     }
 }
 
@@ -98,7 +101,7 @@ fn unused_records_are_zero() {
 #[test]
 fn pages_hold_as_many_records_as_the_format_says() {
     let counts = FileKind::RECORDS.map(records_per_page);
-    assert_eq!(counts, [544, 240, 199, 63, 63, 326]);
+    assert_eq!(counts, [544, 240, 199, 63, 63, 326, 63, 120]);
     assert_eq!(locate(FileKind::Nodes, 544 + 3), (1, 45));
     assert_eq!(locate(FileKind::Relationships, 239), (0, 239 * 34));
 }

@@ -45,7 +45,7 @@ impl PageSource for MemoryDisk {
     }
 }
 
-pub(crate) const LABELS: u16 = 3;
+pub(crate) const LABELS: u16 = 12;
 pub(crate) const TYPES: u16 = 2;
 pub(crate) const KEYS: u16 = 6;
 
@@ -110,7 +110,18 @@ pub(crate) fn create_tokens(rig: &mut Rig, history: &mut History) -> Option<()> 
 }
 
 fn random_value(dice: &mut Dice) -> Value {
-    match dice.below(6) {
+    match dice.below(14) {
+        6 => Value::Byte(dice.roll() as i8),
+        7 => Value::Short(dice.roll() as i16),
+        8 => Value::Int32(dice.roll() as i32),
+        9 => Value::Float32(dice.below(1000) as f32 / 8.0),
+        10 => Value::Char(char::from(b'a' + dice.below(26) as u8)),
+        11 => Value::Array(Array::Int((0..dice.below(70)).map(|n| n as i64).collect())),
+        12 => Value::Array(Array::Bool((0..dice.below(30)).map(|n| n % 3 == 0).collect())),
+        13 => {
+            let texts = (0..dice.below(40)).map(|n| format!("text {n}").into());
+            Value::Array(Array::Text(texts.collect()))
+        }
         0 => Value::Bool(dice.below(2) == 0),
         1 => Value::Int(dice.below(100) as i64 - 50),
         2 => Value::Int(dice.roll() as i64),
@@ -137,8 +148,9 @@ pub(crate) fn random_step(
     let choice = dice.below(20);
     match (choice, node, relationship) {
         (0..=3, ..) | (_, None, _) => {
+            let most = if dice.below(4) == 0 { 24 } else { 3 };
             let labels: BTreeSet<u16> =
-                (0..dice.below(3)).map(|_| dice.below(u64::from(LABELS)) as u16).collect();
+                (0..dice.below(most)).map(|_| dice.below(u64::from(LABELS)) as u16).collect();
             let step =
                 MicroStep::CreateNode { labels: labels.iter().map(|l| TokenId(*l)).collect() };
             let Ok(Value::Node(id)) = rig.step(tx, &step)? else { panic!("create node") };
