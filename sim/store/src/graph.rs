@@ -100,7 +100,8 @@ impl Graph {
     ) -> Result<Graph, GraphError> {
         let directory = directory.as_ref();
         // Nobody lags behind: there is only this process.
-        let config = StoreConfig { id_reuse_safe_zone_ms: 0, ..config };
+        let mut config = config;
+        config.id_reuse_safe_zone_ms = 0;
         let disk = Directory::new(directory).map_err(|source| GraphError::Files {
             what: directory.display().to_string(),
             source,

@@ -1,9 +1,10 @@
-//! Exclusive locks on nodes and relationships: first in first out, held to the end of the
-//! transaction, with deadlocks found at the request.
+//! Shared and exclusive locks: first in first out, held to the end of the transaction, with
+//! deadlocks found at the request.
 //!
-//! A transaction waits for at most one lock. Waiting behind others in a queue adds no
-//! wait-for edge of its own: whoever stands ahead waits for the same owner, so following
-//! owners alone finds every cycle. The victim is the requester that would close it.
+//! A transaction waits for at most one lock. It waits for all who hold the lock and for all
+//! who stand before it in the queue; a request that would close a cycle of such waits is
+//! refused, so there never is one. A sole shared holder is upgraded at once, another goes to
+//! the front of the queue: it could not be served after any of the others.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -24,15 +25,39 @@ impl LockKey {
 
     /// The right to create tokens.
     pub(crate) const TOKENS: LockKey = LockKey(2 << 60);
+
+    /// Indexes and constraints: shared by who changes what they may be about, exclusive to
+    /// who changes them.
+    pub(crate) const SCHEMA: LockKey = LockKey(3 << 60);
+}
+
+/// Whether others may hold it too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LockMode {
+    Shared,
+    Exclusive,
 }
 
 /// A transaction's place in the slab.
 pub(crate) type Slot = u32;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Lock {
-    owner: Slot,
-    queue: VecDeque<Slot>,
+    exclusive: Option<Slot>,
+    shared: Vec<Slot>,
+    queue: VecDeque<(Slot, LockMode)>,
+}
+
+impl Lock {
+    /// Whether the request could be granted if nobody else waited.
+    fn is_free_for(&self, slot: Slot, mode: LockMode) -> bool {
+        self.exclusive.is_none_or(|owner| owner == slot)
+            && (mode == LockMode::Shared || self.shared.iter().all(|holder| *holder == slot))
+    }
+
+    fn holders(&self) -> impl Iterator<Item = Slot> + '_ {
+        self.exclusive.iter().chain(&self.shared).copied()
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -54,36 +79,100 @@ pub(crate) enum Grant {
 pub(crate) struct LockTable {
     locks: LookupMap<LockKey, Lock>,
     holders: Vec<Holder>,
+    waiting: usize,
+    longest_queue: usize,
+    /// Used while looking for a cycle.
+    visit: Vec<Slot>,
 }
 
 impl LockTable {
-    /// Asks for a lock. `Queued` may be asked again, and stays queued until granted.
-    pub(crate) fn request(&mut self, slot: Slot, key: LockKey) -> Grant {
+    /// Asks for a lock. `Queued` may be asked again, and stays queued until granted. Who got
+    /// a lock because another request was given up is appended to `granted`.
+    #[inline]
+    pub(crate) fn request(
+        &mut self,
+        slot: Slot,
+        key: LockKey,
+        mode: LockMode,
+        granted: &mut Vec<Slot>,
+    ) -> Grant {
         if self.holders.len() <= slot as usize {
             self.holders.resize_with(slot as usize + 1, Holder::default);
         }
-        let Some(lock) = self.locks.get(&key) else {
-            self.locks.insert(key, Lock { owner: slot, queue: VecDeque::new() });
+        let Some(lock) = self.locks.get_mut(&key) else {
+            let lock = match mode {
+                LockMode::Exclusive => Lock { exclusive: Some(slot), ..Lock::default() },
+                LockMode::Shared => Lock { shared: Vec::from([slot]), ..Lock::default() },
+            };
+            self.locks.insert(key, lock);
             self.holders[slot as usize].held.push(key);
             return Grant::Held;
         };
-        if lock.owner == slot {
+        let shares = lock.shared.contains(&slot);
+        if lock.exclusive == Some(slot) || (shares && mode == LockMode::Shared) {
             return Grant::Held;
         }
         if self.holders[slot as usize].waits_for == Some(key) {
             return Grant::Queued;
         }
-        let mut owner = lock.owner;
-        self.leave_queue(slot);
-        while let Some(next) = self.holders[owner as usize].waits_for {
-            owner = self.locks.get(&next).expect("awaited locks are held").owner;
-            if owner == slot {
-                return Grant::Deadlock;
+        if lock.is_free_for(slot, mode) && (shares || lock.queue.is_empty()) {
+            grant(lock, slot, mode);
+            if !shares {
+                self.holders[slot as usize].held.push(key);
+            }
+            return Grant::Held;
+        }
+        self.enqueue(slot, key, mode, shares, granted)
+    }
+
+    fn enqueue(
+        &mut self,
+        slot: Slot,
+        key: LockKey,
+        mode: LockMode,
+        shares: bool,
+        granted: &mut Vec<Slot>,
+    ) -> Grant {
+        self.leave_queue(slot, granted);
+        let lock = self.locks.get_mut(&key).expect("looked up by the caller");
+        if shares {
+            lock.queue.push_front((slot, mode));
+        } else {
+            lock.queue.push_back((slot, mode));
+        }
+        let length = lock.queue.len();
+        self.holders[slot as usize].waits_for = Some(key);
+        self.waiting += 1;
+        if self.closes_cycle(slot) {
+            self.leave_queue(slot, granted);
+            return Grant::Deadlock;
+        }
+        self.longest_queue = self.longest_queue.max(length);
+        Grant::Queued
+    }
+
+    /// Whether following who waits for whom leads back to the transaction.
+    fn closes_cycle(&mut self, slot: Slot) -> bool {
+        let mut visit = core::mem::take(&mut self.visit);
+        visit.clear();
+        visit.push(slot);
+        let mut at = 0;
+        let mut found = false;
+        while at < visit.len() && !found {
+            let waiter = visit[at];
+            at += 1;
+            let Some(key) = self.holders[waiter as usize].waits_for else { continue };
+            let lock = self.locks.get(&key).expect("awaited locks are held");
+            let ahead = lock.queue.iter().map(|(slot, _)| *slot).take_while(|s| *s != waiter);
+            for next in lock.holders().filter(|holder| *holder != waiter).chain(ahead) {
+                found |= next == slot;
+                if !visit.contains(&next) {
+                    visit.push(next);
+                }
             }
         }
-        self.locks.get_mut(&key).expect("looked up above").queue.push_back(slot);
-        self.holders[slot as usize].waits_for = Some(key);
-        Grant::Queued
+        self.visit = visit;
+        found
     }
 
     /// Releases all that the transaction holds and drops its request; who got a lock by
@@ -92,31 +181,50 @@ impl LockTable {
         if self.holders.len() <= slot as usize {
             return;
         }
-        self.leave_queue(slot);
+        self.leave_queue(slot, granted);
         let mut held = core::mem::take(&mut self.holders[slot as usize].held);
         for key in held.drain(..) {
             let lock = self.locks.get_mut(&key).expect("held locks are in the table");
-            match lock.queue.pop_front() {
-                Some(next) => {
-                    lock.owner = next;
-                    let holder = &mut self.holders[next as usize];
-                    holder.waits_for = None;
-                    holder.held.push(key);
-                    granted.push(next);
-                }
-                None => {
-                    self.locks.remove(&key);
-                }
+            if lock.exclusive == Some(slot) {
+                lock.exclusive = None;
+            } else {
+                lock.shared.retain(|holder| *holder != slot);
             }
+            self.serve(key, granted);
         }
         self.holders[slot as usize].held = held;
     }
 
+    /// Grants what can be granted from the front of the queue.
+    fn serve(&mut self, key: LockKey, granted: &mut Vec<Slot>) {
+        let lock = self.locks.get_mut(&key).expect("the caller has looked it up");
+        while let Some((next, mode)) = lock.queue.front().copied() {
+            if !lock.is_free_for(next, mode) {
+                break;
+            }
+            lock.queue.pop_front();
+            let holder = &mut self.holders[next as usize];
+            if !lock.shared.contains(&next) {
+                holder.held.push(key);
+            }
+            grant(lock, next, mode);
+            holder.waits_for = None;
+            self.waiting -= 1;
+            granted.push(next);
+        }
+        if lock.exclusive.is_none() && lock.shared.is_empty() {
+            self.locks.remove(&key);
+        }
+    }
+
     /// Drops the transaction's request, if it has one.
-    fn leave_queue(&mut self, slot: Slot) {
+    fn leave_queue(&mut self, slot: Slot, granted: &mut Vec<Slot>) {
         if let Some(key) = self.holders[slot as usize].waits_for.take() {
             let lock = self.locks.get_mut(&key).expect("awaited locks are held");
-            lock.queue.retain(|waiter| *waiter != slot);
+            lock.queue.retain(|(waiter, _)| *waiter != slot);
+            self.waiting -= 1;
+            // Those behind may have waited for this one alone.
+            self.serve(key, granted);
         }
     }
 
@@ -124,62 +232,27 @@ impl LockTable {
     pub(crate) fn held(&self) -> usize {
         self.locks.len()
     }
+
+    /// How many transactions wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// The most that ever waited for one lock.
+    pub(crate) fn longest_queue(&self) -> usize {
+        self.longest_queue
+    }
+}
+
+fn grant(lock: &mut Lock, slot: Slot, mode: LockMode) {
+    match mode {
+        LockMode::Shared => lock.shared.push(slot),
+        LockMode::Exclusive => {
+            lock.shared.clear();
+            lock.exclusive = Some(slot);
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use alloc::vec;
-
-    fn node(id: u64) -> LockKey {
-        LockKey::node(id)
-    }
-
-    #[test]
-    fn locks_are_granted_in_the_order_of_requests() {
-        let mut table = LockTable::default();
-        assert_eq!(table.request(0, node(7)), Grant::Held);
-        assert_eq!(table.request(2, node(7)), Grant::Queued);
-        assert_eq!(table.request(1, node(7)), Grant::Queued);
-        assert_eq!(table.request(2, node(7)), Grant::Queued);
-        assert_eq!(table.request(0, node(7)), Grant::Held);
-        let mut granted = vec![];
-        table.release_all(0, &mut granted);
-        assert_eq!(granted, [2]);
-        table.release_all(2, &mut granted);
-        assert_eq!(granted, [2, 1]);
-        table.release_all(1, &mut granted);
-        assert_eq!((granted.len(), table.held()), (2, 0));
-    }
-
-    #[test]
-    fn the_request_that_closes_a_cycle_is_refused() {
-        let mut table = LockTable::default();
-        for slot in 0..3 {
-            table.request(slot, node(u64::from(slot)));
-        }
-        assert_eq!(table.request(0, node(1)), Grant::Queued);
-        assert_eq!(table.request(1, node(2)), Grant::Queued);
-        assert_eq!(table.request(2, node(0)), Grant::Deadlock);
-        // The victim gives way, and the others go on.
-        let mut granted = vec![];
-        table.release_all(2, &mut granted);
-        table.release_all(1, &mut granted);
-        table.release_all(0, &mut granted);
-        assert_eq!(granted, [1, 0]);
-        assert_eq!(table.held(), 0);
-    }
-
-    #[test]
-    fn a_request_can_be_dropped() {
-        let mut table = LockTable::default();
-        table.request(0, LockKey::relationship(4));
-        table.request(1, LockKey::relationship(4));
-        table.request(2, LockKey::relationship(4));
-        let mut granted = vec![];
-        table.release_all(1, &mut granted);
-        assert!(granted.is_empty());
-        table.release_all(0, &mut granted);
-        assert_eq!(granted, [2]);
-    }
-}
+mod tests;

@@ -43,7 +43,7 @@ pub enum MicroStep {
         /// Its labels, in any order.
         labels: Vec<TokenId>,
     },
-    /// A new relationship: `Value::Relationship`. Locks both nodes.
+    /// A new relationship: `Value::Relationship`. Locks both nodes, and shares the schema.
     CreateRelationship {
         /// The node where it begins.
         from: NodeId,
@@ -80,7 +80,7 @@ pub enum MicroStep {
         /// The label.
         label: TokenId,
     },
-    /// Gives the node a label. Locks the node.
+    /// Gives the node a label. Locks the node, and shares the schema.
     AddLabel {
         /// The node.
         node: NodeId,
@@ -106,7 +106,7 @@ pub enum MicroStep {
         /// Whose.
         entity: Entity,
     },
-    /// Sets a property. Locks the entity.
+    /// Sets a property. Locks the entity, and shares the schema.
     SetProperty {
         /// Whose.
         entity: Entity,
@@ -221,6 +221,7 @@ impl Store {
             }
             MicroStep::HasLabel { node, label } => self.has_label(slot, *node, *label, ledger),
             MicroStep::AddLabel { node, label } => {
+                self.share_schema(slot)?;
                 self.change_label(slot, *node, *label, true, ledger)
             }
             MicroStep::RemoveLabel { node, label } => {
@@ -231,6 +232,7 @@ impl Store {
             }
             MicroStep::ReadProperties { entity } => self.count_properties(slot, *entity, ledger),
             MicroStep::SetProperty { entity, key, value } => {
+                self.share_schema(slot)?;
                 self.lock_entity(slot, *entity)?;
                 self.set_property(slot, *entity, *key, value, ledger)?;
                 Ok(Value::Null)
@@ -360,6 +362,7 @@ impl Store {
         kind: TokenId,
         ledger: &mut Ledger,
     ) -> Result<Value, Stop> {
+        self.share_schema(slot)?;
         self.lock_ends(slot, [from.0, to.0])?;
         self.node(slot, from, ledger)?;
         self.node(slot, to, ledger)?;

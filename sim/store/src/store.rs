@@ -161,6 +161,8 @@ pub struct Counters {
     pub checkpoint_pages: u64,
     /// Lock requests that had to wait.
     pub lock_waits: u64,
+    /// The most transactions that ever waited for one lock.
+    pub lock_queue_peak: u64,
     /// Lock requests refused because they would have closed a cycle.
     pub deadlocks: u64,
 }
@@ -360,6 +362,11 @@ impl Store {
         self.locks.held()
     }
 
+    /// How many transactions wait for a lock.
+    pub fn lock_waiters(&self) -> usize {
+        self.locks.waiting()
+    }
+
     /// How many frames of the page cache hold a page.
     pub fn resident_pages(&self) -> usize {
         self.cache.resident()
@@ -423,6 +430,7 @@ impl Store {
     pub fn counters(&self) -> Counters {
         Counters {
             evictions: self.cache.evictions(),
+            lock_queue_peak: self.locks.longest_queue() as u64,
             log_bytes: self.journal.as_ref().map_or(0, Journal::bytes),
             ..self.counters
         }

@@ -418,10 +418,30 @@ impl Rig {
     }
 
     /// The process dies and starts again on the same files.
-    pub(crate) fn crash(self) -> Rig {
+    pub(crate) fn crash(mut self) -> Rig {
         let config = self.store.config.clone();
-        let Rig { mut disk, .. } = self;
+        let mut disk = core::mem::take(&mut self.disk);
         disk.fail_at = None;
         Rig::open(config, disk)
+    }
+
+    /// Without open transactions nothing is locked, awaited or pinned.
+    pub(crate) fn assert_nothing_leaked(&self) {
+        let store = &self.store;
+        if store.open_transactions() == 0 && *store.state() == StoreState::Ready {
+            assert_eq!((store.held_locks(), store.lock_waiters()), (0, 0), "locks leaked");
+            if store.received_left() == 0 {
+                assert_eq!(store.pinned_pages(), 0, "frames leaked");
+            }
+        }
+    }
+}
+
+impl Drop for Rig {
+    /// Every test ends with the question whether anything leaked.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.assert_nothing_leaked();
+        }
     }
 }

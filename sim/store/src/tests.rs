@@ -5,5 +5,6 @@ mod concurrency;
 mod crash;
 mod dense;
 mod ids;
+mod isolation;
 mod model;
 mod replication;

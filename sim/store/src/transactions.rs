@@ -11,7 +11,7 @@ use crate::disk::FileKind;
 use crate::error::StoreError;
 use crate::ids::Moment;
 use crate::io::{Pinner, Ticket};
-use crate::locks::{Grant, LockKey, Slot};
+use crate::locks::{Grant, LockKey, LockMode, Slot};
 use crate::log::{TxHeader, TxRecord};
 use crate::overlay::Overlay;
 use crate::record::{LONGEST, Record, RecordKey, TokenRecord, is_unused, locate};
@@ -74,6 +74,8 @@ pub(crate) struct Transaction {
     pub(crate) cleared: usize,
     pub(crate) tokens: Vec<(TokenKind, Arc<str>, TokenId)>,
     pub(crate) lock_ticket: Option<Ticket>,
+    /// It holds the schema lock, shared.
+    pub(crate) shares_schema: bool,
     pub(crate) results: Vec<Neighbour>,
 }
 
@@ -88,6 +90,7 @@ impl Transaction {
         (self.linked, self.unlinked, self.cleared) = (0, 0, 0);
         self.tokens.clear();
         self.lock_ticket = None;
+        self.shares_schema = false;
         self.results.clear();
     }
 
@@ -250,9 +253,28 @@ impl Store {
         self.transactions[slot as usize].overlay.created(RecordKey::new(kind, id))
     }
 
-    /// Takes a lock or waits for it.
+    /// Takes an exclusive lock or waits for it.
     pub(crate) fn lock(&mut self, slot: Slot, key: LockKey) -> Result<(), Stop> {
-        match self.locks.request(slot, key) {
+        self.lock_in(slot, key, LockMode::Exclusive)
+    }
+
+    /// Shares the schema: it does not change before the transaction ends.
+    #[inline]
+    pub(crate) fn share_schema(&mut self, slot: Slot) -> Result<(), Stop> {
+        if self.transactions[slot as usize].shares_schema {
+            return Ok(());
+        }
+        self.lock_in(slot, LockKey::SCHEMA, LockMode::Shared)?;
+        self.transactions[slot as usize].shares_schema = true;
+        Ok(())
+    }
+
+    fn lock_in(&mut self, slot: Slot, key: LockKey, mode: LockMode) -> Result<(), Stop> {
+        let mut granted = core::mem::take(&mut self.granted);
+        let grant = self.locks.request(slot, key, mode, &mut granted);
+        self.granted = granted;
+        self.wake_granted();
+        match grant {
             Grant::Held => Ok(()),
             Grant::Deadlock => {
                 self.counters.deadlocks += 1;
@@ -410,6 +432,10 @@ impl Store {
         self.free_slots.push(slot);
         self.open_transactions -= 1;
         self.locks.release_all(slot, &mut self.granted);
+        self.wake_granted();
+    }
+
+    fn wake_granted(&mut self) {
         for next in self.granted.drain(..) {
             let waiting = self.transactions[next as usize].lock_ticket.take();
             self.io.finish(waiting.expect("who waits has a ticket"));

@@ -162,7 +162,7 @@ fn a_torn_tail_is_cut_and_damage_before_it_refused() {
     assert!(rig.store.mark().tx.0 > commits.0 + 1);
     rig.disk.bytes_mut(last)[start + 30] ^= 1;
     let config = rig.store.config.clone();
-    let rig = Rig::open(config, rig.disk);
+    let rig = Rig::open(config, core::mem::take(&mut rig.disk));
     let StoreState::Failed(StoreError::DamagedLog { file, offset }) = rig.store.state() else {
         panic!("{:?}", rig.store.state())
     };
@@ -175,7 +175,7 @@ fn a_damaged_page_is_reported_and_never_served() {
     rig.store.request_checkpoint();
     rig.run();
     let config = rig.store.config.clone();
-    let mut disk = rig.disk;
+    let mut disk = core::mem::take(&mut rig.disk);
     disk.bytes_mut(FileName::live(FileKind::Nodes))[100] ^= 4;
     // The double-write area must not hide it.
     disk.bytes_mut(FileName::live(FileKind::DoubleWrite)).clear();
