@@ -82,6 +82,30 @@ impl Contents {
         }
     }
 
+    /// How many pages a file has.
+    pub(crate) fn pages(&self, kind: FileKind) -> usize {
+        self.pages[kind as usize].len()
+    }
+
+    /// What a page holds.
+    pub(crate) fn body(&self, kind: FileKind, page: PageNumber) -> Option<&[u8]> {
+        self.pages[kind as usize].get(page as usize).map(|page| page.body())
+    }
+
+    /// The value under a key in a chain of properties, if it has one that can be read.
+    pub(crate) fn property(&self, first: u64, key: u16) -> Option<Value> {
+        let mut chain = Vec::new();
+        self.chain(first, &mut chain).ok()?;
+        for (_, record) in &chain {
+            for (at, count) in values(&record.blocks) {
+                if block_key(record.blocks[at]).0 == key {
+                    return self.value(&record.blocks[at..at + count]).ok();
+                }
+            }
+        }
+        None
+    }
+
     pub(crate) fn in_use(&self, kind: FileKind, id: u64) -> bool {
         let (page, at) = locate(kind, id);
         let image = self.pages[kind as usize].get(page as usize);
@@ -254,6 +278,11 @@ impl Store {
                 hash.update(&[kind as u8, name.len() as u8]);
                 hash.update(name.as_bytes());
             }
+        }
+        for rule in self.indexes() {
+            hash.update(&rule.label.0.to_le_bytes());
+            hash.update(&rule.key.0.to_le_bytes());
+            hash.update(&[4 + u8::from(rule.unique)]);
         }
         let mut properties = PropertyHasher::default();
         let mut labels = Vec::new();

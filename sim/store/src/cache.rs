@@ -216,16 +216,21 @@ impl Cache {
         self.evictions += 1;
     }
 
-    /// Takes the image of a page that is about to be written, sealed with `sequence`. The
-    /// page counts as clean unless it is changed again.
-    pub(crate) fn begin_flush(&mut self, frame: FrameId, sequence: u64) -> (PageKey, Arc<Page>) {
+    /// Takes the image of a page that is about to be written, sealed with `sequence` and its place
+    /// in the batch. The page counts as clean unless it is changed again.
+    pub(crate) fn begin_flush(
+        &mut self,
+        frame: FrameId,
+        sequence: u64,
+        batch: (u16, u16),
+    ) -> (PageKey, Arc<Page>) {
         let frame = &mut self.frames[frame as usize];
         assert!(frame.dirty && !frame.flushing, "only dirty pages are flushed, once at a time");
         frame.dirty = false;
         frame.flushing = true;
         self.dirty -= 1;
         let page = frame.page.as_mut().expect("frames in the tables hold pages");
-        Arc::make_mut(page).seal(sequence);
+        Arc::make_mut(page).seal_in_batch(sequence, batch);
         (frame.key, page.clone())
     }
 
@@ -281,7 +286,7 @@ mod tests {
         let mut victims = Vec::new();
         cache.dirty_victims(8, &mut victims);
         assert_eq!(victims, [one]);
-        let (flushed, image) = cache.begin_flush(one, 5);
+        let (flushed, image) = cache.begin_flush(one, 5, (0, 1));
         assert_eq!((flushed, image.sequence()), (key(1), 5));
         assert_eq!(cache.make_room(), Room::Pinned);
         cache.end_flush(key(1));
@@ -293,7 +298,7 @@ mod tests {
     fn a_page_changed_while_it_is_written_stays_dirty() {
         let mut cache = Cache::new(2);
         let id = cache.insert(key(0), page(0), true);
-        let (_, image) = cache.begin_flush(id, 1);
+        let (_, image) = cache.begin_flush(id, 1, (0, 1));
         cache.page_mut(id).body_mut()[0] = 1;
         cache.end_flush(key(0));
         assert!(cache.is_dirty(id));

@@ -1,5 +1,7 @@
 //! The consistency check: does every record agree with those it points to?
 
+mod index;
+
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
@@ -54,6 +56,7 @@ impl Store {
         check.relationships();
         check.orphans();
         check.tokens();
+        check.index();
         Ok(check.found)
     }
 }

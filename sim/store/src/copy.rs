@@ -79,9 +79,22 @@ struct Outgoing {
     ticket: Option<Ticket>,
     left: usize,
     read: BTreeMap<PageKey, Result<Arc<Page>, StoreError>>,
+    /// Pages of the index tree as they were when the copy began, where they changed since.
+    tree: BTreeMap<PageNumber, Arc<Page>>,
 }
 
 impl Copies {
+    /// A page of the index tree is about to change.
+    pub(crate) fn keep_tree_page(&mut self, number: PageNumber, page: &Arc<Page>) {
+        for copy in self.active.values_mut() {
+            let place = FileKind::RECORDS.iter().position(|kind| *kind == FileKind::Index);
+            let pages = copy.meta.zip(place).map_or(0, |(meta, place)| meta.pages[place]);
+            if number < pages && !copy.tree.contains_key(&number) {
+                copy.tree.insert(number, page.clone());
+            }
+        }
+    }
+
     /// The oldest log version that a receiver still needs.
     pub(crate) fn oldest_log(&self) -> Option<u32> {
         self.active.values().filter_map(|copy| copy.meta.map(|meta| meta.position.version)).min()
@@ -118,7 +131,16 @@ impl Store {
         if self.checkpoint_pending(cursor.checkpoint) {
             return CopyStep::Wait(cursor.checkpoint);
         }
-        let done = self.checkpoint_done().map(|(meta, free)| (meta, meta.to_page(free, 0, 0)));
+        let tree = self.counts.logical[FileKind::Index as usize];
+        let done = self.checkpoint_done().map(|(mut meta, free)| {
+            // The tree is copied as it is now, not as it was at the checkpoint.
+            for (kind, pages) in FileKind::RECORDS.into_iter().zip(&mut meta.pages) {
+                if kind == FileKind::Index {
+                    *pages = tree;
+                }
+            }
+            (meta, meta.to_page(free, 0, 0))
+        });
         let Some(copy) = self.copies.active.get_mut(&cursor.id) else {
             return CopyStep::Failed(StoreError::NotReady);
         };
@@ -136,7 +158,8 @@ impl Store {
         let keys = upcoming(&meta, cursor.next, max.max(1));
         let mut missing = 0;
         for key in &keys {
-            if self.cache.find(*key).is_none() && !copy.read.contains_key(key) {
+            let kept = key.0 == FileKind::Index && copy.tree.contains_key(&key.1);
+            if !kept && self.cache.find(*key).is_none() && !copy.read.contains_key(key) {
                 let request = DiskRequest::ReadPage { file: live(key.0), page: key.1 };
                 self.io.submit(request, Purpose::CopyRead(cursor.id, *key));
                 missing += 1;
@@ -153,16 +176,13 @@ impl Store {
             pages.push(PageImage { file: live(FileKind::Meta), page: 0, image });
         }
         for key in &keys {
+            let kept = match key.0 {
+                FileKind::Index => copy.tree.get(&key.1).cloned(),
+                _ => None,
+            };
             let image = match (self.cache.find(*key), copy.read.remove(key)) {
-                (Some(frame), _) => {
-                    let page = self.cache.frame(frame).page();
-                    // A page that changed since it was last written has no checksum yet.
-                    if page.is_whole() {
-                        page.clone()
-                    } else {
-                        Arc::new(Page::clone(page).sealed(0))
-                    }
-                }
+                _ if kept.is_some() => whole(kept.as_ref().expect("looked at")),
+                (Some(frame), _) => whole(self.cache.frame(frame).page()),
                 (None, Some(Ok(page))) => page,
                 (None, Some(Err(error))) => return CopyStep::Failed(error),
                 (None, None) => return CopyStep::Failed(StoreError::NotReady),
@@ -264,6 +284,7 @@ impl Store {
                     continue;
                 }
                 FileKind::Tokens => self.learn_tokens(&image),
+                FileKind::Schema => self.learn_schema(page, &image),
                 _ => {}
             }
             if self.unlisted.iter().any(|(kind, _)| *kind == file.kind) {
@@ -344,6 +365,11 @@ impl Store {
         self.mode = Mode::Copied { completing: true };
         Ok(self.checkpoint_ticket())
     }
+}
+
+/// A page with its checksum: one that changed since it was last written has none yet.
+fn whole(page: &Arc<Page>) -> Arc<Page> {
+    if page.is_whole() { page.clone() } else { Arc::new(Page::clone(page).sealed(0)) }
 }
 
 /// The next pages to copy, in file order.

@@ -38,6 +38,10 @@ pub enum FileKind {
     Arrays = 7,
     /// Labels that do not fit into a node record.
     NodeLabels = 8,
+    /// Indexes and constraints.
+    Schema = 9,
+    /// The tree of the label scan store and of all indexes.
+    Index = 10,
     /// Pages that are about to be written in place.
     DoubleWrite = 30,
     /// One version of the transaction log.
@@ -46,7 +50,7 @@ pub enum FileKind {
 
 impl FileKind {
     /// The kinds that hold records in pages, in the order in which they are flushed.
-    pub const RECORDS: [FileKind; 8] = [
+    pub const RECORDS: [FileKind; 10] = [
         FileKind::Nodes,
         FileKind::Relationships,
         FileKind::Properties,
@@ -55,6 +59,8 @@ impl FileKind {
         FileKind::Groups,
         FileKind::Arrays,
         FileKind::NodeLabels,
+        FileKind::Schema,
+        FileKind::Index,
     ];
 
     /// One more than the highest number of a kind with records: the length of tables by kind.
@@ -80,6 +86,8 @@ impl FileKind {
             6 => FileKind::Groups,
             7 => FileKind::Arrays,
             8 => FileKind::NodeLabels,
+            9 => FileKind::Schema,
+            10 => FileKind::Index,
             30 => FileKind::DoubleWrite,
             31 => FileKind::Log,
             _ => return None,
@@ -95,6 +103,8 @@ impl FileKind {
             FileKind::Dynamic => "neostore.propertystore.db.strings",
             FileKind::Tokens => "neostore.tokenstore.db",
             FileKind::Groups => "neostore.relationshipgroupstore.db",
+            FileKind::Schema => "neostore.schemastore.db",
+            FileKind::Index => "neostore.indexes.db",
             FileKind::Arrays => "neostore.propertystore.db.arrays",
             FileKind::NodeLabels => "neostore.nodestore.db.labels",
             FileKind::DoubleWrite => "neostore.doublewrite",

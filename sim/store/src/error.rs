@@ -5,6 +5,7 @@ use wavetank_vocabulary::{NodeId, RelationshipId, TxId};
 
 use crate::disk::{DiskError, FileName, PageNumber};
 use crate::page::PageDamage;
+use crate::value::TokenId;
 
 /// An error of the store.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +25,31 @@ pub enum StoreError {
     /// A name longer than 120 bytes, or more tokens of a kind than ids.
     #[error("token name is too long, or there are too many tokens")]
     TokenLimit,
+    /// Another node with the label has the value, and there may be only one
+    /// (`Neo.ClientError.Schema.ConstraintViolation`; when the constraint is being made,
+    /// `ConstraintVerificationFailure`).
+    #[error("node {} with label {} already has this value under key {}", node.0, label.0, key.0)]
+    ConstraintViolation {
+        /// The label.
+        label: TokenId,
+        /// The property key.
+        key: TokenId,
+        /// The node that has the value.
+        node: NodeId,
+    },
+    /// There is an index or a constraint for the label and key
+    /// (`Neo.ClientError.Schema.IndexAlreadyExists`, `ConstraintAlreadyExists`).
+    #[error("there is already {} for this label and key", if *unique { "a constraint" } else { "an index" })]
+    IndexExists {
+        /// It is a constraint.
+        unique: bool,
+    },
+    /// There is no index for the label and key (`Neo.ClientError.Schema.NoSuchIndex`).
+    #[error("there is no index for this label and key")]
+    NoSuchIndex,
+    /// A transaction that changes the schema may change nothing else.
+    #[error("a transaction cannot change both the schema and data")]
+    SchemaAndData,
     /// The value is of a kind that cannot be stored as a property.
     #[error("this kind of value cannot be a property")]
     NotAProperty,

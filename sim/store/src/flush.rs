@@ -21,6 +21,8 @@ use crate::store::{Ledger, Store, StoreState, live};
 
 /// Pages written in one go.
 const BATCH: usize = 64;
+/// How many pages of the index tree may wait to be written together.
+const LINKED: usize = 32;
 /// Dirty pages that a fault without a free frame has written.
 const FAULT_BATCH: usize = 32;
 
@@ -159,6 +161,9 @@ impl Store {
             return true;
         }
         let flushing = matches!(self.checkpoint.phase, CheckpointPhase::Flushing(_));
+        if self.tree_linked.len() > LINKED && self.flusher.is_idle() {
+            return true;
+        }
         let crowded = self.cache.resident() + self.spare_frames() > self.cache.limit();
         (flushing && self.flusher.is_idle()) || (crowded && !self.eviction_rests)
     }
@@ -175,6 +180,13 @@ impl Store {
         let mut handled = 0;
         if self.flusher.is_idle() {
             handled += self.continue_checkpoint(budget);
+        }
+        if self.tree_linked.len() > LINKED && self.flusher.is_idle() {
+            let first = self.tree_linked.first().map(|page| PageKey(FileKind::Index, *page));
+            let frame = first.and_then(|key| self.cache.find(key));
+            let frame = frame.expect("pages that wait to be written stay");
+            handled += self.tree_linked.len();
+            self.flush(&[frame]);
         }
         let spare = self.spare_frames();
         if self.cache.resident() + spare > self.cache.limit() {
@@ -263,9 +275,24 @@ impl Store {
             return;
         }
         assert!(self.flusher.is_idle(), "one batch at a time");
-        for frame in frames {
+        let mut frames = frames.to_vec();
+        let linked = |frame: &FrameId| {
+            let key = self.cache.frame(*frame).key();
+            key.0 == FileKind::Index && self.tree_linked.contains(&key.1)
+        };
+        if frames.iter().any(linked) {
+            // What splits have changed goes together or not at all.
+            for page in core::mem::take(&mut self.tree_linked) {
+                let frame = self.cache.find(PageKey(FileKind::Index, page));
+                let frame = frame.filter(|frame| self.cache.is_dirty(*frame));
+                frames.extend(frame.filter(|frame| !frames.contains(frame)));
+            }
+        }
+        let count = frames.len() as u16;
+        for (place, frame) in frames.iter().enumerate() {
             self.flusher.sequence += 1;
-            let (key, image) = self.cache.begin_flush(*frame, self.flusher.sequence);
+            let batch = (place as u16, count);
+            let (key, image) = self.cache.begin_flush(*frame, self.flusher.sequence, batch);
             self.flusher.batch.push((key, image));
         }
         if self.flusher.next.saturating_add(frames.len() as u32) > self.config.double_write_pages {

@@ -20,7 +20,7 @@ use crate::error::StoreError;
 use crate::steps::{Direction, MicroStep};
 use crate::store::{Counters, Ledger, Step, Store, StoreConfig, StoreState};
 use crate::transactions::{Neighbour, TxHandle};
-use crate::value::{Entity, TokenId, TokenKind, Value};
+use crate::value::{Entity, FindCursor, TokenId, TokenKind, Value};
 use directory::Directory;
 
 /// Why something failed.
@@ -145,6 +145,40 @@ impl Graph {
         work: impl FnOnce(&mut Reader<'_>) -> Result<T, GraphError>,
     ) -> Result<T, GraphError> {
         work(&mut self.begin())
+    }
+
+    /// Makes an index of the nodes with a label by their values under a key; `unique` makes it
+    /// a constraint: no two of them may have the same value.
+    ///
+    /// # Errors
+    /// [`StoreError::IndexExists`]; [`StoreError::ConstraintViolation`] if a value occurs
+    /// twice already.
+    pub fn create_index(&mut self, label: &str, key: &str, unique: bool) -> Result<(), GraphError> {
+        let (label, key) = self.write(|tx| {
+            Ok((tx.token(TokenKind::Label, label)?, tx.token(TokenKind::PropertyKey, key)?))
+        })?;
+        self.change_schema(&match unique {
+            true => MicroStep::CreateConstraint { label, key },
+            false => MicroStep::CreateIndex { label, key },
+        })
+    }
+
+    /// Takes an index or a constraint away.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchIndex`].
+    pub fn drop_index(&mut self, label: &str, key: &str) -> Result<(), GraphError> {
+        let label = self.store.token(TokenKind::Label, label);
+        let key = self.store.token(TokenKind::PropertyKey, key);
+        let (label, key) = label.zip(key).ok_or(StoreError::NoSuchIndex)?;
+        self.change_schema(&MicroStep::DropIndex { label, key })
+    }
+
+    fn change_schema(&mut self, step: &MicroStep) -> Result<(), GraphError> {
+        self.write(|tx| {
+            while tx.run(step)? != Value::Bool(true) {}
+            Ok(())
+        })
     }
 
     /// Writes everything to the record files, so that the next opening has nothing to
@@ -328,6 +362,47 @@ impl Reader<'_> {
         };
         let value = self.run(&MicroStep::ReadProperty { entity, key })?;
         Ok(Some(value).filter(|value| *value != Value::Null))
+    }
+
+    /// The nodes with a label, by id.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn nodes_with(&mut self, label: &str) -> Result<Vec<NodeId>, GraphError> {
+        let Some(label) = self.known(TokenKind::Label, label) else { return Ok(Vec::new()) };
+        self.find(|from| MicroStep::ScanLabel { label, from })
+    }
+
+    /// The nodes with a label whose value under a key is this one: by an index if there is
+    /// one, else by looking at all nodes with the label. Numbers are equal across types.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn find_nodes(
+        &mut self,
+        label: &str,
+        key: &str,
+        value: impl Into<Value>,
+    ) -> Result<Vec<NodeId>, GraphError> {
+        let label = self.known(TokenKind::Label, label);
+        let Some((label, key)) = label.zip(self.known(TokenKind::PropertyKey, key)) else {
+            return Ok(Vec::new());
+        };
+        let value = value.into();
+        self.find(|from| MicroStep::FindNodes { label, key, value: value.clone(), from })
+    }
+
+    fn find(
+        &mut self,
+        step: impl Fn(Option<FindCursor>) -> MicroStep,
+    ) -> Result<Vec<NodeId>, GraphError> {
+        let mut from = None;
+        loop {
+            match self.run(&step(from))? {
+                Value::Found { rest: Some(cursor), .. } => from = Some(cursor),
+                _ => return Ok(self.graph.store.found(self.tx).to_vec()),
+            }
+        }
     }
 
     /// The ends of a relationship: where it begins, and where it ends.

@@ -22,6 +22,7 @@ use crate::record::{
 };
 use crate::store::live;
 use crate::tokens::{Tokens, token_record};
+use crate::tree::{self, IndexKey};
 use crate::value::{
     Packed, TokenId, TokenKind, Value, blocks_used, pack, pack_long, pack_long_array,
 };
@@ -56,6 +57,8 @@ pub struct ImageBuilder {
     groups: Vec<GroupRecord>,
     arrays: Vec<ArrayRecord>,
     labels: Vec<LabelRecord>,
+    /// Entries of the label scan store.
+    scan: Vec<IndexKey>,
 }
 
 /// From how many relationships on a node is dense: Neo4j's default.
@@ -93,6 +96,7 @@ impl ImageBuilder {
     ) -> Result<NodeId, StoreError> {
         let id = self.nodes.len() as u64;
         let labels = sorted(labels);
+        self.scan.extend(labels.iter().map(|label| IndexKey::label(*label, id)));
         let labels = Labels::pack(&labels)
             .unwrap_or_else(|| Labels::at(add_pieces(&mut self.labels, &list_bytes(id, &labels))));
         let mut node = NodeRecord::new(labels);
@@ -239,6 +243,8 @@ impl ImageBuilder {
             pages(&self.groups),
             pages(&self.arrays),
             pages(&self.labels),
+            Vec::new(),
+            tree_pages(self.scan),
         ];
         let high = [
             self.nodes.len() as u64,
@@ -249,6 +255,8 @@ impl ImageBuilder {
             self.groups.len() as u64,
             self.arrays.len() as u64,
             self.labels.len() as u64,
+            0,
+            0,
         ];
         let header =
             LogHeader { version: 0, store_id: self.store_id, base: LogMark::BASE }.encode();
@@ -283,6 +291,21 @@ fn add_pieces<R: Dynamic>(records: &mut Vec<R>, bytes: &[u8]) -> u64 {
         records.push(R::with(piece, if next < first + count { next } else { NONE }));
     }
     first
+}
+
+/// The index tree with these entries.
+fn tree_pages(mut entries: Vec<IndexKey>) -> Vec<Arc<Page>> {
+    if entries.is_empty() {
+        return Vec::new();
+    }
+    entries.sort_unstable();
+    let page = |(number, body): (usize, Vec<u8>)| {
+        let mut page = Page::empty(FileKind::Index, number as u32);
+        page.body_mut().copy_from_slice(&body);
+        page.touch(LogMark::BASE.tx.0);
+        Arc::new(page.sealed(1))
+    };
+    tree::build(&entries).into_iter().enumerate().map(page).collect()
 }
 
 /// Sealed pages with these records in order.

@@ -11,6 +11,7 @@ use crate::locks::Slot;
 use crate::pieces::PieceKey;
 use crate::record::{LabelRecord, Labels, NodeRecord, u64_at};
 use crate::store::{Ledger, Stop, Store};
+use crate::tree::IndexKey;
 use crate::value::{TokenId, Value};
 
 /// The bytes of a node's dynamic label list.
@@ -91,6 +92,8 @@ impl Store {
             let labels = self.store_labels(slot, id, &labels, ledger);
             self.put(slot, id, &NodeRecord::new(labels), ledger);
         }
+        let entries = labels.iter().map(|label| (IndexKey::label(*label, id), true)).collect();
+        self.put_entries(slot, entries, ledger);
         Value::Node(NodeId(id))
     }
 
@@ -125,8 +128,11 @@ impl Store {
             }
             _ => return Ok(Value::Null),
         }
+        let mut entries = Vec::new();
+        self.entries_of_label(slot, id, u32::from(label.0), present, &mut entries, ledger)?;
         let freed = self.label_pieces(slot, &record, ledger)?;
         // Everything is read: from here on nothing waits.
+        self.put_entries(slot, entries, ledger);
         self.free_pieces(slot, &freed, ledger);
         let labels = match Labels::pack(&labels) {
             Some(labels) => labels,

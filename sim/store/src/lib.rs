@@ -20,6 +20,7 @@ mod expand;
 mod flush;
 mod ids;
 mod image;
+mod index;
 mod io;
 mod journal;
 mod labels;
@@ -35,10 +36,12 @@ mod properties;
 mod record;
 mod recovery;
 mod replication;
+mod schema;
 mod steps;
 mod store;
 mod tokens;
 mod transactions;
+mod tree;
 mod value;
 
 pub use audit::{AuditNode, AuditRelationship, AuditVisitor, PageSource};
@@ -51,10 +54,11 @@ pub use io::Ticket;
 pub use log::TxRecord;
 pub use page::{PAGE_HEADER, PAGE_SIZE, Page, PageDamage};
 pub use replication::{LogRead, MarkOf};
+pub use schema::IndexInfo;
 pub use steps::{Direction, MicroStep};
 pub use store::{Counters, Ledger, Recovery, Step, Store, StoreConfig, StoreState};
 pub use transactions::{Committing, Neighbour, TxHandle};
-pub use value::{Array, Entity, ExpandCursor, TokenId, TokenKind, Value};
+pub use value::{Array, Entity, ExpandCursor, FindCursor, TokenId, TokenKind, Value};
 
 #[cfg(any(test, feature = "std"))]
 extern crate std;

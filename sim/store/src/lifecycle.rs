@@ -81,6 +81,8 @@ impl Store {
         self.locks = Default::default();
         self.journal = None;
         self.tokens = Default::default();
+        self.schema = Default::default();
+        self.tree_linked.clear();
         let sequence = self.flusher.sequence;
         self.flusher = Default::default();
         self.flusher.sequence = sequence;

@@ -26,6 +26,11 @@ impl LockKey {
     /// The right to create tokens.
     pub(crate) const TOKENS: LockKey = LockKey(2 << 60);
 
+    /// A value in an index.
+    pub(crate) fn index_entry(rule: u64, hash: u64) -> LockKey {
+        LockKey(4 << 60 | hash.wrapping_add(rule.rotate_left(40)) >> 4)
+    }
+
     /// Indexes and constraints: shared by who changes what they may be about, exclusive to
     /// who changes them.
     pub(crate) const SCHEMA: LockKey = LockKey(3 << 60);

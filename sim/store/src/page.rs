@@ -1,7 +1,7 @@
 //! Pages of 8 KiB with a header that says what they are and whether they are whole.
 //!
 //! Header (32 bytes, little-endian): CRC-32C of all that follows it, file kind, format,
-//! page number, id of the last transaction that changed the page, and the sequence number
+//! page number, place in the batch that it was written in, id of the last transaction that changed the page, and the sequence number
 //! of the flush that wrote it. Records follow; none crosses a page.
 
 use core::fmt;
@@ -105,7 +105,20 @@ impl Page {
         self
     }
 
-    pub(crate) fn seal(&mut self, sequence: u64) {
+    /// As [`Page::sealed`], as the n-th of so many pages that are written together.
+    pub(crate) fn seal_in_batch(&mut self, sequence: u64, (place, of): (u16, u16)) {
+        self.bytes[12..14].copy_from_slice(&place.to_le_bytes());
+        self.bytes[14..16].copy_from_slice(&of.to_le_bytes());
+        self.seal(sequence);
+    }
+
+    /// Its place among the pages that were written with it, and how many they were.
+    pub(crate) fn batch(&self) -> (u16, u16) {
+        let word = self.word(8);
+        ((word >> 32) as u16, (word >> 48) as u16)
+    }
+
+    fn seal(&mut self, sequence: u64) {
         self.bytes[24..32].copy_from_slice(&sequence.to_le_bytes());
         let sum = crc32c::crc32c(&self.bytes[4..]);
         self.bytes[..4].copy_from_slice(&sum.to_le_bytes());

@@ -15,8 +15,8 @@ use crate::record::{
 use crate::store::{Ledger, Step, Stop, Store};
 use crate::transactions::TxHandle;
 use crate::value::{
-    Array, Entity, Packed, TokenId, Unpacked, Value, block_key, blocks_used, long_text, pack,
-    pack_long, pack_long_array, unpack, values, without,
+    Array, Entity, Packed, TokenId, Unpacked, Value, block_count, block_key, blocks_used,
+    long_text, pack, pack_long, pack_long_array, unpack, values, without,
 };
 
 /// A chain longer than this must be a circle: there are only so many keys.
@@ -222,7 +222,19 @@ impl Store {
                 }
             }
         }
+        let mut entries = Vec::new();
+        if let (Entity::Node(node), false) = (entity, self.schema.is_empty()) {
+            let old = match home {
+                Some((place, at)) => {
+                    let blocks = chain[place].record.blocks;
+                    self.value(slot, &blocks[at..at + block_count(blocks[at]).min(4 - at)], ledger)?
+                }
+                None => Value::Null,
+            };
+            entries = self.entries_of_value(slot, node, key, &old, value, ledger)?;
+        }
         // Everything is read: from here on nothing waits.
+        self.put_entries(slot, entries, ledger);
         self.free_pieces(slot, &freed, ledger);
         if let Some((place, at)) = home {
             let link = &mut chain[place];

@@ -7,11 +7,14 @@
 
 use crate::disk::{FileKind, PageNumber};
 use crate::page::{PAGE_HEADER, PAGE_SIZE};
+use crate::tree::IndexKey;
 
 mod group;
 mod piece;
+mod schema;
 pub(crate) use group::{GroupRecord, Which};
 pub(crate) use piece::{ArrayRecord, Dynamic, DynamicRecord, LabelRecord};
+pub(crate) use schema::SchemaRecord;
 
 /// No record: the end of a chain.
 pub(crate) const NONE: u64 = u64::MAX;
@@ -33,6 +36,9 @@ pub(crate) const fn record_size(kind: FileKind) -> usize {
         FileKind::Groups => GroupRecord::SIZE,
         FileKind::Arrays => ArrayRecord::SIZE,
         FileKind::NodeLabels => LabelRecord::SIZE,
+        FileKind::Schema => SchemaRecord::SIZE,
+        // In the log; in pages entries stand in a tree.
+        FileKind::Index => IndexKey::IMAGE,
         _ => 0,
     }
 }
@@ -63,6 +69,7 @@ pub(crate) fn locate(kind: FileKind, id: u64) -> (PageNumber, usize) {
         FileKind::Groups => split::<{ records_per_page(FileKind::Groups) }>(id),
         FileKind::Arrays => split::<{ records_per_page(FileKind::Arrays) }>(id),
         FileKind::NodeLabels => split::<{ records_per_page(FileKind::NodeLabels) }>(id),
+        FileKind::Schema => split::<{ records_per_page(FileKind::Schema) }>(id),
         _ => split::<{ records_per_page(FileKind::Tokens) }>(id),
     };
     (page, slot * record_size(kind))

@@ -2,7 +2,8 @@
 //!
 //! 1. List the files; finish an unfinished setting-aside; without a meta file it is empty.
 //! 2. Read both meta pages; the whole one with the higher sequence counts.
-//! 3. Read the double-write area; where a page in place is torn, write its image again.
+//! 3. Read the double-write area; where a page in place is torn, or older than its image in
+//!    a batch that is whole, write its image again: so a batch is in place as a whole.
 //! 4. Read the logs' headers, then replay every transaction behind the checkpoint.
 //! 5. Cut a torn tail off; sync the log and the directory, as what was read may never have
 //!    been synced. Only then is anything that was found called durable.
@@ -26,7 +27,9 @@ use crate::lifecycle::{Mode, Then, journal_config};
 use crate::log::{FRAME, Framed, LogHeader, TxRecord, read_frame};
 use crate::meta::Meta;
 use crate::page::{PAGE_SIZE, Page, PageDamage};
-use crate::record::{Record, TokenRecord, is_unused, locate, record_size, records_per_page};
+use crate::record::{
+    Record, SchemaRecord, TokenRecord, is_unused, locate, record_size, records_per_page,
+};
 use crate::store::{Ledger, Recovery, Stop, Store, StoreState, live};
 
 /// Bytes of the log that are read at once.
@@ -52,7 +55,10 @@ pub(crate) struct Opening {
     left: usize,
     files: BTreeMap<FileName, u64>,
     metas: [Option<Arc<Page>>; 2],
-    /// The latest image of each page in the double-write area.
+    /// The images of the double-write area by their sequence numbers.
+    images: BTreeMap<u64, (PageKey, Arc<Page>)>,
+    /// The latest image of each page of which the whole batch is there. Only such a batch can
+    /// have begun to be written in place.
     doubles: BTreeMap<PageKey, Arc<Page>>,
     repairs: Vec<(PageKey, Arc<Page>)>,
     headers: BTreeMap<u32, Option<LogHeader>>,
@@ -70,6 +76,7 @@ pub(crate) struct Opening {
     replayed: u64,
     cut: u64,
     token_page: u32,
+    schema_page: u32,
     store_id: u64,
     first_log: u32,
 }
@@ -164,17 +171,14 @@ impl Store {
                     && FileKind::RECORDS.contains(&kind)
                 {
                     self.flusher.sequence = self.flusher.sequence.max(page.sequence());
-                    let latest =
-                        opening.doubles.entry(PageKey(kind, number)).or_insert(page.clone());
-                    if latest.sequence() < page.sequence() {
-                        *latest = page;
-                    }
+                    opening.images.insert(page.sequence(), (PageKey(kind, number), page));
                 }
             }
             Stage::InPlace => {
                 let key = PageKey(file.kind, tag as u32);
-                if self.verified(key, file, result).is_err() {
-                    let image = opening.doubles[&key].clone();
+                let image = opening.doubles[&key].clone();
+                let older = |page: &Arc<Page>| page.sequence() < image.sequence();
+                if self.verified(key, file, result).as_ref().map_or(true, older) {
                     opening.repairs.push((key, image));
                 }
             }
@@ -227,10 +231,12 @@ impl Store {
                 }
                 Stage::Doubles => {
                     opening.stage = Stage::InPlace;
-                    let keys: Vec<PageKey> = opening.doubles.keys().copied().collect();
-                    for PageKey(kind, page) in keys {
-                        if page < self.counts.on_disk[kind as usize] {
-                            self.read_pages(opening, live(kind), [page]);
+                    opening.take_whole_batches();
+                    for (key, image) in opening.doubles.clone() {
+                        if key.1 < self.counts.on_disk[key.0 as usize] {
+                            self.read_pages(opening, live(key.0), [key.1]);
+                        } else {
+                            opening.repairs.push((key, image));
                         }
                     }
                 }
@@ -238,6 +244,15 @@ impl Store {
                     opening.stage = Stage::LogHeaders;
                     self.read_log_headers(opening)?;
                     let repairs = core::mem::take(&mut opening.repairs);
+                    for (PageKey(kind, page), _) in &repairs {
+                        let kind = *kind as usize;
+                        if self.counts.on_disk[kind] == 0 {
+                            self.flusher.name_files();
+                        }
+                        for count in [&mut self.counts.logical, &mut self.counts.on_disk] {
+                            count[kind] = count[kind].max(page + 1);
+                        }
+                    }
                     if !repairs.is_empty() {
                         return Ok(Next::Script(repair(repairs)));
                     }
@@ -487,6 +502,18 @@ impl Store {
             opening.token_page += 1;
         }
         self.high[FileKind::Tokens as usize] = self.tokens.total();
+        while opening.schema_page < self.counts.logical[FileKind::Schema as usize] {
+            let key = PageKey(FileKind::Schema, opening.schema_page);
+            let frame = match self.page(Pinner::RECEIVER, key, &mut Ledger::default()) {
+                Ok(frame) => frame,
+                Err(Stop::Wait(_)) => return Ok(Next::Wait),
+                Err(Stop::Failed(error)) => return Err(error),
+            };
+            let image = self.cache.frame(frame).page().clone();
+            self.learn_schema(key.1, &image);
+            self.unpin(Pinner::RECEIVER);
+            opening.schema_page += 1;
+        }
         Ok(Next::Ready)
     }
 
@@ -521,6 +548,16 @@ impl Store {
         Ok(Next::Ready)
     }
 
+    /// Learns the rules of a page of the schema.
+    pub(crate) fn learn_schema(&mut self, number: u32, page: &Page) {
+        let per_page = records_per_page(FileKind::Schema);
+        for slot in 0..per_page {
+            let (_, at) = locate(FileKind::Schema, slot);
+            let record = SchemaRecord::decode(&page.body()[at..at + SchemaRecord::SIZE]);
+            self.schema.learn(u64::from(number) * per_page + slot, record);
+        }
+    }
+
     /// Notes the unused records of a page.
     pub(crate) fn search_page(&mut self, kind: FileKind, page: u32, image: &Page) {
         let first = u64::from(page) * records_per_page(kind);
@@ -544,6 +581,21 @@ impl Store {
 }
 
 impl Opening {
+    /// Keeps the latest image of each page among the batches that are there as a whole.
+    fn take_whole_batches(&mut self) {
+        for (sequence, (key, image)) in &self.images {
+            let (place, of) = image.batch();
+            let is_there = |at: u16| {
+                let other = (sequence + u64::from(at)).checked_sub(u64::from(place));
+                let other = other.and_then(|sequence| self.images.get(&sequence));
+                other.is_some_and(|(_, other)| other.batch() == (at, of))
+            };
+            if (0..of).all(is_there) {
+                self.doubles.insert(*key, image.clone());
+            }
+        }
+    }
+
     fn pages(&self, kind: FileKind) -> u32 {
         self.files.get(&live(kind)).map_or(0, |length| (length / PAGE_SIZE as u64) as u32)
     }
@@ -566,7 +618,12 @@ fn repair(repairs: Vec<(PageKey, Arc<Page>)>) -> Vec<Vec<DiskRequest>> {
         image,
     };
     let writes = repairs.into_iter().map(write).collect();
-    vec![writes, kinds.into_iter().map(|kind| DiskRequest::Sync { file: live(kind) }).collect()]
+    // A killed process may have left images that are whole but not durable.
+    vec![
+        vec![DiskRequest::Sync { file: live(FileKind::DoubleWrite) }, DiskRequest::SyncDir],
+        writes,
+        kinds.into_iter().map(|kind| DiskRequest::Sync { file: live(kind) }).collect(),
+    ]
 }
 
 /// Whether an entry behind the first byte of this tail says that the tail's beginning was

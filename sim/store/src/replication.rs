@@ -11,6 +11,7 @@ use crate::journal::Journal;
 use crate::lifecycle::Mode;
 use crate::log::{Framed, TxRecord, read_frame};
 use crate::store::{Ledger, Step, Stop, Store, StoreState};
+use crate::tree::IndexKey;
 use crate::value::Value;
 
 /// Bytes of an old log file that are read at once.
@@ -292,10 +293,19 @@ impl Store {
         skip_properties: bool,
         ledger: &mut Ledger,
     ) -> Result<(), Stop> {
-        let kept = |kind| !(skip_properties && kind == FileKind::Properties);
+        let kept =
+            |kind| kind != FileKind::Index && !(skip_properties && kind == FileKind::Properties);
+        let entries = || {
+            let images = record.images().filter(|(key, _)| key.kind() == FileKind::Index);
+            images.map(|(_, image)| IndexKey::from_image(image))
+        };
         let images = || record.images().filter(|(key, _)| kept(key.kind()));
         let records = images().map(|(key, _)| (key.kind(), key.id()));
         self.hold_pages(Pinner::RECEIVER, records, ledger)?;
+        self.hold_tree(Pinner::RECEIVER, entries().map(|(key, _)| key), ledger)?;
+        for (key, present) in entries() {
+            self.write_entry(key, present, record.tx().0);
+        }
         // Nobody holds an id from before the store was opened.
         let opening = self.state == StoreState::Opening;
         self.clock_ms = self.clock_ms.max(record.time_ms());

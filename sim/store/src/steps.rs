@@ -15,7 +15,7 @@ use crate::record::{Labels, MAX_ENTITIES, NONE, NodeRecord, RelationshipRecord};
 use crate::store::{Ledger, Step, Stop, Store};
 use crate::tokens::token_record;
 use crate::transactions::{Neighbour, TxHandle};
-use crate::value::{Entity, ExpandCursor, TokenId, TokenKind, Value};
+use crate::value::{Entity, ExpandCursor, FindCursor, TokenId, TokenKind, Value};
 
 /// Which relationships of a node are meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -142,6 +142,48 @@ pub enum MicroStep {
         /// Where to go on; none begins, and clears the results.
         from: Option<ExpandCursor>,
     },
+    /// Finds the nodes with a label: `Value::Found`; they are added to the findings
+    /// (`Store::found`). One step looks at up to 64; go on with the cursor it gives.
+    ScanLabel {
+        /// The label.
+        label: TokenId,
+        /// Where to go on; none begins, and clears the findings.
+        from: Option<FindCursor>,
+    },
+    /// Finds the nodes with a label that have a value under a key, by an index if there is
+    /// one for both, else by looking at all nodes with the label. As `ScanLabel` otherwise.
+    FindNodes {
+        /// The label.
+        label: TokenId,
+        /// The property key.
+        key: TokenId,
+        /// The value. Numbers are equal by value, whatever their types.
+        value: Value,
+        /// Where to go on; none begins.
+        from: Option<FindCursor>,
+    },
+    /// Makes an index for a label and a key, and fills it, a part in each step: `Value::Bool`,
+    /// to be run again until it is true. Locks the schema; the transaction may do no more.
+    CreateIndex {
+        /// The label.
+        label: TokenId,
+        /// The property key.
+        key: TokenId,
+    },
+    /// As `CreateIndex`, for values of which each may occur once. Fails if one occurs twice.
+    CreateConstraint {
+        /// The label.
+        label: TokenId,
+        /// The property key.
+        key: TokenId,
+    },
+    /// Takes an index or constraint away, as it was made: a part in each step.
+    DropIndex {
+        /// The label.
+        label: TokenId,
+        /// The property key.
+        key: TokenId,
+    },
     /// Locks a node.
     Lock {
         /// Which.
@@ -195,6 +237,7 @@ impl Store {
         match step {
             MicroStep::Token { kind, name } => self.get_or_create_token(slot, *kind, name, ledger),
             MicroStep::CreateNode { labels } => {
+                self.check_no_schema_change(slot)?;
                 self.check_room(FileKind::Nodes)?;
                 Ok(self.create_node(slot, labels, ledger))
             }
@@ -225,6 +268,7 @@ impl Store {
                 self.change_label(slot, *node, *label, true, ledger)
             }
             MicroStep::RemoveLabel { node, label } => {
+                self.share_schema(slot)?;
                 self.change_label(slot, *node, *label, false, ledger)
             }
             MicroStep::ReadProperty { entity, key } => {
@@ -238,6 +282,7 @@ impl Store {
                 Ok(Value::Null)
             }
             MicroStep::RemoveProperty { entity, key } => {
+                self.share_schema(slot)?;
                 self.lock_entity(slot, *entity)?;
                 self.set_property(slot, *entity, *key, &Value::Null, ledger).map(Value::Bool)
             }
@@ -248,6 +293,19 @@ impl Store {
             MicroStep::Expand { node, direction, kind, limit, from } => {
                 self.expand(slot, *node, *direction, *kind, *limit, *from, ledger)
             }
+            MicroStep::ScanLabel { label, from } => {
+                self.find_nodes(slot, *label, None, *from, ledger)
+            }
+            MicroStep::FindNodes { label, key, value, from } => {
+                self.find_nodes(slot, *label, Some((*key, value)), *from, ledger)
+            }
+            MicroStep::CreateIndex { label, key } => {
+                self.create_index(slot, *label, *key, false, ledger)
+            }
+            MicroStep::CreateConstraint { label, key } => {
+                self.create_index(slot, *label, *key, true, ledger)
+            }
+            MicroStep::DropIndex { label, key } => self.drop_index(slot, *label, *key, ledger),
             MicroStep::Lock { node } => {
                 self.lock_node(slot, node.0)?;
                 self.node(slot, *node, ledger)?;
@@ -386,6 +444,7 @@ impl Store {
     ) -> Result<Value, Stop> {
         let record = self.relationship(slot, id, ledger)?;
         self.lock_ends(slot, record.nodes)?;
+        self.check_no_schema_change(slot)?;
         self.lock_relationship(slot, id.0)?;
         // Another transaction may have deleted it before the locks were granted.
         let record = self.relationship(slot, id, ledger)?;
@@ -397,14 +456,17 @@ impl Store {
     }
 
     fn delete_node(&mut self, slot: Slot, id: NodeId, ledger: &mut Ledger) -> Result<Value, Stop> {
+        self.share_schema(slot)?;
         self.lock_node(slot, id.0)?;
         let record = self.node(slot, id, ledger)?;
         if self.degree(slot, id.0, &record, ledger)? > 0 {
             return Err(Stop::Failed(StoreError::NodeHasRelationships(id)));
         }
         let pieces = self.label_pieces(slot, &record, ledger)?;
+        let entries = self.entries_of_node(slot, id, &record, ledger)?;
         self.delete_properties(slot, record.first_property, ledger)?;
         self.free_pieces(slot, &pieces, ledger);
+        self.put_entries(slot, entries, ledger);
         let labels = Labels::default();
         self.put(slot, id.0, &NodeRecord { first_property: NONE, labels, ..record }, ledger);
         self.transactions[slot as usize].deleted_nodes.push(id.0);

@@ -23,8 +23,10 @@ use crate::locks::LockTable;
 use crate::log::TxRecord;
 use crate::pages::{Load, PageCounts, PinSet};
 use crate::replication::LogReader;
+use crate::schema::Schema;
 use crate::tokens::Tokens;
 use crate::transactions::{Transaction, TxHandle};
+use crate::tree::IndexKey;
 use crate::value::{TokenId, TokenKind, Value};
 
 /// How a store is set up.
@@ -197,6 +199,11 @@ pub struct Store {
     pub(crate) open_transactions: usize,
     pub(crate) journal: Option<Journal>,
     pub(crate) tokens: Tokens,
+    pub(crate) schema: Schema,
+    /// Pages of the index tree that a split has changed since they were last written.
+    pub(crate) tree_linked: BTreeSet<u32>,
+    /// Log images of index entries, made at a commit.
+    pub(crate) entry_images: Vec<[u8; IndexKey::IMAGE]>,
     pub(crate) flusher: Flusher,
     pub(crate) checkpoint: Checkpoint,
     pub(crate) applied: TxId,
@@ -242,6 +249,9 @@ impl Store {
             open_transactions: 0,
             journal: None,
             tokens: Tokens::default(),
+            schema: Schema::default(),
+            tree_linked: BTreeSet::new(),
+            entry_images: Vec::new(),
             flusher: Flusher::default(),
             checkpoint: Checkpoint::default(),
             applied: TxId::BASE,

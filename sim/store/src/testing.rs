@@ -14,9 +14,9 @@ use crate::*;
 #[derive(Clone, Debug, Default)]
 struct File {
     /// As the operating system shows it.
-    seen: Vec<u8>,
+    seen: Arc<Vec<u8>>,
     /// As it is on the medium.
-    durable: Vec<u8>,
+    durable: Arc<Vec<u8>>,
     /// Changes since the last sync.
     pending: Vec<Change>,
 }
@@ -27,7 +27,8 @@ enum Change {
     SetLen(usize),
 }
 
-fn apply(bytes: &mut Vec<u8>, change: &Change) {
+fn apply(bytes: &mut Arc<Vec<u8>>, change: &Change) {
+    let bytes = Arc::make_mut(bytes);
     match change {
         Change::Write { at, bytes: new } => {
             if bytes.len() < at + new.len() {
@@ -217,7 +218,7 @@ impl MemoryDisk {
 
     /// The bytes of a file, to damage them.
     pub(crate) fn bytes_mut(&mut self, name: FileName) -> &mut Vec<u8> {
-        &mut self.files[self.names[&name]].seen
+        Arc::make_mut(&mut self.files[self.names[&name]].seen)
     }
 
     pub(crate) fn names(&self) -> Vec<FileName> {
@@ -236,6 +237,9 @@ pub(crate) struct Rig {
     /// Performs operations under way in any order, if set: the store may not rely on one.
     pub(crate) shuffle: Option<Dice>,
     pub(crate) ledger: Ledger,
+    /// If set, the disk as it was before each operation, with the last transaction that was
+    /// durable then.
+    pub(crate) crashes: Option<Vec<(MemoryDisk, u64)>>,
 }
 
 impl Rig {
@@ -252,7 +256,8 @@ impl Rig {
     ) -> Rig {
         let store = Store::open(config);
         let queue = vec![];
-        let mut rig = Rig { store, disk, queue, stop_at, shuffle, ledger: Ledger::default() };
+        let mut rig =
+            Rig { store, disk, queue, stop_at, shuffle, ledger: Ledger::default(), crashes: None };
         rig.run();
         rig
     }
@@ -291,6 +296,9 @@ impl Rig {
             Some(dice) => dice.below(self.queue.len() as u64) as usize,
             None => 0,
         };
+        if let Some(crashes) = &mut self.crashes {
+            crashes.push((self.disk.clone(), self.store.mark().tx.0));
+        }
         let (op, request) = self.queue.remove(place);
         let result = self.disk.perform(&request);
         self.store.complete(op, result);

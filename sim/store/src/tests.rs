@@ -5,6 +5,7 @@ mod concurrency;
 mod crash;
 mod dense;
 mod ids;
+mod index;
 mod isolation;
 mod model;
 mod replication;

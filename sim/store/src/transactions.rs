@@ -3,6 +3,7 @@
 //! Uncommitted writes live in the overlay alone, and only durable transactions are applied
 //! to pages: no page can get ahead of the log.
 
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use wavetank_vocabulary::{LogMark, NodeId, RelationshipId, TxId};
@@ -14,8 +15,10 @@ use crate::io::{Pinner, Ticket};
 use crate::locks::{Grant, LockKey, LockMode, Slot};
 use crate::log::{TxHeader, TxRecord};
 use crate::overlay::Overlay;
-use crate::record::{LONGEST, Record, RecordKey, TokenRecord, is_unused, locate};
+use crate::record::{LONGEST, Record, RecordKey, SchemaRecord, TokenRecord, is_unused, locate};
+use crate::schema::Building;
 use crate::store::{Ledger, Step, Stop, Store};
+use crate::tree::IndexKey;
 use crate::value::{TokenId, TokenKind, Value};
 
 /// A transaction of this store. Stale handles are recognised.
@@ -77,6 +80,12 @@ pub(crate) struct Transaction {
     /// It holds the schema lock, shared.
     pub(crate) shares_schema: bool,
     pub(crate) results: Vec<Neighbour>,
+    /// Nodes that the last search found.
+    pub(crate) found: Vec<NodeId>,
+    /// Index entries put in (true) and taken out.
+    pub(crate) index: BTreeMap<IndexKey, bool>,
+    /// The index that it makes or drops.
+    pub(crate) building: Option<Building>,
 }
 
 impl Transaction {
@@ -92,12 +101,16 @@ impl Transaction {
         self.lock_ticket = None;
         self.shares_schema = false;
         self.results.clear();
+        self.found.clear();
+        self.index.clear();
+        self.building = None;
     }
 
     pub(crate) fn is_prepared(&self) -> bool {
         self.linked == self.created.len()
             && self.unlinked == self.deleted.len()
             && self.cleared == self.deleted_nodes.len()
+            && self.building.is_none_or(|building| building.is_done())
     }
 }
 
@@ -264,9 +277,18 @@ impl Store {
         if self.transactions[slot as usize].shares_schema {
             return Ok(());
         }
+        self.check_no_schema_change(slot)?;
         self.lock_in(slot, LockKey::SCHEMA, LockMode::Shared)?;
         self.transactions[slot as usize].shares_schema = true;
         Ok(())
+    }
+
+    /// A transaction that changes the schema may write nothing else.
+    pub(crate) fn check_no_schema_change(&self, slot: Slot) -> Result<(), Stop> {
+        match self.transactions[slot as usize].building {
+            None => Ok(()),
+            Some(_) => Err(StoreError::SchemaAndData.into()),
+        }
     }
 
     fn lock_in(&mut self, slot: Slot, key: LockKey, mode: LockMode) -> Result<(), Stop> {
@@ -317,7 +339,14 @@ impl Store {
             return Ok(Committing { mark: last, before: last.checksum, ticket: None });
         }
         tx.overlay.sort();
-        let record = TxRecord::new(last, tx.header, tx.overlay.iter(), &mut self.scratch);
+        self.entry_images.clear();
+        let entries = tx.index.iter().map(|(key, present)| key.to_image(*present));
+        self.entry_images.extend(entries);
+        let entries = self.entry_images.iter().enumerate().map(|(place, image)| {
+            (RecordKey::new(FileKind::Index, place as u64), image.as_slice())
+        });
+        let images = tx.overlay.iter().chain(entries);
+        let record = TxRecord::new(last, tx.header, images, &mut self.scratch);
         let mark = record.mark();
         ledger.logged += (record.content().len() + crate::log::FRAME) as u64;
         ledger.allocated += record.content().len() as u64;
@@ -350,8 +379,14 @@ impl Store {
             // The overlay steps aside while the store's other parts are at work.
             let overlay = core::mem::take(&mut self.transactions[slot as usize].overlay);
             let records = overlay.iter().map(|(key, _)| (key.kind(), key.id()));
-            let held = self.hold_pages(pinner, records, ledger);
+            let index = core::mem::take(&mut self.transactions[slot as usize].index);
+            let held = self
+                .hold_pages(pinner, records, ledger)
+                .and_then(|()| self.hold_tree(pinner, index.keys().copied(), ledger));
             if held.is_ok() {
+                for (key, present) in &index {
+                    self.write_entry(*key, *present, id.0);
+                }
                 for (key, image) in overlay.iter() {
                     self.write_image(key.kind(), key.id(), image, id.0);
                     self.learn_token(key, image);
@@ -360,6 +395,7 @@ impl Store {
                 ledger.records += overlay.len() as u32;
             }
             self.transactions[slot as usize].overlay = overlay;
+            self.transactions[slot as usize].index = index;
             match held {
                 Ok(()) => {}
                 Err(Stop::Wait(ticket)) => {
@@ -383,8 +419,12 @@ impl Store {
     }
 
     pub(crate) fn learn_token(&mut self, key: RecordKey, image: &[u8]) {
-        if key.kind() == FileKind::Tokens {
-            self.tokens.learn(&TokenRecord::decode(image));
+        match key.kind() {
+            FileKind::Tokens => {
+                self.tokens.learn(&TokenRecord::decode(image));
+            }
+            FileKind::Schema => self.schema.learn(key.id(), SchemaRecord::decode(image)),
+            _ => {}
         }
     }
 

@@ -4,12 +4,16 @@
 //! blocks (floats, large integers, short texts and arrays) or a chain of dynamic records.
 
 mod array;
+mod canonical;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 pub use array::Array;
+pub(crate) use canonical::{index_hash, same};
 use wavetank_vocabulary::{NodeId, RelationshipId};
+
+use crate::tree::IndexKey;
 
 /// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -97,7 +101,18 @@ pub enum Value {
         /// Where to go on; none at the end.
         rest: Option<ExpandCursor>,
     },
+    /// Nodes were put into the transaction's findings; see `Store::found`.
+    Found {
+        /// How many this step found.
+        found: u32,
+        /// Where to go on; none at the end.
+        rest: Option<FindCursor>,
+    },
 }
+
+/// Where a search for nodes goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FindCursor(pub(crate) IndexKey);
 
 impl From<bool> for Value {
     fn from(value: bool) -> Value {

@@ -6,6 +6,36 @@ use std::fs;
 use std::vec;
 
 #[test]
+fn nodes_are_found_by_label_and_value() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut graph = Graph::open(directory.path()).unwrap();
+    graph.create_index("User", "name", true).unwrap();
+    let make = |graph: &mut Graph| {
+        graph.write(|tx| {
+            let ada = tx.create_node(&["User"])?;
+            tx.set(ada, "name", "Ada")?;
+            Ok(ada)
+        })
+    };
+    let ada = make(&mut graph).unwrap();
+    let Err(GraphError::Store(error)) = make(&mut graph) else { panic!("a second Ada") };
+    assert!(matches!(error, StoreError::ConstraintViolation { node, .. } if node == ada));
+    drop(graph);
+    let mut graph = Graph::open(directory.path()).unwrap();
+    graph
+        .read(|tx| {
+            assert_eq!(tx.find_nodes("User", "name", "Ada")?, [ada]);
+            assert_eq!(tx.nodes_with("User")?, [ada], "the second was rolled back");
+            assert!(tx.find_nodes("User", "age", 7)?.is_empty());
+            Ok(())
+        })
+        .unwrap();
+    graph.drop_index("User", "name").unwrap();
+    assert!(graph.drop_index("User", "name").is_err());
+    assert!(graph.check().unwrap().is_empty());
+}
+
+#[test]
 fn a_transaction_that_fails_leaves_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let mut graph = Graph::open(directory.path()).unwrap();

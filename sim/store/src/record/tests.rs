@@ -96,12 +96,14 @@ fn unused_records_are_zero() {
     round_trip(&RelationshipRecord::UNUSED);
     round_trip(&TokenRecord::UNUSED);
     round_trip(&GroupRecord::UNUSED);
+    round_trip(&SchemaRecord::UNUSED);
+    round_trip(&SchemaRecord { in_use: true, unique: true, label: 7, key: 65535 });
 }
 
 #[test]
 fn pages_hold_as_many_records_as_the_format_says() {
     let counts = FileKind::RECORDS.map(records_per_page);
-    assert_eq!(counts, [544, 240, 199, 63, 63, 326, 63, 120]);
+    assert_eq!(counts[..9], [544, 240, 199, 63, 63, 326, 63, 120, 127]);
     assert_eq!(locate(FileKind::Nodes, 544 + 3), (1, 45));
     assert_eq!(locate(FileKind::Relationships, 239), (0, 239 * 34));
 }

@@ -21,6 +21,8 @@ pub(crate) struct Model {
     pub(crate) names: BTreeSet<Arc<str>>,
 }
 
+const INDEXED: [(u16, u16); 2] = [(0, 0), (1, 1)];
+
 impl AuditVisitor for Model {
     fn node(&mut self, node: &AuditNode<'_>) {
         let labels = node.labels.iter().map(|label| label.0).collect();
@@ -105,6 +107,22 @@ pub(crate) fn create_tokens(rig: &mut Rig, history: &mut History) -> Option<()> 
         }
     }
     history.after.push(model);
+    history.acknowledged = rig.commit(tx)?.tx.0;
+    rig.apply(tx)?;
+    // One index before there is anything to index; the other comes later.
+    create_index(rig, history, INDEXED[0])
+}
+
+/// Makes an index in a transaction of its own.
+pub(crate) fn create_index(
+    rig: &mut Rig,
+    history: &mut History,
+    (label, key): (u16, u16),
+) -> Option<()> {
+    let tx = rig.store.begin(0, 0);
+    let step = MicroStep::CreateIndex { label: TokenId(label), key: TokenId(key) };
+    while rig.step(tx, &step)?.expect("create index") == Value::Bool(false) {}
+    history.after.push(history.after.last().expect("begins with one").clone());
     history.acknowledged = rig.commit(tx)?.tx.0;
     rig.apply(tx)
 }
@@ -229,10 +247,49 @@ pub(crate) fn random_step(
             rig.step(tx, &step)?.expect("token");
             model.names.insert(name);
         }
+        (18, ..) if dice.below(3) == 0 => check_found(rig, tx, model, dice)?,
         (17, ..) => {
             rig.step(tx, &MicroStep::Prepare)?.expect("prepare in between does no harm");
         }
         (_, Some(id), _) => check_neighbours(rig, tx, model, id)?,
+    }
+    Some(())
+}
+
+/// The store finds the same nodes by label, and by label, key and value, as the model.
+fn check_found(rig: &mut Rig, tx: TxHandle, model: &Model, dice: &mut Dice) -> Option<()> {
+    let (label, key) = INDEXED[dice.below(2) as usize];
+    let place = dice.below(model.nodes.len().max(1) as u64) as usize;
+    let held = model.nodes.values().nth(place).and_then(|(_, properties)| properties.get(&key));
+    let value = held.cloned().unwrap_or_else(|| random_value(dice));
+    for by_value in [false, true] {
+        let expected: Vec<NodeId> = model
+            .nodes
+            .iter()
+            .filter(|(_, (labels, _))| labels.contains(&label))
+            .filter(|(_, (_, p))| {
+                !by_value || p.get(&key).is_some_and(|held| crate::value::same(held, &value))
+            })
+            .map(|(id, _)| NodeId(*id))
+            .collect();
+        let mut from = None;
+        loop {
+            let step = match by_value {
+                false => MicroStep::ScanLabel { label: TokenId(label), from },
+                true => MicroStep::FindNodes {
+                    label: TokenId(label),
+                    key: TokenId(key),
+                    value: value.clone(),
+                    from,
+                },
+            };
+            match rig.step(tx, &step)? {
+                Ok(Value::Found { rest: None, .. }) => break,
+                Ok(Value::Found { rest, .. }) => from = rest,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(rig.store.found(tx), expected, "label {label}, {by_value}: {value:?}");
     }
     Some(())
 }
@@ -276,6 +333,40 @@ fn check_neighbours(rig: &mut Rig, tx: TxHandle, model: &Model, id: u64) -> Opti
     Some(())
 }
 
+impl Rig {
+    /// Opens the store from every state that the disk has had since the last call, as after a
+    /// killed process and as after a power loss.
+    pub(crate) fn check_crashes(&mut self, history: &History) {
+        for (disk, durable) in self.crashes.iter_mut().flat_map(core::mem::take) {
+            let mut dice = Dice(disk.done);
+            for power_loss in [false, true] {
+                let mut disk = disk.clone();
+                if power_loss {
+                    disk.lose_power(&mut dice);
+                }
+                let what = format!("before operation {}, power loss {power_loss}", disk.done);
+                let rig = Rig::open(self.store.config.clone(), disk);
+                history.check(&rig, durable, &what);
+            }
+        }
+    }
+}
+
+impl History {
+    /// The store holds a prefix of the history that has all that was durable.
+    pub(crate) fn check(&self, rig: &Rig, durable: u64, what: &str) {
+        match rig.store.state() {
+            StoreState::Empty => assert_eq!(durable, 1, "{what}: the store is gone"),
+            StoreState::Ready => {
+                let mark = rig.store.mark().tx.0;
+                assert!(mark >= durable, "{what}: {mark} of {durable}");
+                assert_eq!(rig.model(), self.after[mark as usize - 1], "{what}");
+            }
+            other => panic!("{what}: {other:?}"),
+        }
+    }
+}
+
 /// What a stopped or finished workload leaves behind.
 #[derive(Clone, Debug)]
 pub(crate) struct History {
@@ -292,7 +383,10 @@ pub(crate) fn random_transactions(
     count: u32,
     dice: &mut Dice,
 ) -> Option<()> {
-    for _ in 0..count {
+    for n in 0..count {
+        if n == count / 2 && rig.store.indexes().count() == 1 {
+            create_index(rig, history, INDEXED[1])?;
+        }
         let mut model = history.after.last().expect("begins with one").clone();
         let tx = rig.store.begin(0, 0);
         for _ in 0..1 + dice.below(6) {
@@ -320,6 +414,7 @@ pub(crate) fn random_transactions(
         if rig.store.wants_background() && dice.below(3) == 0 {
             rig.store.background(4, &mut rig.ledger);
         }
+        rig.check_crashes(history);
     }
     Some(())
 }

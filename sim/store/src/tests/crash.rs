@@ -35,24 +35,15 @@ fn play_on(disk: MemoryDisk, stop_at: u64, seed: u64) -> (Rig, History) {
     let mut history = History::default();
     if *rig.store.state() == StoreState::Ready
         && create_tokens(&mut rig, &mut history).is_some()
-        && random_transactions(&mut rig, &mut history, 150, &mut Dice(seed)).is_some()
+        && random_transactions(&mut rig, &mut history, 60, &mut Dice(seed)).is_some()
     {
         rig.run();
     }
     (rig, history)
 }
 
-/// After a crash there is a prefix of the history that has every acknowledged transaction.
 fn check(rig: &Rig, history: &History, what: &str) {
-    match rig.store.state() {
-        StoreState::Empty => assert_eq!(history.after.len(), 1, "{what}: the store is gone"),
-        StoreState::Ready => {
-            let mark = rig.store.mark().tx.0;
-            assert!(mark >= history.acknowledged, "{what}: {mark} of {}", history.acknowledged);
-            assert_eq!(rig.model(), history.after[mark as usize - 1], "{what}");
-        }
-        other => panic!("{what}: {other:?}"),
-    }
+    history.check(rig, history.acknowledged, what);
 }
 
 /// The store can be used after a crash.
@@ -74,26 +65,40 @@ fn still_works(mut rig: Rig, history: &History, seed: u64) {
     check(&rig.crash(), &history, "after going on");
 }
 
+/// Every operation of a long workload, with everything that a store does in it.
 #[test]
-fn no_acknowledged_transaction_is_lost_by_a_crash_after_any_operation() {
-    for seed in [1, 2] {
-        let (whole, _) = play(u64::MAX, seed);
-        let operations = whole.disk.done;
-        assert!(operations > 200, "{operations}");
-        assert!(whole.store.counters().checkpoints > 1, "{:?}", whole.store.counters());
-        assert!(whole.store.counters().evictions > 10, "{:?}", whole.store.counters());
-        for stop_at in 0..=operations {
-            let (rig, history) = play(stop_at, seed);
-            let mut dice = Dice(stop_at);
-            let lost = rig.clone().lose_power(&mut dice);
-            check(&lost, &history, &std::format!("power loss at {stop_at}, seed {seed}"));
-            let rig = rig.crash();
-            check(&rig, &history, &std::format!("crash at {stop_at}, seed {seed}"));
-            if stop_at % 16 == 0 {
-                still_works(lost, &history, stop_at);
-                still_works(rig, &history, stop_at);
-            }
-        }
+fn no_acknowledged_transaction_is_lost_by_a_crash_before_any_operation() {
+    let config = StoreConfig { checkpoint_interval_tx: 40, ..config() };
+    let mut rig = Rig::open(config, MemoryDisk::default());
+    rig.shuffle = Some(Dice(1));
+    rig.crashes = Some(vec![]);
+    rig.store.create();
+    rig.run();
+    let mut history = History::default();
+    rig.check_crashes(&history);
+    create_tokens(&mut rig, &mut history).unwrap();
+    let mut dice = Dice(2);
+    while rig.disk.done < 5_200 {
+        random_transactions(&mut rig, &mut history, 40, &mut dice).unwrap();
+    }
+    rig.run();
+    rig.check_crashes(&history);
+    let counters = rig.store.counters();
+    assert!(counters.checkpoints > 5 && counters.evictions > 500, "{counters:?}");
+    assert!(rig.store.high[FileKind::Groups as usize] > 3, "nodes became dense");
+    assert_eq!(rig.store.indexes().count(), 2);
+    assert!(rig.store.counts.logical[FileKind::Index as usize] > 3, "the index tree was split");
+    let logs = rig.disk.names().into_iter().filter(|file| file.kind == FileKind::Log);
+    assert!(logs.map(|file| file.version).max().unwrap() > 5, "the log was rotated");
+    std::println!("{} crash points, each killed and without power", rig.disk.done);
+}
+
+#[test]
+fn the_store_can_be_used_after_a_crash() {
+    for stop_at in (0..700).step_by(29) {
+        let (rig, history) = play(stop_at, 1);
+        still_works(rig.clone().lose_power(&mut Dice(stop_at)), &history, stop_at);
+        still_works(rig.crash(), &history, stop_at);
     }
 }
 
@@ -119,7 +124,7 @@ fn no_acknowledged_transaction_is_lost_when_any_operation_fails() {
 #[test]
 fn recovery_survives_a_crash_after_any_of_its_operations() {
     let operations = play(u64::MAX, 3).0.disk.done;
-    for stop_at in (0..=operations).step_by(23) {
+    for stop_at in (0..=operations).step_by(31) {
         for first_is_power_loss in [false, true] {
             let (mut rig, history) = play(stop_at, 3);
             let mut dice = Dice(stop_at);
@@ -140,33 +145,32 @@ fn recovery_survives_a_crash_after_any_of_its_operations() {
 
 #[test]
 fn a_torn_tail_is_cut_and_damage_before_it_refused() {
-    let (rig, history) = play(u64::MAX, 4);
-    let mark = rig.store.mark();
-    let last = rig.disk.names().into_iter().rfind(|file| file.kind == FileKind::Log).unwrap();
+    let quiet = StoreConfig {
+        log_rotation_threshold: Bytes::mib(1),
+        checkpoint_interval_tx: 10_000,
+        ..config()
+    };
+    let (mut rig, mut history) = Rig::with_tokens(quiet);
+    let mut dice = Dice(9);
+    random_transactions(&mut rig, &mut history, 10, &mut dice).unwrap();
+    let log = FileName::log(0);
     // Garbage behind the last entry is what a crash leaves.
     let mut torn = rig.clone();
-    torn.disk.bytes_mut(last).extend([7; 100]);
+    torn.disk.bytes_mut(log).extend([7; 100]);
     let torn = torn.crash();
+    let mark = rig.store.mark();
     assert_eq!(torn.store.recovery().map(|r| (r.mark, r.cut)), Some((mark, 100)));
     check(&torn, &history, "torn tail");
     // The same inside, with durable entries behind it, is damage.
-    let mut rig = rig;
-    let mut dice = Dice(12);
-    let mut history = history;
-    random_transactions(&mut rig, &mut history, 6, &mut dice).unwrap();
-    let last = rig.disk.names().into_iter().rfind(|file| file.kind == FileKind::Log).unwrap();
-    let start = rig.disk.bytes_mut(last).len();
-    random_transactions(&mut rig, &mut history, 1, &mut dice).unwrap();
-    let commits = rig.store.mark().tx;
-    random_transactions(&mut rig, &mut history, 6, &mut dice).unwrap();
-    assert!(rig.store.mark().tx.0 > commits.0 + 1);
-    rig.disk.bytes_mut(last)[start + 30] ^= 1;
-    let config = rig.store.config.clone();
-    let rig = Rig::open(config, core::mem::take(&mut rig.disk));
+    let start = rig.disk.bytes_mut(log).len();
+    random_transactions(&mut rig, &mut history, 10, &mut dice).unwrap();
+    assert!(rig.store.mark().tx.0 > mark.tx.0 + 3);
+    rig.disk.bytes_mut(log)[start + 30] ^= 1;
+    let rig = rig.crash();
     let StoreState::Failed(StoreError::DamagedLog { file, offset }) = rig.store.state() else {
         panic!("{:?}", rig.store.state())
     };
-    assert_eq!((*file, *offset), (last, start as u64));
+    assert_eq!((*file, *offset), (log, start as u64));
 }
 
 #[test]

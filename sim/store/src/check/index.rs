@@ -1,0 +1,102 @@
+//! The check of the index tree: its shape, and its entries against the nodes.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use super::Check;
+use crate::disk::FileKind;
+use crate::record::NodeRecord;
+use crate::tree::{self, IndexKey};
+use crate::value::{Value, index_hash, same};
+
+impl Check<'_> {
+    /// Compares the tree's entries with those that the nodes call for.
+    pub(super) fn index(&mut self) {
+        let mut entries = BTreeSet::new();
+        let mut met = BTreeSet::new();
+        if self.contents.pages(FileKind::Index) > 0 {
+            self.tree_page(0, None, &mut met, &mut entries);
+        }
+        let mut scratch = Vec::new();
+        // By unique rule and hash: values and their nodes.
+        let mut unique: BTreeMap<(u64, u64), Vec<(u64, Value)>> = BTreeMap::new();
+        for id in 0..self.contents.high(FileKind::Nodes) {
+            let node: NodeRecord = self.contents.read(id);
+            let mut labels = Vec::new();
+            if !node.in_use || self.contents.labels(&node, &mut labels).is_err() {
+                continue;
+            }
+            for label in &labels {
+                if !entries.remove(&IndexKey::label(*label, id)) {
+                    self.report(FileKind::Nodes, id, "is missing from the label scan store");
+                }
+            }
+            for (rule, record) in self.store.schema.rules() {
+                if !labels.contains(&u32::from(record.label)) {
+                    continue;
+                }
+                let Some(value) = self.contents.property(node.first_property, record.key) else {
+                    continue;
+                };
+                let Some(hash) = index_hash(&value, &mut scratch) else { continue };
+                if !entries.remove(&IndexKey::value(*rule, hash, id)) {
+                    self.report(FileKind::Nodes, id, "is missing from an index");
+                }
+                if record.unique {
+                    let others = unique.entry((*rule, hash)).or_default();
+                    if others.iter().any(|(_, other)| same(other, &value)) {
+                        self.report(FileKind::Nodes, id, "has a value that must be unique");
+                    }
+                    others.push((id, value));
+                }
+            }
+        }
+        for entry in entries {
+            let node: NodeRecord = self.contents.read(entry.node);
+            let problem = match (node.in_use, entry.rule()) {
+                (false, _) => "is in an index but not in use",
+                (true, None) => "is in the label scan store without the label",
+                (true, Some(_)) => "is in an index without the label or value",
+            };
+            self.report(FileKind::Nodes, entry.node, problem);
+        }
+    }
+
+    /// Walks a page of the tree; `level` is what it must have.
+    fn tree_page(
+        &mut self,
+        number: u32,
+        level: Option<u16>,
+        met: &mut BTreeSet<u32>,
+        entries: &mut BTreeSet<IndexKey>,
+    ) {
+        let Some(body) = self.contents.body(FileKind::Index, number) else {
+            return self.report(FileKind::Index, u64::from(number), "is missing from the tree");
+        };
+        let own = tree::level(body);
+        if !met.insert(number) || level.is_some_and(|level| level != own) {
+            return self.report(FileKind::Index, u64::from(number), "stands in the tree wrongly");
+        }
+        let keys: Vec<IndexKey> =
+            (0..tree::count(body)).map(|place| tree::key_at(body, place)).collect();
+        // The first child of an inner page has no lower bound.
+        let bounds = if own > 0 { keys.get(1..).unwrap_or_default() } else { &keys };
+        if bounds.windows(2).any(|two| two[0] >= two[1]) {
+            self.report(FileKind::Index, u64::from(number), "its entries are out of order");
+        }
+        if own == 0 {
+            let before = entries.last().copied();
+            if before.zip(keys.first().copied()).is_some_and(|(before, first)| before >= first) {
+                self.report(FileKind::Index, u64::from(number), "its entries are out of order");
+            }
+            entries.extend(keys);
+            return;
+        }
+        if keys.is_empty() {
+            self.report(FileKind::Index, u64::from(number), "has no children");
+        }
+        for place in 0..keys.len() {
+            self.tree_page(tree::child_at(body, place), Some(own - 1), met, entries);
+        }
+    }
+}
