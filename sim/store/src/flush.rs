@@ -101,6 +101,8 @@ pub(crate) struct Checkpoint {
     pub(crate) slot: u32,
     /// The last transaction of the last checkpoint.
     pub(crate) last_tx: u64,
+    /// When it began, in milliseconds.
+    at_ms: u64,
     /// The meta file's name is durable.
     named: bool,
     /// Who waits for the next checkpoint, and for the one under way.
@@ -144,7 +146,10 @@ impl Store {
             return false;
         }
         let since = self.applied.0.saturating_sub(self.checkpoint.last_tx);
-        let due = self.checkpoint.wanted || since >= self.config.checkpoint_interval_tx;
+        let timed = self.config.checkpoint_interval_ms.is_some_and(|interval| {
+            since > 0 && self.clock_ms >= self.checkpoint.at_ms.saturating_add(interval)
+        });
+        let due = self.checkpoint.wanted || timed || since >= self.config.checkpoint_interval_tx;
         due && self.checkpoint.phase == CheckpointPhase::Idle
     }
 
@@ -216,6 +221,7 @@ impl Store {
         let Some(journal) = &self.journal else { return };
         let checkpoint = &mut self.checkpoint;
         checkpoint.wanted = false;
+        checkpoint.at_ms = self.clock_ms;
         checkpoint.waiting = checkpoint.waiting_next.take();
         let dirty = self.cache.iter().filter(|(id, _)| self.cache.is_dirty(*id));
         checkpoint.pages.clear();
@@ -450,9 +456,13 @@ impl Store {
     fn prune(&mut self, position: LogPosition) {
         let Some(journal) = &mut self.journal else { return };
         let needed = self.copies.oldest_log().map_or(position.version, |v| v.min(position.version));
-        let keep_from = needed.saturating_sub(self.config.log_files_kept as u32);
+        let last = journal.last().tx.0;
         let files = journal.files_mut();
-        while files.front().is_some_and(|file| file.version < keep_from) {
+        let let_go = self.config.log_retention.let_go(files, last, self.clock_ms);
+        for _ in 0..let_go {
+            if files.front().is_none_or(|file| file.version >= needed) {
+                break;
+            }
             let file = FileName::log(files.pop_front().expect("looked at").version);
             self.io.submit(DiskRequest::Unlink { file }, Purpose::Prune);
         }

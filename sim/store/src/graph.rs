@@ -102,6 +102,7 @@ impl Graph {
         // Nobody lags behind: there is only this process.
         let mut config = config;
         config.id_reuse_safe_zone_ms = 0;
+        config.checkpoint_interval_ms.get_or_insert(300_000);
         let disk = Directory::new(directory).map_err(|source| GraphError::Files {
             what: directory.display().to_string(),
             source,

@@ -259,7 +259,8 @@ impl ImageBuilder {
             0,
         ];
         let header =
-            LogHeader { version: 0, store_id: self.store_id, base: LogMark::BASE }.encode();
+            LogHeader { version: 0, store_id: self.store_id, base: LogMark::BASE, base_time_ms: 0 };
+        let header = header.encode();
         let meta = Meta {
             store_id: self.store_id,
             position: LogPosition {

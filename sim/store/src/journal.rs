@@ -22,6 +22,8 @@ const INDEXED_EVERY: u64 = 64;
 pub(crate) struct LogFile {
     pub(crate) version: u32,
     pub(crate) base: LogMark,
+    /// The time of that transaction, in milliseconds: until then go the files before.
+    pub(crate) base_time_ms: u64,
     pub(crate) length: u64,
     /// Transactions and where their frames begin, ascending; sparse.
     pub(crate) index: Vec<(TxId, u64)>,
@@ -29,7 +31,8 @@ pub(crate) struct LogFile {
 
 impl LogFile {
     pub(crate) fn new(version: u32, base: LogMark) -> LogFile {
-        LogFile { version, base, length: LogHeader::SIZE as u64, index: Vec::new() }
+        let length = LogHeader::SIZE as u64;
+        LogFile { version, base, base_time_ms: 0, length, index: Vec::new() }
     }
 
     /// Remembers where a transaction begins, if it is one of those to remember.
@@ -96,6 +99,8 @@ pub(crate) struct Journal {
     ends: VecDeque<LogPosition>,
     applied: LogPosition,
     bytes: u64,
+    /// The latest time of a transaction in the log, in milliseconds.
+    time_ms: u64,
     scratch: Vec<u8>,
 }
 
@@ -124,6 +129,7 @@ impl Journal {
             ends: VecDeque::new(),
             applied: position,
             bytes: 0,
+            time_ms: 0,
             scratch: Vec::new(),
         }
     }
@@ -144,8 +150,12 @@ impl Journal {
 
     fn write_header(&mut self, io: &mut Io) {
         let current = self.files.back().expect("a log has a file");
-        let header =
-            LogHeader { version: current.version, store_id: self.store_id, base: current.base };
+        let header = LogHeader {
+            version: current.version,
+            store_id: self.store_id,
+            base: current.base,
+            base_time_ms: current.base_time_ms,
+        };
         let file = FileName::log(current.version);
         self.durable_length = LogHeader::SIZE as u64;
         self.phase = Phase::Rotating(0);
@@ -167,6 +177,11 @@ impl Journal {
 
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// The log holds a transaction of this time.
+    pub(crate) fn note_time(&mut self, time_ms: u64) {
+        self.time_ms = self.time_ms.max(time_ms);
     }
 
     pub(crate) fn files(&self) -> &VecDeque<LogFile> {
@@ -227,7 +242,8 @@ impl Journal {
             let before = self.group[0].before();
             let base = LogMark { tx: TxId(self.group[0].tx().0 - 1), checksum: before };
             let version = current.version + 1;
-            self.files.push_back(LogFile::new(version, base));
+            let base_time_ms = self.time_ms;
+            self.files.push_back(LogFile { base_time_ms, ..LogFile::new(version, base) });
             self.write_header(io);
             return;
         }
@@ -235,6 +251,7 @@ impl Journal {
         for record in &self.group {
             let offset = current.length + self.scratch.len() as u64;
             current.note(record.tx(), offset);
+            self.time_ms = self.time_ms.max(record.time_ms());
             frame(record, self.durable_length, &mut self.scratch);
             self.ends.push_back(LogPosition {
                 mark: record.mark(),

@@ -182,7 +182,12 @@ impl Store {
             return;
         }
         let mut stages = self.removal_of_leftovers();
-        let header = LogHeader { version: 0, store_id: self.config.store_id, base: LogMark::BASE };
+        let header = LogHeader {
+            version: 0,
+            store_id: self.config.store_id,
+            base: LogMark::BASE,
+            base_time_ms: 0,
+        };
         let position =
             LogPosition { mark: LogMark::BASE, version: 0, offset: LogHeader::SIZE as u64 };
         let meta =

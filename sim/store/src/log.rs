@@ -213,14 +213,15 @@ pub(crate) fn read_frame(bytes: &[u8], left: u64) -> Framed<'_> {
 pub(crate) struct LogHeader {
     pub(crate) version: u32,
     pub(crate) store_id: u64,
-    /// The last transaction before the file's first.
+    /// The last transaction before the file's first, and its time in milliseconds.
     pub(crate) base: LogMark,
+    pub(crate) base_time_ms: u64,
 }
 
 impl LogHeader {
-    pub(crate) const SIZE: usize = 48;
+    pub(crate) const SIZE: usize = 56;
     const MAGIC: [u8; 8] = *b"wavetlog";
-    const FORMAT: u32 = 1;
+    const FORMAT: u32 = 2;
 
     pub(crate) fn encode(&self) -> [u8; Self::SIZE] {
         let mut bytes = [0; Self::SIZE];
@@ -230,14 +231,16 @@ impl LogHeader {
         bytes[16..24].copy_from_slice(&self.store_id.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.base.tx.0.to_le_bytes());
         bytes[32..40].copy_from_slice(&self.base.checksum.to_le_bytes());
-        let sum = crc32c::crc32c(&bytes[..40]);
-        bytes[40..44].copy_from_slice(&sum.to_le_bytes());
+        bytes[40..48].copy_from_slice(&self.base_time_ms.to_le_bytes());
+        let sum = crc32c::crc32c(&bytes[..48]);
+        bytes[48..52].copy_from_slice(&sum.to_le_bytes());
         bytes
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Option<LogHeader> {
         let bytes = bytes.get(..Self::SIZE)?;
-        let whole = bytes[40..44] == crc32c::crc32c(&bytes[..40]).to_le_bytes();
+        let whole =
+            bytes[52..] == [0; 4] && bytes[48..52] == crc32c::crc32c(&bytes[..48]).to_le_bytes();
         if !whole || bytes[..8] != Self::MAGIC || bytes[8..12] != Self::FORMAT.to_le_bytes() {
             return None;
         }
@@ -245,6 +248,7 @@ impl LogHeader {
             version: (u64_at(bytes, 8) >> 32) as u32,
             store_id: u64_at(bytes, 16),
             base: LogMark { tx: TxId(u64_at(bytes, 24)), checksum: u64_at(bytes, 32) },
+            base_time_ms: u64_at(bytes, 40),
         })
     }
 }
@@ -295,12 +299,17 @@ mod tests {
 
     #[test]
     fn log_headers_survive_the_round_trip() {
-        let header = LogHeader { version: 9, store_id: 77, base: record(LogMark::BASE, 1).mark() };
+        let header = LogHeader {
+            version: 9,
+            store_id: 77,
+            base: record(LogMark::BASE, 1).mark(),
+            base_time_ms: 8,
+        };
         let mut bytes = header.encode();
         assert_eq!(LogHeader::decode(&bytes), Some(header));
         bytes[30] ^= 1;
         assert_eq!(LogHeader::decode(&bytes), None);
-        assert_eq!(LogHeader::decode(&bytes[..47]), None);
+        assert_eq!(LogHeader::decode(&bytes[..55]), None);
     }
 
     proptest! {

@@ -358,8 +358,9 @@ impl Store {
             let length = opening.files[&file];
             match header {
                 Some(header) if header.store_id == opening.store_id => {
-                    let base = header.base;
-                    opening.logs.push_back(LogFile { length, ..LogFile::new(*version, base) });
+                    let LogHeader { base, base_time_ms, .. } = *header;
+                    let file = LogFile::new(*version, base);
+                    opening.logs.push_back(LogFile { length, base_time_ms, ..file });
                 }
                 // History that recovery does not need.
                 _ if *version < needed => {
@@ -572,7 +573,11 @@ impl Store {
 
     fn opened(&mut self, opening: Opening) {
         let Opening { logs, position, replayed, cut, store_id, .. } = opening;
-        self.journal = Some(Journal::new(journal_config(&self.config), store_id, logs, position));
+        let base_time_ms = logs.back().map_or(0, |file| file.base_time_ms);
+        self.clock_ms = self.clock_ms.max(base_time_ms);
+        let mut journal = Journal::new(journal_config(&self.config), store_id, logs, position);
+        journal.note_time(self.clock_ms);
+        self.journal = Some(journal);
         self.applied = position.mark.tx;
         self.recovery = Some(Recovery { mark: position.mark, replayed, cut });
         self.checkpoint.wanted |= replayed > 0;

@@ -23,6 +23,7 @@ use crate::locks::LockTable;
 use crate::log::TxRecord;
 use crate::pages::{Load, PageCounts, PinSet};
 use crate::replication::LogReader;
+use crate::retention::LogRetention;
 use crate::schema::Schema;
 use crate::tokens::Tokens;
 use crate::transactions::{Transaction, TxHandle};
@@ -40,8 +41,11 @@ pub struct StoreConfig {
     pub checkpoint_interval_tx: u64,
     /// How many recent transactions are kept in memory for slaves that pull.
     pub tail_transactions: usize,
-    /// How many log files before the checkpoint's are kept.
-    pub log_files_kept: usize,
+    /// A checkpoint is due so long after the last one if there is a new transaction, in
+    /// milliseconds of the clock (see [`Store::set_clock`]); none: only when asked.
+    pub checkpoint_interval_ms: Option<u64>,
+    /// Which log files are kept behind the checkpoint (`keep_logical_logs`).
+    pub log_retention: LogRetention,
     /// How many frames background eviction keeps free (at most half of all).
     pub free_frames: usize,
     /// Pages of the double-write area: the most that are written in place at once.
@@ -67,7 +71,8 @@ impl Default for StoreConfig {
             log_rotation_threshold: Bytes::mib(250),
             checkpoint_interval_tx: 100_000,
             tail_transactions: 4096,
-            log_files_kept: 1,
+            checkpoint_interval_ms: None,
+            log_retention: LogRetention::Age(7 * 86_400_000),
             free_frames: 30,
             double_write_pages: 256,
             dense_node_threshold: 50,
@@ -325,6 +330,12 @@ impl Store {
             self.state = StoreState::Failed(error);
             self.mode = Mode::Idle;
         }
+    }
+
+    /// Tells the time in milliseconds, for what is due after a time: checkpoints, and the
+    /// pruning of old logs. Beginning a transaction tells it too. It never goes back.
+    pub fn set_clock(&mut self, now_ms: u64) {
+        self.clock_ms = self.clock_ms.max(now_ms);
     }
 
     /// Appends the tickets that completed since the last call, in order.

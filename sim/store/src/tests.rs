@@ -7,5 +7,6 @@ mod dense;
 mod ids;
 mod index;
 mod isolation;
+mod log;
 mod model;
 mod replication;

@@ -202,7 +202,7 @@ mod tests {
             frames: 5,
             log_rotation_threshold: wavetank_vocabulary::Bytes::kib(8),
             checkpoint_interval_tx: 20,
-            log_files_kept: 0,
+            log_retention: crate::LogRetention::None,
             free_frames: 1,
             ..StoreConfig::default()
         };

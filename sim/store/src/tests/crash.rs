@@ -17,6 +17,7 @@ fn config() -> StoreConfig {
         free_frames: 1,
         double_write_pages: 10,
         dense_node_threshold: 4,
+        log_retention: LogRetention::Files(2),
         id_reuse_safe_zone_ms: 0,
         ..StoreConfig::default()
     }
@@ -67,6 +68,7 @@ fn still_works(mut rig: Rig, history: &History, seed: u64) {
 
 /// Every operation of a long workload, with everything that a store does in it.
 #[test]
+#[expect(clippy::print_stdout, reason = "the count is the point")]
 fn no_acknowledged_transaction_is_lost_by_a_crash_before_any_operation() {
     let config = StoreConfig { checkpoint_interval_tx: 40, ..config() };
     let mut rig = Rig::open(config, MemoryDisk::default());

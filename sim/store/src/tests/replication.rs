@@ -13,7 +13,7 @@ fn config() -> StoreConfig {
         frames: 6,
         log_rotation_threshold: Bytes::kib(10),
         tail_transactions: 5,
-        log_files_kept: 100,
+        log_retention: LogRetention::All,
         free_frames: 1,
         ..StoreConfig::default()
     }
@@ -118,7 +118,8 @@ fn histories_are_compared_by_marks() {
 
 #[test]
 fn a_pruned_log_says_so() {
-    let config = StoreConfig { log_files_kept: 0, checkpoint_interval_tx: 10, ..config() };
+    let config =
+        StoreConfig { log_retention: LogRetention::None, checkpoint_interval_tx: 10, ..config() };
     let (mut master, mut history) = Rig::with_tokens(config);
     random_transactions(&mut master, &mut history, 120, &mut Dice(3)).unwrap();
     master.store.request_checkpoint();
@@ -254,7 +255,7 @@ fn a_copy_taken_while_commits_go_on_becomes_whole() {
             checkpoint_interval_tx: 4,
             log_rotation_threshold: Bytes::kib(1),
             tail_transactions: 1,
-            log_files_kept: 0,
+            log_retention: LogRetention::None,
             ..config()
         });
         let mut dice = Dice(seed);
@@ -266,7 +267,7 @@ fn a_copy_taken_while_commits_go_on_becomes_whole() {
         assert_eq!(slave.digest(), master.digest());
         assert_eq!(slave.model(), *history.after.last().unwrap());
         let mut slave = slave.crash();
-        master.store.config.log_files_kept = 9;
+        master.store.config.log_retention = LogRetention::All;
         random_transactions(&mut master, &mut history, 10, &mut dice).unwrap();
         catch_up(&mut slave, &mut master);
         assert_eq!(slave.digest(), master.digest());
