@@ -3,17 +3,19 @@
 //! [`Graph`] drives a [`Store`] in a loop: it does what the store asks of the disk, one
 //! operation after the other, until a step is done.
 
+mod backup;
 mod directory;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::string::{String, ToString};
 use std::time::{SystemTime, UNIX_EPOCH};
 use std::vec::Vec;
 
 use wavetank_vocabulary::{NodeId, RelationshipId};
 
+use crate::backup::BackupError;
 use crate::check::Inconsistency;
 use crate::disk::{DiskOp, DiskRequest};
 use crate::error::StoreError;
@@ -30,6 +32,12 @@ pub enum GraphError {
     /// The store refused, or is damaged.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A backup was refused or failed.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// A graph is in the directory that a backup was to be restored into.
+    #[error("{}: there is a graph already", .0.display())]
+    NotEmpty(PathBuf),
     /// The file system failed.
     #[error("{what}: {source}")]
     Files {
@@ -98,9 +106,17 @@ impl Graph {
         directory: impl AsRef<Path>,
         config: StoreConfig,
     ) -> Result<Graph, GraphError> {
-        let directory = directory.as_ref();
+        let mut graph = Graph::begin_open(directory.as_ref(), config)?;
+        if *graph.store.state() == StoreState::Empty {
+            graph.store.create();
+            while graph.turn() {}
+        }
+        graph.ready()
+    }
+
+    /// Opens what is in a directory, which may be nothing.
+    fn begin_open(directory: &Path, mut config: StoreConfig) -> Result<Graph, GraphError> {
         // Nobody lags behind: there is only this process.
-        let mut config = config;
         config.id_reuse_safe_zone_ms = 0;
         config.checkpoint_interval_ms.get_or_insert(300_000);
         let disk = Directory::new(directory).map_err(|source| GraphError::Files {
@@ -110,13 +126,13 @@ impl Graph {
         let store = Store::open(config);
         let mut graph = Graph { store, disk, queue: Vec::new(), ledger: Ledger::default() };
         while graph.turn() {}
-        if *graph.store.state() == StoreState::Empty {
-            graph.store.create();
-            while graph.turn() {}
-        }
-        match graph.store.state().clone() {
-            StoreState::Ready => Ok(graph),
-            StoreState::Failed(error) => Err(graph.error(error)),
+        Ok(graph)
+    }
+
+    fn ready(mut self) -> Result<Graph, GraphError> {
+        match self.store.state().clone() {
+            StoreState::Ready => Ok(self),
+            StoreState::Failed(error) => Err(self.error(error)),
             StoreState::Opening | StoreState::Empty => Err(StoreError::NotReady.into()),
         }
     }

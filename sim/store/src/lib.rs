@@ -9,6 +9,7 @@
 extern crate alloc;
 
 mod audit;
+mod backup;
 mod cache;
 mod chains;
 mod check;
@@ -46,6 +47,7 @@ mod tree;
 mod value;
 
 pub use audit::{AuditNode, AuditRelationship, AuditVisitor, PageSource};
+pub use backup::{Backup, BackupError, BackupReport, BackupStep};
 pub use check::Inconsistency;
 pub use copy::{CopyCursor, CopyStep, PageImage};
 pub use disk::{DiskError, DiskOp, DiskReply, DiskRequest, FileKind, FileName, PageNumber};

@@ -1,5 +1,6 @@
 //! Tests of the whole store on a disk in memory.
 
+mod backup;
 mod basics;
 mod concurrency;
 mod crash;

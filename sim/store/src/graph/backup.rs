@@ -1,0 +1,65 @@
+//! Backup and restore between directories.
+
+use std::path::Path;
+
+use super::{Graph, GraphError};
+use crate::backup::{Backup, BackupReport, BackupStep};
+use crate::store::{Ledger, StoreConfig, StoreState};
+
+impl Graph {
+    /// Backs the graph up into another directory: everything if that is empty, else what is
+    /// new since the last backup into it. Open it like any graph to look at it.
+    ///
+    /// # Errors
+    /// [`GraphError::Backup`] says why a backup is refused; the file systems may fail.
+    ///
+    /// ```
+    /// use wavetank_store::Graph;
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// # let (path, to, copy) = ["graph", "backup", "copy"].map(|name| directory.path().join(name)).into();
+    /// let mut graph = Graph::open(&path)?;
+    /// graph.write(|tx| tx.create_node(&["User"]))?;
+    /// assert!(graph.backup(&to)?.full);
+    /// graph.write(|tx| tx.create_node(&["User"]))?;
+    /// assert_eq!(graph.backup(&to)?.transactions, 1);
+    /// Graph::restore(&to, &copy)?;
+    /// assert_eq!(Graph::open(&copy)?.read(|tx| tx.nodes_with("User"))?.len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn backup(&mut self, to: impl AsRef<Path>) -> Result<BackupReport, GraphError> {
+        let mut target = Graph::begin_open(to.as_ref(), self.store.config.clone())?;
+        let mut backup = Backup::begin(&mut self.store, &mut target.store)?;
+        loop {
+            match backup.step(&mut self.store, &mut target.store, &mut Ledger::default()) {
+                BackupStep::Done(report) => return Ok(report),
+                BackupStep::Failed(error) => return Err(error.into()),
+                BackupStep::Wait => {
+                    let (here, there) = (self.turn(), target.turn());
+                    if !here && !there {
+                        return Err(self.stopped());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Puts a backup into a directory that holds no graph.
+    ///
+    /// # Errors
+    /// [`GraphError::NotEmpty`] if it does; as [`Graph::backup`].
+    pub fn restore(
+        from: impl AsRef<Path>,
+        to: impl AsRef<Path>,
+    ) -> Result<BackupReport, GraphError> {
+        let config = StoreConfig::default();
+        let backup = Graph::begin_open(from.as_ref(), config.clone())?;
+        let mut backup = backup.ready()?;
+        let target = Graph::begin_open(to.as_ref(), config)?;
+        if *target.store.state() != StoreState::Empty {
+            return Err(GraphError::NotEmpty(to.as_ref().to_path_buf()));
+        }
+        drop(target);
+        backup.backup(to)
+    }
+}
