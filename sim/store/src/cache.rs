@@ -234,6 +234,17 @@ impl Cache {
         (frame.key, page.clone())
     }
 
+    /// The page's image did not get to its place: it is dirty again.
+    pub(crate) fn fail_flush(&mut self, key: PageKey) {
+        let frame = self.find(key).expect("pages stay while they are written");
+        let frame = &mut self.frames[frame as usize];
+        frame.flushing = false;
+        if !frame.dirty {
+            frame.dirty = true;
+            self.dirty += 1;
+        }
+    }
+
     /// The page's image is in place.
     pub(crate) fn end_flush(&mut self, key: PageKey) {
         let frame = self.find(key).expect("pages stay while they are written");

@@ -290,6 +290,8 @@ impl Store {
             if self.unlisted.iter().any(|(kind, _)| *kind == file.kind) {
                 self.search_page(file.kind, page, &image);
             }
+            // What is written here later must count as later.
+            self.flusher.sequence = self.flusher.sequence.max(image.sequence());
             let on_disk = &mut self.counts.on_disk[file.kind as usize];
             *on_disk = (*on_disk).max(page + 1);
             self.io

@@ -44,6 +44,8 @@ pub(crate) struct Flusher {
     batch: Vec<(PageKey, Arc<Page>)>,
     /// The next free page of the double-write area.
     next: u32,
+    /// A write of this phase found no space.
+    failed: bool,
     /// Answers that are still to come in this phase.
     left: usize,
     /// Record files written since they were last synced, one bit per kind.
@@ -159,7 +161,7 @@ impl Store {
 
     /// Whether [`Self::background`] has something to do now.
     pub fn wants_background(&self) -> bool {
-        if !self.may_flush() {
+        if !self.may_flush() || self.disk_full {
             return false;
         }
         if self.checkpoint_due() {
@@ -175,7 +177,7 @@ impl Store {
 
     /// Evicts, writes dirty pages, and moves a checkpoint on: at most `pages` pages.
     pub fn background(&mut self, pages: u32, ledger: &mut Ledger) {
-        if !self.may_flush() || pages == 0 {
+        if !self.may_flush() || self.disk_full || pages == 0 {
             return;
         }
         let budget = pages as usize;
@@ -269,6 +271,9 @@ impl Store {
     pub(crate) fn flush_victims(&mut self) -> bool {
         if !self.flusher.is_idle() {
             return true;
+        }
+        if self.disk_full {
+            return false;
         }
         let mut victims = Vec::new();
         self.cache.dirty_victims(FAULT_BATCH.min(self.batch()), &mut victims);
@@ -394,6 +399,10 @@ impl Store {
         if self.flusher.left > 0 {
             return;
         }
+        if self.flusher.failed {
+            self.give_flush_up();
+            return;
+        }
         match self.flusher.phase {
             FlushPhase::Data => self.data_synced(),
             FlushPhase::Double => {
@@ -417,6 +426,50 @@ impl Store {
                 self.feed_starved();
             }
             FlushPhase::Idle => panic!("an answer without a question"),
+        }
+    }
+
+    /// A page write found no space. The batch is given up when all its answers are there.
+    pub(crate) fn flush_failed(&mut self) {
+        self.flusher.failed = true;
+        self.flusher.left -= 1;
+        if self.flusher.left == 0 {
+            self.give_flush_up();
+        }
+    }
+
+    /// The pages of the batch stay dirty, and a checkpoint begins again.
+    fn give_flush_up(&mut self) {
+        self.flusher.failed = false;
+        self.flusher.phase = FlushPhase::Idle;
+        for (key, _) in self.flusher.batch.drain(..) {
+            self.cache.fail_flush(key);
+            if key.0 == FileKind::Index {
+                // Whether they belong together is forgotten: they all go together next time.
+                self.tree_linked.insert(key.1);
+            }
+        }
+        self.give_checkpoint_up();
+        self.feed_starved();
+    }
+
+    /// The meta page found no space: the other one still counts.
+    pub(crate) fn checkpoint_failed(&mut self) {
+        self.checkpoint.slot = 1 - self.checkpoint.slot;
+        self.give_checkpoint_up();
+    }
+
+    fn give_checkpoint_up(&mut self) {
+        if self.checkpoint.phase != CheckpointPhase::Idle {
+            self.checkpoint.phase = CheckpointPhase::Idle;
+            self.checkpoint.wanted = true;
+            let waiting = self.checkpoint.waiting.take();
+            // Who asked for the next one has that ticket; both wait for the same now.
+            if let Some(ticket) = waiting
+                && let Some(other) = self.checkpoint.waiting_next.replace(ticket)
+            {
+                self.io.finish(other);
+            }
         }
     }
 

@@ -25,6 +25,8 @@ pub(crate) enum Purpose {
     LogAppend,
     LogSync,
     LogRotate,
+    /// Cutting the log back after an append found no space.
+    LogClear,
     /// The checkpoint's meta page.
     MetaWrite,
     MetaSync,

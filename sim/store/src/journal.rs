@@ -66,6 +66,8 @@ enum Phase {
     Rotating(u8),
     Appending,
     Syncing,
+    /// Undoing an append that found no space.
+    Clearing,
 }
 
 /// What the journal is set up with.
@@ -294,6 +296,46 @@ impl Journal {
         let (mark, ticket) = self.written.take().expect("a group was written");
         self.durable = mark;
         io.finish(ticket);
+        self.next_group(io);
+    }
+
+    /// An append found no space: forgets all transactions that are not durable, and cuts the
+    /// file back. Their tickets complete. False if it was no append.
+    pub(crate) fn cut_back(&mut self, io: &mut Io) -> bool {
+        let request = match self.phase {
+            Phase::Appending => {
+                let length = self.durable_length;
+                let current = self.files.back_mut().expect("a log has a file");
+                current.length = length;
+                current.index.retain(|(_, offset)| *offset < length);
+                DiskRequest::SetLen { file: FileName::log(current.version), len: length }
+            }
+            Phase::Rotating(0) if self.files.len() > 1 => {
+                let begun = self.files.pop_back().expect("there are two");
+                let current = self.files.back().expect("there were two");
+                // A file is wholly durable before its successor is begun.
+                self.durable_length = current.length;
+                DiskRequest::Unlink { file: FileName::log(begun.version) }
+            }
+            _ => return false,
+        };
+        let durable = self.durable;
+        self.last = durable;
+        self.group.clear();
+        self.tail.retain(|record| record.tx() <= durable.tx);
+        self.ends.retain(|end| end.mark.tx <= durable.tx);
+        let written = self.written.take().map(|(_, ticket)| ticket);
+        for ticket in written.into_iter().chain(self.group_ticket.take()) {
+            io.finish(ticket);
+        }
+        self.phase = Phase::Clearing;
+        io.submit(request, Purpose::LogClear);
+        true
+    }
+
+    /// The append is undone.
+    pub(crate) fn cleared(&mut self, io: &mut Io) {
+        assert_eq!(self.phase, Phase::Clearing, "what is cut back is cleared once");
         self.next_group(io);
     }
 

@@ -39,6 +39,7 @@ mod recovery;
 mod replication;
 mod retention;
 mod schema;
+mod space;
 mod steps;
 mod store;
 mod tokens;

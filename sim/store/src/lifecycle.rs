@@ -93,6 +93,7 @@ impl Store {
         self.reader = Default::default();
         self.copies = Default::default();
         self.eviction_rests = false;
+        self.disk_full = false;
         self.end_all_transactions();
     }
 

@@ -225,6 +225,8 @@ pub struct Store {
     pub(crate) scratch: Vec<u8>,
     /// Background eviction found nothing to do; cleared whenever something changes.
     pub(crate) eviction_rests: bool,
+    /// A page write found no space: writing rests.
+    pub(crate) disk_full: bool,
 }
 
 impl Store {
@@ -269,6 +271,7 @@ impl Store {
             granted: Vec::new(),
             scratch: Vec::new(),
             eviction_rests: false,
+            disk_full: false,
         };
         store.begin_open();
         store
@@ -298,6 +301,8 @@ impl Store {
             Purpose::Lifecycle(tag) => self.lifecycle_answered(tag, file, result),
             purpose => match result {
                 Ok(_) => self.written(purpose),
+                Err(DiskError::NotFound) if purpose == Purpose::LogClear => self.log_cleared(),
+                Err(DiskError::NoSpace) if self.found_no_space(purpose, file) => {}
                 Err(error) => self.fail(StoreError::Disk { operation: name(purpose), file, error }),
             },
         }
@@ -312,11 +317,15 @@ impl Store {
             Purpose::LogAppend | Purpose::LogSync | Purpose::LogRotate => {
                 let Some(journal) = &mut self.journal else { return };
                 match purpose {
-                    Purpose::LogAppend => journal.appended(&mut self.io),
+                    Purpose::LogAppend => {
+                        self.disk_full = false;
+                        journal.appended(&mut self.io);
+                    }
                     Purpose::LogSync => journal.synced(&mut self.io),
                     _ => journal.rotated(&mut self.io),
                 }
             }
+            Purpose::LogClear => self.log_cleared(),
             Purpose::CopyWrite(ticket) => self.copy_written(ticket),
             // Old log files are gone; nothing waits for that.
             Purpose::Prune => {}

@@ -77,6 +77,8 @@ pub(crate) struct MemoryDisk {
     pub(crate) done: u64,
     /// Fails the operation after this many, once.
     pub(crate) fail_at: Option<(u64, DiskError)>,
+    /// Bytes that all files may have together.
+    pub(crate) capacity: Option<usize>,
     /// What was asked and answered, if it is to be recorded.
     pub(crate) record: Option<Vec<(DiskRequest, Result<DiskReply, DiskError>)>>,
 }
@@ -165,6 +167,22 @@ impl MemoryDisk {
                 number
             }
         };
+        if let (Some(capacity), Change::Write { at, bytes }) = (self.capacity, &change) {
+            let used: usize = self.names.values().map(|file| self.files[*file].seen.len()).sum();
+            let more = (at + bytes.len()).saturating_sub(self.files[number].seen.len());
+            if more > 0 && used + more > capacity {
+                // What fits is written all the same, as by a short write.
+                let end = self.files[number].seen.len() + capacity.saturating_sub(used);
+                let bytes = bytes[..end.saturating_sub(*at).min(bytes.len())].to_vec();
+                if bytes.is_empty() {
+                    return Err(DiskError::NoSpace);
+                }
+                let part = Change::Write { at: *at, bytes };
+                apply(&mut self.files[number].seen, &part);
+                self.files[number].pending.push(part);
+                return Err(DiskError::NoSpace);
+            }
+        }
         let file = &mut self.files[number];
         apply(&mut file.seen, &change);
         file.pending.push(change);

@@ -5,6 +5,7 @@ mod basics;
 mod concurrency;
 mod crash;
 mod dense;
+mod full;
 mod ids;
 mod index;
 mod isolation;

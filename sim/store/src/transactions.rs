@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use wavetank_vocabulary::{LogMark, NodeId, RelationshipId, TxId};
 
-use crate::disk::FileKind;
+use crate::disk::{FileKind, FileName};
 use crate::error::StoreError;
 use crate::ids::Moment;
 use crate::io::{Pinner, Ticket};
@@ -55,6 +55,8 @@ pub(crate) enum Phase {
     Active,
     /// Logged under this id; `BASE` for a read-only one.
     Committing(TxId),
+    /// The log had no space for it.
+    Refused(FileName),
 }
 
 /// A slot of the slab of transactions; its buffers are used again.
@@ -366,8 +368,10 @@ impl Store {
             Ok(slot) => slot,
             Err(error) => return Step::Failed(error),
         };
-        let Phase::Committing(id) = self.transactions[slot as usize].phase else {
-            return Step::Failed(StoreError::NotReady);
+        let id = match self.transactions[slot as usize].phase {
+            Phase::Committing(id) => id,
+            Phase::Refused(file) => return Step::Failed(self.end_refused(slot, file)),
+            _ => return Step::Failed(StoreError::NotReady),
         };
         let before = *ledger;
         if id != TxId::BASE {
@@ -446,15 +450,20 @@ impl Store {
     /// moment before `commit`; without effect on one that has committed or ended.
     pub fn rollback(&mut self, handle: TxHandle) {
         if let Ok(slot) = self.active(handle) {
-            self.unpin(Pinner::transaction(slot));
-            for key in self.transactions[slot as usize].overlay.made() {
-                // Tokens are numbered without gaps, by the holder of their lock.
-                if key.kind() != FileKind::Tokens {
-                    self.free.put(key.kind(), key.id());
-                }
-            }
-            self.end(slot);
+            self.abandon(slot);
         }
+    }
+
+    /// Ends a transaction of which nothing stays.
+    pub(crate) fn abandon(&mut self, slot: Slot) {
+        self.unpin(Pinner::transaction(slot));
+        for key in self.transactions[slot as usize].overlay.made() {
+            // Tokens are numbered without gaps, by the holder of their lock.
+            if key.kind() != FileKind::Tokens {
+                self.free.put(key.kind(), key.id());
+            }
+        }
+        self.end(slot);
     }
 
     /// Ends every transaction at once; the lock table is empty afterwards.
