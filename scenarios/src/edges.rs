@@ -22,6 +22,8 @@ const LONGEST_LINE: u64 = 64 << 10;
 pub struct LoadedEdges {
     /// Nodes and edges.
     pub list: EdgeList,
+    /// The number that each node has in the file.
+    pub numbers: Vec<u64>,
     /// Edges of a node to itself, left out.
     pub self_loops: u64,
     /// Edges that were there already, left out.
@@ -148,7 +150,7 @@ fn renumber(edges: &[(u64, u64)], most: usize) -> Result<LoadedEdges, EdgeError>
         nodes: names.len() as u32,
         edges: placed.into_iter().map(|(edge, _)| edge).collect(),
     };
-    Ok(LoadedEdges { list, self_loops, repeated })
+    Ok(LoadedEdges { list, numbers: names, self_loops, repeated })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod library;
 mod list;
 mod play_once;
 mod shell;
+mod store;
 mod test;
 
 use std::io::{IsTerminal, Write};
@@ -53,6 +54,8 @@ enum Command {
     Diff(DiffArgs),
     /// Prints the JSON Schema of scenarios, or of results.
     Schema(SchemaArgs),
+    /// Makes, looks at, backs up and checks graphs in directories of their own.
+    Store(store::StoreArgs),
     /// Prints a script that completes commands in a shell.
     Completions(CompletionsArgs),
     /// Prints the manual page.
@@ -238,6 +241,7 @@ pub fn main() -> ExitCode {
         Command::List(args) => list::list(args.what),
         Command::Diff(args) => diff::diff(args),
         Command::Schema(args) => library::schema(args.of),
+        Command::Store(args) => store::store(args),
         Command::Completions(args) => shell::completions(args.shell),
         Command::Man => shell::man(),
     });

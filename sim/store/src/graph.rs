@@ -5,6 +5,10 @@
 
 mod backup;
 mod directory;
+mod import;
+mod inspect;
+
+pub use inspect::GraphInfo;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
@@ -35,9 +39,12 @@ pub enum GraphError {
     /// A backup was refused or failed.
     #[error(transparent)]
     Backup(#[from] BackupError),
-    /// A graph is in the directory that a backup was to be restored into.
-    #[error("{}: there is a graph already", .0.display())]
+    /// Something is in the directory that a graph was to be put into.
+    #[error("{}: there is something in it already", .0.display())]
     NotEmpty(PathBuf),
+    /// No graph is in the directory.
+    #[error("{}: there is no graph in it", .0.display())]
+    NoGraph(PathBuf),
     /// The file system failed.
     #[error("{what}: {source}")]
     Files {

@@ -70,7 +70,7 @@ extern crate std;
 #[cfg(feature = "std")]
 mod graph;
 #[cfg(feature = "std")]
-pub use graph::{Graph, GraphError, Reader, Writer};
+pub use graph::{Graph, GraphError, GraphInfo, Reader, Writer};
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

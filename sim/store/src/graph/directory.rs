@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::string::ToString;
+use std::string::{String, ToString};
 use std::vec::Vec;
 
 use alloc::sync::Arc;
 
 use crate::audit::PageSource;
-use crate::disk::{DiskError, DiskReply, DiskRequest, FileName, PageNumber};
+use crate::disk::{DiskError, DiskReply, DiskRequest, FileKind, FileName, PageNumber};
 use crate::page::{PAGE_SIZE, Page};
 
 /// The files of a store in one directory; branches in `branched/N` below it.
@@ -152,6 +152,11 @@ impl Directory {
         Ok(found)
     }
 
+    /// The bytes of each file of the store.
+    pub(crate) fn sizes(&self) -> io::Result<BTreeMap<String, u64>> {
+        Ok(self.list()?.into_iter().map(|(name, size)| (name.to_string(), size)).collect())
+    }
+
     /// All files that have a store file's name.
     fn list(&self) -> io::Result<Vec<(FileName, u64)>> {
         let mut files = Vec::new();
@@ -180,8 +185,14 @@ impl PageSource for Directory {
     }
 }
 
+/// Whether a directory holds the files of a store.
+pub(crate) fn is_store(root: &Path) -> bool {
+    let meta = FileName::live(FileKind::Meta).to_string();
+    root.join(meta).is_file()
+}
+
 /// Makes the names in a directory durable, where the system can do that.
-fn sync_directory(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     if cfg!(unix) {
         File::open(path)?.sync_all()?;
     }
@@ -191,7 +202,6 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::FileKind;
     use crate::testing::model::{History, create_tokens, random_transactions};
     use crate::testing::{Dice, MemoryDisk, Rig};
     use crate::*;

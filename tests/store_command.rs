@@ -1,0 +1,108 @@
+//! The storage core as a product: `wavetank store` on real directories.
+
+mod support;
+
+use std::fs;
+
+use support::{Folder, run};
+
+const EDGES: &str = "# a small graph\n10 20\n20 30\n30 10\n10 10\n10 20\n40 10\n";
+
+/// A folder with a graph made from [`EDGES`].
+fn imported() -> (Folder, String) {
+    let folder = Folder::with("edges.txt", EDGES);
+    let graph = folder.path("graph");
+    let made = run(&["store", "import", &graph, "--edges", &folder.path("edges.txt")]);
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    assert!(made.stdout.contains("4 nodes, 4 relationships"), "{}", made.stdout);
+    assert!(made.stdout.contains("1 edges of a node to itself, 1 repeated"), "{}", made.stdout);
+    (folder, graph)
+}
+
+#[test]
+fn a_graph_is_made_looked_at_backed_up_and_restored() {
+    let (folder, graph) = imported();
+    let info = run(&["store", "info", &graph]);
+    assert_eq!(info.code, 0, "{}", info.stderr);
+    for line in ["nodes             4", "relationships     4", "last transaction  1"] {
+        assert!(info.stdout.contains(line), "{}", info.stdout);
+    }
+    let check = run(&["store", "check", &graph]);
+    assert_eq!(check.code, 0, "{}{}", check.stdout, check.stderr);
+
+    let (backup, copy) = (folder.path("backup"), folder.path("copy"));
+    let full = run(&["store", "backup", &graph, &backup]);
+    assert!(full.stdout.starts_with("full backup"), "{}{}", full.stdout, full.stderr);
+    let more = run(&["store", "backup", &graph, &backup]);
+    assert!(more.stdout.starts_with("incremental backup"), "{}{}", more.stdout, more.stderr);
+    let restored = run(&["store", "restore", &backup, &copy]);
+    assert_eq!(restored.code, 0, "{}", restored.stderr);
+
+    let dumps = [&graph, &backup, &copy].map(|graph| run(&["store", "dump", graph]).stdout);
+    assert!(dumps[0].contains("node 3 :\"Node\" {\"id\": 40}"), "{}", dumps[0]);
+    assert!(dumps[0].contains("relationship 3 3 -> 0 :\"LINKS_TO\""), "{}", dumps[0]);
+    assert!(dumps.iter().all(|dump| *dump == dumps[0]));
+}
+
+#[test]
+fn wrong_directories_and_files_are_refused_and_left_as_they_are() {
+    let (folder, graph) = imported();
+    let edges = folder.path("edges.txt");
+    let garbage = folder.path("garbage.txt");
+    fs::write(&garbage, "1 2\nthree four\n").expect("a file");
+    fs::create_dir(folder.path("mine")).expect("a folder");
+    fs::write(folder.path("mine/thesis.txt"), "years of work").expect("a file");
+    let before = run(&["store", "dump", &graph]).stdout;
+    let (mine, nowhere, fresh) =
+        (folder.path("mine"), folder.path("nowhere"), folder.path("fresh"));
+    for (arguments, needle) in [
+        (vec!["store", "import", &graph, "--edges", &edges], "something in it already"),
+        (vec!["store", "import", &mine, "--edges", &edges], "something in it already"),
+        (vec!["store", "import", &fresh, "--edges", &garbage], "line 2"),
+        (vec!["store", "import", &fresh, "--edges", &nowhere], "cannot read"),
+        (vec!["store", "info", &nowhere], "no graph"),
+        (vec!["store", "check", &mine], "no graph"),
+        (vec!["store", "dump", &edges], "no graph"),
+        (vec!["store", "restore", &mine, &fresh], "no graph"),
+        (vec!["store", "restore", &graph, &graph], "something in it already"),
+    ] {
+        let done = run(&arguments);
+        assert_eq!(done.code, 2, "{arguments:?}: {}{}", done.stdout, done.stderr);
+        assert!(done.stderr.contains(needle), "{arguments:?}: {}", done.stderr);
+        assert!(!done.stderr.contains("panicked"), "{}", done.stderr);
+    }
+    assert_eq!(run(&["store", "dump", &graph]).stdout, before);
+    assert_eq!(fs::read_dir(&mine).expect("it is there").count(), 1);
+    assert!(!fs::exists(&nowhere).expect("a look") && !fs::exists(&fresh).expect("a look"));
+}
+
+#[test]
+fn a_backup_of_another_graph_is_refused() {
+    let (folder, graph) = imported();
+    fs::write(folder.path("other.txt"), "1 2\n").expect("a file");
+    let other = folder.path("other");
+    let made = run(&["store", "import", &other, "--edges", &folder.path("other.txt")]);
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    let backup = folder.path("backup");
+    assert_eq!(run(&["store", "backup", &graph, &backup]).code, 0);
+    let before = run(&["store", "dump", &backup]).stdout;
+    let refused = run(&["store", "backup", &other, &backup]);
+    assert_eq!(refused.code, 2, "{}{}", refused.stdout, refused.stderr);
+    assert_eq!(run(&["store", "dump", &backup]).stdout, before);
+}
+
+#[test]
+fn damage_is_found_and_told_where_it_is() {
+    let (folder, graph) = imported();
+    let nodes = folder.path("graph/neostore.nodestore.db");
+    let mut bytes = fs::read(&nodes).expect("a file");
+    bytes[40] ^= 1;
+    fs::write(&nodes, bytes).expect("a file");
+    let check = run(&["store", "check", &graph]);
+    assert_eq!(check.code, 1, "{}{}", check.stdout, check.stderr);
+    assert!(check.stdout.contains("neostore.nodestore.db, page 0"), "{}", check.stdout);
+    let dump = run(&["store", "dump", &graph]);
+    assert_eq!((dump.code, dump.stdout.as_str()), (2, ""), "{}", dump.stderr);
+    let backup = folder.path("backup");
+    assert_ne!(run(&["store", "backup", &graph, &backup]).code, 0, "damage is not spread");
+}
