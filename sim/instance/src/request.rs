@@ -429,7 +429,10 @@ impl Instance {
         effects: &mut Vec<Effect>,
     ) -> Option<wavetank_store::Ticket> {
         let tx = work.tx?;
-        if let Phase::Syncing(_) = work.phase {
+        // A commit that the disk had no space for is refused, as applying it says.
+        if let Phase::Syncing(_) = work.phase
+            && self.store.mark().tx >= work.mark.tx
+        {
             self.committed(work, effects);
         }
         match self.store.apply(tx, &mut work.ledger) {

@@ -420,7 +420,8 @@ impl Store {
             FlushPhase::Place => {
                 self.flusher.phase = FlushPhase::Idle;
                 self.counters.flushes += self.flusher.batch.len() as u64;
-                for (key, _) in self.flusher.batch.drain(..) {
+                for (key, image) in self.flusher.batch.drain(..) {
+                    self.versions.written(key, image.sequence());
                     self.cache.end_flush(key);
                 }
                 self.feed_starved();

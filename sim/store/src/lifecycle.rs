@@ -71,6 +71,7 @@ impl Store {
         self.recovery = None;
         self.cache = Cache::new(self.config.frames);
         self.counts = Default::default();
+        self.versions = Default::default();
         self.high = [0; FileKind::TABLE];
         self.free = Default::default();
         self.unlisted.clear();

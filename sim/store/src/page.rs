@@ -31,6 +31,8 @@ pub enum PageDamage {
     Checksum,
     /// The page belongs to another place: a misdirected write or read.
     Misplaced,
+    /// The page is older than what was written last: a lost write.
+    Stale,
 }
 
 impl fmt::Display for PageDamage {
@@ -39,6 +41,7 @@ impl fmt::Display for PageDamage {
             PageDamage::Blank => "never written",
             PageDamage::Checksum => "checksum mismatch",
             PageDamage::Misplaced => "belongs to another place",
+            PageDamage::Stale => "older than what was written",
         })
     }
 }

@@ -21,7 +21,7 @@ use crate::journal::Journal;
 use crate::lifecycle::Mode;
 use crate::locks::LockTable;
 use crate::log::TxRecord;
-use crate::pages::{Load, PageCounts, PinSet};
+use crate::pages::{Load, PageCounts, PinSet, Versions};
 use crate::replication::LogReader;
 use crate::retention::LogRetention;
 use crate::schema::Schema;
@@ -184,6 +184,7 @@ pub struct Store {
     pub(crate) io: Io,
     pub(crate) cache: Cache,
     pub(crate) counts: PageCounts,
+    pub(crate) versions: Versions,
     /// The next free id of each kind of record, by `FileKind`.
     pub(crate) high: [u64; FileKind::TABLE],
     /// Unused ids below those.
@@ -241,6 +242,7 @@ impl Store {
             recovery: None,
             io: Io::default(),
             counts: PageCounts::default(),
+            versions: Versions::default(),
             high: [0; FileKind::TABLE],
             free: FreeIds::default(),
             unlisted: Vec::new(),

@@ -6,7 +6,10 @@ use std::vec::Vec;
 
 use alloc::sync::Arc;
 
+pub(crate) mod faults;
 pub(crate) mod model;
+
+use faults::Fault;
 
 use crate::*;
 
@@ -77,6 +80,8 @@ pub(crate) struct MemoryDisk {
     pub(crate) done: u64,
     /// Fails the operation after this many, once.
     pub(crate) fail_at: Option<(u64, DiskError)>,
+    /// What goes wrong; the files stay as they truly are, unless a fault is in a write.
+    pub(crate) faults: Vec<Fault>,
     /// Bytes that all files may have together.
     pub(crate) capacity: Option<usize>,
     /// What was asked and answered, if it is to be recorded.
@@ -88,7 +93,7 @@ impl MemoryDisk {
         self.done += 1;
         let reply = match self.fail_at {
             Some((at, error)) if at + 1 == self.done => Err(error),
-            _ => self.answer(request),
+            _ => self.answer_with_faults(request),
         };
         if let Some(record) = &mut self.record {
             record.push((request.clone(), reply.clone()));
@@ -393,6 +398,11 @@ impl Rig {
         let committing = self.store.commit(tx, &mut self.ledger).expect("commit");
         if let Some(ticket) = committing.ticket {
             self.wait(ticket)?;
+            if self.store.mark().tx < committing.mark.tx {
+                // The disk was full.
+                self.store.apply(tx, &mut self.ledger);
+                return None;
+            }
         }
         Some(committing.mark)
     }
@@ -419,7 +429,7 @@ impl Rig {
                         return None;
                     }
                 }
-                Step::Failed(_) if self.failed() => return None,
+                Step::Failed(_) if self.disk.fail_at.is_some() => return None,
                 Step::Failed(error) => panic!("apply: {error}"),
             }
         }

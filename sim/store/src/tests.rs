@@ -2,9 +2,11 @@
 
 mod backup;
 mod basics;
+mod census;
 mod concurrency;
 mod crash;
 mod dense;
+mod faults;
 mod full;
 mod ids;
 mod index;

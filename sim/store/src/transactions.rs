@@ -44,7 +44,8 @@ pub struct Committing {
     pub mark: LogMark,
     /// The checksum of the transaction before it.
     pub before: u64,
-    /// Completes when the transaction is durable; none for a read-only one.
+    /// Completes when the transaction is durable, or refused because the disk is full, which
+    /// [`Store::apply`] then says; none for a read-only one.
     pub ticket: Option<Ticket>,
 }
 

@@ -408,6 +408,12 @@ pub(crate) fn random_transactions(
         }
         if let Some(ticket) = committing.ticket {
             rig.wait(ticket)?;
+            if rig.store.mark().tx < committing.mark.tx {
+                // The disk was full: the transaction is refused.
+                history.after.pop();
+                rig.store.apply(tx, &mut rig.ledger);
+                return None;
+            }
             history.acknowledged = committing.mark.tx.0;
         }
         rig.apply(tx)?;

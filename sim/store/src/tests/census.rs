@@ -1,0 +1,79 @@
+//! Every byte of a small store flipped, one at a time: each is detected or harmless.
+
+use alloc::vec;
+use std::collections::BTreeMap;
+use std::string::{String, ToString};
+
+use crate::testing::Rig;
+use crate::testing::model::random_transactions;
+use crate::testing::{Dice, MemoryDisk};
+use crate::*;
+
+/// What a flipped byte came to.
+fn verdict(config: &StoreConfig, disk: MemoryDisk, digest: u128) -> Result<&'static str, String> {
+    let rig = Rig::open(config.clone(), disk);
+    match rig.store.state() {
+        StoreState::Failed(_) => Ok("refused at the opening"),
+        StoreState::Ready => match rig.store.contents_digest(&rig.disk) {
+            Err(_) => Ok("told when the page is read"),
+            Ok(found) if found == digest => match rig.store.check(&rig.disk) {
+                Ok(problems) if problems.is_empty() => Ok("harmless: repaired or not in use"),
+                Ok(_) => Ok("told by the check"),
+                Err(_) => Ok("told when the page is read"),
+            },
+            // The last entry of a log has nobody behind it to say that it was durable.
+            Ok(_) if rig.store.recovery().is_some_and(|recovery| recovery.cut > 0) => {
+                Ok("cut off as the torn end of the log, and said so")
+            }
+            Ok(_) => Err("served wrongly".into()),
+        },
+        other => Err(std::format!("{other:?}")),
+    }
+}
+
+#[test]
+fn every_flipped_byte_is_detected_or_harmless() {
+    let config = StoreConfig { dense_node_threshold: 4, ..StoreConfig::default() };
+    let (mut rig, mut history) = Rig::with_tokens(config.clone());
+    let mut dice = Dice(5);
+    random_transactions(&mut rig, &mut history, 12, &mut dice).unwrap();
+    rig.store.request_checkpoint();
+    rig.run();
+    // Some of it is only in the log.
+    random_transactions(&mut rig, &mut history, 6, &mut dice).unwrap();
+    let mut bare = rig.clone();
+    bare.disk.bytes_mut(FileName::live(FileKind::DoubleWrite)).clear();
+    for (rig, what) in [(rig, "with double-write area"), (bare, "without")] {
+        census(&rig, what);
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the census is printed")]
+fn census(rig: &Rig, what: &str) {
+    let config = &rig.store.config;
+    let digest = rig.digest();
+    let mut census: BTreeMap<(String, &str), u64> = BTreeMap::new();
+    for file in rig.disk.names() {
+        let length = rig.disk.clone().bytes_mut(file).len();
+        // Of a page, every byte of the header and the records; of what is zero, each 61st.
+        for at in 0..length {
+            let mut disk = rig.disk.clone();
+            let byte = &mut disk.bytes_mut(file)[at];
+            let is_header = file.kind != FileKind::Log && at % PAGE_SIZE < PAGE_HEADER;
+            if *byte == 0 && !is_header && at % 61 != 0 {
+                continue;
+            }
+            *byte ^= 1 << (at % 8);
+            let found = verdict(config, disk, digest);
+            let found = found.unwrap_or_else(|how| panic!("byte {at} of {file}: {how}"));
+            *census.entry((file.to_string(), found)).or_default() += 1;
+        }
+    }
+    for ((file, found), count) in &census {
+        std::println!("{count:>7} {file}, {what}: {found}");
+    }
+    let detected = census.iter().filter(|((_, found), _)| !found.starts_with("harmless"));
+    let detected = detected.map(|(_, count)| count).sum::<u64>();
+    assert!(detected > if what == "without" { 2_000 } else { 400 }, "{detected}");
+    assert_eq!(vec![rig.digest()], [digest], "the store itself is as it was");
+}

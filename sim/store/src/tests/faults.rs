@@ -1,0 +1,207 @@
+//! What a disk may do, and what the store answers. The table is in `FAULTS.md`.
+
+use alloc::vec;
+use wavetank_vocabulary::NodeId;
+
+use crate::testing::faults::Fault;
+use crate::testing::{Dice, Rig};
+use crate::*;
+
+const NODES: FileName = FileName::live(FileKind::Nodes);
+
+/// A store of 1,200 nodes (three pages) on the disk, with a cache of one page.
+fn store() -> Rig {
+    let config = StoreConfig { frames: 1, free_frames: 0, ..StoreConfig::default() };
+    let mut rig = Rig::create(config);
+    for _ in 0..4 {
+        let tx = rig.store.begin(0, 0);
+        for _ in 0..300 {
+            rig.must(tx, &MicroStep::CreateNode { labels: vec![] });
+        }
+        rig.finish(tx);
+    }
+    checkpoint(&mut rig);
+    // So that the double-write area has nothing to repair with.
+    for _ in 0..2 {
+        touch(&mut rig, 1199);
+        checkpoint(&mut rig);
+    }
+    rig
+}
+
+fn checkpoint(rig: &mut Rig) {
+    rig.store.request_checkpoint();
+    rig.run();
+}
+
+fn read(rig: &mut Rig, node: u64) -> Result<Value, StoreError> {
+    let tx = rig.store.begin(0, 0);
+    let read = rig.step(tx, &MicroStep::ReadNode { node: NodeId(node) });
+    rig.store.rollback(tx);
+    read.expect("the disk does not stop")
+}
+
+/// Changes the page of a node.
+fn touch(rig: &mut Rig, node: u64) {
+    let tx = rig.store.begin(0, 0);
+    let label = match rig.must(tx, &MicroStep::Token { kind: TokenKind::Label, name: "l".into() }) {
+        Value::Token(label) => label,
+        other => panic!("{other:?}"),
+    };
+    let node = NodeId(node);
+    let has = rig.must(tx, &MicroStep::HasLabel { node, label }) == Value::Bool(true);
+    let step = match has {
+        true => MicroStep::RemoveLabel { node, label },
+        false => MicroStep::AddLabel { node, label },
+    };
+    rig.must(tx, &step);
+    rig.finish(tx);
+}
+
+fn damaged(page: PageNumber, damage: PageDamage) -> Result<Value, StoreError> {
+    Err(StoreError::DamagedPage { file: NODES, page, damage })
+}
+
+#[test]
+fn bit_rot_is_reported_with_file_and_page_and_other_pages_are_served() {
+    let mut rig = store();
+    for bit in [0, 40, 5000, 65_535] {
+        read(&mut rig, 0).unwrap();
+        rig.disk.faults = vec![Fault::BitRot(NODES, 1, bit)];
+        assert_eq!(read(&mut rig, 600), damaged(1, PageDamage::Checksum), "bit {bit}");
+        assert_eq!(read(&mut rig, 1), Ok(Value::Node(NodeId(1))));
+        rig.disk.faults.clear();
+        assert_eq!(read(&mut rig, 600), Ok(Value::Node(NodeId(600))), "the truth is unharmed");
+    }
+}
+
+#[test]
+fn a_sector_that_cannot_be_read_fails_the_step_alone() {
+    let mut rig = store();
+    rig.disk.faults = vec![Fault::LatentSector(NODES, 1)];
+    let error = DiskError::Io;
+    let unreadable = StoreError::Disk { operation: "read", file: NODES, error };
+    assert_eq!(read(&mut rig, 600), Err(unreadable));
+    assert_eq!(*rig.store.state(), StoreState::Ready);
+    assert_eq!(read(&mut rig, 1199), Ok(Value::Node(NodeId(1199))));
+    rig.disk.faults.clear();
+    assert_eq!(read(&mut rig, 600), Ok(Value::Node(NodeId(600))));
+}
+
+#[test]
+fn a_bad_transfer_is_never_served_and_the_next_is_good() {
+    let mut rig = store();
+    rig.disk.faults = vec![Fault::BadTransfer(NODES, 1)];
+    assert_eq!(read(&mut rig, 600), damaged(1, PageDamage::Checksum));
+    assert_eq!(read(&mut rig, 600), Ok(Value::Node(NodeId(600))));
+}
+
+#[test]
+fn misdirected_reads_and_writes_are_told_by_the_page_s_own_address() {
+    let mut rig = store();
+    rig.disk.faults = vec![Fault::MisdirectedRead(NODES, 1, 0)];
+    assert_eq!(read(&mut rig, 600), damaged(1, PageDamage::Misplaced));
+    // A write of page 0 that lands on page 1: both are victims, and both are seen.
+    let mut rig = store();
+    rig.disk.faults = vec![Fault::MisdirectedWrite(NODES, 0, 1)];
+    touch(&mut rig, 3);
+    checkpoint(&mut rig);
+    read(&mut rig, 1199).unwrap();
+    assert_eq!(rig.disk.faults, [], "it happened");
+    assert_eq!(read(&mut rig, 600), damaged(1, PageDamage::Misplaced));
+    assert_eq!(read(&mut rig, 3), damaged(0, PageDamage::Stale));
+}
+
+#[test]
+fn a_lost_write_is_told_by_the_version_that_the_store_remembers() {
+    let mut rig = store();
+    rig.disk.faults = vec![Fault::LostWrite(NODES, 1)];
+    touch(&mut rig, 600);
+    checkpoint(&mut rig);
+    read(&mut rig, 1).unwrap();
+    assert_eq!(rig.disk.faults, [], "it happened");
+    assert_eq!(read(&mut rig, 600), damaged(1, PageDamage::Stale));
+    assert!(rig.store.check(&rig.disk).is_err(), "a check says so too");
+}
+
+#[test]
+fn a_failed_sync_is_never_tried_again() {
+    for file in [FileName::log(0), NODES, FileName::live(FileKind::DoubleWrite)] {
+        let mut rig = store();
+        let before = rig.store.mark().tx;
+        rig.disk.faults = vec![Fault::FailedSync(file)];
+        let tx = rig.store.begin(0, 0);
+        for _ in 0..3 {
+            rig.must(tx, &MicroStep::CreateNode { labels: vec![] });
+        }
+        rig.store.commit(tx, &mut Ledger::default()).unwrap();
+        while rig.turn() {}
+        rig.store.apply(tx, &mut Ledger::default());
+        rig.store.request_checkpoint();
+        rig.run();
+        let failed = rig.store.state().clone();
+        assert!(matches!(failed, StoreState::Failed(StoreError::Disk { operation: "sync", .. })));
+        assert_eq!(rig.disk.faults, []);
+        let acknowledged = rig.store.mark().tx;
+        let rig = rig.lose_power(&mut Dice(4));
+        assert_eq!(*rig.store.state(), StoreState::Ready);
+        assert!(rig.store.mark().tx >= acknowledged.max(before), "{file}");
+        rig.model();
+    }
+}
+
+#[test]
+fn a_read_only_device_stops_writes_and_keeps_what_was_acknowledged() {
+    let mut rig = store();
+    let mark = rig.store.mark();
+    rig.disk.faults = vec![Fault::ReadOnly];
+    let tx = rig.store.begin(0, 0);
+    rig.must(tx, &MicroStep::CreateNode { labels: vec![] });
+    rig.store.commit(tx, &mut Ledger::default()).unwrap();
+    while rig.turn() {}
+    assert!(matches!(rig.store.state(), StoreState::Failed(StoreError::Disk { .. })));
+    rig.disk.faults.clear();
+    assert_eq!(rig.crash().store.mark(), mark);
+    // A device that is gone fails the opening with a typed error.
+    let mut rig = store();
+    rig.disk.faults = vec![Fault::Gone];
+    let rig = rig.crash();
+    let failed = rig.store.state();
+    assert!(matches!(failed, StoreState::Failed(StoreError::Disk { operation: "list", .. })));
+}
+
+#[test]
+fn a_lying_sync_is_outside_the_contract_and_the_store_still_opens_or_says_why() {
+    let mut lost = 0;
+    for seed in 0..40 {
+        let mut rig = store();
+        let before = rig.store.mark().tx;
+        rig.disk.faults = vec![Fault::LyingSync];
+        touch(&mut rig, 1);
+        let acknowledged = rig.store.mark().tx;
+        rig.disk.lose_power(&mut Dice(seed));
+        rig.disk.faults.clear();
+        let rig = rig.crash();
+        assert_eq!(*rig.store.state(), StoreState::Ready);
+        assert!(rig.store.mark().tx >= before);
+        lost += u64::from(rig.store.mark().tx < acknowledged);
+        rig.model();
+    }
+    assert!(lost > 3, "what was acknowledged can be lost: that is the lie");
+}
+
+#[test]
+fn an_older_image_of_the_disk_is_an_older_store_and_another_store_s_is_refused() {
+    let mut rig = store();
+    let old = rig.disk.clone();
+    touch(&mut rig, 1);
+    let mark = rig.store.mark();
+    let stale = Rig::open(rig.store.config.clone(), old);
+    assert!(stale.store.mark().tx < mark.tx, "its mark tells: it can catch up by pulling");
+    assert_eq!(rig.store.mark_of(stale.store.mark().tx), MarkOf::Known(stale.store.mark()));
+    let other = Rig::create(StoreConfig { store_id: 77, ..StoreConfig::default() });
+    assert_ne!(other.store.store_id(), rig.store.store_id(), "swapped: told by the store's id");
+    let refused = Backup::begin(&mut rig.store, &mut { other }.store);
+    assert!(matches!(refused, Err(BackupError::DifferentStore { .. })));
+    stale.assert_nothing_leaked();
+}
