@@ -97,7 +97,8 @@ impl Store {
             if dense {
                 self.make_dense(slot, node, ledger)?;
             }
-            let first_id = self.head(slot, &new, side, ledger)?.first();
+            let head = self.head(slot, &new, side, ledger)?;
+            let first_id = head.first();
             let mut degree = 0;
             if first_id != NONE {
                 // Both chains may begin with the same relationship: take its latest image.
@@ -111,7 +112,7 @@ impl Store {
             new.previous[side] = degree + 1;
             new.is_first[side] = true;
             new.next[side] = first_id;
-            self.set_first(slot, &new, side, id, ledger)?;
+            self.set_first(slot, &new, side, head, id, ledger)?;
         }
         self.put(slot, id, &new, ledger);
         Ok(())
@@ -159,7 +160,8 @@ impl Store {
                 next.is_first[at] = true;
                 self.put(slot, next_id, &next, ledger);
             }
-            return self.set_first(slot, &gone, side, next_id, ledger);
+            let head = self.head(slot, &gone, side, ledger)?;
+            return self.set_first(slot, &gone, side, head, next_id, ledger);
         }
         let mut previous: RelationshipRecord = self.get(slot, gone.previous[side], ledger)?;
         let at = side_of(&previous, node_id)?;

@@ -44,6 +44,19 @@ impl Store {
     /// # Errors
     /// A page that cannot be read or trusted.
     pub fn check(&self, disk: &dyn PageSource) -> Result<Vec<Inconsistency>, StoreError> {
+        self.check_with_progress(disk, &mut |_, _| {})
+    }
+
+    /// As [`Store::check`]; `progress` is told now and then how many nodes and relationships
+    /// have been looked at, and of how many.
+    ///
+    /// # Errors
+    /// As [`Store::check`].
+    pub fn check_with_progress(
+        &self,
+        disk: &dyn PageSource,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Vec<Inconsistency>, StoreError> {
         let contents = self.contents(disk)?;
         let mut check = Check {
             store: self,
@@ -51,7 +64,10 @@ impl Store {
             owned: FileKind::by_kind(|kind| vec![false; contents.high(kind) as usize]),
             contents: &contents,
             found: Vec::new(),
+            progress,
+            done: 0,
         };
+        check.step(0);
         check.nodes();
         check.relationships();
         check.orphans();
@@ -69,9 +85,23 @@ struct Check<'a> {
     /// By file and record: it was met.
     owned: [Vec<bool>; FileKind::TABLE],
     found: Vec<Inconsistency>,
+    progress: &'a mut dyn FnMut(u64, u64),
+    done: u64,
 }
 
+/// After so many records the progress is told again.
+const TOLD_EVERY: u64 = 1024;
+
 impl Check<'_> {
+    /// So many more records have been looked at.
+    fn step(&mut self, more: u64) {
+        self.done += more;
+        if self.done.is_multiple_of(TOLD_EVERY) {
+            let nodes = self.contents.high(FileKind::Nodes);
+            (self.progress)(self.done, nodes + self.contents.high(FileKind::Relationships));
+        }
+    }
+
     fn report(&mut self, kind: FileKind, record: u64, problem: &'static str) {
         self.found.push(Inconsistency { kind, record, problem });
     }
@@ -82,6 +112,7 @@ impl Check<'_> {
 
     fn nodes(&mut self) {
         for id in 0..self.contents.high(FileKind::Nodes) {
+            self.step(1);
             let node: NodeRecord = self.contents.read(id);
             if node.in_use {
                 self.labels_of(id, &node);
@@ -153,6 +184,7 @@ impl Check<'_> {
 
     fn relationships(&mut self) {
         for id in 0..self.contents.high(FileKind::Relationships) {
+            self.step(1);
             let record: RelationshipRecord = self.contents.read(id);
             let expected = match (record.in_use, record.is_loop()) {
                 (false, _) => 0,

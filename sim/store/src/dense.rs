@@ -95,17 +95,18 @@ impl Store {
         Ok(Head::NoGroup { before })
     }
 
-    /// Makes `first` the first relationship of the chain. A group that is empty then goes.
+    /// Makes `first` the first relationship of the chain with this head. A group that is empty then goes.
     pub(crate) fn set_first(
         &mut self,
         slot: Slot,
         record: &RelationshipRecord,
         side: usize,
+        head: Head,
         first: u64,
         ledger: &mut Ledger,
     ) -> Result<(), Stop> {
         let owner = record.nodes[side];
-        match self.head(slot, record, side, ledger)? {
+        match head {
             Head::Node(node) => {
                 self.put(slot, owner, &NodeRecord { first_relationship: first, ..node }, ledger);
             }

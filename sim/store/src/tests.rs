@@ -3,6 +3,7 @@
 mod backup;
 mod basics;
 mod census;
+mod check;
 mod concurrency;
 mod crash;
 mod dense;

@@ -34,7 +34,7 @@ fn verdict(config: &StoreConfig, disk: MemoryDisk, digest: u128) -> Result<&'sta
 #[test]
 fn every_flipped_byte_is_detected_or_harmless() {
     let config = StoreConfig { dense_node_threshold: 4, ..StoreConfig::default() };
-    let (mut rig, mut history) = Rig::with_tokens(config.clone());
+    let (mut rig, mut history) = Rig::with_tokens(config);
     let mut dice = Dice(5);
     random_transactions(&mut rig, &mut history, 12, &mut dice).unwrap();
     rig.store.request_checkpoint();
