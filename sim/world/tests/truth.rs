@@ -1,0 +1,185 @@
+//! Truth in numbers: what the simulated cluster does agrees with the closed forms.
+//!
+//! Each test configures the model so that the formula's assumptions hold, and says how. The
+//! agreement asked for is 2 %, over so many observations that chance stays below 1 %.
+
+mod common;
+
+use std::sync::Arc;
+
+use common::{fault, plan};
+use wavetank_kernel::Distribution;
+use wavetank_vocabulary::{
+    Classes, Fact, FaultKind, InstanceId, Observer, Ratio, Seq, Span, Time, TxId,
+};
+use wavetank_world::{BaseGraph, GraphSource, Plan, Target, World};
+
+/// Everything of some classes.
+#[derive(Clone, Debug)]
+struct Log(Classes, Vec<(Time, Fact)>);
+
+impl Observer for Log {
+    fn interests(&self) -> Classes {
+        self.0
+    }
+    fn observe(&mut self, at: Time, _seq: Seq, fact: &Fact) {
+        self.1.push((at, *fact));
+    }
+}
+
+fn played(plan: Plan, base: &Arc<BaseGraph>, classes: Classes) -> Vec<(Time, Fact)> {
+    let mut world = World::new(Arc::new(plan), base.clone(), Log(classes, Vec::new()));
+    while world.advance(u64::MAX) {}
+    world.into_observer().1
+}
+
+/// A cluster that only watches itself: no clients, a graph of next to nothing, links that take
+/// exactly half a millisecond.
+fn quiet(seconds: u64, instances: u16, interval: Span, timeout: Span) -> Plan {
+    let mut plan = plan(seconds, 1);
+    plan.clients.clear();
+    plan.graph.source = GraphSource::Social { users: 2, mean_follows: Ratio::new(1, 1) };
+    plan.network.local = Distribution::Constant(Span::from_micros(500));
+    plan.settings.pull_interval = Span::ZERO;
+    plan.settings.cluster.heartbeat_interval = interval;
+    plan.settings.cluster.heartbeat_timeout = timeout;
+    plan.sample_every = Span::from_secs(1_000);
+    let first = plan.instances[0].clone();
+    plan.instances = (1..=instances)
+        .map(|id| wavetank_world::InstancePlan { id: InstanceId(id), ..first.clone() })
+        .collect();
+    plan
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+fn deviation(values: &[f64]) -> f64 {
+    let mean = mean(values);
+    (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len() as f64).sqrt()
+}
+
+fn close(what: &str, simulated: f64, expected: f64, part: f64) {
+    let off = simulated / expected - 1.0;
+    assert!(
+        off.abs() <= part,
+        "{what}: {simulated:.4} is not {expected:.4} ({:+.2} %)",
+        off * 100.0
+    );
+}
+
+/// Times from a power loss of instance 2 until each of the others suspected it, one list for
+/// each loss.
+fn detections(instances: u16, interval: Span, timeout: Span, runs: u64) -> Vec<Vec<f64>> {
+    let base = Arc::new(BaseGraph::build(&quiet(60, 3, interval, timeout).graph));
+    (0..runs)
+        .map(|seed| {
+            let mut plan = quiet(90, instances, interval, timeout);
+            plan.seed = seed;
+            // Power is lost at a moment that has nothing to do with the heartbeats'.
+            let at = 20_000 + seed * 7_919 % 20_011;
+            let mut loss = fault(FaultKind::PowerLoss, Target::Instance(InstanceId(2)), 0, 60);
+            loss.at = Time::ZERO + Span::from_millis(at) + Span::from_micros(seed * 613 % 1_000);
+            loss.lasts = None;
+            let began = loss.at;
+            plan.faults = vec![loss];
+            let facts = played(plan, &base, Classes::CLUSTER);
+            let mut times: Vec<f64> = facts
+                .iter()
+                .filter_map(|(at, fact)| match fact {
+                    Fact::Suspected { whom: InstanceId(2), .. } if *at > began => {
+                        Some(at.since(began).as_secs_f64())
+                    }
+                    _ => None,
+                })
+                .collect();
+            times.sort_by(f64::total_cmp);
+            times.truncate(usize::from(instances) - 1);
+            assert_eq!(times.len(), usize::from(instances) - 1, "seed {seed}: all suspect it");
+            times
+        })
+        .collect()
+}
+
+/// Detection is uniform on [T+d-h, T+d] after the crash: the last heartbeat came up to h before
+/// it, and every arrival starts the timeout anew.
+#[test]
+fn a_crash_is_detected_when_the_closed_form_says() {
+    for (h, t) in [(1.0, 3.0), (5.0, 11.0)] {
+        let span = |s: f64| Span::from_millis((s * 1e3) as u64);
+        let found: Vec<f64> = detections(3, span(h), span(t), 500).concat();
+        let d = 0.0005;
+        close("mean", mean(&found), t + d - h / 2.0, 0.02);
+        close("standard deviation", deviation(&found), h / 12f64.sqrt(), 0.06);
+        let (low, high) = (t + d - h - 0.02, t + d + 0.02);
+        assert!(found.iter().all(|v| (low..=high).contains(v)), "none outside [{low}, {high}]");
+    }
+}
+
+/// A slave that pulls at a fixed rate P over a way that takes L all in all sees the master as
+/// it was L + U(0, P) ago.
+#[test]
+fn a_slave_is_as_old_as_its_pulls_say() {
+    let pull = Span::from_secs(10);
+    let mut plan = plan(4_000, 3);
+    plan.graph.source = GraphSource::Social { users: 400, mean_follows: Ratio::new(5, 1) };
+    plan.settings.pull_interval = pull;
+    plan.settings.tx_push_factor = 0;
+    plan.settings.cluster.heartbeat_interval = Span::from_secs(60);
+    plan.settings.cluster.heartbeat_timeout = Span::from_secs(200);
+    plan.sample_every = Span::from_secs(10_000);
+    // Writes alone, so many that the time between two of them does not matter.
+    plan.clients[0].rate = wavetank_vocabulary::Rate::per_second(40);
+    plan.clients[0].mix = vec![(wavetank_vocabulary::OperationKind(3), 1)];
+    let base = Arc::new(BaseGraph::build(&plan.graph));
+    let facts = played(plan, &base, Classes::TRANSACTIONS | Classes::CLUSTER);
+
+    // When each transaction was committed, and up to which one a slave had them when.
+    let mut committed: Vec<(TxId, Time)> = Vec::new();
+    let mut applied: Vec<(Time, TxId)> = Vec::new();
+    let mut slave = None;
+    for (at, fact) in &facts {
+        match fact {
+            Fact::Committed { log, .. } => committed.push((log.tx, *at)),
+            Fact::Applied { instance, log, .. } if slave.is_none_or(|s| s == *instance) => {
+                slave = Some(*instance);
+                applied.push((*at, log.tx));
+            }
+            _ => {}
+        }
+    }
+    // At a random moment the slave's state is that of the master just before the first
+    // transaction that it lacks was committed.
+    let (mut ages, mut fresh) = (Vec::new(), Vec::new());
+    let (mut next, mut had) = (0, 0);
+    for moment in 0..200_000u64 {
+        let now =
+            Time::ZERO + Span::from_secs(60) + Span::from_micros(moment * 18_500 + moment % 997);
+        while applied.get(next).is_some_and(|(at, _)| *at <= now) {
+            let tx = applied[next].1;
+            while committed.get(had).is_some_and(|(known, _)| *known <= tx) {
+                had += 1;
+            }
+            next += 1;
+        }
+        if let Some((_, at)) = committed.get(had).filter(|(_, at)| *at <= now) {
+            ages.push(now.since(*at).as_secs_f64());
+        } else {
+            ages.push(0.0);
+        }
+        // A read of something written one second ago.
+        let tau = Span::from_secs(1);
+        let written = committed.partition_point(|(_, at)| *at + tau <= now);
+        fresh.push(f64::from(u8::from(had < written)));
+    }
+    // L: half a round trip, and the slave's append, sync and apply.
+    let l = 0.004;
+    let p = pull.as_secs_f64();
+    close("mean age", mean(&ages), p / 2.0 + l, 0.02);
+    ages.sort_by(f64::total_cmp);
+    close("median age", ages[ages.len() / 2], p / 2.0 + l, 0.02);
+    close("p99 age", ages[ages.len() * 99 / 100], 0.99 * p + l, 0.02);
+    // Read-your-writes misses on that slave, tau after the write: 1 - (tau - L)/P.
+    close("misses a second after", mean(&fresh), 1.0 - (1.0 - l) / p, 0.02);
+}
