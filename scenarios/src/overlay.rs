@@ -20,7 +20,9 @@ pub(crate) fn set(root: &mut Node, text: &str, source: usize) -> Result<(), Prob
     let start = key.len() + 1;
     let key_place = Place::new(source, 0..key.len());
     let node = Node::bare(value.trim(), Place::new(source, start..text.len()));
-    let key = key.trim();
+    // Quotes around a part, as TOML wants them, are not part of the name.
+    let unquoted = key.trim().replace(['"', '\''], "");
+    let key = unquoted.as_str();
     let first = key.split('.').next().unwrap_or_default();
     let (path, last): (Vec<&str>, &str) = if Setting::by_name(key).is_some()
         || KNOWN.iter().any(|(known, _)| *known == key)
@@ -94,16 +96,36 @@ fn put(
     let (chosen, rest): (Cow<'_, str>, &[&str]) = match rest.split_first() {
         Some((chosen, rest)) => (Cow::Borrowed(chosen), rest),
         None => {
-            let label =
-                format!("which [[{step}]]? Write {step}.NAME.{last} or {step}.NUMBER.{last}");
+            let named = below.is_some_and(|table| table.key("name").is_some());
+            let name = if named { format!("{step}.NAME.{last} or ") } else { String::new() };
+            let label = format!("which [[{step}]]? Write {name}{step}.NUMBER.{last}");
             return Err(Problem::new("a step is missing on the way", key_place, label));
         }
     };
+    let known = names(child);
     let element = element(child, &chosen).ok_or_else(|| {
         let label = "no table has this name, and none this number (they count from 1)";
-        Problem::new(format!("there is no [[{step}]] `{}`", brief(&chosen)), key_place, label)
+        let title = format!("there is no [[{step}]] `{}`", brief(&chosen));
+        let problem = Problem::new(title, key_place, label);
+        match nearest(&chosen, known.iter().map(String::as_str)) {
+            Some(near) => problem.help(format!("a similar name is `{near}`")),
+            None => problem,
+        }
     })?;
     put(element, below, rest, last, value, key_place)
+}
+
+/// The names of the tables of a list.
+fn names(list: &Node) -> Vec<String> {
+    let Value::List(items) = &list.value else { return Vec::new() };
+    let name = |node: &Node| match &node.value {
+        Value::Table(entries) => entries
+            .iter()
+            .find(|entry| entry.key == "name")
+            .and_then(|entry| entry.node.text().map(str::to_owned)),
+        _ => None,
+    };
+    items.iter().filter_map(name).collect()
 }
 
 /// The table of a list that has this name or, counted from 1, this number.

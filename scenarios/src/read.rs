@@ -69,6 +69,11 @@ pub(crate) fn scenario(
     let built = cluster::read(&top, &mut |path, cluster| {
         let file = directory.join(&path.value);
         let text = match read(&file) {
+            Ok(bytes) if bytes.contains(&0) => {
+                let label = format!("{}: this is no text", file.display());
+                cluster.note("the configuration file cannot be used", path.place, label);
+                return Vec::new();
+            }
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(error) => {
                 let label = format!("{}: {error}", file.display());
@@ -85,6 +90,34 @@ pub(crate) fn scenario(
     let total = built.instances.len();
     let faults = faults::read(&top, total, duration);
     let expectations = expectations::read(&top, &clients);
+    if faults.is_empty()
+        && let Some(place) = expectations::place_of_recovers(&top)
+    {
+        findings.add(
+            Problem::warning(
+                "nothing goes wrong, so nothing can recover",
+                place,
+                "there is no [[faults]]",
+            )
+            .help("this will be *not exercised*, which counts as broken"),
+        );
+    }
+    let timeout = built.settings.cluster.heartbeat_timeout;
+    if let Some(duration) = &duration
+        && timeout >= duration.value
+        && total > 1
+        && !faults.is_empty()
+    {
+        let place = built.configured.origins.get("ha.heartbeat_timeout").copied();
+        findings.add(
+            Problem::warning(
+                "no failure will be noticed before the end",
+                place.unwrap_or(duration.place),
+                format!("ha.heartbeat_timeout is {timeout}, the run takes {}", duration.value),
+            )
+            .help("a bare number in a setting is in seconds"),
+        );
+    }
     let monitor = top.table_or_empty("monitor");
     let (sample, every) = (monitor.span("sample"), monitor.span("every"));
     for every in [(&sample, "sample"), (&every, "every")] {
@@ -164,9 +197,10 @@ fn graph(top: &Section<'_>) -> (GraphPlan, Option<At<String>>) {
             let generate = graph.table_or_empty("generate");
             // The only kind; read so that a wrong one is noted.
             let _social = generate.choice("kind");
-            let users = or(generate.count("users"), 2) as u32;
+            let known_users = generate.count("users");
+            let users = or(known_users, 2) as u32;
             let follows = generate.ratio("mean_follows");
-            if let Some(At { value, place }) = follows {
+            if let (Some(At { value, place }), Some(_)) = (follows, known_users) {
                 let most = u64::from(users) - 1;
                 if u64::from(value.numerator) > most * u64::from(value.denominator) {
                     let label = format!("{users} users have at most {most} others to follow");

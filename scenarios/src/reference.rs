@@ -132,18 +132,19 @@ fn settings(text: &mut String) {
         "\n## Settings\n\nNeo4j's names, for `[cluster.settings]`, the `settings` of a group, a \
          `neo4j_conf` file and `--set`. In times a bare number is in seconds; sizes also take \
          Neo4j's `k`, `M` and `G` (binary).\n\n| setting | also called | takes | default in 2.2 | \
-         2.3.0 | 2.3.6 | 3.2 | effect |\n|---|---|---|---|---|---|---|---|\n",
+         2.3.0 | 2.3.6 | 3.2 | since Neo4j | effect |\n|---|---|---|---|---|---|---|---|---|\n",
     );
     for setting in SETTINGS {
         let also: Vec<String> = setting.also.iter().map(|name| code(name)).collect();
         let defaults = Compat::ALL.map(|compat| setting.default(compat));
         let _ = writeln!(
             text,
-            "| `{}` | {} | {} | {} | {} |",
+            "| `{}` | {} | {} | {} | {} | {} |",
             setting.name,
             also.join(", "),
             setting.takes(),
             defaults.join(" | "),
+            setting.since,
             setting.about
         );
     }

@@ -98,7 +98,9 @@ pub(crate) fn nearest<'n>(name: &str, names: impl IntoIterator<Item = &'n str>) 
 
 /// Help for a name that is not among the ones there are.
 pub(crate) fn meant(name: &str, names: &[&str]) -> String {
-    match nearest(name, names.iter().copied()) {
+    // `r3.xlarge` for `aws:r3.xlarge`.
+    let tail = |known: &&&str| name.len() > 2 && known.ends_with(name);
+    match names.iter().find(tail).copied().or_else(|| nearest(name, names.iter().copied())) {
         Some(near) => format!("a similar name is `{near}`"),
         None if names.is_empty() => "there is none".into(),
         None => format!("known: {}", names.join(", ")),

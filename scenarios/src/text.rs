@@ -312,7 +312,14 @@ pub fn seed_rule_text(rule: SeedRule) -> String {
     match rule {
         SeedRule::Every => "every".into(),
         SeedRule::Any => "any".into(),
-        SeedRule::AtLeast(part) => format!(">= {}", ratio_text(part).trim_matches('"')),
+        SeedRule::AtLeast(part) => {
+            let hundredths = u64::from(part.numerator) * 100;
+            let below = u64::from(part.denominator);
+            if hundredths.is_multiple_of(below) {
+                return format!(">= {}%", hundredths / below);
+            }
+            format!(">= {}", ratio_text(part).trim_matches('"'))
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use crate::errors::{Place, Problem};
 
 /// A scenario of more than this many bytes is refused: it would be generated, and by mistake.
-pub(crate) const LONGEST: usize = 4 << 20;
+pub const LONGEST: usize = 4 << 20;
 
 /// A value and where it stands.
 #[derive(Clone, Debug)]

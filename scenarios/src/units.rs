@@ -115,17 +115,54 @@ fn names(units: &[(&str, u128)]) -> String {
 }
 
 /// The number and the unit of a text.
-fn measure(text: &str, units: &[&[(&str, u128)]]) -> Result<(Decimal, u128), Wrong> {
+fn measure(
+    text: &str,
+    units: &[&'static [(&'static str, u128)]],
+) -> Result<(Decimal, u128), Wrong> {
     let (number, unit) = split(text);
     if number.is_empty() || number == "-" {
         return Err("this does not begin with a number".into());
     }
     let decimal = Decimal::parse(number)?;
-    match units.iter().flat_map(|list| list.iter()).find(|(name, _)| *name == unit) {
-        Some((_, factor)) => Ok((decimal, *factor)),
-        None if unit.is_empty() => Err(format!("the unit is missing: one of {}", names(units[0]))),
-        None => Err(format!("`{}` is not one of the units {}", brief(unit), names(units[0]))),
+    let found = units.iter().flat_map(|list| list.iter()).find(|(name, _)| *name == unit);
+    match (found, similar(unit, units[0])) {
+        (None, Some(meant)) => {
+            Err(format!("`{}` is not a unit: probably `{meant}` is meant", brief(unit)))
+        }
+        (Some((_, factor)), _) => Ok((decimal, *factor)),
+        _ if unit.is_empty() => Err(format!("the unit is missing: one of {}", names(units[0]))),
+        _ => Err(format!("`{}` is not one of the units {}", brief(unit), names(units[0]))),
     }
+}
+
+/// The unit that was probably meant: in other cases, or as people write it elsewhere.
+fn similar(unit: &str, units: &'static [(&'static str, u128)]) -> Option<&'static str> {
+    const ELSEWHERE: [(&str, &str); 16] = [
+        ("sec", "s"),
+        ("secs", "s"),
+        ("seconds", "s"),
+        ("min", "m"),
+        ("minutes", "m"),
+        ("hours", "h"),
+        ("days", "d"),
+        ("G", "GiB"),
+        ("M", "MiB"),
+        ("K", "KiB"),
+        ("/sec", "/s"),
+        ("/min", "/m"),
+        ("Gbps", "Gbit/s"),
+        ("Mbps", "Mbit/s"),
+        ("MBps", "MB/s"),
+        ("µs", "us"),
+    ];
+    let same = |name: &str| unit.eq_ignore_ascii_case(name) && !unit.is_empty();
+    let known =
+        |name: &str| units.iter().find(|(known, _)| *known == name).map(|(known, _)| *known);
+    units
+        .iter()
+        .find(|(name, _)| same(name))
+        .map(|(name, _)| *name)
+        .or_else(|| ELSEWHERE.iter().find(|(name, _)| same(name)).and_then(|(_, unit)| known(unit)))
 }
 
 /// A length of time: `"1.5s"`, `"500ms"`, `"2m"`.

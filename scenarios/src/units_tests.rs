@@ -21,7 +21,8 @@ fn time_is_exact() {
 fn what_is_no_time_says_why() {
     for (text, why) in [
         ("300", "the unit is missing: one of ns, us, ms, s, m, h, d"),
-        ("5 sec", "`sec` is not one of the units ns, us, ms, s, m, h, d"),
+        ("5 sec", "`sec` is not a unit: probably `s` is meant"),
+        ("5 parsecs", "`parsecs` is not one of the units ns, us, ms, s, m, h, d"),
         ("-5s", "it cannot be negative"),
         ("fast", "this does not begin with a number"),
         ("1.2.3s", "this is not a number"),

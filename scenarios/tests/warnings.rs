@@ -69,6 +69,12 @@ regretted! {
     four_instances: instead("count = 3", "count = 4");
     settings_without_effect: instead(PULL, "\"ha.pull_interval\" = \"1s\"\n\"keep_logical_logs\" = \"7 days\"\n\"ha.server_id\" = 1");
     group_never_pulls: with("settings = { \"ha.pull_interval\" = \"0s\" }\n");
+    more_pushes_than_slaves: instead(PULL, "\"ha.pull_interval\" = \"1s\"\n\"ha.tx_push_factor\" = 5");
+    nothing_to_recover_from: with("[[expect]]\ncheck = \"recovers\"\nwithin = \"1m\"\n");
+    timeout_in_wrong_units: instead(PULL, "\"ha.pull_interval\" = \"1s\"\n\"ha.heartbeat_timeout\" = 40000\n[[faults]]\nat = \"1m\"\ncrash = 1\n");
+    settings_of_the_file_not_used: conf("ha.pull_interval=10\ndbms.pagecache.memory=2g\nwrapper.java.maxmemory=4096\n");
+    set_but_a_group_comes_before: told(&parse_with("s.toml", format!("{GOOD}settings = {{ \"ha.tx_push_factor\" = 2 }}\n").as_bytes(), &["ha.tx_push_factor=1".into(), "dbms.pagecache.memory=2g".into()], &mut |_| unreachable!()).expect("sound"));
+    stock_file: conf("dbms.windows_service_name=neo4j\ndbms.connector.bolt.enabled=true\nha.heartbeat_intervl=3s\n");
     initial_host_down: instead(PULL, "\"ha.pull_interval\" = \"1s\"\n\"ha.initial_hosts\" = \"a:5001,b:5001,c:5001,d:5001\"");
     community_with_many_cores: told(&parse("one.toml", &GOOD.replace("enterprise", "community").replace("count = 3", "count = 1").replace("aws:r3.xlarge", "aws:r3.2xlarge")).expect("sound"));
     file_as_it_is: conf("# HA\nha.server_id=1\nha.initial_hosts=a:5001,b:5001,c:5001\nha.pull_interval=10\nha.tx_push_fctor=2\norg.neo4j.server.webserver.port=7474\nha.heartbeat_timeout=11s\nha.heartbeat_timeout=6s\n");
@@ -107,4 +113,18 @@ fn neither_the_library_nor_the_first_scenario_leaves_anything_to_regret() {
         let scenario = parse(name, text).unwrap_or_else(|errors| panic!("{errors}"));
         assert_eq!(scenario.warnings().render(false), "", "{name}");
     }
+}
+
+#[test]
+fn a_groups_settings_leave_the_clusters_timeouts_alone() {
+    let text = GOOD
+        .replace(PULL, "\"ha.pull_interval\" = \"1s\"\n\"ha.default_timeout\" = \"10s\"\n\"ha.heartbeat_interval\" = \"1s\"\n\"ha.election_timeout\" = \"2s\"")
+        + "settings = { \"ha.tx_push_factor\" = 2 }\n";
+    let scenario = parse("s.toml", &text).expect("sound");
+    assert_eq!(scenario.warnings().render(false), "");
+    let plan = scenario.draw(1, &mut |_| unreachable!("no file is named")).expect("a plan");
+    let own = plan.settings_of(&plan.instances[0]);
+    assert_eq!(own.tx_push_factor, 2);
+    assert_eq!(own.cluster, plan.settings.cluster);
+    assert_eq!(own.cluster.heartbeat_interval.to_string(), "1s");
 }

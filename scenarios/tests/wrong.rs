@@ -99,6 +99,8 @@ wrong! {
     time_negative: told_instead("\"2m\"", "\"-2m\"");
     time_absurd: told_instead("\"2m\"", "\"99999999999999999999h\"");
     time_too_long: told_instead("\"2m\"", "\"1000000h\"");
+    units_of_elsewhere: told("format = 1\nduration = \"120sec\"\nwarm_up = \"5S\"\n[[group]]\ncount = 1\nmachine = \"r3.xlarge\"\nheap = \"8gb\"\n[[clients]]\nname = \"a\"\narrivals = { poisson = \"50/sec\" }\n[network]\nbandwidth = \"1Gbps\"\n");
+    distribution_incomplete: told_with("[network]\nlatency = { lognormal = \"1ms\" }\n");
     rate_without_unit: told_instead("\"50/s\"", "50");
     rate_of_zero: told_instead("\"50/s\"", "\"0/s\"");
     rate_absurd: told_instead("\"50/s\"", "\"1000000000/s\"");
@@ -181,6 +183,8 @@ wrong! {
     set_wrong_unit: told_set("ha.pull_interval=5 parsecs");
     set_against_the_file: told_set("warm_up=10m");
     set_on_nobody: told_set("clients.web.timeout=5s");
+    set_on_somebody_misspelt: told_set("clients.apq.timeout=5s");
+    set_without_number: told_set("group.count=5");
     set_half_a_path: told_set("clients.timeout=5s");
 }
 

@@ -50,7 +50,7 @@ fn settings() -> String {
             text += &format!("    also: {}\n", setting.also.join(", "));
         }
         text += &format!("{}\n", wrapped(setting.about, 4));
-        text += &format!("    takes: {}\n", setting.takes());
+        text += &format!("    takes: {}\n    since: Neo4j {}\n", setting.takes(), setting.since);
         let defaults = Compat::ALL.map(|compat| (compat.name(), setting.default(compat)));
         let (_, first) = &defaults[0];
         if defaults.iter().all(|(_, default)| default == first) {

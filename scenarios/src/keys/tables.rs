@@ -177,7 +177,7 @@ static GROUP: Table = Table {
         ),
         key("volume", Kind::Table(&VOLUME), Optional, "The disk of each."),
         key("datacentre", Name, Default("local"), "Where they stand."),
-        key("slave_only", Flag, Default("false"), "ha.slave_only: never elected master."),
+        key("slave_only", Flag, Default("false"), "Never elected master (ha.slave_only)."),
         key(
             "settings",
             Settings,

@@ -107,6 +107,17 @@ fn groups(top: &Section<'_>, built: &mut Built) {
 fn instance(group: &Section<'_>, built: &mut Built) -> InstancePlan {
     let (machine, cores, memory, profile) = machine(group);
     let (configured, own) = settings::of_group(group, &built.configured);
+    for (key, name, configured) in [
+        ("heap", "dbms.memory.heap.max_size", configured.heap),
+        ("page_cache", "dbms.pagecache.memory", configured.page_cache),
+    ] {
+        if let (Some(used), Some(unused)) = (group.has(key), configured) {
+            group.findings().add(settings::overridden(name, unused.place, used));
+        }
+    }
+    if own.is_some() {
+        configured.warn(group.place, group.findings());
+    }
     let heap_at = group.size("heap").or(configured.heap);
     let heap = or(heap_at, default_heap(memory));
     let cache_at = group.size("page_cache").or(configured.page_cache);
@@ -186,6 +197,22 @@ const COMMUNITY_CORES: u32 = 4;
 /// What Neo4j accepts of a cluster as a whole, and an operator regrets.
 fn regrets(top: &Section<'_>, cluster: &Section<'_>, built: &Built, community: bool) {
     let total = built.instances.len();
+    if built.instances.is_empty() || built.instances.iter().any(|i| i.settings.is_none()) {
+        built.configured.warn(cluster.place, top.findings());
+    }
+    let most = built.instances.iter().map(|i| i.settings.as_deref().unwrap_or(&built.settings));
+    let most = most.map(|settings| settings.tx_push_factor).max().unwrap_or(0);
+    if total > 0 && most as usize > total - 1 && most > 1 {
+        let place = built.configured.origins.get("ha.tx_push_factor").copied();
+        top.findings().add(
+            Problem::warning(
+                "more pushes are asked for than there are slaves",
+                place.unwrap_or(cluster.place),
+                format!("{most} pushes, {} slaves", total - 1),
+            )
+            .help("commits wait for all of them"),
+        );
+    }
     let place = top.has("group").unwrap_or(top.place);
     let count = top.tables("group").first().and_then(|group| group.has("count")).unwrap_or(place);
     if total == 2 {

@@ -39,6 +39,12 @@ pub(super) fn read(top: &Section<'_>, clients: &[ClientPlan]) -> Vec<Expected> {
     read.into_iter().map(|(expectation, _)| expectation).collect()
 }
 
+/// Where `recovers` is expected, if it is.
+pub(super) fn place_of_recovers(top: &Section<'_>) -> Option<Place> {
+    let checks = top.tables("expect").into_iter().filter_map(|section| section.choice("check"));
+    checks.filter(|check| check.value == "recovers").map(|check| check.place).next()
+}
+
 /// Notes the keys that belong to another check.
 fn strangers(section: &Section<'_>, check: &Check) {
     for (key, place) in section.written() {

@@ -56,7 +56,6 @@ pub(super) fn read(cluster: &Section<'_>, compat: Compat, file: Vec<Entry>) -> R
     flatten("", cluster.settings("settings"), &mut entries);
     read.layer(entries, Layer::Scenario, cluster.findings());
     read.fall_back();
-    read.warn(cluster.place, cluster.findings());
     read
 }
 
@@ -68,10 +67,10 @@ pub(super) fn of_group(group: &Section<'_>, cluster: &Read) -> (Read, Option<Arc
     if entries.is_empty() {
         return (read, None);
     }
-    read.origins.clear();
+    // What the cluster's timeouts were derived from has had its effect.
+    (read.default_timeout, read.paxos_timeout) = (None, None);
     read.layer(entries, Layer::Scenario, group.findings());
     read.fall_back();
-    read.warn(group.place, group.findings());
     let differs = read.settings != cluster.settings;
     let own = differs.then(|| Arc::new(read.settings.clone()));
     (read, own)
@@ -110,14 +109,19 @@ impl Read {
                     .also(first, "first set here"),
                 );
             }
-            self.origins.insert(field, entry.key_place);
+            if let Some(before) = self.origins.insert(field, entry.key_place)
+                && before.source != entry.key_place.source
+                && !set_before(&set, field, before)
+            {
+                findings.add(overridden(field, before, entry.key_place));
+            }
             if let Err(wrong) = self.apply(&setting.field, &entry.node) {
                 let wants = wants(&setting.field);
                 findings.add(wrong.problem(&entry.key, &wants, entry.node.place));
             }
         }
         for entry in without_effect.iter().filter(|entry| !is_known(&entry.key)) {
-            if let Some(near) = nearest(&entry.key, Setting::names()) {
+            if let Some(near) = slip_of(&entry.key) {
                 let title = format!("unknown setting `{}`", brief(&entry.key));
                 findings.add(
                     Problem::warning(title, entry.key_place, "it has no effect")
@@ -125,6 +129,7 @@ impl Read {
                 );
             }
         }
+        without_effect.retain(|entry| is_known(&entry.key) || slip_of(&entry.key).is_none());
         if let Some(first) = without_effect.first() {
             let names: Vec<String> = without_effect.iter().map(|entry| brief(&entry.key)).collect();
             let title = match names.len() {
@@ -168,7 +173,7 @@ impl Read {
     }
 
     /// What Neo4j accepts and an operator regrets.
-    fn warn(&self, place: Place, findings: &Findings) {
+    pub(super) fn warn(&self, place: Place, findings: &Findings) {
         let at = |name: &str| self.origins.get(name).copied();
         let cluster = &self.settings.cluster;
         let (interval, timeout) = (cluster.heartbeat_interval, cluster.heartbeat_timeout);
@@ -245,8 +250,27 @@ impl Read {
     }
 }
 
+/// Whether the place was set in this layer: that is told as a slip of its own.
+fn set_before(set: &BTreeMap<&'static str, Place>, field: &str, place: Place) -> bool {
+    set.get(field) == Some(&place)
+}
+
+/// A value that was given from outside the scenario, and that the scenario gives, too.
+pub(super) fn overridden(name: &str, unused: Place, used: Place) -> Problem {
+    let title = format!("this value of `{name}` is not used");
+    Problem::warning(title, unused, "another one comes before it").also(used, "this one")
+}
+
 fn is_known(name: &str) -> bool {
     KNOWN.iter().any(|(known, _)| *known == name)
+}
+
+/// The setting that was probably meant: names are long and alike, so a few letters at most
+/// may differ.
+fn slip_of(name: &str) -> Option<&'static str> {
+    let distance = |known: &str| strsim::damerau_levenshtein(name, known);
+    let near = Setting::names().map(|known| (distance(known), known)).min()?;
+    (near.0 <= 3).then_some(near.1)
 }
 
 /// A setting of the scenario that is not modelled: known ones do nothing, others are slips.

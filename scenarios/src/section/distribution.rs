@@ -58,7 +58,12 @@ pub(super) fn read(node: &Node) -> Result<Distribution, Wrong> {
         }
         Ok(Distribution::Pareto { scale, shape })
     } else {
-        Err(helped("no such distribution", EXAMPLES))
+        let form = FORMS.iter().find(|form| form.iter().any(|key| named.contains(key)));
+        let lacks = form.and_then(|form| form.iter().find(|key| !named.contains(key)));
+        match lacks {
+            Some(key) => Err(helped(format!("`{key}` is missing"), EXAMPLES)),
+            None => Err(helped("no such distribution", EXAMPLES)),
+        }
     }
 }
 

@@ -148,7 +148,7 @@ pub(super) static FAULTS: Table = Table {
             "partition",
             Target,
             Optional,
-            "No message passes to or from the instance that `from` names, or any other.",
+            "No message passes to or from the instance that `from` names; without it, to or from all others.",
         ),
         key("isolate", Target, Optional, "No message passes to or from any other instance."),
         key("from", Target, Optional, "The other side of a partition."),
