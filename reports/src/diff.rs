@@ -1,8 +1,9 @@
 //! What changed between two results: `wavetank diff`.
 //!
 //! A percentile counts as changed when the two 95 % confidence intervals (order statistics)
-//! do not overlap, a count when its difference exceeds twice the square root of the sum
-//! (Poisson). What lies within is printed, and called noise.
+//! do not overlap; a part of the operations offered (ok, failed, unknown, retries) when it
+//! differs by more than two standard deviations of the difference of two such parts. What lies
+//! within is printed, and called noise.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +21,8 @@ pub struct Diff {
     pub new: Side,
     /// Whether both are the same run, to the last bit.
     pub same_run: bool,
+    /// What keeps the two from being compared fairly; empty if nothing does.
+    pub caveats: Vec<String>,
     /// Verdicts that differ, and measured values of those that do not hold.
     pub expectations: Vec<ExpectationChange>,
     /// Latencies and outcomes that differ.
@@ -74,7 +77,8 @@ pub struct FigureChange {
     pub base: Option<f64>,
     /// In the new result.
     pub new: Option<f64>,
-    /// New over base, less one; none where one of them is missing or the base is zero.
+    /// New over base, less one; of counts, the change of their part of what was offered. None
+    /// where one of them is missing or the base is zero.
     pub change: Option<f64>,
     /// The 95 % confidence intervals, where there are any.
     pub intervals: [Option<[f64; 2]>; 2],
@@ -125,6 +129,7 @@ impl Diff {
             base: Side::of(base),
             new: Side::of(new),
             same_run: base.digest == new.digest,
+            caveats: caveats(base, new),
             expectations: expectations(base, new),
             figures: figures(base, new),
             counters: counters(base, new),
@@ -150,12 +155,16 @@ impl Diff {
             Overall::Broke => 1,
             Overall::NotRecovered => 2,
         };
-        let broken = self.expectations.iter().find(|change| {
-            change.new.is_some_and(|new| new != Verdict::Held) && change.base == Some(Verdict::Held)
-        });
+        let broken = self
+            .expectations
+            .iter()
+            .find(|change| change.base == Some(Verdict::Held) && change.new != Some(Verdict::Held));
         if let Some(change) = broken {
             self.worst = f64::INFINITY;
-            self.worst_of = Some(format!("{} held, and does not any more", change.check));
+            self.worst_of = Some(match change.new {
+                Some(_) => format!("{} held, and does not any more", change.check),
+                None => format!("{} held, and is not expected any more", change.check),
+            });
         } else if rank(self.new.verdict) > rank(self.base.verdict) {
             self.worst = f64::INFINITY;
             self.worst_of = Some("the verdict".into());
@@ -174,6 +183,30 @@ impl Diff {
     pub fn to_json(&self) -> String {
         serde_json::to_string_pretty(self).expect("a diff holds nothing that JSON cannot")
     }
+}
+
+fn caveats(base: &RunResult, new: &RunResult) -> Vec<String> {
+    let mut caveats = Vec::new();
+    if base.scenario != new.scenario {
+        caveats.push(format!("two scenarios: {} and {}", base.scenario, new.scenario));
+    }
+    if base.seed != new.seed {
+        caveats.push(format!("two seeds: {} and {}", base.seed, new.seed));
+    }
+    if base.version != new.version {
+        caveats.push(format!("two versions: {} and {}", base.version, new.version));
+    }
+    for (side, name) in [(base, "base"), (new, "new")] {
+        if side.partial {
+            caveats.push(format!("the {name} run was interrupted"));
+        }
+    }
+    caveats
+}
+
+/// A length of time as a check measured it, in seconds.
+fn seconds(measured: &str) -> Option<f64> {
+    measured.strip_suffix('s')?.parse().ok()
 }
 
 fn expectations(base: &RunResult, new: &RunResult) -> Vec<ExpectationChange> {
@@ -225,6 +258,22 @@ const COUNTS: [Count; 5] = [
 fn figures(base: &RunResult, new: &RunResult) -> Vec<FigureChange> {
     let names: BTreeSet<&String> = base.operations.keys().chain(new.operations.keys()).collect();
     let mut changes = Vec::new();
+    for change in expectations(base, new) {
+        // What is measured once has no interval: any difference is one.
+        let [Some(old), Some(now)] = change.measured.each_ref().map(|text| seconds(text)) else {
+            continue;
+        };
+        changes.push(FigureChange {
+            operation: change.check,
+            figure: "seconds",
+            base: Some(old),
+            new: Some(now),
+            change: relative(Some(old), Some(now)),
+            intervals: [None, None],
+            noise: false,
+            worse: now > old,
+        });
+    }
     for name in names {
         let (a, b) = (base.operations.get(name), new.operations.get(name));
         for (figure, read) in PERCENTILES {
@@ -244,26 +293,34 @@ fn figures(base: &RunResult, new: &RunResult) -> Vec<FigureChange> {
                 new: now,
                 change: relative(old, now),
                 intervals: [old_interval, now_interval],
-                noise: !apart,
+                noise: !apart && old.is_some() && now.is_some(),
                 worse: matches!((old, now), (Some(old), Some(now)) if now > old),
             });
         }
+        let Some((a, b)) = a.zip(b) else { continue };
         for (figure, read, more_is_worse) in COUNTS {
-            let (old, now) = (a.map(read), b.map(read));
-            if old == now {
+            let (x, y) = (read(a) as f64, read(b) as f64);
+            if x == y {
                 continue;
             }
-            let (x, y) = (old.unwrap_or(0) as f64, now.unwrap_or(0) as f64);
+            let (n, m) = (a.offered.max(1) as f64, b.offered.max(1) as f64);
+            let (p, q) = if figure == "offered" { (x, y) } else { (x / n, y / m) };
+            let deviation = match figure {
+                "offered" => (x + y).sqrt(),
+                // Of retries there can be more than operations: Poisson.
+                "retries" => (x / (n * n) + y / (m * m)).sqrt(),
+                _ => (p * (1.0 - p) / n + q * (1.0 - q) / m).sqrt(),
+            };
             changes.push(FigureChange {
                 operation: name.clone(),
                 figure,
-                base: old.map(|count| count as f64),
-                new: now.map(|count| count as f64),
-                change: relative(Some(x), Some(y)),
+                base: Some(x),
+                new: Some(y),
+                change: relative(Some(p), Some(q)),
                 intervals: [None, None],
-                noise: (x - y).abs() <= 2.0 * (x + y).sqrt(),
-                // Fewer offered is another load, not a worse cluster.
-                worse: figure != "offered" && (if more_is_worse { y > x } else { y < x }),
+                noise: (p - q).abs() <= 2.0 * deviation,
+                // Another load is another load, not a worse cluster.
+                worse: figure != "offered" && (if more_is_worse { q > p } else { q < p }),
             });
         }
     }

@@ -12,6 +12,9 @@ impl Diff {
     /// What changed, in words, without an end of line at the end.
     pub fn to_text(&self) -> String {
         let mut text = format!("base  {}\nnew   {}\n", side(&self.base), side(&self.new));
+        for caveat in &self.caveats {
+            text += &format!("note  {caveat}\n");
+        }
         text += &self.headline();
         text.push('\n');
         if !self.expectations.is_empty() {
@@ -84,6 +87,7 @@ impl Diff {
                     dl {
                         dt { "Base" } dd { (side(&self.base)) }
                         dt { "New" } dd { (side(&self.new)) }
+                        @for caveat in &self.caveats { dt { "Note" } dd { (caveat) } }
                     }
                     section class=(if self.worst > 0.0 { "verdict broke" } else { "verdict held" }) {
                         p.sentence { (self.headline()) }

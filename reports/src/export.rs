@@ -87,7 +87,7 @@ fn cell(text: &str) -> String {
     }
 }
 
-/// One row per bucket: the middle of its time, then a column per line; where a line has
+/// One row per bucket, with the middle of its time (`series.csv` has its start), then a column per line; where a line has
 /// extremes, two more for the smallest and the largest.
 fn figure_csv(figure: &Figure) -> String {
     let lines: Vec<&Line> = figure.chart.lines.iter().collect();
@@ -101,10 +101,12 @@ fn figure_csv(figure: &Figure) -> String {
         }
     }
     text.push('\n');
+    // Parts are drawn as percentages, and written as such.
+    let scale = if figure.unit == "%" { 100.0 } else { 1.0 };
     let number = |text: &mut String, value: Option<f64>| {
         text.push(',');
         if let Some(value) = value {
-            let _ = write!(text, "{}", (value * 1e6).round() / 1e6);
+            let _ = write!(text, "{}", (value * scale * 1e6).round() / 1e6);
         }
     };
     let rows = lines.first().map_or(0, |line| line.points.len());

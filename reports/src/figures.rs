@@ -91,12 +91,30 @@ fn overlaid(mut faults: Vec<(f64, f64)>, apart: f64) -> Vec<(f64, f64)> {
 struct Draw<'a> {
     series: &'a Series,
     plan: &'a Plan,
+    /// When the run ended.
+    end: Time,
     longest_gap: f64,
     /// Buckets are wider than what was measured: their extremes are worth showing.
     wide: bool,
 }
 
 impl Draw<'_> {
+    /// A rate over an interval that the run did not see the end of would be too low.
+    fn leave_out_unfinished(&self, lines: &mut [Line]) {
+        let last = self.series.buckets().len().saturating_sub(1);
+        if self.series.start(last) + self.series.width() <= self.end {
+            return;
+        }
+        for line in lines {
+            if let Some((_, value)) = line.points.get_mut(last) {
+                *value = None;
+            }
+            if let Some(spread) = line.spread.get_mut(last) {
+                *spread = None;
+            }
+        }
+    }
+
     fn at(&self, index: usize) -> f64 {
         self.series.start(index).as_secs_f64() + self.series.width().as_secs_f64() / 2.0
     }
@@ -162,7 +180,7 @@ pub(crate) fn lines(plan: &Plan, recorder: &Recorder) -> Vec<Figure> {
     let width = series.width();
     let apart = width.as_secs_f64().max(plan.sample_every.as_secs_f64());
     let wide = width > plan.sample_every.max(Span::from_secs(1));
-    let draw = Draw { series, plan, longest_gap: 2.5 * apart, wide };
+    let draw = Draw { series, plan, end: recorder.now(), longest_gap: 2.5 * apart, wide };
     let per = if width == Span::from_secs(1) {
         String::from("second")
     } else {
@@ -252,6 +270,7 @@ fn throughput(draw: &Draw<'_>, per: &str) -> (String, LineChart) {
     if draw.wide {
         note += " The area is what single seconds ranged over.";
     }
+    draw.leave_out_unfinished(&mut lines);
     (note, draw.chart(Scale::Linear, lines))
 }
 
@@ -266,6 +285,7 @@ fn errors(draw: &Draw<'_>) -> (String, LineChart) {
             );
         }
     }
+    draw.leave_out_unfinished(&mut lines);
     let note = "Operations that failed or of which nothing is known, by how their last attempt ended. The codes that Neo4j sends for them are in the table below.";
     (note.to_owned(), draw.chart(Scale::Linear, lines))
 }

@@ -98,7 +98,7 @@ pub(crate) fn faults(result: &RunResult) -> Markup {
                         td { (match fault.effect {
                             FaultEffect::TookEffect if fault.ended_s.is_none() => "took effect, never healed",
                             FaultEffect::TookEffect => "took effect",
-                            FaultEffect::Skipped => "skipped: nobody to hit at that moment",
+                            FaultEffect::Skipped => "not exercised: nobody to hit, or its trigger never came",
                             FaultEffect::NotReached => "not reached",
                         }) }
                     }

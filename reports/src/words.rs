@@ -150,7 +150,7 @@ pub(crate) fn fault(fault: &FaultResult) -> String {
     let kind = &fault.kind;
     match (fault.effect, fault.on) {
         (FaultEffect::Skipped, _) => {
-            format!("{kind} at {:.3} s: skipped, nobody to hit at that moment", fault.began_s)
+            format!("{kind} at {:.3} s: not exercised, nobody to hit or no trigger", fault.began_s)
         }
         (FaultEffect::NotReached, _) => {
             format!("{kind} at {:.3} s: not reached", fault.began_s)
@@ -247,7 +247,7 @@ pub fn sentence(fact: &Fact) -> String {
             format!("fault ends: {} of {}", kind.name(), link(on, peer))
         }
         Fact::FaultSkipped { kind, .. } => {
-            format!("fault skipped: {}, nobody to hit", kind.name())
+            format!("fault not exercised: {}, nobody to hit or no trigger", kind.name())
         }
         Fact::Sample { instance, metric, value } => format!("{instance} {metric:?} = {value}"),
         Fact::Healed => String::from("clients stop, every fault is healed"),
