@@ -146,6 +146,9 @@ fn what_changed_between_two_results_is_told_and_gated() {
     let page = fs::read_to_string(folder.path("diff.html")).expect("a page");
     assert!(page.contains("ha.tx_push_factor") && !page.contains("http"), "{page}");
 
+    let gate = within(&folder, &["diff", "base", "slow", "--gate", "5"]);
+    assert_eq!(gate.code, 2, "5 is 500 %");
+    assert!(gate.stderr.contains("write `5%`"), "{}", gate.stderr);
     for wrong in [["diff", "base", "nowhere"], ["diff", "mark", "base"]] {
         let told = within(&folder, &wrong);
         assert_eq!(told.code, 2, "{wrong:?}: {}", told.stdout);
@@ -174,7 +177,65 @@ fn an_interrupted_run_leaves_what_it_has_and_says_so() {
     assert_eq!(result["partial"], true);
     assert!(result["simulated_seconds"].as_f64().is_some_and(|s| s > 1.0 && s < 72_000.0));
     let report = fs::read_to_string(folder.path("out/report.html")).expect("a report");
-    assert!(report.contains("interrupted") || report.contains("broken off"), "the page says so");
+    assert!(report.contains("nterrupted at"), "the page says so");
+    // A run that was broken off is not judged.
+    for expectation in result["expectations"].as_array().expect("a list") {
+        assert_eq!(expectation["verdict"], "not-exercised", "{expectation}");
+    }
+    assert!(!fs::exists(folder.path("out/failure.txt")).expect("a look"));
+    let gated = within(&folder, &["diff", "out", "out", "--gate", "5%"]);
+    assert_eq!(gated.code, 2, "{}", gated.stdout);
+    assert!(gated.stderr.contains("interrupted"), "{}", gated.stderr);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_campaign_ends_at_once_and_counts_what_was_over() {
+    let folder = Folder::with("mark", "");
+    let child = command()
+        .args(["test", "quick", "--seeds", "0..3000", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .current_dir(folder.path("."))
+        .spawn()
+        .expect("the built command can be run");
+    std::thread::sleep(Duration::from_secs(3));
+    let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    assert!(killed.expect("kill can be run").success());
+    let asked = std::time::Instant::now();
+    let ended = done(&child.wait_with_output().expect("it ends"));
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    assert_eq!(ended.code, 75, "{}", ended.stderr);
+    let json: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!(json["interrupted"], true);
+    assert!(json["runs"].as_u64().is_some_and(|runs| runs < 9_000), "{json}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_cannot_be_written_is_not_passed_over() {
+    for arguments in [vec!["list", "checks"], vec!["plan", "quickstart"], vec!["schema"]] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("a full device");
+        let output = command().args(&arguments).stdout(full).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(75), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_folder_left_over_from_long_ago_does_not_cost_a_run() {
+    let folder = Folder::with("mark", "");
+    fs::create_dir(folder.path(".q.earlier")).expect("a folder");
+    fs::write(folder.path(".q.earlier/x"), "x").expect("a file");
+    for _ in 0..2 {
+        let played = within(&folder, &["run", "slave-crash", "--out", "q"]);
+        assert_eq!(played.code, 0, "{}", played.stderr);
+    }
+    assert!(fs::exists(folder.path(".q.earlier/x")).expect("a look"));
+    // A folder of a scenario's name does not hide the scenario.
+    let played = within(&folder, &["run", "slave-crash", "--out", "slave-crash"]);
+    assert_eq!(played.code, 0, "{}", played.stderr);
+    let played = within(&folder, &["run", "slave-crash", "--out", "q"]);
+    assert_eq!(played.code, 0, "{}", played.stderr);
 }
 
 #[test]

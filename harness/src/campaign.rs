@@ -214,8 +214,11 @@ pub fn campaign(
     let results: Vec<Option<(SeedResult, Exit, Vec<Verdict>)>> = pool.install(|| {
         work.par_iter()
             .map(|(scenario, seed, plan, base)| {
-                let played = play(plan, base, |_, _| !interrupt::asked());
                 if interrupt::asked() {
+                    return None;
+                }
+                let played = play(plan, base, |_, _| !interrupt::asked());
+                if played.result.partial {
                     return None;
                 }
                 done(over.fetch_add(1, Ordering::Relaxed) + 1);

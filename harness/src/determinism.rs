@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use crate::interrupt;
 use wavetank_kernel::{EventWindow, TracedEvent};
 use wavetank_vocabulary::{Classes, Fact, Observer, Seq, Time};
 use wavetank_world::World;
@@ -66,8 +67,11 @@ pub fn compare(mut make: impl FnMut() -> World<Nobody>) -> Comparison {
     Comparison::Parted(Parting { digests: [first.digest(), second.digest()], events, range })
 }
 
+/// Events between two looks at whether somebody wants an end.
+const STRIDE: u64 = 50_000;
+
 fn finished(mut world: World<Nobody>) -> World<Nobody> {
-    while world.advance(u64::MAX) {}
+    while !interrupt::asked() && world.advance(STRIDE) {}
     world
 }
 

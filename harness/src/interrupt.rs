@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 static ASKED: AtomicBool = AtomicBool::new(false);
 
-/// From now on the first interrupt (Ctrl-C, SIGTERM) is noted, and the second one ends the
-/// process as it would have before.
+/// From now on the first interrupt (Ctrl-C, SIGTERM, a closed terminal) is noted, and the second
+/// one ends the process as it would have before.
 pub fn watch() {
     #[cfg(unix)]
     install();
@@ -36,7 +36,7 @@ fn default(signal: libc::c_int) {
 #[allow(unsafe_code)]
 fn install() {
     let handler = note as extern "C" fn(libc::c_int);
-    for signal in [libc::SIGINT, libc::SIGTERM] {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
         // SAFETY: the handler only stores to an atomic and calls signal(2), both of which are
         // async-signal-safe; it lives as long as the program.
         unsafe {

@@ -49,6 +49,13 @@ pub struct Trial {
     pub served: f64,
 }
 
+impl Trial {
+    /// The part of the first bottleneck that is used.
+    fn busiest(&self) -> f64 {
+        self.slave_cores.unwrap_or(0.0).max(self.master_cores).max(self.disk)
+    }
+}
+
 /// The longest trial, after the cluster has formed.
 const LONGEST: Span = Span::from_secs(10);
 /// How long a cluster may take to form.
@@ -59,6 +66,8 @@ const OPERATIONS: f64 = 2_000.0;
 const EVENTS: u64 = 400_000;
 /// Below this part of cores and disks, a scenario tries little.
 const SOFT: f64 = 0.05;
+/// When fewer than these end well without any fault, something is wrong with the set-up.
+const SERVED: f64 = 0.99;
 /// Above this part, queues grow long.
 const HARD: f64 = 0.8;
 
@@ -155,11 +164,18 @@ impl Load {
             format!("{:.0}/s", trial.messages),
             "between instances, heartbeats included".into(),
         ));
-        if trial.served < 0.99 && self.offered > 0.0 {
+        if trial.served < SERVED && self.offered > 0.0 {
             lines.push((
                 "served",
                 percent(trial.served),
-                "of the operations of a trial without faults: it is overloaded".into(),
+                format!(
+                    "of the operations of a trial without faults{}",
+                    if trial.busiest() > HARD {
+                        ": it is overloaded"
+                    } else {
+                        ", and nothing is busy: look at time-outs, balancers and heartbeats"
+                    }
+                ),
             ));
         }
         if let Some(soft) = self.soft() {
@@ -170,9 +186,8 @@ impl Load {
 
     /// What to say of a load that tries nothing but the faults.
     fn soft(&self) -> Option<String> {
-        let trial = self.trial.as_ref()?;
-        let cores = trial.slave_cores.unwrap_or(0.0).max(trial.master_cores);
-        let busiest = cores.max(trial.disk);
+        let trial = self.trial.as_ref().filter(|trial| trial.served >= SERVED)?;
+        let busiest = trial.busiest();
         (busiest < SOFT && self.offered > 0.0).then(|| {
             let times = 0.5 / busiest.max(1e-4);
             format!(
@@ -196,6 +211,7 @@ struct Meter {
     sampled: Time,
     invoked: u64,
     ok: u64,
+    failed: u64,
 }
 
 impl Meter {
@@ -229,6 +245,7 @@ impl Observer for Meter {
             }
             Fact::Invoked { .. } => self.invoked += 1,
             Fact::Completed { outcome: OperationOutcome::Ok, .. } => self.ok += 1,
+            Fact::Completed { .. } => self.failed += 1,
             _ => {}
         }
     }
@@ -261,7 +278,7 @@ fn trial(plan: &Plan, base: &Arc<BaseGraph>) -> Option<Trial> {
             None if whole.is_some_and(|at| left == 0 || now.since(at) >= settling) => {
                 let meter = world.observer_mut();
                 meter.start = Some((now, meter.last.clone()));
-                (meter.invoked, meter.ok) = (0, 0);
+                (meter.invoked, meter.ok, meter.failed) = (0, 0, 0);
                 started = Some((now, world.messages()));
                 left = EVENTS;
             }
@@ -299,8 +316,12 @@ fn trial(plan: &Plan, base: &Arc<BaseGraph>) -> Option<Trial> {
         slave_cores: part(Metric::CoreBusy, Role::Slave),
         disk: disk.max_by(f64::total_cmp).unwrap_or(0.0),
         messages: (world.messages() - messages) as f64 / over.as_secs_f64().max(1e-9),
-        // What is still under way when the trial ends is not held against it.
-        served: if meter.invoked == 0 { 1.0 } else { meter.ok as f64 / meter.invoked as f64 },
+        // Of those that came to an end, and of those that were due only when next to none did.
+        served: match (meter.ok + meter.failed, meter.invoked) {
+            (_, 0) => 1.0,
+            (ended, invoked) if ended * 2 < invoked => meter.ok as f64 / invoked as f64,
+            (ended, _) => meter.ok as f64 / ended as f64,
+        },
     })
 }
 

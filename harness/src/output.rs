@@ -17,7 +17,8 @@ use crate::play::Played;
 const MARK: &str = ".wavetank";
 
 /// Everything that a run leaves, but for the data files: of these [`MARK`] holds a list, and
-/// only what it lists, in our two folders and with our endings, is ours. Nothing else is ever removed, and no folder is removed with
+/// only what it lists, in our two folders and with our endings, is ours. Nothing else is ever
+/// removed, and no folder is removed with
 /// what is in it: so a wrong `--out` cannot cost anybody anything.
 const FILES: [&str; 6] =
     [MARK, "result.json", "report.html", "series.csv", "plan.toml", "failure.txt"];
@@ -152,16 +153,29 @@ impl Output {
         self.write(plan, played, background)?;
         // Long enough has passed since the first look.
         check_replaceable(&self.place)?;
-        let earlier = self.temporary.with_extension("earlier");
+        let earlier = self.beside("earlier");
         let replaces = self.place.exists();
         if replaces {
             at(&self.place, fs::rename(&self.place, &earlier))?;
         }
-        at(&self.place, fs::rename(&self.temporary, &self.place))?;
+        if let Err(error) = fs::rename(&self.temporary, &self.place) {
+            if replaces {
+                // What was there before is worth more than nothing.
+                let _ = fs::rename(&earlier, &self.place);
+            }
+            return at(&self.place, Err(error));
+        }
         if replaces {
             remove_ours(&earlier);
         }
         Ok(self.named.clone())
+    }
+
+    /// A name beside the temporary folder that nobody else uses.
+    fn beside(&self, what: &str) -> PathBuf {
+        let mut name = self.temporary.clone().into_os_string();
+        name.push(format!(".{what}"));
+        PathBuf::from(name)
     }
 
     fn write(
@@ -202,6 +216,9 @@ impl Output {
         file("series.csv", wavetank_reports::series_csv(plan, &played.recorder).as_bytes())?;
         let text = to_text(plan);
         file("plan.toml", text.as_bytes())?;
+        if played.result.partial {
+            return Ok(());
+        }
         let capsule = Capsule::new(
             &played.result,
             &played.recorder,

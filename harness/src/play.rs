@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use wavetank_reports::{Ending, ExpectationResult, GraphResult, Overall, Recorder, RunResult};
+use wavetank_reports::{
+    Ending, ExpectationResult, GraphResult, Overall, Recorder, RunResult, Verdict,
+};
 use wavetank_vocabulary::{Classes, Fact, Observer, Seq, Time};
 use wavetank_world::{BaseGraph, Plan, World};
 
@@ -88,13 +90,20 @@ pub fn play(
 }
 
 fn judge(world: World<Judges>, started: Instant, interrupted: bool) -> Played {
-    let recovered = world.converged();
+    let recovered = world.converged() || interrupted;
     let waiting = if recovered { None } else { world.waits_for() };
     let (digest, events, ended) = (world.digest(), world.events(), world.now());
     let plan = world.plan().clone();
     let graph = world.graph_counts();
     let judges = world.into_observer();
-    let expectations = judges.finish();
+    let mut expectations = judges.finish();
+    if interrupted {
+        // Most checks need the end, and no fault has had its time: nothing is judged.
+        for expectation in &mut expectations {
+            expectation.verdict = Verdict::NotExercised;
+            expectation.why = format!("The run was interrupted at {ended}: not judged.");
+        }
+    }
     let result = RunResult::new(
         &plan,
         &judges.recorder,

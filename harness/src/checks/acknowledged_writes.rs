@@ -7,7 +7,8 @@
 //! last writer of a property, and the audit reads the final master's store for it.
 //!
 //! A lost write is *explained* when it is absent from the log of an instance that was chosen
-//! after the one under which it was logged, and the branch that held it was set aside: that is what Neo4j HA may do.
+//! after the one under which it was logged, and the branch that held it was set aside: that is
+//! what Neo4j HA may do.
 //! Any other loss is *unexplained*, and its limit is always zero.
 //!
 //! Exercised: at least one write was acknowledged, and, where the Plan has faults, one of

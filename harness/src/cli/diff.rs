@@ -5,7 +5,7 @@ use std::path::Path;
 
 use wavetank_reports::{Diff, RunResult, SCHEMA};
 
-use super::{DiffArgs, Failure, say};
+use super::{DiffArgs, Failure, say, tell};
 use crate::exit::Exit;
 
 /// A part of a whole: `5%` or `0.05`.
@@ -15,6 +15,9 @@ pub(super) fn gate(text: &str) -> Result<f64, String> {
         None => (text.trim(), 1.0),
     };
     match number.parse::<f64>() {
+        Ok(part) if hundredths == 1.0 && part > 1.0 => {
+            Err(format!("`{text}` is {} %: write `{text}%` if that is meant", part * 100.0))
+        }
         Ok(part) if part.is_finite() && part >= 0.0 => Ok(part / hundredths),
         _ => Err(format!("`{text}` is not a part: expected something like 5% or 0.05")),
     }
@@ -40,10 +43,18 @@ pub(super) fn diff(args: &DiffArgs) -> Result<Exit, Failure> {
     } else {
         say(&diff.to_text());
     }
-    match args.gate {
-        Some(gate) if diff.exceeds(gate) => Ok(Exit::Broke),
-        _ => Ok(Exit::Held),
+    let Some(gate) = args.gate else { return Ok(Exit::Held) };
+    let percent = gate * 100.0;
+    if let Some(partial) = diff.caveats.iter().find(|caveat| caveat.contains("interrupted")) {
+        return Err(Failure::input(format!("the gate cannot judge: {partial}")));
     }
+    if diff.exceeds(gate) {
+        let what = diff.worst_of.as_deref().unwrap_or("something");
+        tell(&format!("above the gate of {percent} %: {what}"));
+        return Ok(Exit::Broke);
+    }
+    tell(&format!("nothing beyond noise is worse by more than {percent} %"));
+    Ok(Exit::Held)
 }
 
 /// The result in a file, or in the folder of a run.
@@ -72,7 +83,7 @@ mod tests {
     fn gates_are_parts() {
         assert_eq!(gate("5%"), Ok(0.05));
         assert_eq!(gate("0.1"), Ok(0.1));
-        for wrong in ["", "x", "-1%", "5 percent", "nan", "inf"] {
+        for wrong in ["5", "", "x", "-1%", "5 percent", "nan", "inf"] {
             assert!(gate(wrong).is_err(), "{wrong}");
         }
     }

@@ -1,9 +1,12 @@
 //! Finding scenarios: files, folders, and names of the library that is part of the command.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use wavetank_scenario::{Scenario, builtin, builtin_folder, nearest_builtin, parse_with};
+use wavetank_scenario::{
+    LONGEST_SCENARIO, Scenario, builtin, builtin_folder, nearest_builtin, parse_with,
+};
 use wavetank_world::Plan;
 
 use super::{Failure, colour_on_stderr};
@@ -11,17 +14,17 @@ use crate::campaign::{Entry, scenario_files};
 
 /// The scenario that a file holds or that the library has under this name.
 pub(super) fn one(file: &Path, set: &[String]) -> Result<Scenario, Failure> {
-    if file.is_dir() {
-        let text = format!("{} is a folder: expected a scenario file", file.display());
-        return Err(Failure::input(text));
-    }
     let name = file.to_string_lossy();
-    if !file.exists()
+    if !file.is_file()
         && let Some(builtin) = builtin(&name)
     {
         return parse(&format!("{}.toml", builtin.name), builtin.text.as_bytes(), set);
     }
-    let source = fs::read(file).map_err(|error| {
+    if file.is_dir() {
+        let text = format!("{} is a folder: expected a scenario file", file.display());
+        return Err(Failure::input(text));
+    }
+    let source = read(file).map_err(|error| {
         let mut text = format!("cannot read {}: {error}", file.display());
         if error.kind() == std::io::ErrorKind::NotFound {
             text += "\nno scenario of the library has that name either";
@@ -33,6 +36,13 @@ pub(super) fn one(file: &Path, set: &[String]) -> Result<Scenario, Failure> {
         Failure::input(text)
     })?;
     parse(&name, &source, set)
+}
+
+/// The bytes of a file, but no more of an endless one than a scenario may have and one.
+fn read(file: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(file)?.take(LONGEST_SCENARIO as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// All scenarios of files, folders and names.
@@ -48,6 +58,10 @@ pub(super) fn all(paths: &[PathBuf], set: &[String]) -> Result<Vec<Entry>, Failu
         if !folder.is_empty() {
             continue;
         }
+        if path.is_dir() && builtin(&name).is_some() && holds_no_scenario(path) {
+            entries.push(Entry { name: name.into_owned(), scenario: one(path, set)? });
+            continue;
+        }
         let files = scenario_files(std::slice::from_ref(path))
             .map_err(|error| Failure::input(error.to_string()))?;
         for file in files {
@@ -56,6 +70,11 @@ pub(super) fn all(paths: &[PathBuf], set: &[String]) -> Result<Vec<Entry>, Failu
         }
     }
     Ok(entries)
+}
+
+/// Whether a folder is the output of a run, say, that happens to have a scenario's name.
+fn holds_no_scenario(folder: &Path) -> bool {
+    scenario_files(&[folder.to_path_buf()]).is_err() || folder.join(".wavetank").exists()
 }
 
 fn parse(name: &str, source: &[u8], set: &[String]) -> Result<Scenario, Failure> {

@@ -12,6 +12,7 @@ mod test;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use wavetank_scenario::{Scenario, parse_seed, to_text};
@@ -172,7 +173,7 @@ struct DiffArgs {
     /// Prints JSON instead of text.
     #[arg(long)]
     json: bool,
-    /// Writes a page instead of text.
+    /// Writes a page, too; never over a file that is there.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 }
@@ -247,6 +248,10 @@ pub fn main() -> ExitCode {
     });
     let Ok(done) = done else { return Exit::Internal.into() };
     match done {
+        Ok(_) if UNHEARD.load(Ordering::Relaxed) => {
+            tell_error("standard output cannot be written: is the disk full?");
+            Exit::Surroundings.into()
+        }
         Ok(exit) => exit.into(),
         Err(failure) => {
             tell_error(&failure.message);
@@ -282,12 +287,20 @@ fn tell(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// Prints on standard output; a closed pipe is not an error of ours.
+/// Whether something that was said could not be written.
+static UNHEARD: AtomicBool = AtomicBool::new(false);
+
+/// Prints on standard output. A closed pipe is not an error of ours: whoever read it has seen
+/// enough.
 fn say(text: &str) {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes());
-    if !text.ends_with('\n') {
-        let _ = out.write_all(b"\n");
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    let written = out
+        .write_all(text.as_bytes())
+        .and_then(|()| out.write_all(end.as_bytes()))
+        .and_then(|()| out.flush());
+    if written.is_err_and(|error| error.kind() != std::io::ErrorKind::BrokenPipe) {
+        UNHEARD.store(true, Ordering::Relaxed);
     }
 }
 
@@ -300,7 +313,9 @@ fn warn(scenario: &Scenario) {
 
 /// Whether output to that stream may be coloured.
 fn colour(is_terminal: bool) -> bool {
-    is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    is_terminal
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && std::env::var_os("TERM").is_none_or(|value| value != "dumb")
 }
 
 fn colour_on_stderr() -> bool {

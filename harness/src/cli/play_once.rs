@@ -21,6 +21,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     warn(&scenario);
     let seed = seed_of(&scenario, args.seed.as_deref())?;
     let plan = Arc::new(find::draw(&scenario, seed)?);
+    interrupt::watch();
     let place = args.out.clone().unwrap_or_else(|| default_place(&plan));
     let output = Output::prepare(&place)
         .map_err(|error| Failure { exit: error.exit(), message: error.to_string() })?;
@@ -32,7 +33,12 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
 
     if args.check_determinism {
         let make = || World::new(disturbed(&plan), base.clone(), Nobody);
-        match compare(make) {
+        let compared = compare(make);
+        if interrupt::asked() {
+            let message = "interrupted before anything was played".to_owned();
+            return Err(Failure { exit: Exit::Surroundings, message });
+        }
+        match compared {
             Comparison::Same { digest, events } => {
                 tell(&format!("deterministic: two runs of {events} events, digest {digest:032x}"));
             }
@@ -42,7 +48,6 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         }
     }
 
-    interrupt::watch();
     let mut progress = Progress::new(plan.duration, args.json);
     let mut played = play(&plan, &base, |at, events| {
         progress.update(at, events);

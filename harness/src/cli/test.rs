@@ -117,9 +117,18 @@ fn campaign_text(result: &CampaignResult, set: &[String]) -> String {
             if rule.satisfied { "enough" } else { "not enough" }
         ));
     }
+    let unsatisfied = result.rules.iter().filter(|rule| !rule.satisfied).count();
+    let rules = match (result.rules.len(), unsatisfied) {
+        (0, _) => String::new(),
+        (total, 0) => format!(" All {total} expectations over seeds are met."),
+        (total, n) => format!(" {n} of {total} expectations over seeds are not met."),
+    };
     text.push_str(&format!(
-        "{} of {} runs held. Digest of all: {}\n",
-        result.held, result.runs, result.digest
+        "{} of {} runs held{}.{rules} Digest of all: {}\n",
+        result.held,
+        result.runs,
+        if result.rules.is_empty() { "" } else { " what every seed must" },
+        result.digest
     ));
     text
 }
