@@ -4,6 +4,7 @@
 //! This crate is the command and its library: it reads a scenario, plays it, lets the checks
 //! judge the facts, and leaves the results.
 
+pub mod cache_trace;
 pub mod campaign;
 pub mod checks;
 pub mod cli;

@@ -10,8 +10,9 @@ use wavetank_vocabulary::{
     Status, Subject, Time, TxId,
 };
 use wavetank_world::{
-    BalancerPlan, ClientPlan, Compat, CostTable, Expectation, FaultPlan, GraphPlan, GraphSource,
-    InstancePlan, NetworkPlan, Plan, Program, RetryPlan, Routing, Settings, Target, VolumePlan,
+    BalancerPlan, CachePolicy, ClientPlan, Compat, CostTable, Expectation, FaultPlan, GraphPlan,
+    GraphSource, InstancePlan, NetworkPlan, Plan, Program, RetryPlan, Routing, Settings, Target,
+    VolumePlan,
 };
 
 /// A cluster of three and two clients, for `seconds` with 10 s of warm-up. The master loses
@@ -26,6 +27,7 @@ pub(crate) fn plan(seconds: u64) -> Plan {
         memory: Bytes::mib(31_232),
         heap: Bytes::gib(8),
         page_cache: Bytes::gib(16),
+        cache_policy: CachePolicy::ClockSweep,
         volume: VolumePlan {
             size: Bytes::gib(300),
             iops: 9_000,

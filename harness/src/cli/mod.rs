@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use wavetank_scenario::{Scenario, parse_seed, to_text};
 
+use crate::cache_trace::command::{CacheArgs, run_cache};
 use crate::exit::Exit;
 
 #[derive(Parser, Debug)]
@@ -57,6 +58,8 @@ enum Command {
     Schema(SchemaArgs),
     /// Makes, looks at, backs up and checks graphs in directories of their own.
     Store(store::StoreArgs),
+    /// Counts the misses of page caches under a trace of requests.
+    Cache(CacheArgs),
     /// Prints a script that completes commands in a shell.
     Completions(CompletionsArgs),
     /// Prints the manual page.
@@ -243,6 +246,7 @@ pub fn main() -> ExitCode {
         Command::Diff(args) => diff::diff(args),
         Command::Schema(args) => library::schema(args.of),
         Command::Store(args) => store::store(args),
+        Command::Cache(args) => cache(args),
         Command::Completions(args) => shell::completions(args.shell),
         Command::Man => shell::man(),
     });
@@ -265,6 +269,11 @@ fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
     warn(&scenario);
     let seed = seed_of(&scenario, args.seed.as_deref())?;
     say(&to_text(&find::draw(&scenario, seed)?));
+    Ok(Exit::Held)
+}
+
+fn cache(args: &CacheArgs) -> Result<Exit, Failure> {
+    say(&run_cache(args).map_err(|error| Failure::input(error.to_string()))?);
     Ok(Exit::Held)
 }
 

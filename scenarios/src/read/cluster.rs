@@ -3,7 +3,7 @@
 use wavetank_kernel::Distribution;
 use wavetank_vocabulary::{Bytes, InstanceId, PlantedBugs, Span};
 use wavetank_world::{
-    BalancerPlan, Compat, InstancePlan, LinkPlan, NetworkPlan, Settings, VolumePlan,
+    BalancerPlan, CachePolicy, Compat, InstancePlan, LinkPlan, NetworkPlan, Settings, VolumePlan,
 };
 
 use super::{or, planted_bugs, settings};
@@ -181,6 +181,7 @@ fn instance(group: &Section<'_>, built: &mut Built) -> InstancePlan {
         memory,
         heap,
         page_cache,
+        cache_policy: CachePolicy::ClockSweep,
         volume: volume(group, profile),
         settings: own,
     }

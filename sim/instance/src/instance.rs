@@ -66,6 +66,7 @@ impl Instance {
     pub fn new(config: InstanceConfig) -> Self {
         let store = Store::open(StoreConfig {
             frames: config.frames,
+            cache_policy: config.cache_policy,
             log_rotation_threshold: config.settings.log_rotation_threshold,
             checkpoint_interval_tx: config.settings.checkpoint_interval_tx,
             bugs: config.bugs,

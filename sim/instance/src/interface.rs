@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 
 use wavetank_cluster::Configuration;
-use wavetank_store::{DiskError, DiskOp, DiskReply, DiskRequest, Ledger};
+use wavetank_store::{CachePolicy, DiskError, DiskOp, DiskReply, DiskRequest, Ledger};
 use wavetank_vocabulary::{Fact, InstanceId, PlantedBugs, ServerTime, Span, Status, Time, TxId};
 
 use crate::message::PeerMessage;
@@ -22,6 +22,8 @@ pub struct InstanceConfig {
     pub slave_only: bool,
     /// Frames of the page cache.
     pub frames: usize,
+    /// Which page it gives up.
+    pub cache_policy: CachePolicy,
     /// What clients may ask for.
     pub programs: Programs,
     /// Bugs planted to try the checks.

@@ -11,7 +11,7 @@ use wavetank_instance::{
     Compat, DataMessage, Effect, Input, Instance, InstanceConfig, Now, PeerMessage, Program,
     Request, Settings, Timer, Verdict,
 };
-use wavetank_store::{DiskError, DiskReply, DiskRequest};
+use wavetank_store::{CachePolicy, DiskError, DiskReply, DiskRequest};
 use wavetank_vocabulary::{
     Epoch, InstanceId, LogMark, NodeId, OperationId, OperationKind, PlantedBugs, Span, Time, TxId,
 };
@@ -23,6 +23,7 @@ fn instance() -> Instance {
         settings: Arc::new(Settings::defaults(Compat::V2_3_6)),
         slave_only: false,
         frames: 64,
+        cache_policy: CachePolicy::ClockSweep,
         programs: Program::social().into(),
         bugs: PlantedBugs::NONE,
     })

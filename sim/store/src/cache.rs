@@ -5,14 +5,31 @@
 //! millions costs nothing. While every frame is pinned the limit is exceeded rather than a
 //! transaction starved; eviction then brings the number down again.
 
+mod arc;
+mod clock;
+mod clock_sweep;
+mod fifo;
+mod ghosts;
+mod list;
+mod lru;
+#[cfg(test)]
+mod models;
 pub(crate) mod policy;
+mod s3_fifo;
+mod sieve;
+mod sketch;
+#[cfg(test)]
+mod tests;
+pub(crate) mod trace;
+mod two_queues;
+mod w_tiny_lfu;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::disk::{FileKind, PageNumber};
 use crate::page::Page;
-use policy::{ClockSweep, Policy};
+use policy::{CachePolicy, Chosen, Policy};
 
 /// A frame's number.
 pub(crate) type FrameId = u32;
@@ -20,6 +37,13 @@ pub(crate) type FrameId = u32;
 /// A page's file and number in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct PageKey(pub(crate) FileKind, pub(crate) PageNumber);
+
+impl PageKey {
+    /// The name under which policies know the page.
+    fn name(self) -> u64 {
+        (self.0 as u64) << 32 | u64::from(self.1)
+    }
+}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Frame {
@@ -65,20 +89,21 @@ pub(crate) struct Cache {
     dirty: usize,
     /// By kind and page: the frame plus one, or 0.
     tables: [Vec<u32>; KINDS],
-    policy: ClockSweep,
+    policy: Chosen,
     evictions: u64,
 }
 
 impl Cache {
-    pub(crate) fn new(limit: usize) -> Cache {
+    pub(crate) fn new(policy: CachePolicy, limit: usize) -> Cache {
+        let limit = limit.max(1);
         Cache {
-            limit: limit.max(1),
+            limit,
             frames: Vec::new(),
             free: Vec::new(),
             resident: 0,
             dirty: 0,
             tables: Default::default(),
-            policy: ClockSweep::default(),
+            policy: Chosen::new(policy, limit),
             evictions: 0,
         }
     }
@@ -141,7 +166,7 @@ impl Cache {
             table.resize(key.1 as usize + 1, 0);
         }
         table[key.1 as usize] = id + 1;
-        self.policy.loaded(id);
+        self.policy.loaded(id, key.name());
         self.resident += 1;
         self.dirty += usize::from(dirty);
         id
@@ -211,6 +236,7 @@ impl Cache {
         let frame = &mut self.frames[id as usize];
         frame.page = None;
         self.tables[frame.key.0 as usize][frame.key.1 as usize] = 0;
+        self.policy.removed(id, frame.key.name());
         self.free.push(id);
         self.resident -= 1;
         self.evictions += 1;
@@ -269,51 +295,5 @@ impl Cache {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (FrameId, &Frame)> {
         let resident = |(id, frame): (usize, _)| (id as FrameId, frame);
         self.frames.iter().enumerate().map(resident).filter(|(_, frame)| frame.page.is_some())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(page: u32) -> PageKey {
-        PageKey(FileKind::Nodes, page)
-    }
-
-    fn page(number: u32) -> Arc<Page> {
-        Arc::new(Page::empty(FileKind::Nodes, number))
-    }
-
-    #[test]
-    fn clean_pages_make_room_and_dirty_ones_do_not() {
-        let mut cache = Cache::new(2);
-        cache.insert(key(0), page(0), false);
-        let one = cache.insert(key(1), page(1), true);
-        assert_eq!(cache.make_room(), Room::Free);
-        assert_eq!((cache.find(key(0)), cache.find(key(1))), (None, Some(one)));
-        let two = cache.insert(key(2), page(2), false);
-        cache.pin(two);
-        assert_eq!(cache.make_room(), Room::OnlyDirty);
-        let mut victims = Vec::new();
-        cache.dirty_victims(8, &mut victims);
-        assert_eq!(victims, [one]);
-        let (flushed, image) = cache.begin_flush(one, 5, (0, 1));
-        assert_eq!((flushed, image.sequence()), (key(1), 5));
-        assert_eq!(cache.make_room(), Room::Pinned);
-        cache.end_flush(key(1));
-        assert_eq!(cache.make_room(), Room::Free);
-        assert_eq!((cache.resident(), cache.evictions()), (1, 2));
-    }
-
-    #[test]
-    fn a_page_changed_while_it_is_written_stays_dirty() {
-        let mut cache = Cache::new(2);
-        let id = cache.insert(key(0), page(0), true);
-        let (_, image) = cache.begin_flush(id, 1, (0, 1));
-        cache.page_mut(id).body_mut()[0] = 1;
-        cache.end_flush(key(0));
-        assert!(cache.is_dirty(id));
-        assert_eq!(image.body()[0], 0);
-        assert_eq!(cache.dirty_pages(), 1);
     }
 }

@@ -69,7 +69,7 @@ impl Store {
     pub(crate) fn reset(&mut self) {
         self.io.abandon();
         self.recovery = None;
-        self.cache = Cache::new(self.config.frames);
+        self.cache = Cache::new(self.config.cache_policy, self.config.frames);
         self.counts = Default::default();
         self.versions = Default::default();
         self.high = [0; FileKind::TABLE];

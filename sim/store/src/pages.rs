@@ -79,7 +79,7 @@ impl Store {
     }
 
     /// The frame of an existing page, or a wait for it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn page(
         &mut self,
         pinner: Pinner,

@@ -10,6 +10,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use wavetank_vocabulary::{Bytes, LogMark, LookupMap, PlantedBugs, TxId};
 
+use crate::cache::policy::CachePolicy;
 use crate::cache::{Cache, PageKey};
 use crate::copy::Copies;
 use crate::disk::{DiskError, DiskOp, DiskReply, DiskRequest, FileKind, FileName};
@@ -35,6 +36,8 @@ use crate::value::{TokenId, TokenKind, Value};
 pub struct StoreConfig {
     /// Frames of the page cache, 8 KiB each. May be millions: tables grow as they are used.
     pub frames: usize,
+    /// Which page the cache gives up.
+    pub cache_policy: CachePolicy,
     /// A log file is closed once it is this long (`dbms.logs... rotation`, 250 MB in Neo4j).
     pub log_rotation_threshold: Bytes,
     /// A checkpoint is due after this many transactions.
@@ -68,6 +71,7 @@ impl Default for StoreConfig {
     fn default() -> StoreConfig {
         StoreConfig {
             frames: 4096,
+            cache_policy: CachePolicy::ClockSweep,
             log_rotation_threshold: Bytes::mib(250),
             checkpoint_interval_tx: 100_000,
             tail_transactions: 4096,
@@ -235,7 +239,7 @@ impl Store {
     /// state goes from `Opening` to `Ready`, `Empty` or `Failed`.
     pub fn open(config: StoreConfig) -> Store {
         let mut store = Store {
-            cache: Cache::new(config.frames),
+            cache: Cache::new(config.cache_policy, config.frames),
             config,
             state: StoreState::Opening,
             mode: Mode::Idle,

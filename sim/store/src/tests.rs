@@ -14,4 +14,5 @@ mod index;
 mod isolation;
 mod log;
 mod model;
+mod policies;
 mod replication;

@@ -211,7 +211,8 @@ impl Store {
     }
 
     /// A record as the transaction sees it: its own writes, else what is committed.
-    #[inline]
+    // Always: else the record and the error that it could be are copied from call to call.
+    #[inline(always)]
     pub(crate) fn get<R: Record>(
         &mut self,
         slot: Slot,
@@ -226,7 +227,7 @@ impl Store {
         self.get_committed(Pinner::transaction(slot), id, ledger)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get_committed<R: Record>(
         &mut self,
         pinner: Pinner,

@@ -33,4 +33,5 @@ pub use plan::{
 pub use trigger::Trigger;
 pub use wavetank_instance::{Compat, Program, PushStrategy, Settings};
 pub use wavetank_kernel::Distribution;
+pub use wavetank_store::CachePolicy;
 pub use world::{Phase, World};

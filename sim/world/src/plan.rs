@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use wavetank_instance::{Program, Settings};
 use wavetank_kernel::Distribution;
+use wavetank_store::CachePolicy;
 use wavetank_vocabulary::{
     Bytes, FaultId, FaultKind, InstanceId, OperationKind, PlantedBugs, Rate, Ratio, Span, Status,
     Time,
@@ -78,6 +79,8 @@ pub struct InstancePlan {
     pub heap: Bytes,
     /// `dbms.pagecache.memory`.
     pub page_cache: Bytes,
+    /// Which page the cache gives up. Neo4j has no setting for it.
+    pub cache_policy: CachePolicy,
     /// The disk that holds store and log.
     pub volume: VolumePlan,
     /// Its settings, where they differ from [`Plan::settings`].

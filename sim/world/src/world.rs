@@ -430,6 +430,7 @@ impl<O: Observer> World<O> {
             configuration,
             settings: self.settings[usize::from(instance)].clone(),
             slave_only: plan.slave_only,
+            cache_policy: plan.cache_policy,
             frames: (plan.page_cache.0 as usize / PAGE_SIZE).max(MIN_FRAMES),
             programs: self.programs.clone(),
             bugs: self.plan.bugs,

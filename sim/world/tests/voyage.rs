@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use common::{fault, plan};
 use wavetank_vocabulary::{
-    Classes, Fact, FaultKind, InstanceId, Metric, Observer, OperationOutcome, Role, Seq,
+    Bytes, Classes, Fact, FaultKind, InstanceId, Metric, Observer, OperationOutcome, Role, Seq,
     ServerPhase, Span, Status, Time,
 };
-use wavetank_world::{BaseGraph, Plan, Target, Trigger, World};
+use wavetank_world::{BaseGraph, CachePolicy, Plan, Target, Trigger, World};
 
 /// Keeps every fact.
 #[derive(Clone, Debug, Default)]
@@ -188,6 +188,21 @@ fn the_seed_decides_and_nothing_else() {
     let digest = |seed| finished(world(plan(20, seed))).digest();
     assert_eq!(digest(1), digest(1));
     assert_ne!(digest(1), digest(2));
+}
+
+#[test]
+fn the_cache_policy_shows_where_the_graph_does_not_fit() {
+    let digest = |policy, frames: u64| {
+        let mut plan = plan(20, 1);
+        for instance in &mut plan.instances {
+            instance.cache_policy = policy;
+            instance.page_cache = Bytes::kib(8 * frames);
+        }
+        whole(plan).digest()
+    };
+    let [sweep, lru] = [CachePolicy::ClockSweep, CachePolicy::Lru];
+    assert_ne!(digest(sweep, 30), digest(lru, 30), "other pages leave");
+    assert_eq!(digest(sweep, 10_000), digest(lru, 10_000), "none leaves");
 }
 
 #[test]

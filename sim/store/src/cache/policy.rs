@@ -1,82 +1,155 @@
-//! Which page leaves the cache: a small interface, and Neo4j's clock sweep behind it.
+//! Which page leaves the cache: one small interface, and the choice among its policies.
+//!
+//! A policy sees frame numbers and, because some remember pages that have left, the pages'
+//! names. It decides nothing about dirty or pinned pages: `may_go` does. A choice is only a
+//! proposal: a dirty page that is chosen is written first and stays until it is chosen again.
 
-use alloc::vec::Vec;
+use super::arc::AdaptiveReplacement;
+use super::clock::Clock;
+use super::clock_sweep::ClockSweep;
+use super::fifo::Fifo;
+use super::lru::Lru;
+use super::s3_fifo::S3Fifo;
+use super::sieve::Sieve;
+use super::two_queues::TwoQueues;
+use super::w_tiny_lfu::WTinyLfu;
 
-/// Decides which frame is given up. Frames are numbered from 0 and appear when first used.
+/// Decides which frame is given up. Frames are numbered from 0 and appear when first used;
+/// tables grow with them, and nothing else allocates. The same calls give the same choices.
 pub(crate) trait Policy {
-    /// A page came into the frame and was used once.
-    fn loaded(&mut self, frame: u32);
-    /// The page in the frame was used.
+    /// A page came into a free frame and was used once.
+    fn loaded(&mut self, frame: u32, page: u64);
+    /// The page in the frame was used again: a hit.
     fn used(&mut self, frame: u32);
-    /// The next frame to give up among those that `may_go`; none if none may.
+    /// The next frame to give up among those that `may_go`; none if none may. What a policy
+    /// forgets on its way (a bit cleared, a page moved between its queues) stays forgotten.
     fn victim(&mut self, may_go: impl Fn(u32) -> bool) -> Option<u32>;
+    /// The page has left the frame, which is free now.
+    fn removed(&mut self, frame: u32, page: u64);
 }
 
-/// Neo4j's sweep: a usage stamp per frame goes 0, 1, 3, 7 with each use; a hand goes round
-/// and halves the stamps, and the first that is 0 goes (HA specification, section 6.2).
-#[derive(Clone, Debug, Default)]
-pub(crate) struct ClockSweep {
-    stamps: Vec<u8>,
-    hand: usize,
+/// How the page cache chooses the page that it gives up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CachePolicy {
+    /// Neo4j's: a hand halves usage stamps of 0, 1, 3 or 7.
+    #[default]
+    ClockSweep,
+    /// Second chance with one bit (Corbató, 1968).
+    Clock,
+    /// The least recently used page goes.
+    Lru,
+    /// The page that came first goes.
+    Fifo,
+    /// A hand over a queue that never moves its pages (Zhang et al., NSDI 2024).
+    Sieve,
+    /// Three FIFO queues, one of them of ghosts (Yang et al., SOSP 2023).
+    S3Fifo,
+    /// Two queues and ghosts (Johnson and Shasha, VLDB 1994).
+    TwoQueues,
+    /// Recency and frequency in a balance that ghosts adjust (Megiddo and Modha, FAST 2003).
+    Arc,
+    /// A window, and a sketch of frequencies at the gate (Einziger et al., TOS 2017).
+    WTinyLfu,
 }
 
-impl Policy for ClockSweep {
-    fn loaded(&mut self, frame: u32) {
-        if self.stamps.len() <= frame as usize {
-            self.stamps.resize(frame as usize + 1, 0);
+impl CachePolicy {
+    /// All of them, the default first.
+    pub const ALL: [CachePolicy; 9] = [
+        CachePolicy::ClockSweep,
+        CachePolicy::Clock,
+        CachePolicy::Lru,
+        CachePolicy::Fifo,
+        CachePolicy::Sieve,
+        CachePolicy::S3Fifo,
+        CachePolicy::TwoQueues,
+        CachePolicy::Arc,
+        CachePolicy::WTinyLfu,
+    ];
+
+    /// Its name in scenarios and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            CachePolicy::ClockSweep => "clock-sweep",
+            CachePolicy::Clock => "clock",
+            CachePolicy::Lru => "lru",
+            CachePolicy::Fifo => "fifo",
+            CachePolicy::Sieve => "sieve",
+            CachePolicy::S3Fifo => "s3-fifo",
+            CachePolicy::TwoQueues => "2q",
+            CachePolicy::Arc => "arc",
+            CachePolicy::WTinyLfu => "w-tinylfu",
         }
-        self.stamps[frame as usize] = 1;
+    }
+
+    /// The policy of that name.
+    pub fn from_name(name: &str) -> Option<CachePolicy> {
+        CachePolicy::ALL.into_iter().find(|policy| policy.name() == name)
+    }
+}
+
+/// The policy that was chosen, with its tables.
+#[derive(Clone, Debug)]
+pub(crate) enum Chosen {
+    ClockSweep(ClockSweep),
+    Clock(Clock),
+    Lru(Lru),
+    Fifo(Fifo),
+    Sieve(Sieve),
+    S3Fifo(S3Fifo),
+    TwoQueues(TwoQueues),
+    Arc(AdaptiveReplacement),
+    WTinyLfu(WTinyLfu),
+}
+
+/// The same call to whichever it is, without a table of functions.
+macro_rules! dispatch {
+    ($chosen:expr, $policy:ident => $call:expr) => {
+        match $chosen {
+            Chosen::ClockSweep($policy) => $call,
+            Chosen::Clock($policy) => $call,
+            Chosen::Lru($policy) => $call,
+            Chosen::Fifo($policy) => $call,
+            Chosen::Sieve($policy) => $call,
+            Chosen::S3Fifo($policy) => $call,
+            Chosen::TwoQueues($policy) => $call,
+            Chosen::Arc($policy) => $call,
+            Chosen::WTinyLfu($policy) => $call,
+        }
+    };
+}
+
+impl Chosen {
+    /// For a cache of `frames` frames. Those with shares for their queues divide that.
+    pub(crate) fn new(policy: CachePolicy, frames: usize) -> Chosen {
+        match policy {
+            CachePolicy::ClockSweep => Chosen::ClockSweep(ClockSweep::default()),
+            CachePolicy::Clock => Chosen::Clock(Clock::default()),
+            CachePolicy::Lru => Chosen::Lru(Lru::default()),
+            CachePolicy::Fifo => Chosen::Fifo(Fifo::default()),
+            CachePolicy::Sieve => Chosen::Sieve(Sieve::default()),
+            CachePolicy::S3Fifo => Chosen::S3Fifo(S3Fifo::new(frames)),
+            CachePolicy::TwoQueues => Chosen::TwoQueues(TwoQueues::new(frames)),
+            CachePolicy::Arc => Chosen::Arc(AdaptiveReplacement::new(frames)),
+            CachePolicy::WTinyLfu => Chosen::WTinyLfu(WTinyLfu::new(frames)),
+        }
+    }
+}
+
+impl Policy for Chosen {
+    fn loaded(&mut self, frame: u32, page: u64) {
+        dispatch!(self, policy => policy.loaded(frame, page));
     }
 
     #[inline]
     fn used(&mut self, frame: u32) {
-        let stamp = &mut self.stamps[frame as usize];
-        *stamp = (*stamp << 1 | 1) & 7;
+        dispatch!(self, policy => policy.used(frame));
     }
 
     fn victim(&mut self, may_go: impl Fn(u32) -> bool) -> Option<u32> {
-        // A stamp is 0 after three halvings, so four rounds see every frame that may go.
-        for _ in 0..4 * self.stamps.len() {
-            let frame = self.hand;
-            self.hand = if frame + 1 < self.stamps.len() { frame + 1 } else { 0 };
-            if !may_go(frame as u32) {
-                continue;
-            }
-            let stamp = &mut self.stamps[frame];
-            *stamp >>= 1;
-            if *stamp == 0 {
-                return Some(frame as u32);
-            }
-        }
-        None
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_frame_survives_as_many_sweeps_as_its_stamp_has_bits() {
-        let mut sweep = ClockSweep::default();
-        for frame in 0..3 {
-            sweep.loaded(frame);
-        }
-        for _ in 0..9 {
-            sweep.used(0);
-        }
-        sweep.used(1);
-        // Stamps 7, 3, 1: frame 2 goes at once, then 1 in the next round, 0 in the third.
-        assert_eq!(sweep.victim(|_| true), Some(2));
-        assert_eq!(sweep.victim(|frame| frame != 2), Some(1));
-        assert_eq!(sweep.victim(|frame| frame == 0), Some(0));
+        dispatch!(self, policy => policy.victim(may_go))
     }
 
-    #[test]
-    fn nothing_goes_when_nothing_may() {
-        let mut sweep = ClockSweep::default();
-        assert_eq!(sweep.victim(|_| true), None);
-        sweep.loaded(0);
-        assert_eq!(sweep.victim(|_| false), None);
+    fn removed(&mut self, frame: u32, page: u64) {
+        dispatch!(self, policy => policy.removed(frame, page));
     }
 }

@@ -5,8 +5,8 @@ use wavetank_vocabulary::{
     Bytes, FaultId, FaultKind, InstanceId, OperationKind, PlantedBugs, Rate, Ratio, Span, Time,
 };
 use wavetank_world::{
-    BalancerPlan, ClientPlan, Compat, CostTable, FaultPlan, GraphPlan, GraphSource, InstancePlan,
-    NetworkPlan, Plan, Program, RetryPlan, Routing, Settings, Target, VolumePlan,
+    BalancerPlan, CachePolicy, ClientPlan, Compat, CostTable, FaultPlan, GraphPlan, GraphSource,
+    InstancePlan, NetworkPlan, Plan, Program, RetryPlan, Routing, Settings, Target, VolumePlan,
 };
 
 /// Three instances under a light load for so many seconds.
@@ -32,6 +32,7 @@ pub(crate) fn plan(seconds: u64, seed: u64) -> Plan {
                 memory: Bytes::gib(30),
                 heap: Bytes::gib(8),
                 page_cache: Bytes::gib(11),
+                cache_policy: CachePolicy::ClockSweep,
                 volume: VolumePlan {
                     size: Bytes::gib(300),
                     iops: 3000,
