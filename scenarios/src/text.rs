@@ -166,6 +166,7 @@ impl Text {
             if let Some(settings) = &one.settings {
                 self.line("settings", own_settings(settings, &plan.settings));
             }
+            self.line("cache_policy", quoted(one.cache_policy.name()));
             self.line("heap", quoted(bytes_text(one.heap)));
             self.line("page_cache", quoted(bytes_text(one.page_cache)));
             self.line("datacentre", quoted(&plan.datacentres[usize::from(one.datacentre)]));

@@ -273,7 +273,7 @@ prop_compose! {
         let mut text = format!(
             "format = 1\nabout = {about}\nduration = \"{duration}s\"\n\
              [cluster.settings]\n\"ha.pull_interval\" = \"{pull}{unit}\"\n\
-             [[group]]\nsettings = {{ \"ha.tx_push_factor\" = {attempts} }}\ncount = {count}\nheap = \"{heap}MiB\"\nmachine = \"aws:r3.large\"\n\
+             [[group]]\nsettings = {{ \"ha.tx_push_factor\" = {attempts} }}\ncount = {count}\nheap = \"{heap}MiB\"\ncache_policy = \"s3-fifo\"\nmachine = \"aws:r3.large\"\n\
              [group.volume]\nsync = {{ lognormal = \"2ms\", sigma = {sigma:?} }}\n\
              access = {{ uniform = [\"1us\", \"{heap}us\"] }}\n\
              [graph.generate]\nusers = {users}\nmean_follows = \"1/{lower}\"\n\

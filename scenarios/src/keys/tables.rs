@@ -1,6 +1,7 @@
 //! The tables of the language, key by key.
 
 use wavetank_vocabulary::{Bytes, Span};
+use wavetank_world::CachePolicy;
 
 use super::{Key, Kind, Need, Table};
 
@@ -152,6 +153,17 @@ pub(crate) const PLANTED_BUGS: &[&str] = &{
     names
 };
 
+/// The names of the cache policies.
+const CACHE_POLICIES: &[&str] = &{
+    let mut names = [""; CachePolicy::ALL.len()];
+    let mut i = 0;
+    while i < names.len() {
+        names[i] = CachePolicy::ALL[i].name();
+        i += 1;
+    }
+    names
+};
+
 static GROUP: Table = Table {
     name: "[[group]]",
     about: "Instances that are alike.",
@@ -174,6 +186,12 @@ static GROUP: Table = Table {
             Size(Bytes(245_760), MOST_BYTES),
             Optional,
             "Page cache; else that of the settings, else 50 % (2.2: 75 %) of what the heap leaves.",
+        ),
+        key(
+            "cache_policy",
+            Choice(CACHE_POLICIES, &[]),
+            Default("clock-sweep"),
+            "Which pages leave the page cache; Neo4j has the clock sweep.",
         ),
         key("volume", Kind::Table(&VOLUME), Optional, "The disk of each."),
         key("datacentre", Name, Default("local"), "Where they stand."),

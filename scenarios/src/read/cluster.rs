@@ -181,10 +181,15 @@ fn instance(group: &Section<'_>, built: &mut Built) -> InstancePlan {
         memory,
         heap,
         page_cache,
-        cache_policy: CachePolicy::ClockSweep,
+        cache_policy: cache_policy(group),
         volume: volume(group, profile),
         settings: own,
     }
+}
+
+fn cache_policy(group: &Section<'_>) -> CachePolicy {
+    let name = group.choice("cache_policy").map(|at| at.value);
+    name.and_then(CachePolicy::from_name).unwrap_or_default()
 }
 
 /// The heap sizes that operators found to work (Ian Robinson, "Moving Graphs to Production
