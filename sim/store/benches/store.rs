@@ -1,6 +1,7 @@
 //! What the simulator pays for the store: a graph transaction, a point read, the image of a
 //! social network. Everything is in the page cache; the disk is memory and answers at once.
-//! A plain program: `cargo bench -p wavetank-store`.
+//! A plain program: `cargo bench -p wavetank-store`. With `-- count` it does each of the first
+//! two a few thousand times only, for an instruction counter.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -8,7 +9,8 @@ use std::time::Instant;
 
 use wavetank_store::{
     DiskError, DiskOp, DiskReply, DiskRequest, Entity, FileName, Image, ImageBuilder, ImageFile,
-    Ledger, MicroStep, PAGE_SIZE, Step, Store, StoreConfig, StoreState, TokenId, TokenKind, Value,
+    Ledger, MicroStep, PAGE_SIZE, Step, Store, StoreConfig, StoreState, TokenId, TokenKind,
+    TxHandle, Value,
 };
 use wavetank_vocabulary::{NodeId, TxId};
 
@@ -78,7 +80,7 @@ impl Rig {
     }
 
     /// Runs a step to its end, waiting for pages.
-    fn step(&mut self, tx: wavetank_store::TxHandle, step: &MicroStep) -> Value {
+    fn step(&mut self, tx: TxHandle, step: &MicroStep) -> Value {
         loop {
             match self.store.step(tx, step, &mut Ledger::default()) {
                 Step::Done(value) => return value,
@@ -109,6 +111,7 @@ fn graph(nodes: u64, relationships: u64) -> (Image, Tokens) {
 }
 
 /// Create a relationship, two node updates and one property: committed, applied.
+#[inline(never)]
 fn transaction(rig: &mut Rig, tokens: &Tokens, n: u64) -> TxId {
     let (from, to) = (NodeId(n % NODES), NodeId(n.wrapping_mul(7919) % NODES));
     let tx = rig.store.begin(0, 0);
@@ -128,6 +131,11 @@ fn transaction(rig: &mut Rig, tokens: &Tokens, n: u64) -> TxId {
     committing.mark.tx
 }
 
+#[inline(never)]
+fn point_read(rig: &mut Rig, tx: TxHandle, node: u64) -> Value {
+    rig.step(tx, &MicroStep::ReadNode { node: NodeId(node) })
+}
+
 /// Runs a piece of work in five rounds and prints the median time of one.
 #[expect(clippy::print_stdout, reason = "a bench prints its figures")]
 fn measure(name: &str, times: u64, mut work: impl FnMut()) {
@@ -145,13 +153,21 @@ fn measure(name: &str, times: u64, mut work: impl FnMut()) {
 }
 
 fn main() {
+    let count = std::env::args().any(|arg| arg == "count");
     let (image, tokens) = graph(NODES, NODES);
     let mut rig = Rig::open(image);
     let mut n = 0;
     // Once around, so that every page is resident.
-    for _ in 0..NODES {
+    for _ in 0..if count { 20_000 } else { NODES } {
         n += 1;
         transaction(&mut rig, &tokens, n);
+    }
+    if count {
+        let tx = rig.store.begin(0, 0);
+        for node in 0..20_000 {
+            black_box(point_read(&mut rig, tx, node));
+        }
+        return;
     }
     measure("graph transaction, hot", 100_000, || {
         n += 1;
@@ -161,8 +177,7 @@ fn main() {
     let mut node = 0;
     measure("point read, hot", 5_000_000, || {
         node = (node + 7919) % NODES;
-        let step = MicroStep::ReadNode { node: NodeId(node) };
-        black_box(rig.step(tx, &step));
+        black_box(point_read(&mut rig, tx, node));
     });
     measure("image of 4,000 nodes and 88,000 relationships", 5, || {
         black_box(graph(4_000, 88_000));

@@ -17,10 +17,11 @@ use crate::page::{PAGE_SIZE, Page};
 pub type PageNumber = u32;
 
 /// What a file holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum FileKind {
     /// Two alternating pages that say where everything stands.
+    #[default]
     Meta = 0,
     /// Node records.
     Nodes = 1,
@@ -47,6 +48,20 @@ pub enum FileKind {
     /// One version of the transaction log.
     Log = 31,
 }
+
+/// The kinds by their numbers.
+const NUMBERS: [Option<FileKind>; 32] = {
+    let mut kinds = [None; 32];
+    kinds[0] = Some(FileKind::Meta);
+    kinds[30] = Some(FileKind::DoubleWrite);
+    kinds[31] = Some(FileKind::Log);
+    let mut at = 0;
+    while at < FileKind::RECORDS.len() {
+        kinds[FileKind::RECORDS[at] as usize] = Some(FileKind::RECORDS[at]);
+        at += 1;
+    }
+    kinds
+};
 
 impl FileKind {
     /// The kinds that hold records in pages, in the order in which they are flushed.
@@ -75,23 +90,9 @@ impl FileKind {
     }
 
     /// The kind with that number in a page header or log entry.
+    #[inline]
     pub const fn from_number(number: u8) -> Option<FileKind> {
-        Some(match number {
-            0 => FileKind::Meta,
-            1 => FileKind::Nodes,
-            2 => FileKind::Relationships,
-            3 => FileKind::Properties,
-            4 => FileKind::Dynamic,
-            5 => FileKind::Tokens,
-            6 => FileKind::Groups,
-            7 => FileKind::Arrays,
-            8 => FileKind::NodeLabels,
-            9 => FileKind::Schema,
-            10 => FileKind::Index,
-            30 => FileKind::DoubleWrite,
-            31 => FileKind::Log,
-            _ => return None,
-        })
+        if (number as usize) < NUMBERS.len() { NUMBERS[number as usize] } else { None }
     }
 
     const fn base_name(self) -> &'static str {

@@ -60,15 +60,29 @@ impl Lock {
             && (mode == LockMode::Shared || self.shared.iter().all(|holder| *holder == slot))
     }
 
+    fn is_unheld(&self) -> bool {
+        self.exclusive.is_none() && self.shared.is_empty()
+    }
+
     fn holders(&self) -> impl Iterator<Item = Slot> + '_ {
         self.exclusive.iter().chain(&self.shared).copied()
     }
 }
 
+/// A place in the slab of locks.
+type Place = u32;
+
+/// The schema's lock has a place of its own: every writer takes it.
+const SCHEMA_PLACE: Place = 0;
+/// So many of a transaction's locks are searched one by one, which is faster than hashing.
+const SEARCHED: usize = 8;
+/// Places that are kept while nothing is locked.
+const KEPT: usize = 256;
+
 #[derive(Clone, Debug, Default)]
 struct Holder {
-    held: Vec<LockKey>,
-    waits_for: Option<LockKey>,
+    held: Vec<(LockKey, Place)>,
+    waits_for: Option<(LockKey, Place)>,
 }
 
 /// What a request came to.
@@ -80,9 +94,13 @@ pub(crate) enum Grant {
 }
 
 /// The table of locks and of who holds and awaits them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct LockTable {
-    locks: LookupMap<LockKey, Lock>,
+    /// Where each lock stands that is held or awaited; the schema's is not listed.
+    places: LookupMap<LockKey, Place>,
+    /// Their buffers are used again.
+    locks: Vec<Lock>,
+    free: Vec<Place>,
     holders: Vec<Holder>,
     waiting: usize,
     longest_queue: usize,
@@ -90,7 +108,41 @@ pub(crate) struct LockTable {
     visit: Vec<Slot>,
 }
 
+impl Default for LockTable {
+    fn default() -> LockTable {
+        LockTable {
+            places: LookupMap::new(),
+            locks: Vec::from([Lock::default()]),
+            free: Vec::new(),
+            holders: Vec::new(),
+            waiting: 0,
+            longest_queue: 0,
+            visit: Vec::new(),
+        }
+    }
+}
+
 impl LockTable {
+    /// The place of a lock, given one if it has none.
+    #[inline]
+    fn place(&mut self, slot: Slot, key: LockKey) -> Place {
+        if key == LockKey::SCHEMA {
+            return SCHEMA_PLACE;
+        }
+        // What it took last is often asked for again.
+        let held = &self.holders[slot as usize].held;
+        if let Some(held) = held.iter().rev().take(SEARCHED).find(|held| held.0 == key) {
+            return held.1;
+        }
+        let (locks, free) = (&mut self.locks, &mut self.free);
+        *self.places.get_or_insert_with(key, || {
+            free.pop().unwrap_or_else(|| {
+                locks.push(Lock::default());
+                (locks.len() - 1) as Place
+            })
+        })
+    }
+
     /// Asks for a lock. `Queued` may be asked again, and stays queued until granted. Who got
     /// a lock because another request was given up is appended to `granted`.
     #[inline]
@@ -104,49 +156,43 @@ impl LockTable {
         if self.holders.len() <= slot as usize {
             self.holders.resize_with(slot as usize + 1, Holder::default);
         }
-        let Some(lock) = self.locks.get_mut(&key) else {
-            let lock = match mode {
-                LockMode::Exclusive => Lock { exclusive: Some(slot), ..Lock::default() },
-                LockMode::Shared => Lock { shared: Vec::from([slot]), ..Lock::default() },
-            };
-            self.locks.insert(key, lock);
-            self.holders[slot as usize].held.push(key);
-            return Grant::Held;
-        };
+        let place = self.place(slot, key);
+        let lock = &mut self.locks[place as usize];
+        let holder = &mut self.holders[slot as usize];
         let shares = lock.shared.contains(&slot);
         if lock.exclusive == Some(slot) || (shares && mode == LockMode::Shared) {
             return Grant::Held;
         }
-        if self.holders[slot as usize].waits_for == Some(key) {
+        if holder.waits_for.is_some_and(|(_, awaited)| awaited == place) {
             return Grant::Queued;
         }
         if lock.is_free_for(slot, mode) && (shares || lock.queue.is_empty()) {
             grant(lock, slot, mode);
             if !shares {
-                self.holders[slot as usize].held.push(key);
+                holder.held.push((key, place));
             }
             return Grant::Held;
         }
-        self.enqueue(slot, key, mode, shares, granted)
+        self.enqueue(slot, (key, place), mode, shares, granted)
     }
 
     fn enqueue(
         &mut self,
         slot: Slot,
-        key: LockKey,
+        awaited: (LockKey, Place),
         mode: LockMode,
         shares: bool,
         granted: &mut Vec<Slot>,
     ) -> Grant {
         self.leave_queue(slot, granted);
-        let lock = self.locks.get_mut(&key).expect("looked up by the caller");
+        let lock = &mut self.locks[awaited.1 as usize];
         if shares {
             lock.queue.push_front((slot, mode));
         } else {
             lock.queue.push_back((slot, mode));
         }
         let length = lock.queue.len();
-        self.holders[slot as usize].waits_for = Some(key);
+        self.holders[slot as usize].waits_for = Some(awaited);
         self.waiting += 1;
         if self.closes_cycle(slot) {
             self.leave_queue(slot, granted);
@@ -166,8 +212,8 @@ impl LockTable {
         while at < visit.len() && !found {
             let waiter = visit[at];
             at += 1;
-            let Some(key) = self.holders[waiter as usize].waits_for else { continue };
-            let lock = self.locks.get(&key).expect("awaited locks are held");
+            let Some((_, place)) = self.holders[waiter as usize].waits_for else { continue };
+            let lock = &self.locks[place as usize];
             let ahead = lock.queue.iter().map(|(slot, _)| *slot).take_while(|s| *s != waiter);
             for next in lock.holders().filter(|holder| *holder != waiter).chain(ahead) {
                 found |= next == slot;
@@ -188,21 +234,28 @@ impl LockTable {
         }
         self.leave_queue(slot, granted);
         let mut held = core::mem::take(&mut self.holders[slot as usize].held);
-        for key in held.drain(..) {
-            let lock = self.locks.get_mut(&key).expect("held locks are in the table");
+        for (key, place) in held.drain(..) {
+            let lock = &mut self.locks[place as usize];
             if lock.exclusive == Some(slot) {
                 lock.exclusive = None;
-            } else {
-                lock.shared.retain(|holder| *holder != slot);
+            } else if let Some(at) = lock.shared.iter().position(|holder| *holder == slot) {
+                lock.shared.swap_remove(at);
             }
-            self.serve(key, granted);
+            self.serve(key, place, granted);
         }
         self.holders[slot as usize].held = held;
+        if self.locks.len() > KEPT && self.places.is_empty() {
+            // A clone need not carry what one large transaction once locked.
+            self.locks.truncate(1);
+            self.free = Vec::new();
+            self.places = LookupMap::new();
+        }
     }
 
     /// Grants what can be granted from the front of the queue.
-    fn serve(&mut self, key: LockKey, granted: &mut Vec<Slot>) {
-        let lock = self.locks.get_mut(&key).expect("the caller has looked it up");
+    #[inline]
+    fn serve(&mut self, key: LockKey, place: Place, granted: &mut Vec<Slot>) {
+        let lock = &mut self.locks[place as usize];
         while let Some((next, mode)) = lock.queue.front().copied() {
             if !lock.is_free_for(next, mode) {
                 break;
@@ -210,32 +263,34 @@ impl LockTable {
             lock.queue.pop_front();
             let holder = &mut self.holders[next as usize];
             if !lock.shared.contains(&next) {
-                holder.held.push(key);
+                holder.held.push((key, place));
             }
             grant(lock, next, mode);
             holder.waits_for = None;
             self.waiting -= 1;
             granted.push(next);
         }
-        if lock.exclusive.is_none() && lock.shared.is_empty() {
-            self.locks.remove(&key);
+        if lock.is_unheld() && place != SCHEMA_PLACE {
+            self.places.remove(&key);
+            self.free.push(place);
         }
     }
 
     /// Drops the transaction's request, if it has one.
+    #[inline]
     fn leave_queue(&mut self, slot: Slot, granted: &mut Vec<Slot>) {
-        if let Some(key) = self.holders[slot as usize].waits_for.take() {
-            let lock = self.locks.get_mut(&key).expect("awaited locks are held");
+        if let Some((key, place)) = self.holders[slot as usize].waits_for.take() {
+            let lock = &mut self.locks[place as usize];
             lock.queue.retain(|(waiter, _)| *waiter != slot);
             self.waiting -= 1;
             // Those behind may have waited for this one alone.
-            self.serve(key, granted);
+            self.serve(key, place, granted);
         }
     }
 
     /// How many locks are held.
     pub(crate) fn held(&self) -> usize {
-        self.locks.len()
+        self.places.len() + usize::from(!self.locks[SCHEMA_PLACE as usize].is_unheld())
     }
 
     /// How many transactions wait.

@@ -32,11 +32,12 @@ impl Overlay {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self, key: RecordKey) -> Option<&[u8]> {
-        if self.entries.is_empty() {
-            return None;
-        }
+        if self.entries.is_empty() { None } else { self.find(key) }
+    }
+
+    fn find(&self, key: RecordKey) -> Option<&[u8]> {
         let entry = self.entries[self.position(key)?];
         let at = entry.at as usize;
         Some(&self.bytes[at..at + record_size(key.kind())])
@@ -50,19 +51,18 @@ impl Overlay {
     /// Sets a record's after-image; `created` marks it as made by this transaction.
     pub(crate) fn put<R: Record>(&mut self, id: u64, record: &R, created: bool) {
         let key = RecordKey::new(R::KIND, id);
-        let mut image = [0; LONGEST];
-        record.encode(&mut image[..R::SIZE]);
         match self.position(key) {
             Some(place) => {
                 let entry = &mut self.entries[place];
                 entry.created |= created;
                 let at = entry.at as usize;
-                self.bytes[at..at + R::SIZE].copy_from_slice(&image[..R::SIZE]);
+                record.encode(&mut self.bytes[at..at + R::SIZE]);
             }
             None => {
-                let at = self.bytes.len() as u32;
-                self.bytes.extend_from_slice(&image[..R::SIZE]);
-                self.entries.push(Entry { key, at, created });
+                let at = self.bytes.len();
+                self.bytes.extend_from_slice(&[0; LONGEST][..R::SIZE]);
+                record.encode(&mut self.bytes[at..]);
+                self.entries.push(Entry { key, at: at as u32, created });
                 let len = self.entries.len();
                 if len == SEARCHED + 1 {
                     for (place, entry) in self.entries.iter().enumerate() {
@@ -85,7 +85,7 @@ impl Overlay {
         }
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (RecordKey, &[u8])> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (RecordKey, &[u8])> + Clone {
         self.entries.iter().map(|entry| {
             let at = entry.at as usize;
             (entry.key, &self.bytes[at..at + record_size(entry.key.kind())])

@@ -219,6 +219,29 @@ impl Store {
         Ok(frame)
     }
 
+    /// Uses the pages of all these records as [`Self::hold_pages`] does, but without pins, if
+    /// all are resident. They stay until the next page is asked for. False if one is missing.
+    pub(crate) fn use_resident(
+        &mut self,
+        pinner: Pinner,
+        records: impl Iterator<Item = (FileKind, u64)> + Clone,
+        ledger: &mut Ledger,
+    ) -> Result<bool, Stop> {
+        let keys = records.map(|(kind, id)| PageKey(kind, locate(kind, id).0));
+        if !keys.clone().all(|key| self.cache.find(key).is_some()) {
+            return Ok(false);
+        }
+        let mut last = None;
+        for key in keys {
+            if last != Some(key) {
+                self.page(pinner, key, ledger)?;
+                last = Some(key);
+            }
+        }
+        self.eviction_rests = false;
+        Ok(true)
+    }
+
     /// Makes the pages of all these records resident and pins them.
     pub(crate) fn hold_pages(
         &mut self,

@@ -31,7 +31,8 @@ fn broken(what: &str) -> StoreError {
 }
 
 /// A property record in the chain that is being changed.
-struct Link {
+#[derive(Clone, Debug)]
+pub(crate) struct Link {
     id: u64,
     record: PropertyRecord,
     changed: bool,
@@ -166,8 +167,14 @@ impl Store {
         }
     }
 
-    fn chain(&mut self, slot: Slot, first: u64, ledger: &mut Ledger) -> Result<Vec<Link>, Stop> {
-        let mut chain = Vec::new();
+    fn chain(
+        &mut self,
+        slot: Slot,
+        first: u64,
+        chain: &mut Vec<Link>,
+        ledger: &mut Ledger,
+    ) -> Result<(), Stop> {
+        chain.clear();
         let mut at = first;
         while at != NONE {
             if chain.len() > LONGEST_CHAIN {
@@ -177,7 +184,7 @@ impl Store {
             chain.push(Link { id: at, record, changed: false });
             at = record.next;
         }
-        Ok(chain)
+        Ok(())
     }
 
     /// The dynamic records of a value, if it has any.
@@ -204,12 +211,27 @@ impl Store {
         value: &Value,
         ledger: &mut Ledger,
     ) -> Result<bool, Stop> {
+        let mut chain = core::mem::take(&mut self.chain);
+        let result = self.set_in_chain(slot, entity, key, value, &mut chain, ledger);
+        self.chain = chain;
+        result
+    }
+
+    fn set_in_chain(
+        &mut self,
+        slot: Slot,
+        entity: Entity,
+        key: TokenId,
+        value: &Value,
+        chain: &mut Vec<Link>,
+        ledger: &mut Ledger,
+    ) -> Result<bool, Stop> {
         let packed = match value {
             Value::Null => None,
             value => Some(pack(key, value).ok_or(StoreError::NotAProperty)?),
         };
         let first = self.first_property(slot, entity, ledger)?;
-        let mut chain = self.chain(slot, first, ledger)?;
+        self.chain(slot, first, chain, ledger)?;
         let mut freed = Vec::new();
         let mut home = None;
         'found: for (place, link) in chain.iter().enumerate() {
@@ -253,7 +275,7 @@ impl Store {
                     (pack_long_array(key, first), 1)
                 }
             };
-            self.place(slot, &mut chain, home.map(|(place, _)| place), &blocks[..count], ledger);
+            self.place(slot, chain, home.map(|(place, _)| place), &blocks[..count], ledger);
         }
         self.write_chain(slot, entity, first, chain, ledger)?;
         Ok(home.is_some())
@@ -289,23 +311,24 @@ impl Store {
         slot: Slot,
         entity: Entity,
         first: u64,
-        mut chain: Vec<Link>,
+        chain: &mut Vec<Link>,
         ledger: &mut Ledger,
     ) -> Result<(), Stop> {
         for link in chain.iter().filter(|link| !link.record.in_use()) {
             self.put(slot, link.id, &PropertyRecord::UNUSED, ledger);
         }
         chain.retain(|link| link.record.in_use());
-        let ids: Vec<u64> = chain.iter().map(|link| link.id).collect();
-        for (place, link) in chain.iter_mut().enumerate() {
-            let previous = if place == 0 { NONE } else { ids[place - 1] };
-            let next = ids.get(place + 1).copied().unwrap_or(NONE);
+        let mut previous = NONE;
+        for place in 0..chain.len() {
+            let next = chain.get(place + 1).map_or(NONE, |link| link.id);
+            let link = &mut chain[place];
             if link.changed || (link.record.previous, link.record.next) != (previous, next) {
                 link.record = PropertyRecord { previous, next, ..link.record };
                 self.put(slot, link.id, &link.record, ledger);
             }
+            previous = link.id;
         }
-        let new_first = ids.first().copied().unwrap_or(NONE);
+        let new_first = chain.first().map_or(NONE, |link| link.id);
         if new_first != first {
             match entity {
                 Entity::Node(id) => {
@@ -330,7 +353,8 @@ impl Store {
         first: u64,
         ledger: &mut Ledger,
     ) -> Result<(), Stop> {
-        let chain = self.chain(slot, first, ledger)?;
+        let mut chain = Vec::new();
+        self.chain(slot, first, &mut chain, ledger)?;
         let mut freed = Vec::new();
         for link in &chain {
             for (at, count) in values(&link.record.blocks) {

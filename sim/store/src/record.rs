@@ -26,22 +26,27 @@ pub(crate) const MAX_ENTITIES: u64 = BITS_35;
 pub(crate) const LONGEST: usize = 128;
 
 /// Bytes of a record of that kind; 0 for files without records.
+#[inline]
 pub(crate) const fn record_size(kind: FileKind) -> usize {
-    match kind {
-        FileKind::Nodes => NodeRecord::SIZE,
-        FileKind::Relationships => RelationshipRecord::SIZE,
-        FileKind::Properties => PropertyRecord::SIZE,
-        FileKind::Dynamic => DynamicRecord::SIZE,
-        FileKind::Tokens => TokenRecord::SIZE,
-        FileKind::Groups => GroupRecord::SIZE,
-        FileKind::Arrays => ArrayRecord::SIZE,
-        FileKind::NodeLabels => LabelRecord::SIZE,
-        FileKind::Schema => SchemaRecord::SIZE,
-        // In the log; in pages entries stand in a tree.
-        FileKind::Index => IndexKey::IMAGE,
-        _ => 0,
-    }
+    SIZES[kind as usize] as usize
 }
+
+/// By the number of the kind.
+const SIZES: [u8; 32] = {
+    let mut sizes = [0; 32];
+    sizes[FileKind::Nodes as usize] = NodeRecord::SIZE as u8;
+    sizes[FileKind::Relationships as usize] = RelationshipRecord::SIZE as u8;
+    sizes[FileKind::Properties as usize] = PropertyRecord::SIZE as u8;
+    sizes[FileKind::Dynamic as usize] = DynamicRecord::SIZE as u8;
+    sizes[FileKind::Tokens as usize] = TokenRecord::SIZE as u8;
+    sizes[FileKind::Groups as usize] = GroupRecord::SIZE as u8;
+    sizes[FileKind::Arrays as usize] = ArrayRecord::SIZE as u8;
+    sizes[FileKind::NodeLabels as usize] = LabelRecord::SIZE as u8;
+    sizes[FileKind::Schema as usize] = SchemaRecord::SIZE as u8;
+    // In the log; in pages entries stand in a tree.
+    sizes[FileKind::Index as usize] = IndexKey::IMAGE as u8;
+    sizes
+};
 
 /// How many records of that kind a page holds.
 pub(crate) const fn records_per_page(kind: FileKind) -> u64 {
@@ -111,12 +116,16 @@ pub(crate) trait Record: Sized {
 
 #[inline]
 fn u32_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from(u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]))
+    let mut word = [0; 4];
+    word.copy_from_slice(&bytes[at..at + 4]);
+    u64::from(u32::from_le_bytes(word))
 }
 
 #[inline]
 pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u32_at(bytes, at) | u32_at(bytes, at + 4) << 32
+    let mut word = [0; 8];
+    word.copy_from_slice(&bytes[at..at + 8]);
+    u64::from_le_bytes(word)
 }
 
 #[inline]
@@ -162,6 +171,7 @@ impl Record for NodeRecord {
 
     #[inline]
     fn decode(b: &[u8]) -> Self {
+        let b = &b[..Self::SIZE];
         if b[0] & 1 == 0 {
             return Self::UNUSED;
         }
@@ -175,7 +185,9 @@ impl Record for NodeRecord {
         }
     }
 
+    #[inline]
     fn encode(&self, b: &mut [u8]) {
+        let b = &mut b[..Self::SIZE];
         b.fill(0);
         if self.in_use {
             let (rel, prop) = (self.first_relationship, self.first_property);
@@ -299,6 +311,7 @@ impl Record for RelationshipRecord {
 
     #[inline]
     fn decode(b: &[u8]) -> Self {
+        let b = &b[..Self::SIZE];
         if b[0] & 1 == 0 {
             return Self::UNUSED;
         }
@@ -315,7 +328,9 @@ impl Record for RelationshipRecord {
         }
     }
 
+    #[inline]
     fn encode(&self, b: &mut [u8]) {
+        let b = &mut b[..Self::SIZE];
         b.fill(0);
         if !self.in_use {
             return;
@@ -365,6 +380,7 @@ impl Record for PropertyRecord {
 
     #[inline]
     fn decode(b: &[u8]) -> Self {
+        let b = &b[..Self::SIZE];
         let mut blocks = [0; 4];
         for (place, block) in blocks.iter_mut().enumerate() {
             *block = u64_at(b, 9 + 8 * place);
@@ -380,7 +396,9 @@ impl Record for PropertyRecord {
         }
     }
 
+    #[inline]
     fn encode(&self, b: &mut [u8]) {
+        let b = &mut b[..Self::SIZE];
         b.fill(0);
         if self.in_use() {
             b[0] = (self.next >> 32 & 15 | (self.previous >> 32 & 15) << 4) as u8;
@@ -415,6 +433,7 @@ impl Record for TokenRecord {
     const SIZE: usize = 128;
 
     fn decode(b: &[u8]) -> Self {
+        let b = &b[..Self::SIZE];
         if b[0] & 1 == 0 {
             return Self::UNUSED;
         }
@@ -424,7 +443,9 @@ impl Record for TokenRecord {
         TokenRecord { in_use: true, kind: b[1], token, length: b[4], name }
     }
 
+    #[inline]
     fn encode(&self, b: &mut [u8]) {
+        let b = &mut b[..Self::SIZE];
         b.fill(0);
         if self.in_use {
             b[0] = 1;

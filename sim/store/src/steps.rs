@@ -207,6 +207,7 @@ impl Store {
     }
 
     /// The end of every step: pins, counters, and the cost of one that waits.
+    #[inline]
     pub(crate) fn finish_step(
         &mut self,
         slot: Slot,
@@ -318,6 +319,7 @@ impl Store {
         }
     }
 
+    #[inline]
     pub(crate) fn node(
         &mut self,
         slot: Slot,
@@ -332,6 +334,7 @@ impl Store {
         Ok(record)
     }
 
+    #[inline]
     pub(crate) fn relationship(
         &mut self,
         slot: Slot,

@@ -23,6 +23,7 @@ use crate::lifecycle::Mode;
 use crate::locks::LockTable;
 use crate::log::TxRecord;
 use crate::pages::{Load, PageCounts, PinSet, Versions};
+use crate::properties::Link;
 use crate::replication::LogReader;
 use crate::retention::LogRetention;
 use crate::schema::Schema;
@@ -227,6 +228,7 @@ pub struct Store {
     /// Live files of no store, to be removed before there is one.
     pub(crate) leftovers: Vec<FileName>,
     pub(crate) granted: Vec<u32>,
+    pub(crate) chain: Vec<Link>,
     pub(crate) scratch: Vec<u8>,
     /// Background eviction found nothing to do; cleared whenever something changes.
     pub(crate) eviction_rests: bool,
@@ -275,6 +277,7 @@ impl Store {
             counters: Counters::default(),
             leftovers: Vec::new(),
             granted: Vec::new(),
+            chain: Vec::new(),
             scratch: Vec::new(),
             eviction_rests: false,
             disk_full: false,
@@ -512,6 +515,7 @@ impl Store {
     }
 
     /// Whether the store can serve steps.
+    #[inline]
     pub(crate) fn check_ready(&self) -> Result<(), StoreError> {
         match &self.state {
             StoreState::Ready => Ok(()),
@@ -521,6 +525,7 @@ impl Store {
     }
 
     /// Adds what a step cost to the counters.
+    #[inline]
     pub(crate) fn account(&mut self, before: &Ledger, after: &Ledger) {
         self.counters.hits += u64::from(after.hits - before.hits);
         self.counters.faults += u64::from(after.faults - before.faults);

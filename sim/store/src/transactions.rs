@@ -191,6 +191,7 @@ impl Store {
         }
     }
 
+    #[inline]
     pub(crate) fn slot(&self, handle: TxHandle) -> Result<Slot, StoreError> {
         match self.transactions.get(handle.slot as usize) {
             Some(tx) if tx.generation == handle.generation && tx.phase != Phase::Ended => {
@@ -271,6 +272,7 @@ impl Store {
     }
 
     /// Takes an exclusive lock or waits for it.
+    #[inline]
     pub(crate) fn lock(&mut self, slot: Slot, key: LockKey) -> Result<(), Stop> {
         self.lock_in(slot, key, LockMode::Exclusive)
     }
@@ -296,9 +298,7 @@ impl Store {
     }
 
     fn lock_in(&mut self, slot: Slot, key: LockKey, mode: LockMode) -> Result<(), Stop> {
-        let mut granted = core::mem::take(&mut self.granted);
-        let grant = self.locks.request(slot, key, mode, &mut granted);
-        self.granted = granted;
+        let grant = self.locks.request(slot, key, mode, &mut self.granted);
         self.wake_granted();
         match grant {
             Grant::Held => Ok(()),
@@ -386,9 +386,16 @@ impl Store {
             let overlay = core::mem::take(&mut self.transactions[slot as usize].overlay);
             let records = overlay.iter().map(|(key, _)| (key.kind(), key.id()));
             let index = core::mem::take(&mut self.transactions[slot as usize].index);
-            let held = self
-                .hold_pages(pinner, records, ledger)
-                .and_then(|()| self.hold_tree(pinner, index.keys().copied(), ledger));
+            let held = match index.is_empty() {
+                true => self.use_resident(pinner, records.clone(), ledger),
+                false => Ok(false),
+            };
+            let held = held.and_then(|held| match held {
+                true => Ok(()),
+                false => self
+                    .hold_pages(pinner, records, ledger)
+                    .and_then(|()| self.hold_tree(pinner, index.keys().copied(), ledger)),
+            });
             if held.is_ok() {
                 for (key, present) in &index {
                     self.write_entry(*key, *present, id.0);
@@ -486,7 +493,11 @@ impl Store {
         self.wake_granted();
     }
 
+    #[inline]
     fn wake_granted(&mut self) {
+        if self.granted.is_empty() {
+            return;
+        }
         for next in self.granted.drain(..) {
             let waiting = self.transactions[next as usize].lock_ticket.take();
             self.io.finish(waiting.expect("who waits has a ticket"));

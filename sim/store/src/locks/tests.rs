@@ -126,7 +126,8 @@ proptest! {
             }
             let mut waiting = 0;
             for key in 0..4 {
-                let Some(lock) = table.locks.get(&node(key)) else { continue };
+                let Some(place) = table.places.get(&node(key)) else { continue };
+                let lock = &table.locks[*place as usize];
                 prop_assert!(lock.exclusive.is_none() || lock.shared.is_empty());
                 prop_assert!(lock.holders().count() > 0);
                 if let Some((front, mode)) = lock.queue.front() {
