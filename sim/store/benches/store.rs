@@ -12,7 +12,7 @@ use wavetank_store::{
     Ledger, MicroStep, PAGE_SIZE, Step, Store, StoreConfig, StoreState, TokenId, TokenKind,
     TxHandle, Value,
 };
-use wavetank_vocabulary::{NodeId, TxId};
+use wavetank_vocabulary::{NodeId, RelationshipId, TxId};
 
 const NODES: u64 = 100_000;
 
@@ -23,10 +23,24 @@ struct Rig {
 }
 
 impl Rig {
-    fn open(image: Image) -> Self {
-        let store = Store::open(StoreConfig { frames: 100_000, ..StoreConfig::default() });
+    fn open(image: Image, frames: usize) -> Self {
+        let store = Store::open(StoreConfig { frames, ..StoreConfig::default() });
         let image = image.files.into_iter().collect();
         let mut rig = Rig { store, image, submissions: Vec::new() };
+        rig.serve();
+        assert!(matches!(rig.store.state(), StoreState::Ready), "{:?}", rig.store.state());
+        rig
+    }
+
+    /// A store of its own on an empty disk.
+    fn create() -> Self {
+        let mut rig = Rig {
+            store: Store::open(StoreConfig::default()),
+            image: BTreeMap::new(),
+            submissions: Vec::new(),
+        };
+        rig.serve();
+        rig.store.create();
         rig.serve();
         assert!(matches!(rig.store.state(), StoreState::Ready), "{:?}", rig.store.state());
         rig
@@ -136,6 +150,17 @@ fn point_read(rig: &mut Rig, tx: TxHandle, node: u64) -> Value {
     rig.step(tx, &MicroStep::ReadNode { node: NodeId(node) })
 }
 
+fn property_read(rig: &mut Rig, tx: TxHandle, node: u64, key: TokenId) -> Value {
+    rig.step(tx, &MicroStep::ReadProperty { entity: Entity::Node(NodeId(node)), key })
+}
+
+fn pages_of(file: &ImageFile) -> usize {
+    match file {
+        ImageFile::Pages(pages) => pages.len(),
+        ImageFile::Bytes(_) => 0,
+    }
+}
+
 /// Runs a piece of work in five rounds and prints the median time of one.
 #[expect(clippy::print_stdout, reason = "a bench prints its figures")]
 fn measure(name: &str, times: u64, mut work: impl FnMut()) {
@@ -152,10 +177,35 @@ fn measure(name: &str, times: u64, mut work: impl FnMut()) {
     println!("{name:<48} {:>12.0} ns ({:.0} to {:.0})", rounds[2], rounds[0], rounds[4]);
 }
 
+/// Clones the store again and again; the clones live on until the end.
+fn clones(store: &Store) {
+    let mut kept = Vec::with_capacity(500);
+    measure("clone of a store of 1,100,000 records", 100, || kept.push(store.clone()));
+    black_box(kept);
+}
+
+/// The kilobytes that this process occupies; none where the system does not say.
+fn resident() -> Option<u64> {
+    let pages = std::fs::read_to_string("/proc/self/statm").ok()?;
+    pages.split(' ').nth(1)?.parse::<u64>().ok().map(|pages| pages * 4)
+}
+
+#[expect(clippy::print_stdout, reason = "a bench prints its figures")]
+fn memory() {
+    let Some(before) = resident() else { return };
+    let stores: Vec<Rig> = (0..300).map(|_| Rig::create()).collect();
+    let per_store = (resident().unwrap_or(before) - before) as f64 / stores.len() as f64;
+    println!("{:<48} {per_store:>12.1} KiB", "an empty store, open, of 300");
+}
+
 fn main() {
     let count = std::env::args().any(|arg| arg == "count");
+    if !count {
+        memory();
+    }
     let (image, tokens) = graph(NODES, NODES);
-    let mut rig = Rig::open(image);
+    let pages: usize = image.files.iter().map(|(_, file)| pages_of(file)).sum();
+    let mut rig = Rig::open(image, 100_000);
     let mut n = 0;
     // Once around, so that every page is resident.
     for _ in 0..if count { 20_000 } else { NODES } {
@@ -179,6 +229,22 @@ fn main() {
         node = (node + 7919) % NODES;
         black_box(point_read(&mut rig, tx, node));
     });
+    let mut small = Rig::open(graph(NODES, NODES).0, pages / 10);
+    let tx = small.store.begin(0, 0);
+    measure("point read, cache of a tenth of the store", 100_000, || {
+        node = (node + 7919) % NODES;
+        black_box(property_read(&mut small, tx, node, tokens.key));
+        small.store.background(4, &mut Ledger::default());
+    });
+    let mut large = Rig::open(graph(300_000, 500_000).0, 100_000);
+    let tx = large.store.begin(0, 0);
+    for node in (0..300_000).step_by(50) {
+        black_box(property_read(&mut large, tx, node, tokens.key));
+    }
+    for relationship in (0..500_000).step_by(100).map(RelationshipId) {
+        black_box(large.step(tx, &MicroStep::ReadRelationship { relationship }));
+    }
+    clones(&large.store);
     measure("image of 4,000 nodes and 88,000 relationships", 5, || {
         black_box(graph(4_000, 88_000));
     });

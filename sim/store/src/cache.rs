@@ -27,6 +27,7 @@ mod w_tiny_lfu;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use crate::chunks::Chunks;
 use crate::disk::{FileKind, PageNumber};
 use crate::page::Page;
 use policy::{CachePolicy, Chosen, Policy};
@@ -35,7 +36,7 @@ use policy::{CachePolicy, Chosen, Policy};
 pub(crate) type FrameId = u32;
 
 /// A page's file and number in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct PageKey(pub(crate) FileKind, pub(crate) PageNumber);
 
 impl PageKey {
@@ -45,7 +46,7 @@ impl PageKey {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Frame {
     /// None in a free frame.
     page: Option<Arc<Page>>,
@@ -83,12 +84,12 @@ const KINDS: usize = FileKind::TABLE;
 #[derive(Clone, Debug)]
 pub(crate) struct Cache {
     limit: usize,
-    frames: Vec<Frame>,
+    frames: Chunks<Frame>,
     free: Vec<FrameId>,
     resident: usize,
     dirty: usize,
     /// By kind and page: the frame plus one, or 0.
-    tables: [Vec<u32>; KINDS],
+    tables: [Arc<Vec<u32>>; KINDS],
     policy: Chosen,
     evictions: u64,
 }
@@ -98,7 +99,7 @@ impl Cache {
         let limit = limit.max(1);
         Cache {
             limit,
-            frames: Vec::new(),
+            frames: Chunks::default(),
             free: Vec::new(),
             resident: 0,
             dirty: 0,
@@ -161,7 +162,7 @@ impl Cache {
                 (self.frames.len() - 1) as FrameId
             }
         };
-        let table = &mut self.tables[key.0 as usize];
+        let table = Arc::make_mut(&mut self.tables[key.0 as usize]);
         if table.len() <= key.1 as usize {
             table.resize(key.1 as usize + 1, 0);
         }
@@ -235,7 +236,7 @@ impl Cache {
     fn evict(&mut self, id: FrameId) {
         let frame = &mut self.frames[id as usize];
         frame.page = None;
-        self.tables[frame.key.0 as usize][frame.key.1 as usize] = 0;
+        Arc::make_mut(&mut self.tables[frame.key.0 as usize])[frame.key.1 as usize] = 0;
         self.policy.removed(id, frame.key.name());
         self.free.push(id);
         self.resident -= 1;

@@ -13,6 +13,7 @@
 //! those of the last checkpoint (see `meta`), brought up to date by the log that is replayed.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::sync::Arc;
 
 use crate::disk::FileKind;
 
@@ -35,7 +36,8 @@ struct KindIds {
 /// The unused ids of every kind of record.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FreeIds {
-    kinds: [KindIds; FileKind::TABLE],
+    /// Shared by clones of the store until one of them changes.
+    kinds: [Arc<KindIds>; FileKind::TABLE],
     rests: usize,
 }
 
@@ -43,18 +45,18 @@ impl FreeIds {
     /// The lowest free id, if there is one; it is no longer free.
     #[inline]
     pub(crate) fn take(&mut self, kind: FileKind) -> Option<u64> {
-        let free = &mut self.kinds[kind as usize].free;
-        if free.is_empty() { None } else { free.pop_first() }
+        let ids = &mut self.kinds[kind as usize];
+        if ids.free.is_empty() { None } else { Arc::make_mut(ids).free.pop_first() }
     }
 
     /// The id is free at once.
     pub(crate) fn put(&mut self, kind: FileKind, id: u64) {
-        self.kinds[kind as usize].free.insert(id);
+        Arc::make_mut(&mut self.kinds[kind as usize]).free.insert(id);
     }
 
     /// The id was freed at that moment and rests.
     pub(crate) fn rest(&mut self, kind: FileKind, id: u64, freed: Moment) {
-        let ids = &mut self.kinds[kind as usize];
+        let ids = Arc::make_mut(&mut self.kinds[kind as usize]);
         if ids.free.contains(&id) {
             return;
         }
@@ -65,10 +67,12 @@ impl FreeIds {
     /// The id is in use: a record was applied that this instance did not make.
     pub(crate) fn used(&mut self, kind: FileKind, id: u64) {
         let ids = &mut self.kinds[kind as usize];
-        if !ids.free.is_empty() {
-            ids.free.remove(&id);
+        if ids.free.is_empty() && ids.resting.is_empty() {
+            return;
         }
-        if !ids.resting.is_empty() && ids.resting.remove(&id).is_some() {
+        let ids = Arc::make_mut(ids);
+        ids.free.remove(&id);
+        if ids.resting.remove(&id).is_some() {
             self.rests -= 1;
         }
     }
@@ -82,7 +86,8 @@ impl FreeIds {
     /// Frees the ids that were freed when no transaction of `oldest` or later (counted by
     /// their beginnings) was open, and at or before `clock_ms`.
     pub(crate) fn settle(&mut self, oldest: u64, clock_ms: u64) {
-        for ids in &mut self.kinds {
+        for ids in self.kinds.iter_mut().filter(|ids| !ids.queue.is_empty()) {
+            let ids = Arc::make_mut(ids);
             while let Some((id, freed)) = ids.queue.front().copied() {
                 if freed.begun > oldest || freed.clock_ms > clock_ms {
                     break;

@@ -26,19 +26,19 @@ pub(crate) struct LogFile {
     pub(crate) base_time_ms: u64,
     pub(crate) length: u64,
     /// Transactions and where their frames begin, ascending; sparse.
-    pub(crate) index: Vec<(TxId, u64)>,
+    pub(crate) index: Arc<Vec<(TxId, u64)>>,
 }
 
 impl LogFile {
     pub(crate) fn new(version: u32, base: LogMark) -> LogFile {
         let length = LogHeader::SIZE as u64;
-        LogFile { version, base, base_time_ms: 0, length, index: Vec::new() }
+        LogFile { version, base, base_time_ms: 0, length, index: Arc::default() }
     }
 
     /// Remembers where a transaction begins, if it is one of those to remember.
     pub(crate) fn note(&mut self, tx: TxId, offset: u64) {
         if self.index.last().is_none_or(|(last, _)| tx.0 >= last.0 + INDEXED_EVERY) {
-            self.index.push((tx, offset));
+            Arc::make_mut(&mut self.index).push((tx, offset));
         }
     }
 
@@ -96,7 +96,7 @@ pub(crate) struct Journal {
     written: Option<(LogMark, Ticket)>,
     phase: Phase,
     /// The most recent transactions, for slaves that pull.
-    tail: VecDeque<Arc<TxRecord>>,
+    tail: Arc<VecDeque<Arc<TxRecord>>>,
     /// Ends of transactions that are not known to be applied.
     ends: VecDeque<LogPosition>,
     applied: LogPosition,
@@ -127,7 +127,7 @@ impl Journal {
             group_ticket: None,
             written: None,
             phase: Phase::Idle,
-            tail: VecDeque::new(),
+            tail: Arc::default(),
             ends: VecDeque::new(),
             applied: position,
             bytes: 0,
@@ -213,9 +213,10 @@ impl Journal {
     /// Adds a transaction that follows the last one; the ticket completes when it is durable.
     pub(crate) fn commit(&mut self, record: Arc<TxRecord>, io: &mut Io) -> Ticket {
         self.last = record.mark();
-        self.tail.push_back(record.clone());
-        if self.tail.len() > self.config.tail {
-            self.tail.pop_front();
+        let tail = Arc::make_mut(&mut self.tail);
+        tail.push_back(record.clone());
+        if tail.len() > self.config.tail {
+            tail.pop_front();
         }
         self.group.push(record);
         let ticket = *self.group_ticket.get_or_insert_with(|| io.ticket());
@@ -307,7 +308,7 @@ impl Journal {
                 let length = self.durable_length;
                 let current = self.files.back_mut().expect("a log has a file");
                 current.length = length;
-                current.index.retain(|(_, offset)| *offset < length);
+                Arc::make_mut(&mut current.index).retain(|(_, offset)| *offset < length);
                 DiskRequest::SetLen { file: FileName::log(current.version), len: length }
             }
             Phase::Rotating(0) if self.files.len() > 1 => {
@@ -322,7 +323,7 @@ impl Journal {
         let durable = self.durable;
         self.last = durable;
         self.group.clear();
-        self.tail.retain(|record| record.tx() <= durable.tx);
+        Arc::make_mut(&mut self.tail).retain(|record| record.tx() <= durable.tx);
         self.ends.retain(|end| end.mark.tx <= durable.tx);
         let written = self.written.take().map(|(_, ticket)| ticket);
         for ticket in written.into_iter().chain(self.group_ticket.take()) {

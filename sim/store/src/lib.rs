@@ -13,6 +13,7 @@ mod backup;
 mod cache;
 mod chains;
 mod check;
+mod chunks;
 mod copy;
 mod dense;
 mod disk;

@@ -3,7 +3,8 @@
 use alloc::vec;
 use wavetank_vocabulary::{NodeId, RelationshipId};
 
-use crate::testing::Rig;
+use crate::testing::model::random_transactions;
+use crate::testing::{Dice, Rig};
 use crate::*;
 
 fn token(rig: &mut Rig, tx: TxHandle, kind: TokenKind, name: &str) -> TokenId {
@@ -107,4 +108,21 @@ fn changed_chains_must_be_prepared() {
     assert_eq!(refused, Err(StoreError::NotPrepared));
     rig.finish(tx);
     assert_eq!(rig.store.commit(tx, &mut rig.ledger), Err(StoreError::NoSuchTransaction));
+}
+
+#[test]
+fn copies_of_a_store_live_on_apart() {
+    let (mut one, mut history) = Rig::with_tokens(StoreConfig::default());
+    random_transactions(&mut one, &mut history, 60, &mut Dice(1)).unwrap();
+    let mut two = one.clone();
+    let mut other = history.clone();
+    for seed in 2..5 {
+        random_transactions(&mut one, &mut history, 20, &mut Dice(seed)).unwrap();
+        random_transactions(&mut two, &mut other, 20, &mut Dice(seed + 10)).unwrap();
+    }
+    assert_ne!(history.after.last(), other.after.last());
+    for (rig, history) in [(one, history), (two, other)] {
+        assert_eq!(Some(&rig.model()), history.after.last());
+        assert_eq!(Some(&rig.crash().model()), history.after.last());
+    }
 }
