@@ -173,6 +173,11 @@ pub struct Counters {
     pub checkpoint_pages: u64,
     /// Lock requests that had to wait.
     pub lock_waits: u64,
+    /// Milliseconds that transactions waited for locks, by the store's clock, all together;
+    /// counted when a wait ends.
+    pub lock_wait_ms: u64,
+    /// The longest of these waits.
+    pub longest_lock_wait_ms: u64,
     /// The most transactions that ever waited for one lock.
     pub lock_queue_peak: u64,
     /// Lock requests refused because they would have closed a cycle.

@@ -80,6 +80,8 @@ pub(crate) struct Transaction {
     pub(crate) cleared: usize,
     pub(crate) tokens: Vec<(TokenKind, Arc<str>, TokenId)>,
     pub(crate) lock_ticket: Option<Ticket>,
+    /// When the wait for that lock began, in milliseconds.
+    pub(crate) waits_since_ms: u64,
     /// It holds the schema lock, shared.
     pub(crate) shares_schema: bool,
     pub(crate) results: Vec<Neighbour>,
@@ -311,7 +313,9 @@ impl Store {
                 if waiting.is_none() {
                     self.counters.lock_waits += 1;
                     *waiting = Some(self.io.ticket());
+                    self.transactions[slot as usize].waits_since_ms = self.clock_ms;
                 }
+                let waiting = self.transactions[slot as usize].lock_ticket;
                 Err(Stop::Wait(waiting.expect("set above")))
             }
         }
@@ -486,6 +490,9 @@ impl Store {
     }
 
     fn end(&mut self, slot: Slot) {
+        if self.transactions[slot as usize].lock_ticket.is_some() {
+            self.count_lock_wait(slot);
+        }
         self.transactions[slot as usize].clear();
         self.free_slots.push(slot);
         self.open_transactions -= 1;
@@ -498,9 +505,19 @@ impl Store {
         if self.granted.is_empty() {
             return;
         }
-        for next in self.granted.drain(..) {
+        for place in 0..self.granted.len() {
+            let next = self.granted[place];
+            self.count_lock_wait(next);
             let waiting = self.transactions[next as usize].lock_ticket.take();
             self.io.finish(waiting.expect("who waits has a ticket"));
         }
+        self.granted.clear();
+    }
+
+    /// A wait for a lock ends: granted, or given up.
+    fn count_lock_wait(&mut self, slot: Slot) {
+        let waited = self.clock_ms - self.transactions[slot as usize].waits_since_ms;
+        self.counters.lock_wait_ms += waited;
+        self.counters.longest_lock_wait_ms = self.counters.longest_lock_wait_ms.max(waited);
     }
 }

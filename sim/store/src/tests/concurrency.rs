@@ -40,6 +40,27 @@ fn lock(node: u64) -> MicroStep {
 }
 
 #[test]
+fn waits_for_locks_are_counted_in_time() {
+    let mut rig = counters(1);
+    rig.store.set_clock(1000);
+    let txs: Vec<TxHandle> = (0..3).map(|_| rig.store.begin(0, 0)).collect();
+    for tx in &txs {
+        rig.store.step(*tx, &lock(0), &mut rig.ledger);
+        rig.store.set_clock(rig.store.clock_ms + 10);
+    }
+    // One waits since 1010 and gives up at 1050, one since 1020 and is served at 1100.
+    rig.store.set_clock(1050);
+    rig.store.rollback(txs[1]);
+    rig.store.set_clock(1100);
+    rig.finish(txs[0]);
+    rig.store.set_clock(2000);
+    rig.finish(txs[2]);
+    let counters = rig.store.counters();
+    assert_eq!((counters.lock_waits, counters.lock_wait_ms), (2, 120));
+    assert_eq!(counters.longest_lock_wait_ms, 80);
+}
+
+#[test]
 fn writers_of_a_node_go_one_after_the_other_in_order() {
     let mut rig = counters(1);
     let txs: Vec<TxHandle> = (0..4).map(|_| rig.store.begin(0, 0)).collect();
