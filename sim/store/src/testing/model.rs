@@ -21,6 +21,26 @@ pub(crate) struct Model {
     pub(crate) names: BTreeSet<Arc<str>>,
 }
 
+impl Model {
+    fn properties_mut(&mut self, entity: Entity) -> &mut Properties {
+        match entity {
+            Entity::Node(id) => &mut self.nodes.get_mut(&id.0).expect("picked").1,
+            Entity::Relationship(id) => &mut self.relationships.get_mut(&id.0).expect("picked").3,
+        }
+    }
+
+    /// The step that gave `node` the value was refused: another node must have it.
+    #[track_caller]
+    fn assert_violated(&self, error: &StoreError, node: u64, value: &Value) {
+        let StoreError::ConstraintViolation { label, key, node: other } = error else {
+            panic!("{error}")
+        };
+        let (labels, properties) = &self.nodes[&other.0];
+        assert!(other.0 != node && (*label, *key) == UNIQUE && labels.contains(&label.0));
+        assert!(crate::value::same(&properties[&key.0], value), "{error}");
+    }
+}
+
 const INDEXED: [(u16, u16); 2] = [(0, 0), (1, 1)];
 
 impl AuditVisitor for Model {
@@ -113,15 +133,32 @@ pub(crate) fn create_tokens(rig: &mut Rig, history: &mut History) -> Option<()> 
     create_index(rig, history, INDEXED[0])
 }
 
+/// What the constraint is about that random transactions run into.
+const UNIQUE: (TokenId, TokenId) = (TokenId(LABELS - 1), TokenId(KEYS - 1));
+
+/// Makes the constraint, or if it is there takes it away and makes it again, each in a
+/// transaction of its own.
+pub(crate) fn renew_constraint(rig: &mut Rig, history: &mut History) -> Option<()> {
+    let (label, key) = UNIQUE;
+    if rig.store.indexes().any(|index| index.unique) {
+        change_schema(rig, history, &MicroStep::DropIndex { label, key })?;
+    }
+    change_schema(rig, history, &MicroStep::CreateConstraint { label, key })
+}
+
 /// Makes an index in a transaction of its own.
 pub(crate) fn create_index(
     rig: &mut Rig,
     history: &mut History,
     (label, key): (u16, u16),
 ) -> Option<()> {
-    let tx = rig.store.begin(0, 0);
     let step = MicroStep::CreateIndex { label: TokenId(label), key: TokenId(key) };
-    while rig.step(tx, &step)?.expect("create index") == Value::Bool(false) {}
+    change_schema(rig, history, &step)
+}
+
+fn change_schema(rig: &mut Rig, history: &mut History, step: &MicroStep) -> Option<()> {
+    let tx = rig.store.begin(0, 0);
+    while rig.step(tx, step)?.expect("the schema changes") == Value::Bool(false) {}
     history.after.push(history.after.last().expect("begins with one").clone());
     history.acknowledged = rig.commit(tx)?.tx.0;
     rig.apply(tx)
@@ -202,23 +239,27 @@ pub(crate) fn random_step(
         }
         (10..=14, Some(id), other) => {
             let key = dice.below(u64::from(KEYS)) as u16;
-            let (entity, properties) = match other {
-                Some(other) if dice.below(2) == 0 => (
-                    Entity::Relationship(RelationshipId(other)),
-                    &mut model.relationships.get_mut(&other).expect("picked").3,
-                ),
-                _ => (Entity::Node(NodeId(id)), &mut model.nodes.get_mut(&id).expect("picked").1),
+            let entity = match other {
+                Some(other) if dice.below(2) == 0 => Entity::Relationship(RelationshipId(other)),
+                _ => Entity::Node(NodeId(id)),
             };
             if dice.below(5) == 0 {
+                let properties = model.properties_mut(entity);
                 let step = MicroStep::RemoveProperty { entity, key: TokenId(key) };
                 let had = properties.remove(&key).is_some();
                 assert_eq!(rig.step(tx, &step)?, Ok(Value::Bool(had)));
             } else {
                 let value = random_value(dice);
-                properties.insert(key, value.clone());
-                let step = MicroStep::SetProperty { entity, key: TokenId(key), value };
-                rig.step(tx, &step)?.expect("set");
+                let step =
+                    MicroStep::SetProperty { entity, key: TokenId(key), value: value.clone() };
+                match rig.step(tx, &step)? {
+                    Ok(_) => {
+                        model.properties_mut(entity).insert(key, value);
+                    }
+                    Err(error) => model.assert_violated(&error, id, &value),
+                }
             }
+            let properties = model.properties_mut(entity);
             let count = properties.len() as i64;
             let step = MicroStep::ReadProperties { entity };
             assert_eq!(rig.step(tx, &step)?, Ok(Value::Int(count)));
@@ -228,12 +269,21 @@ pub(crate) fn random_step(
         }
         (15, Some(id), _) => {
             let label = dice.below(u64::from(LABELS)) as u16;
-            let labels = &mut model.nodes.get_mut(&id).expect("picked").0;
             let (node, label_id) = (NodeId(id), TokenId(label));
-            if dice.below(2) == 0 {
-                labels.insert(label);
-                rig.step(tx, &MicroStep::AddLabel { node, label: label_id })?.expect("label");
-            } else {
+            let adds = dice.below(2) == 0;
+            if adds {
+                match rig.step(tx, &MicroStep::AddLabel { node, label: label_id })? {
+                    Ok(_) => {
+                        model.nodes.get_mut(&id).expect("picked").0.insert(label);
+                    }
+                    Err(error) => {
+                        let value = model.nodes[&id].1[&UNIQUE.1.0].clone();
+                        model.assert_violated(&error, id, &value);
+                    }
+                }
+            }
+            let labels = &mut model.nodes.get_mut(&id).expect("picked").0;
+            if !adds {
                 labels.remove(&label);
                 rig.step(tx, &MicroStep::RemoveLabel { node, label: label_id })?.expect("label");
             }
@@ -384,7 +434,8 @@ pub(crate) fn random_transactions(
     dice: &mut Dice,
 ) -> Option<()> {
     for n in 0..count {
-        if n == count / 2 && rig.store.indexes().count() == 1 {
+        let second = |index: IndexInfo| (index.label.0, index.key.0) == INDEXED[1];
+        if n == count / 2 && !rig.store.indexes().any(second) {
             create_index(rig, history, INDEXED[1])?;
         }
         let mut model = history.after.last().expect("begins with one").clone();

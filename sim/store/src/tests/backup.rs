@@ -31,7 +31,7 @@ fn empty() -> Rig {
 }
 
 /// Takes a backup while the source goes on committing.
-fn back_up(
+pub(super) fn back_up(
     source: &mut Rig,
     target: &mut Rig,
     history: &mut History,

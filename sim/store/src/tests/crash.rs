@@ -4,7 +4,8 @@ use std::vec;
 
 use wavetank_vocabulary::Bytes;
 
-use crate::testing::model::{History, create_tokens, random_transactions};
+use super::backup::back_up;
+use crate::testing::model::{History, create_tokens, random_transactions, renew_constraint};
 use crate::testing::{Dice, MemoryDisk, Rig};
 use crate::*;
 
@@ -80,15 +81,30 @@ fn no_acknowledged_transaction_is_lost_by_a_crash_before_any_operation() {
     rig.check_crashes(&history);
     create_tokens(&mut rig, &mut history).unwrap();
     let mut dice = Dice(2);
+    let mut backups = 0;
     while rig.disk.done < 5_200 {
         random_transactions(&mut rig, &mut history, 40, &mut dice).unwrap();
+        if rig.disk.done > 2_000 * backups {
+            backups += 1;
+            renew_constraint(&mut rig, &mut history).unwrap();
+            let mut backup = Rig::open(rig.store.config.clone(), MemoryDisk::default());
+            for full in [true, false] {
+                backup.crashes = (!full).then(std::vec::Vec::new);
+                let report = back_up(&mut rig, &mut backup, &mut history, Some(&mut dice)).unwrap();
+                assert_eq!(report.full, full);
+                backup.check_crashes(&history);
+                random_transactions(&mut rig, &mut history, 3, &mut dice).unwrap();
+            }
+            history.check(&backup.crash(), 2, "the backup");
+        }
     }
+    assert_eq!(backups, 3);
     rig.run();
     rig.check_crashes(&history);
     let counters = rig.store.counters();
     assert!(counters.checkpoints > 5 && counters.evictions > 500, "{counters:?}");
     assert!(rig.store.high[FileKind::Groups as usize] > 3, "nodes became dense");
-    assert_eq!(rig.store.indexes().count(), 2);
+    assert_eq!(rig.store.indexes().count(), 3, "two indexes and a constraint");
     assert!(rig.store.counts.logical[FileKind::Index as usize] > 3, "the index tree was split");
     let logs = rig.disk.names().into_iter().filter(|file| file.kind == FileKind::Log);
     assert!(logs.map(|file| file.version).max().unwrap() > 5, "the log was rotated");
@@ -124,7 +140,9 @@ fn no_acknowledged_transaction_is_lost_when_any_operation_fails() {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "the count is the point")]
 fn recovery_survives_a_crash_after_any_of_its_operations() {
+    let mut count = 0;
     let operations = play(u64::MAX, 3).0.disk.done;
     for stop_at in (0..=operations).step_by(31) {
         for first_is_power_loss in [false, true] {
@@ -140,9 +158,11 @@ fn recovery_survives_a_crash_after_any_of_its_operations() {
                 let what = std::format!("again at {again_at} after {stop_at}");
                 check(&second.clone().crash(), &history, &what);
                 check(&second.lose_power(&mut dice), &history, &what);
+                count += 1;
             }
         }
     }
+    std::println!("{count} second crashes in a recovery, each killed and without power");
 }
 
 #[test]

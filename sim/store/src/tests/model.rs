@@ -5,7 +5,7 @@ use alloc::vec;
 use proptest::prelude::*;
 use wavetank_vocabulary::{Bytes, NodeId};
 
-use crate::testing::model::random_transactions;
+use crate::testing::model::{random_transactions, renew_constraint};
 use crate::testing::{Dice, Rig};
 use crate::*;
 
@@ -37,6 +37,7 @@ proptest! {
         let (mut rig, mut history) = Rig::with_tokens(small(frames));
         rig.shuffle = (seed % 2 == 0).then(|| dice.clone());
         for _ in 0..4 {
+            renew_constraint(&mut rig, &mut history).unwrap();
             random_transactions(&mut rig, &mut history, 25, &mut dice).unwrap();
             prop_assert_eq!(&rig.model(), history.after.last().unwrap());
             let digest = rig.digest();
