@@ -133,6 +133,21 @@ fn electing_the_lowest_transaction_loses_more_than_is_allowed() {
 }
 
 #[test]
+fn a_balancer_that_ignores_its_rule_breaks_what_users_expect_of_reads() {
+    for check in ["read-your-writes", "monotonic-reads"] {
+        let scenario = scenario(
+            "at = \"30s\"\ncrash = \"slave\"\nfor = \"10s\"",
+            "",
+            &format!("check = \"{check}\"\nstale = {{ max = \"0.1%\" }}"),
+        )
+        .replace("reads-to-slaves", "all-to-master")
+        .replace("\"ha.pull_interval\" = \"500ms\"", "\"ha.pull_interval\" = \"10s\"");
+        let (with, without) = broken(&scenario, "balancer-ignores-rule", check, "0..3");
+        assert_eq!((with, without), (3, 0), "{check}");
+    }
+}
+
+#[test]
 fn a_nondeterministic_run_is_named_with_its_first_event() {
     let text = scenario(
         "at = \"30s\"\ncrash = \"master\"\nfor = \"10s\"",

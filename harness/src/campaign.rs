@@ -173,6 +173,7 @@ fn check_name(check: &Expectation) -> String {
         Expectation::Latency { client, operation: Some(operation), .. } => {
             format!("latency {client}.{operation}")
         }
+        Expectation::Sessions { guarantee, .. } => guarantee.name().into(),
         Expectation::Recovers { .. } => "recovers".into(),
     }
 }

@@ -585,6 +585,7 @@ impl Observer for Recorder {
             | Fact::BranchDiscarded { .. }
             | Fact::Converged
             | Fact::Logged { .. }
+            | Fact::Session { .. }
             | Fact::Found { .. } => {}
         }
         let told = Classes::CLUSTER | Classes::STORE | Classes::FAULTS;

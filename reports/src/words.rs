@@ -237,6 +237,9 @@ pub fn sentence(fact: &Fact) -> String {
         Fact::Served { operation, instance, status, time, .. } => {
             format!("{instance} answers {operation} after {}: {}", time.total(), status.name())
         }
+        Fact::Session { operation, user, seen, instance, .. } => {
+            format!("{operation} of user {} saw {instance} at {seen}", user.0)
+        }
         Fact::Spent { operation, server, .. } => {
             format!("of the time of {operation}, {} were at an instance", server.total())
         }

@@ -12,7 +12,7 @@ pub struct Check {
 }
 
 /// All checks of this version.
-pub static CHECKS: [Check; 4] = [
+pub static CHECKS: [Check; 6] = [
     Check {
         name: "acknowledged-writes-lost",
         about: "No write that a client was told had succeeded is gone, except with a branch that was discarded, and then no more than `explained`.",
@@ -33,19 +33,33 @@ pub static CHECKS: [Check; 4] = [
         about: "After each fault the cluster serves again within a time: one master, and all others that are not under a fault themselves its slaves.",
         keys: &["within"],
     },
+    Check {
+        name: "read-your-writes",
+        about: "Reads see what their user was told to have written, but for the part that `stale` allows.",
+        keys: &["stale", "of"],
+    },
+    Check {
+        name: "monotonic-reads",
+        about: "Reads see at least what their user's earlier reads had seen, but for the part that `stale` allows.",
+        keys: &["stale", "of"],
+    },
 ];
 
 /// Their names.
-pub(crate) const NAMES: [&str; 4] =
-    ["acknowledged-writes-lost", "replicas-equal", "latency", "recovers"];
+pub(crate) const NAMES: [&str; 6] = [
+    "acknowledged-writes-lost",
+    "replicas-equal",
+    "latency",
+    "recovers",
+    "read-your-writes",
+    "monotonic-reads",
+];
 
 /// Checks that the language knows and this version does not have.
 pub(crate) const LATER: &[&str] = &[
     "two-masters",
     "branched-data-undetected",
     "store-consistent",
-    "read-your-writes",
-    "monotonic-reads",
     "lost-updates",
     "linearizable",
     "unique-relationship",
@@ -58,9 +72,9 @@ pub(crate) const LATER: &[&str] = &[
     "offered-load",
 ];
 
-/// The keys of `[[expect]]` that belong to some check, with the check.
-pub(crate) fn owner_of(key: &str) -> Option<&'static Check> {
-    CHECKS.iter().find(|check| check.keys.contains(&key))
+/// The checks that a key of `[[expect]]` belongs to.
+pub(crate) fn owners_of(key: &str) -> Vec<&'static str> {
+    CHECKS.iter().filter(|check| check.keys.contains(&key)).map(|check| check.name).collect()
 }
 
 #[cfg(test)]

@@ -20,6 +20,10 @@ macro_rules! library {
 pub static LIBRARY: &[Builtin] = library![
     "faults/master-dies-during-store-copy",
     "faults/storm",
+    "fiftythree/own-write-not-seen",
+    "fiftythree/own-write-seen",
+    "fiftythree/photo-flaps",
+    "fiftythree/photo-stays",
     "quick/partition-isolates-master",
     "quick/pause-of-master",
     "quick/slave-crash",

@@ -288,6 +288,13 @@ impl Text {
                     }
                 }
             }
+            Expectation::Sessions { guarantee, client, stale } => {
+                self.line("check", quoted(guarantee.name()));
+                if let Some(client) = client {
+                    self.line("of", quoted(client));
+                }
+                self.line("stale", bounds(stale, |ratio| ratio_text(*ratio)));
+            }
             Expectation::Recovers { within } => {
                 self.line("check", quoted("recovers"));
                 self.line("within", quoted(within));

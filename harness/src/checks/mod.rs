@@ -4,6 +4,7 @@ mod acknowledged_writes;
 mod latency;
 mod recovers;
 mod replicas_equal;
+mod sessions;
 
 use wavetank_reports::ExpectationResult;
 use wavetank_vocabulary::{Classes, Fact, Observer, Seq, Time};
@@ -13,6 +14,7 @@ pub use acknowledged_writes::AcknowledgedWrites;
 pub use latency::Latency;
 pub use recovers::Recovers;
 pub use replicas_equal::ReplicasEqual;
+pub use sessions::Sessions;
 
 /// Limits for a result: the bare value where there is an upper one only.
 fn limit_json<T>(bounds: &Bounds<T>, value: impl Fn(&T) -> serde_json::Value) -> serde_json::Value {
@@ -39,6 +41,8 @@ pub enum Check {
     Latency(Box<Latency>),
     /// `recovers`
     Recovers(Recovers),
+    /// `read-your-writes`, `monotonic-reads`
+    Sessions(Box<Sessions>),
 }
 
 impl Check {
@@ -53,6 +57,10 @@ impl Check {
                 let latency = Latency::new(plan, client, operation.as_deref(), limits);
                 Check::Latency(Box::new(latency))
             }
+            Expectation::Sessions { guarantee, client, stale } => {
+                let sessions = Sessions::new(plan, *guarantee, client.as_deref(), *stale);
+                Check::Sessions(Box::new(sessions))
+            }
             Expectation::Recovers { within } => Check::Recovers(Recovers::new(plan, *within)),
         }
     }
@@ -64,6 +72,7 @@ impl Check {
             Check::ReplicasEqual(check) => check.finish(),
             Check::Latency(check) => check.finish(),
             Check::Recovers(check) => check.finish(),
+            Check::Sessions(check) => check.finish(),
         }
     }
 }
@@ -75,6 +84,7 @@ impl Observer for Check {
             Check::ReplicasEqual(check) => check.interests(),
             Check::Latency(check) => check.interests(),
             Check::Recovers(check) => check.interests(),
+            Check::Sessions(check) => check.interests(),
         }
     }
 
@@ -84,6 +94,7 @@ impl Observer for Check {
             Check::ReplicasEqual(check) => check.observe(at, seq, fact),
             Check::Latency(check) => check.observe(at, seq, fact),
             Check::Recovers(check) => check.observe(at, seq, fact),
+            Check::Sessions(check) => check.observe(at, seq, fact),
         }
     }
 }

@@ -1,10 +1,12 @@
 //! `[[expect]]`: what must hold.
 
-use wavetank_vocabulary::Span;
-use wavetank_world::{Bounds, ClientPlan, Expectation, Expected, Program, SeedRule};
+use wavetank_vocabulary::{Ratio, Span};
+use wavetank_world::{
+    Bounds, ClientPlan, Expectation, Expected, Program, SeedRule, SessionGuarantee,
+};
 
 use super::or;
-use crate::checks::{CHECKS, Check, owner_of};
+use crate::checks::{CHECKS, Check, owners_of};
 use crate::errors::{Place, Problem};
 use crate::section::{At, Section, meant};
 
@@ -48,20 +50,24 @@ pub(super) fn place_of_recovers(top: &Section<'_>) -> Option<Place> {
 /// Notes the keys that belong to another check.
 fn strangers(section: &Section<'_>, check: &Check) {
     for (key, place) in section.written() {
-        match owner_of(key) {
-            Some(owner) if owner.name != check.name => section.note(
+        let owners = owners_of(key);
+        if !owners.is_empty() && !owners.contains(&check.name) {
+            section.note(
                 format!("`{key}` does not go with `{}`", check.name),
                 place,
-                format!("it belongs to `{}`", owner.name),
-            ),
-            _ => {}
+                format!("it belongs to `{}`", owners.join("`, `")),
+            );
         }
     }
 }
 
 fn same(a: &Expectation, b: &Expectation) -> bool {
-    use Expectation::{AcknowledgedWritesLost, Latency, Recovers, ReplicasEqual};
+    use Expectation::{AcknowledgedWritesLost, Latency, Recovers, ReplicasEqual, Sessions};
     match (a, b) {
+        (
+            Sessions { guarantee, client, .. },
+            Sessions { guarantee: other_guarantee, client: other, .. },
+        ) => guarantee == other_guarantee && client == other,
         (
             Latency { client, operation, .. },
             Latency { client: other, operation: other_operation, .. },
@@ -87,6 +93,8 @@ fn expectation(
             Some(Expectation::AcknowledgedWritesLost { explained: bounds })
         }
         "replicas-equal" => Some(Expectation::ReplicasEqual),
+        "read-your-writes" => sessions(section, SessionGuarantee::ReadYourWrites, clients),
+        "monotonic-reads" => sessions(section, SessionGuarantee::MonotonicReads, clients),
         "recovers" => {
             if section.has("within").is_none() {
                 section.note("`within` is missing", section.place, "how long may it take?");
@@ -95,6 +103,47 @@ fn expectation(
         }
         _ => latency(section, clients),
     }
+}
+
+fn sessions(
+    section: &Section<'_>,
+    guarantee: SessionGuarantee,
+    clients: &[ClientPlan],
+) -> Option<Expectation> {
+    let of = section.text("of");
+    if let Some(of) = &of {
+        client(section, of, &of.value, clients)?;
+    }
+    let stale = section.table("stale");
+    let none = Bounds::at_most(Ratio::ZERO);
+    let stale = stale.map_or(none, |share| ratios(&share));
+    Some(Expectation::Sessions { guarantee, client: of.map(|at| at.value), stale })
+}
+
+fn ratios(share: &Section<'_>) -> Bounds<Ratio> {
+    let (min, max) = (share.ratio("min"), share.ratio("max"));
+    let millionths = |at: &At<Ratio>| (at.value.as_f64() * 1e6) as u64;
+    let at = |at: Option<At<Ratio>>| at.map(|at| At { value: millionths(&at), place: at.place });
+    bounds(share, at(min), at(max));
+    Bounds { min: min.map(|at| at.value), max: max.map(|at| at.value) }
+}
+
+/// The client of that name.
+fn client<'c>(
+    section: &Section<'_>,
+    of: &At<String>,
+    name: &str,
+    clients: &'c [ClientPlan],
+) -> Option<&'c ClientPlan> {
+    let found = clients.iter().find(|plan| plan.name == name);
+    if found.is_none() {
+        let names: Vec<&str> = clients.iter().map(|plan| plan.name.as_str()).collect();
+        let title = format!("unknown client `{}`", crate::units::brief(name));
+        section.findings().add(
+            Problem::new(title, of.place, "no [[clients]] has this name").help(meant(name, &names)),
+        );
+    }
+    found
 }
 
 fn latency(section: &Section<'_>, clients: &[ClientPlan]) -> Option<Expectation> {
@@ -109,15 +158,7 @@ fn latency(section: &Section<'_>, clients: &[ClientPlan]) -> Option<Expectation>
         Some((client, operation)) => (client, Some(operation)),
         None => (of.value.as_str(), None),
     };
-    let Some(plan) = clients.iter().find(|plan| plan.name == client) else {
-        let names: Vec<&str> = clients.iter().map(|plan| plan.name.as_str()).collect();
-        let title = format!("unknown client `{}`", crate::units::brief(client));
-        section.findings().add(
-            Problem::new(title, of.place, "no [[clients]] has this name")
-                .help(meant(client, &names)),
-        );
-        return None;
-    };
+    let plan = self::client(section, &of, client, clients)?;
     if let Some(operation) = operation {
         let programs = Program::social();
         let kind = programs.iter().position(|program| program.name == operation);

@@ -173,6 +173,8 @@ pub enum Effect {
         status: Status,
         /// The acknowledged transaction; 0 is none.
         tx: TxId,
+        /// The last transaction that the store had when the request's began; 0 if none did.
+        seen: TxId,
         /// Where the request's time went, for the record.
         time: ServerTime,
     },

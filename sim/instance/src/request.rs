@@ -206,6 +206,7 @@ impl Instance {
             None => {
                 let tx = self.store.begin(work.request.operation.to_word(), now.wall_ms);
                 work.tx = Some(tx);
+                work.seen = self.store.mark().tx;
                 tx
             }
         };
@@ -494,12 +495,14 @@ impl Instance {
 
 /// Answers a request that gets no task.
 fn refuse(request: Request, status: Status, effects: &mut Vec<Effect>) {
-    effects.push(Effect::Respond { request, status, tx: TxId(0), time: ServerTime::default() });
+    let (seen, time) = (TxId(0), ServerTime::default());
+    effects.push(Effect::Respond { request, status, tx: TxId(0), seen, time });
 }
 
 /// The answer to a request whose task is over.
 pub(crate) fn respond(task: &RequestTask, status: Status, tx: TxId, now: Time) -> Effect {
-    Effect::Respond { request: task.request, status, tx, time: task.watch.stop(now) }
+    let (seen, time) = (task.seen, task.watch.stop(now));
+    Effect::Respond { request: task.request, status, tx, seen, time }
 }
 
 fn operand(work: &RequestTask, operand: Operand) -> NodeId {

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use wavetank_cluster::MemberSet;
 use wavetank_store::{CopyCursor, ExpandCursor, Ledger, Ticket, TxHandle};
-use wavetank_vocabulary::{InstanceId, LogMark, NodeId, Status, Stopwatch};
+use wavetank_vocabulary::{InstanceId, LogMark, NodeId, Status, Stopwatch, TxId};
 
 use crate::program::Request;
 
@@ -67,6 +67,8 @@ pub(crate) struct RequestTask {
     /// Where its time goes.
     pub(crate) watch: Stopwatch,
     pub(crate) tx: Option<TxHandle>,
+    /// The last transaction that the store had when this one began.
+    pub(crate) seen: TxId,
     /// The program step that is next, and how far it has come.
     pub(crate) step: u16,
     pub(crate) progress: u32,
@@ -93,6 +95,7 @@ impl RequestTask {
             phase,
             watch,
             tx: None,
+            seen: TxId(0),
             step: 0,
             progress: 0,
             neighbours: Vec::new(),

@@ -158,8 +158,10 @@ impl Classes {
     pub const AUDIT: Classes = Classes(1 << 6);
     /// Where the time of requests and operations went.
     pub const TIMES: Classes = Classes(1 << 7);
+    /// What users wrote, and how much of it their reads could see.
+    pub const SESSIONS: Classes = Classes(1 << 8);
     /// Every class.
-    pub const ALL: Classes = Classes((1 << 8) - 1);
+    pub const ALL: Classes = Classes((1 << 9) - 1);
 
     /// Whether any class of `other` is in this set.
     pub const fn intersects(self, other: Classes) -> bool {
@@ -403,6 +405,22 @@ pub enum Fact {
         /// waiting for an answer that did not come.
         answered: bool,
     },
+    /// A client operation ended well: what its user wrote, and how much of what was written
+    /// before it could see. Told right after its `Completed` and `Spent`.
+    Session {
+        /// Which.
+        operation: OperationId,
+        /// For whom.
+        user: NodeId,
+        /// The last transaction of the store that answered, when the operation's began there.
+        seen: TxId,
+        /// The transaction that was acknowledged ([`TxId`] 0: it only read).
+        wrote: TxId,
+        /// Who answered.
+        instance: InstanceId,
+        /// When the operation was due.
+        intended: Time,
+    },
     /// A fault took effect on an instance (and, for a link, on its peer).
     FaultBegan {
         /// Which.
@@ -495,6 +513,7 @@ impl Fact {
                 Classes::OPERATIONS
             }
             Fact::Served { .. } | Fact::Spent { .. } => Classes::TIMES,
+            Fact::Session { .. } => Classes::SESSIONS,
             Fact::FaultBegan { .. }
             | Fact::FaultEnded { .. }
             | Fact::FaultSkipped { .. }

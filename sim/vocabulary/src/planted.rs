@@ -33,6 +33,8 @@ bugs! {
     NO_ELECTION_AFTER_FAILURE = 3, "no-election-after-failure";
     /// A master waits for a push to a failed slave until the read timeout.
     PUSH_TO_FAILED_SLAVES = 4, "push-to-failed-slaves";
+    /// A balancer spreads reads over all instances, whatever its rule says.
+    BALANCER_IGNORES_RULE = 6, "balancer-ignores-rule";
     /// The command lets chance into the Plan, so that two runs differ.
     NONDETERMINISM = 5, "nondeterminism";
 }

@@ -11,7 +11,7 @@ use wavetank_kernel::distribution::{self, Zipf};
 use wavetank_kernel::{Stream, Streams};
 use wavetank_vocabulary::{
     ClientId, Fact, NodeId, OperationId, OperationKind, OperationOutcome, ServerPhase, ServerTime,
-    Span, Status, Time,
+    Span, Status, Time, TxId,
 };
 
 use crate::plan::{ClientPlan, RetryPlan};
@@ -39,6 +39,8 @@ pub(crate) struct Flight {
     pub(crate) attempted: Time,
     /// Where the attempt's time at an instance went, once that has answered.
     pub(crate) served: Option<ServerTime>,
+    /// The last transaction of the store that answered, when the attempt's own began.
+    pub(crate) seen: TxId,
     /// How long the attempt waited for a machine that stood still.
     pub(crate) held_up: Span,
     /// Where the attempt is now, once it was sent to an instance.
@@ -94,6 +96,7 @@ impl Flights {
             intended,
             attempted: intended,
             served: None,
+            seen: TxId(0),
             held_up: Span::ZERO,
             at: None,
             ambiguous: false,

@@ -27,8 +27,8 @@ pub use costs::CostTable;
 pub use graph::BaseGraph;
 pub use plan::{
     BalancerPlan, Bounds, ClientPlan, EdgeList, Expectation, Expected, FaultPlan, GraphPlan,
-    GraphSource, InstancePlan, LinkPlan, NetworkPlan, Plan, RetryPlan, Routing, SeedRule, Target,
-    VolumePlan,
+    GraphSource, InstancePlan, LinkPlan, NetworkPlan, Plan, RetryPlan, Routing, SeedRule,
+    SessionGuarantee, Target, VolumePlan,
 };
 pub use trigger::Trigger;
 pub use wavetank_instance::{Compat, Program, PushStrategy, Settings};

@@ -307,12 +307,14 @@ pub struct Bounds<T> {
     pub max: Option<T>,
 }
 
-impl<T: PartialOrd> Bounds<T> {
+impl<T> Bounds<T> {
     /// Limited from above only.
     pub const fn at_most(max: T) -> Self {
         Bounds { min: None, max: Some(max) }
     }
+}
 
+impl<T: PartialOrd> Bounds<T> {
     /// Whether the value lies within them.
     pub fn hold(&self, value: &T) -> bool {
         self.min.as_ref().is_none_or(|min| value >= min)
@@ -342,6 +344,25 @@ impl SeedRule {
                 u128::from(held) * u128::from(part.denominator)
                     >= u128::from(runs) * u128::from(part.numerator)
             }
+        }
+    }
+}
+
+/// What one user may expect of reads after each other (Terry et al. 1994).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SessionGuarantee {
+    /// A read sees the user's own acknowledged writes.
+    ReadYourWrites,
+    /// A read sees at least what the user's reads before it had seen.
+    MonotonicReads,
+}
+
+impl SessionGuarantee {
+    /// The name that scenarios use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            SessionGuarantee::ReadYourWrites => "read-your-writes",
+            SessionGuarantee::MonotonicReads => "monotonic-reads",
         }
     }
 }
@@ -379,6 +400,15 @@ pub enum Expectation {
         operation: Option<String>,
         /// Percentile in thousandths of a percent (99 % is 99,000) and its limits.
         limits: Vec<(u32, Bounds<Span>)>,
+    },
+    /// Of the reads that could have, only so many miss what their user had written or seen.
+    Sessions {
+        /// Which.
+        guarantee: SessionGuarantee,
+        /// The client's name; none is all of them.
+        client: Option<String>,
+        /// The part of the reads that may be stale.
+        stale: Bounds<Ratio>,
     },
     /// The cluster recovers from each fault.
     Recovers {

@@ -4,11 +4,12 @@ use alloc::string::String;
 
 use wavetank_instance::{Endpoint, Input, Instance, Request};
 use wavetank_vocabulary::{
-    Fact, Observer, OperationOutcome, Role, ServerTime, Span, Status, Subject, TxId,
+    Fact, Observer, OperationOutcome, PlantedBugs, Role, ServerTime, Span, Status, Subject, TxId,
 };
 
 use crate::clients::{backoff, outcome};
 use crate::event::Event;
+use crate::plan::Routing;
 use crate::world::{Phase, World};
 
 impl<O: Observer> World<O> {
@@ -120,6 +121,7 @@ impl<O: Observer> World<O> {
         let request = operation.request;
         let spent = operation.spent(now, status);
         let (intended, ambiguous) = (operation.intended, operation.ambiguous);
+        let seen = operation.seen;
         let instance =
             instance.or(operation.at).map(|index| self.plan.instances[usize::from(index)].id);
         self.flights.remove(flight);
@@ -142,6 +144,10 @@ impl<O: Observer> World<O> {
             intended,
         });
         self.tell(spent);
+        if let (OperationOutcome::Ok, Some(instance)) = (ended, instance) {
+            let (operation, user) = (request.operation, request.me);
+            self.tell(Fact::Session { operation, user, seen, wrote: tx, instance, intended });
+        }
     }
 
     /// The clients stop: who waits before another attempt gives up.
@@ -160,7 +166,9 @@ impl<O: Observer> World<O> {
         let plan = &self.plan.clients[client];
         let balancer = usize::from(plan.balancer);
         let writes = self.programs[operation.request.kind.index()].writes();
-        match self.balancers[balancer].route(plan.routing, writes) {
+        let spreads = self.plan.bugs.contains(PlantedBugs::BALANCER_IGNORES_RULE);
+        let rule = if spreads { Routing::SplitOverAll } else { plan.routing };
+        match self.balancers[balancer].route(rule, writes) {
             Some(index) => {
                 let instance = index as u16;
                 operation.at = Some(instance);
@@ -238,12 +246,13 @@ impl<O: Observer> World<O> {
         request: &Request,
         status: Status,
         tx: TxId,
-        time: ServerTime,
+        (seen, time): (TxId, ServerTime),
     ) {
         let flight = (request.reply_to >> 32) as u32;
         let generation = request.reply_to as u32;
         if let Some(operation) = self.flights.get_mut(flight, generation) {
             operation.served = Some(time);
+            operation.seen = seen;
         }
         self.tell(Fact::Served {
             operation: request.operation,

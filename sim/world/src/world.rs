@@ -514,8 +514,8 @@ impl<O: Observer> World<O> {
                 let event = Event::CoreDone { instance, life, task, stolen };
                 self.kernel.schedule_in(cost, event);
             }
-            Effect::Respond { request, status, tx, time } => {
-                self.answered(instance, &request, status, tx, time);
+            Effect::Respond { request, status, tx, seen, time } => {
+                self.answered(instance, &request, status, tx, (seen, time));
             }
             Effect::Exit => self.process_ends(instance),
             Effect::Fact(fact) => self.tell(fact),

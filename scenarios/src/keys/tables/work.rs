@@ -202,7 +202,13 @@ pub(super) static EXPECT: Table = Table {
             "of",
             Text,
             Optional,
-            "Of `latency`: a client, or one operation of it as \"CLIENT.OPERATION\".",
+            "Of `latency`: a client, or one operation of it as \"CLIENT.OPERATION\". Of `read-your-writes` and `monotonic-reads`: a client; all of them unless told.",
+        ),
+        key(
+            "stale",
+            Kind::Table(&SHARE),
+            Optional,
+            "Of `read-your-writes` and `monotonic-reads`: the part of the reads that may miss something; none unless told.",
         ),
         key("p50", Kind::Table(&LIMIT), Optional, "Of `latency`: the median."),
         key("p90", Kind::Table(&LIMIT), Optional, "Of `latency`: the 90th percentile."),
@@ -229,6 +235,15 @@ pub(super) static EXPLAINED: Table = Table {
     keys: &[
         key("max", Count(0, u64::MAX), Optional, "How many are accepted; none unless told."),
         key("min", Count(0, u64::MAX), Optional, "How many there must be at the least."),
+    ],
+};
+
+pub(super) static SHARE: Table = Table {
+    name: "stale",
+    about: "The part of the reads that may be stale.",
+    keys: &[
+        key("max", Ratio(0, 1), Optional, "At the most, such as \"0.1%\"."),
+        key("min", Ratio(0, 1), Optional, "At the least."),
     ],
 };
 

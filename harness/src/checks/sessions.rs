@@ -1,0 +1,244 @@
+//! `read-your-writes` and `monotonic-reads`: what a user may expect of one read after another
+//! (Terry et al., "Session Guarantees for Weakly Consistent Replicated Data", PDIS 1994).
+//!
+//! A read can see what its instance had when the read's transaction began there. It misses the
+//! user's own write if that is a later transaction, acknowledged before the read was due; it
+//! runs backwards if an earlier read of that user, over before this one was due, had seen more.
+//! When a new master begins its reign, what lies beyond its log is gone for everybody: lost
+//! writes are the business of `acknowledged-writes-lost`, not of this check.
+//!
+//! Exercised: some read had something to miss.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use wavetank_reports::{ExpectationResult, Verdict, grouped};
+use wavetank_vocabulary::{
+    Classes, ClientId, Fact, InstanceId, NodeId, Observer, Ratio, Seq, Time, TxId,
+};
+use wavetank_world::{Bounds, Plan, SessionGuarantee};
+
+use super::limit_json;
+
+/// What a user did last, of the kind that reads are held against.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    tx: TxId,
+    /// When the client was told.
+    at: Time,
+    by: InstanceId,
+}
+
+/// The check.
+#[derive(Clone, Debug)]
+pub struct Sessions {
+    guarantee: SessionGuarantee,
+    client: Option<ClientId>,
+    stale: Bounds<Ratio>,
+    from: Time,
+    until: Time,
+    users: BTreeMap<NodeId, Known>,
+    reads: u64,
+    misses: u64,
+    furthest: Option<(u64, String)>,
+}
+
+impl Sessions {
+    /// A check of the users of one client population, or of all.
+    pub fn new(
+        plan: &Plan,
+        guarantee: SessionGuarantee,
+        client: Option<&str>,
+        stale: Bounds<Ratio>,
+    ) -> Self {
+        let index = client.and_then(|name| plan.clients.iter().position(|c| c.name == name));
+        Sessions {
+            guarantee,
+            client: index.map(|index| ClientId(index as u16)),
+            stale,
+            from: Time::ZERO + plan.warm_up,
+            until: Time::ZERO + plan.duration,
+            users: BTreeMap::new(),
+            reads: 0,
+            misses: 0,
+            furthest: None,
+        }
+    }
+
+    fn read(&mut self, user: NodeId, seen: TxId, instance: InstanceId, due: Time) {
+        let Some(known) = self.users.get(&user).filter(|known| known.at <= due) else { return };
+        if due < self.from || due >= self.until {
+            return;
+        }
+        self.reads += 1;
+        if seen >= known.tx {
+            return;
+        }
+        self.misses += 1;
+        let by = known.tx.0 - seen.0;
+        if self.furthest.as_ref().is_none_or(|(furthest, _)| by > *furthest) {
+            let did = match self.guarantee {
+                SessionGuarantee::ReadYourWrites => "wrote",
+                SessionGuarantee::MonotonicReads => "saw",
+            };
+            let story = format!(
+                "User {} {did} transaction {} at instance {} and knew it at {}; a read due at {due} went to instance {}, which had {}.",
+                user.0, known.tx.0, known.by.0, known.at, instance.0, seen.0
+            );
+            self.furthest = Some((by, story));
+        }
+    }
+
+    fn know(&mut self, user: NodeId, tx: TxId, at: Time, by: InstanceId) {
+        let known = Known { tx, at, by };
+        let entry = self.users.entry(user).or_insert(known);
+        if tx > entry.tx {
+            *entry = known;
+        }
+    }
+
+    /// The verdict.
+    pub fn finish(&self) -> ExpectationResult {
+        let part = self.misses as f64 / self.reads.max(1) as f64;
+        let percent = |part: f64| format!("{:.3}%", part * 100.0);
+        let limit = limit_json(&self.stale, |ratio| percent(ratio.as_f64()).into());
+        let holds = self.stale.min.is_none_or(|min| part >= min.as_f64())
+            && self.stale.max.is_none_or(|max| part <= max.as_f64());
+        let (verdict, why) = match (self.reads, holds, &self.furthest) {
+            (0, _, _) => (Verdict::NotExercised, "No read had anything to miss.".to_owned()),
+            (reads, true, None) => (Verdict::Held, format!("Over {} reads.", grouped(reads))),
+            (reads, _, furthest) => {
+                let verdict = if holds { Verdict::Held } else { Verdict::Broke };
+                let story = furthest.as_ref().map_or("", |(_, story)| story);
+                let of = grouped(reads);
+                let missed = grouped(self.misses);
+                let why = format!("{missed} of {of} reads that could. {story}");
+                (verdict, why.trim_end().to_owned())
+            }
+        };
+        ExpectationResult {
+            check: self.guarantee.name().to_owned(),
+            verdict,
+            measured: json!({ "stale": percent(part) }),
+            limit: json!({ "stale": limit }),
+            why,
+        }
+    }
+}
+
+impl Observer for Sessions {
+    fn interests(&self) -> Classes {
+        Classes::SESSIONS | Classes::CLUSTER
+    }
+
+    fn observe(&mut self, at: Time, _seq: Seq, fact: &Fact) {
+        match *fact {
+            Fact::Session { operation, user, seen, wrote, instance, intended }
+                if self.client.is_none_or(|client| operation.client == client) =>
+            {
+                let is_read = wrote.0 == 0;
+                if is_read {
+                    self.read(user, seen, instance, intended);
+                }
+                match self.guarantee {
+                    SessionGuarantee::ReadYourWrites if !is_read => {
+                        self.know(user, wrote, at, instance);
+                    }
+                    SessionGuarantee::MonotonicReads if is_read => {
+                        self.know(user, seen, at, instance);
+                    }
+                    _ => {}
+                }
+            }
+            Fact::EpochBegan { log, .. } => {
+                for known in self.users.values_mut() {
+                    known.tx = known.tx.min(log.tx);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wavetank_vocabulary::{Epoch, LogMark, OperationId, Span};
+
+    fn second(n: u64) -> Time {
+        Time::ZERO + Span::from_secs(n)
+    }
+
+    struct Told(Sessions, Seq);
+
+    impl Told {
+        fn new(guarantee: SessionGuarantee, max: Ratio) -> Told {
+            let mut plan = crate::testing::plan();
+            plan.warm_up = Span::ZERO;
+            plan.duration = Span::from_secs(100);
+            Told(Sessions::new(&plan, guarantee, None, Bounds::at_most(max)), 0)
+        }
+
+        /// An operation due at one moment, over at another.
+        fn session(&mut self, user: u64, due: u64, over: u64, seen: u64, wrote: u64) -> &mut Told {
+            let fact = Fact::Session {
+                operation: OperationId::default(),
+                user: NodeId(user),
+                seen: TxId(seen),
+                wrote: TxId(wrote),
+                instance: InstanceId(2),
+                intended: second(due),
+            };
+            self.0.observe(second(over), self.1, &fact);
+            self.1 += 1;
+            self
+        }
+    }
+
+    #[test]
+    fn a_read_that_lacks_ones_own_write_is_a_miss() {
+        let mut told = Told::new(SessionGuarantee::ReadYourWrites, Ratio::ZERO);
+        told.session(7, 1, 2, 4, 5).session(8, 3, 4, 4, 0).session(7, 1, 4, 4, 0);
+        let before = told.0.finish();
+        assert_eq!(before.verdict, Verdict::NotExercised, "another's, and one under way");
+        told.session(7, 3, 4, 5, 0);
+        assert_eq!(told.0.finish().verdict, Verdict::Held);
+        told.session(7, 5, 6, 4, 0);
+        let broke = told.0.finish();
+        assert_eq!(broke.verdict, Verdict::Broke);
+        assert!(
+            broke.why.starts_with("1 of 2 reads that could. User 7 wrote transaction 5"),
+            "{}",
+            broke.why
+        );
+    }
+
+    #[test]
+    fn a_read_that_goes_back_in_time_is_a_miss() {
+        let mut told = Told::new(SessionGuarantee::MonotonicReads, Ratio::ZERO);
+        told.session(7, 1, 2, 9, 0).session(7, 3, 4, 9, 0);
+        assert_eq!(told.0.finish().verdict, Verdict::Held);
+        told.session(7, 5, 6, 8, 0);
+        assert_eq!(told.0.finish().verdict, Verdict::Broke);
+    }
+
+    #[test]
+    fn what_a_new_master_does_not_have_nobody_can_miss() {
+        let mut told = Told::new(SessionGuarantee::ReadYourWrites, Ratio::ZERO);
+        told.session(7, 1, 2, 4, 5);
+        let log = LogMark { tx: TxId(4), checksum: 1 };
+        let fact = Fact::EpochBegan { instance: InstanceId(3), epoch: Epoch::default(), log };
+        told.0.observe(second(3), 99, &fact);
+        told.session(7, 4, 5, 4, 0);
+        assert_eq!(told.0.finish().verdict, Verdict::Held);
+    }
+
+    #[test]
+    fn a_part_of_the_reads_may_be_stale() {
+        let mut told = Told::new(SessionGuarantee::ReadYourWrites, Ratio::new(1, 2));
+        told.session(7, 1, 2, 4, 5).session(7, 3, 4, 5, 0).session(7, 5, 6, 4, 0);
+        assert_eq!(told.0.finish().verdict, Verdict::Held);
+        told.session(7, 7, 8, 4, 0);
+        assert_eq!(told.0.finish().verdict, Verdict::Broke);
+    }
+}
