@@ -5,7 +5,7 @@ use wavetank_vocabulary::{NodeId, RelationshipId, TxId};
 
 use crate::disk::{DiskError, FileName, PageNumber};
 use crate::page::PageDamage;
-use crate::value::TokenId;
+use crate::value::{TokenId, TokenKind};
 
 /// An error of the store.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +22,14 @@ pub enum StoreError {
     /// Waiting for the lock would close a cycle; the requester must roll back.
     #[error("deadlock detected: the lock is held by a transaction that waits for this one")]
     DeadlockDetected,
+    /// A number that stands for no label, relationship type or property key.
+    #[error("no {kind:?} has number {}", id.0)]
+    NoSuchToken {
+        /// What it was to be.
+        kind: TokenKind,
+        /// The number.
+        id: TokenId,
+    },
     /// A name longer than 120 bytes, or more tokens of a kind than ids.
     #[error("token name is too long, or there are too many tokens")]
     TokenLimit,

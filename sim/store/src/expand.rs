@@ -5,6 +5,8 @@
 
 use wavetank_vocabulary::{NodeId, RelationshipId};
 
+use crate::disk::FileKind;
+use crate::error::StoreError;
 use crate::locks::Slot;
 use crate::record::{GroupRecord, NONE, RelationshipRecord, Side, Which};
 use crate::steps::Direction;
@@ -34,9 +36,13 @@ impl Store {
                 self.transactions[slot as usize].results.clear();
                 let first = record.first_relationship;
                 let (chain, group) = if record.dense { (NONE, first) } else { (first, NONE) };
-                ExpandCursor { created: 0, chain, group, which: 0, found: 0 }
+                ExpandCursor { created: 0, chain, group, which: 0, found: 0, steps: 0 }
             }
         };
+        // No more than there are, and each made here once: more is a circle.
+        if u64::from(at.steps) > 2 * self.high[FileKind::Relationships as usize] + 64 {
+            return Err(StoreError::Inconsistent("a relationship chain never ends".into()).into());
+        }
         let mut found = 0;
         let mut looked_at = 0;
         while at.found < limit && looked_at < EXPANDED_AT_ONCE {
@@ -51,6 +57,7 @@ impl Store {
                         other => other?,
                     }
                     looked_at += 1;
+                    at.steps += 1;
                     continue;
                 }
                 None if at.chain == NONE => break,
@@ -63,6 +70,7 @@ impl Store {
                 other => other?,
             };
             looked_at += 1;
+            at.steps += 1;
             let deleted = self.transactions[slot as usize].deleted.contains(&id);
             let side = record.side(node.0).filter(|_| record.in_use);
             if in_chain {

@@ -16,7 +16,7 @@ use crate::record::{NodeRecord, SchemaRecord};
 use crate::store::{Ledger, Stop, Store};
 use crate::transactions::TxHandle;
 use crate::tree::IndexKey;
-use crate::value::{Entity, FindCursor, TokenId, Value, index_hash, same};
+use crate::value::{Entity, FindCursor, TokenId, TokenKind, Value, index_hash, same};
 
 /// Entries and nodes that one step looks at.
 const AT_ONCE: usize = 64;
@@ -285,6 +285,8 @@ impl Store {
             Some(building) if building.record == record => building,
             Some(_) => return Err(StoreError::SchemaAndData.into()),
             None => {
+                self.check_token(slot, TokenKind::Label, label)?;
+                self.check_token(slot, TokenKind::PropertyKey, key)?;
                 self.begin_schema_change(slot)?;
                 if let Some((_, rule)) = self.schema.find(label, key) {
                     return Err(StoreError::IndexExists { unique: rule.unique }.into());
@@ -320,7 +322,16 @@ impl Store {
         ledger: &mut Ledger,
     ) -> Result<Value, Stop> {
         let building = match self.transactions[slot as usize].building {
-            Some(building) => building,
+            Some(building)
+                if !building.record.in_use
+                    && self
+                        .schema
+                        .find(label, key)
+                        .is_some_and(|(rule, _)| rule == building.rule) =>
+            {
+                building
+            }
+            Some(_) => return Err(StoreError::SchemaAndData.into()),
             None => {
                 self.begin_schema_change(slot)?;
                 let (rule, _) = self.schema.find(label, key).ok_or(StoreError::NoSuchIndex)?;

@@ -240,9 +240,13 @@ impl Store {
             MicroStep::CreateNode { labels } => {
                 self.check_no_schema_change(slot)?;
                 self.check_room(FileKind::Nodes)?;
+                for label in labels {
+                    self.check_token(slot, TokenKind::Label, *label)?;
+                }
                 Ok(self.create_node(slot, labels, ledger))
             }
             MicroStep::CreateRelationship { from, to, kind } => {
+                self.check_token(slot, TokenKind::RelationshipType, *kind)?;
                 self.create_relationship(slot, *from, *to, *kind, ledger)
             }
             MicroStep::DeleteRelationship { relationship } => {
@@ -265,6 +269,7 @@ impl Store {
             }
             MicroStep::HasLabel { node, label } => self.has_label(slot, *node, *label, ledger),
             MicroStep::AddLabel { node, label } => {
+                self.check_token(slot, TokenKind::Label, *label)?;
                 self.share_schema(slot)?;
                 self.change_label(slot, *node, *label, true, ledger)
             }
@@ -277,6 +282,7 @@ impl Store {
             }
             MicroStep::ReadProperties { entity } => self.count_properties(slot, *entity, ledger),
             MicroStep::SetProperty { entity, key, value } => {
+                self.check_token(slot, TokenKind::PropertyKey, *key)?;
                 self.share_schema(slot)?;
                 self.lock_entity(slot, *entity)?;
                 self.set_property(slot, *entity, *key, value, ledger)?;
@@ -375,6 +381,17 @@ impl Store {
     fn lock_ends(&mut self, slot: Slot, ends: [u64; 2]) -> Result<(), Stop> {
         self.lock_node(slot, ends[0].min(ends[1]))?;
         self.lock_node(slot, ends[0].max(ends[1]))
+    }
+
+    /// Whether the number stands for a name, as the transaction sees it.
+    #[inline]
+    pub(crate) fn check_token(&self, slot: Slot, kind: TokenKind, id: TokenId) -> Result<(), Stop> {
+        let made = &self.transactions[slot as usize].tokens;
+        let known = usize::from(id.0) < self.tokens.count(kind);
+        if known || made.iter().any(|(of, _, made)| (*of, *made) == (kind, id)) {
+            return Ok(());
+        }
+        Err(StoreError::NoSuchToken { kind, id }.into())
     }
 
     fn check_room(&self, kind: FileKind) -> Result<(), Stop> {

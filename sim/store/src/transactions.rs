@@ -282,10 +282,10 @@ impl Store {
     /// Shares the schema: it does not change before the transaction ends.
     #[inline]
     pub(crate) fn share_schema(&mut self, slot: Slot) -> Result<(), Stop> {
+        self.check_no_schema_change(slot)?;
         if self.transactions[slot as usize].shares_schema {
             return Ok(());
         }
-        self.check_no_schema_change(slot)?;
         self.lock_in(slot, LockKey::SCHEMA, LockMode::Shared)?;
         self.transactions[slot as usize].shares_schema = true;
         Ok(())
@@ -345,6 +345,12 @@ impl Store {
         if tx.overlay.is_empty() {
             tx.phase = Phase::Committing(TxId::BASE);
             return Ok(Committing { mark: last, before: last.checksum, ticket: None });
+        }
+        // A damaged pointer may have led anywhere; every record has been given its id.
+        let given = |(key, _): (RecordKey, &[u8])| key.id() < self.high[key.kind() as usize];
+        if !tx.overlay.iter().all(given) {
+            let what = "a chain leads to a record that was never made";
+            return Err(StoreError::Inconsistent(what.into()));
         }
         tx.overlay.sort();
         self.entry_images.clear();
@@ -427,9 +433,10 @@ impl Store {
                     return Step::Failed(error);
                 }
             }
-            self.unpin(pinner);
             self.note_applied(id);
         }
+        // A step that waited for pages may have been given up for the commit.
+        self.unpin(Pinner::transaction(slot));
         self.account(&before, ledger);
         self.end(slot);
         Step::Done(Value::Null)

@@ -174,6 +174,8 @@ pub struct ExpandCursor {
     pub(crate) which: u8,
     /// How many were found so far.
     pub(crate) found: u32,
+    /// How many records were looked at.
+    pub(crate) steps: u32,
 }
 
 const TYPE_BOOL: u64 = 1;

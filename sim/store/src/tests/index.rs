@@ -303,3 +303,52 @@ fn a_copy_gets_the_index_tree_of_one_moment() {
         slave.model();
     }
 }
+
+#[test]
+fn a_schema_change_admits_neither_data_nor_another_change() {
+    let (mut rig, _) = Rig::with_tokens(StoreConfig::default());
+    let tx = rig.store.begin(0, 0);
+    let node = match rig.must(tx, &MicroStep::CreateNode { labels: vec![TokenId(2)] }) {
+        Value::Node(node) => node,
+        other => panic!("{other:?}"),
+    };
+    rig.finish(tx);
+    let tx = rig.store.begin(0, 0);
+    let (label, key, entity) = (TokenId(2), TokenId(2), node.into());
+    // It shares the schema, and has written nothing.
+    let nothing = MicroStep::RemoveProperty { entity, key };
+    assert_eq!(rig.must(tx, &nothing), Value::Bool(false));
+    assert_eq!(rig.must(tx, &MicroStep::CreateIndex { label, key }), Value::Bool(true));
+    for refused in [
+        MicroStep::SetProperty { entity, key, value: Value::Int(1) },
+        MicroStep::DropIndex { label, key },
+        MicroStep::DropIndex { label: TokenId(0), key: TokenId(0) },
+    ] {
+        assert_eq!(rig.step(tx, &refused), Some(Err(StoreError::SchemaAndData)), "{refused:?}");
+    }
+    rig.finish(tx);
+    assert_eq!(rig.store.check(&rig.disk), Ok(vec![]));
+}
+
+#[test]
+fn numbers_that_stand_for_no_name_are_refused() {
+    let (mut rig, _) = Rig::with_tokens(StoreConfig::default());
+    let tx = rig.store.begin(0, 0);
+    let id = TokenId(999);
+    let labels = vec![id];
+    let refused = |kind| Some(Err(StoreError::NoSuchToken { kind, id }));
+    assert_eq!(rig.step(tx, &MicroStep::CreateNode { labels }), refused(TokenKind::Label));
+    let Value::Node(node) = rig.must(tx, &MicroStep::CreateNode { labels: vec![] }) else {
+        panic!()
+    };
+    let step = MicroStep::CreateRelationship { from: node, to: node, kind: id };
+    assert_eq!(rig.step(tx, &step), refused(TokenKind::RelationshipType));
+    let step = MicroStep::SetProperty { entity: node.into(), key: id, value: Value::Int(1) };
+    assert_eq!(rig.step(tx, &step), refused(TokenKind::PropertyKey));
+    // Its own new ones are known to it.
+    let name = "mine".into();
+    let kind = TokenKind::Label;
+    let Value::Token(label) = rig.must(tx, &MicroStep::Token { kind, name }) else { panic!() };
+    rig.must(tx, &MicroStep::AddLabel { node, label });
+    rig.finish(tx);
+}
