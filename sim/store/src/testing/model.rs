@@ -424,6 +424,8 @@ pub(crate) struct History {
     pub(crate) after: Vec<Model>,
     /// The last transaction that was acknowledged as durable.
     pub(crate) acknowledged: u64,
+    /// Random steps taken, on the store and on the model.
+    pub(crate) steps: u64,
 }
 
 /// Runs random transactions until `count` are committed or the disk stops.
@@ -442,6 +444,7 @@ pub(crate) fn random_transactions(
         let tx = rig.store.begin(0, 0);
         for _ in 0..1 + dice.below(6) {
             random_step(rig, tx, &mut model, dice)?;
+            history.steps += 1;
         }
         if dice.below(8) == 0 {
             rig.store.rollback(tx);
@@ -479,6 +482,6 @@ pub(crate) fn random_transactions(
 impl Default for History {
     /// The history of a new store.
     fn default() -> History {
-        History { after: vec![Model::default()], acknowledged: 1 }
+        History { after: vec![Model::default()], acknowledged: 1, steps: 0 }
     }
 }

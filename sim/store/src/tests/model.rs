@@ -5,8 +5,9 @@ use alloc::vec;
 use proptest::prelude::*;
 use wavetank_vocabulary::{Bytes, NodeId};
 
+use super::backup::back_up;
 use crate::testing::model::{random_transactions, renew_constraint};
-use crate::testing::{Dice, Rig};
+use crate::testing::{Dice, MemoryDisk, Rig};
 use crate::*;
 
 fn small(frames: usize) -> StoreConfig {
@@ -29,28 +30,59 @@ fn nothing_leaked(rig: &mut Rig) {
     assert_eq!(rig.store.dirty_pages(), 0, "the checkpoint wrote everything");
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
-    #[test]
-    fn the_store_agrees_with_the_model(seed in any::<u64>(), frames in 1usize..12) {
-        let mut dice = Dice(seed);
-        let (mut rig, mut history) = Rig::with_tokens(small(frames));
-        rig.shuffle = (seed % 2 == 0).then(|| dice.clone());
-        for _ in 0..4 {
-            renew_constraint(&mut rig, &mut history).unwrap();
-            random_transactions(&mut rig, &mut history, 25, &mut dice).unwrap();
-            prop_assert_eq!(&rig.model(), history.after.last().unwrap());
-            let digest = rig.digest();
-            if dice.below(2) == 0 {
+/// Random transactions with evictions, checkpoints, crashes and backups; returns how many
+/// steps were compared with the model.
+fn agrees(seed: u64, frames: usize) -> u64 {
+    let mut dice = Dice(seed);
+    let (mut rig, mut history) = Rig::with_tokens(small(frames));
+    rig.shuffle = (seed % 2 == 0).then(|| dice.clone());
+    let mut backup = Rig::open(small(frames), MemoryDisk::default());
+    for round in 0..4 {
+        renew_constraint(&mut rig, &mut history).unwrap();
+        random_transactions(&mut rig, &mut history, 25, &mut dice).unwrap();
+        assert_eq!(&rig.model(), history.after.last().unwrap());
+        let digest = rig.digest();
+        match dice.below(4) {
+            0 | 1 => {
                 rig.store.request_checkpoint();
                 nothing_leaked(&mut rig);
             }
-            rig = rig.crash();
-            prop_assert_eq!(rig.store.state(), &StoreState::Ready);
-            prop_assert_eq!(&rig.model(), history.after.last().unwrap());
-            prop_assert_eq!(rig.digest(), digest);
+            // Logs are kept for a week: incremental from the second on.
+            2 => {
+                let report = back_up(&mut rig, &mut backup, &mut history, None).unwrap();
+                backup = backup.crash();
+                let there = &history.after[report.mark.tx.0 as usize - 1];
+                assert_eq!(&backup.model(), there, "seed {seed}, round {round}");
+            }
+            _ => {}
         }
+        rig = if dice.below(2) == 0 { rig.crash() } else { rig.lose_power(&mut dice) };
+        assert_eq!(rig.store.state(), &StoreState::Ready);
+        assert_eq!(&rig.model(), history.after.last().unwrap());
+        assert_eq!(rig.digest(), digest);
     }
+    history.steps
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #[test]
+    fn the_store_agrees_with_the_model(seed in any::<u64>(), frames in 1usize..12) {
+        agrees(seed, frames);
+    }
+}
+
+/// As many steps as `WAVETANK_STEPS` says: `.ci/run` has a million taken, with optimisation.
+#[test]
+#[expect(clippy::print_stdout, reason = "the count is the point")]
+fn the_store_agrees_with_the_model_for_as_long_as_asked() {
+    let wanted = std::env::var("WAVETANK_STEPS").map_or(5_000, |n| n.parse().expect("a number"));
+    let (mut steps, mut seed) = (0, 0);
+    while steps < wanted {
+        steps += agrees(seed, 1 + seed as usize % 11);
+        seed += 1;
+    }
+    std::println!("{steps} steps in {seed} histories agree with the model");
 }
 
 #[test]
