@@ -92,7 +92,8 @@ pub(crate) struct RecordKey(pub(crate) u64);
 impl RecordKey {
     #[inline]
     pub(crate) fn new(kind: FileKind, id: u64) -> RecordKey {
-        RecordKey((kind as u64) << 56 | id)
+        // Of a damaged pointer's id the kind must not be touched; the commit refuses it.
+        RecordKey((kind as u64) << 56 | id & ((1 << 56) - 1))
     }
 
     #[inline]
