@@ -39,15 +39,26 @@ struct Running {
     holder_asked: bool,
 }
 
+/// Whether this member takes part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+enum State {
+    #[default]
+    Start,
+    Election,
+}
+
 /// The elections that this member holds as elector, and the last result that it knows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Election {
+    state: State,
     coordinator: Option<usize>,
-    /// The version of the last result accepted. Versions start from the elector's wall
-    /// clock, so that they ascend over restarts and from one elector to the next.
-    accepted: u64,
+    /// Who counted the last result accepted, and its version. Versions start from the
+    /// elector's wall clock, so that they ascend over restarts that nobody noticed.
+    accepted: Option<(usize, u64)>,
     next_version: u64,
     running: Option<Running>,
+    /// The result of the last election held here, until it is learned.
+    unlearned: Option<u64>,
 }
 
 /// What follows from a step of an election.
@@ -65,12 +76,39 @@ pub(crate) enum Next {
 
 impl Election {
     pub(crate) fn new(wall_ms: u64) -> Self {
-        Election { coordinator: None, accepted: 0, next_version: wall_ms << 10, running: None }
+        Election {
+            state: State::Start,
+            coordinator: None,
+            accepted: None,
+            next_version: wall_ms << 10,
+            running: None,
+            unlearned: None,
+        }
     }
 
-    /// The version of the last result accepted.
-    pub(crate) fn accepted(&self) -> u64 {
-        self.accepted
+    /// What the cluster that is about to be joined says about the coordinator.
+    pub(crate) fn set_coordinator(&mut self, coordinator: Option<usize>) {
+        self.coordinator = coordinator;
+    }
+
+    /// `join` and `created`.
+    pub(crate) fn join(&mut self) {
+        self.state = State::Election;
+    }
+
+    /// `leave`: everything is forgotten but the versions given.
+    pub(crate) fn leave(&mut self) {
+        *self = Election { next_version: self.next_version, ..Election::new(0) };
+    }
+
+    /// Whether votes are given here.
+    pub(crate) fn votes(&self) -> bool {
+        self.state == State::Election
+    }
+
+    /// Whether an election was held here whose result has not been learned.
+    pub(crate) fn is_unlearned(&self) -> bool {
+        self.unlearned.is_some()
     }
 
     /// The member elected last, unless it failed since.
@@ -86,10 +124,10 @@ impl Election {
     /// The elector's side of `performRoleElections` and `demote`: begins an election, if
     /// none runs.
     pub(crate) fn begin(&mut self, alive: MemberSet, demoted: Option<usize>) -> Next {
-        if self.running.is_some() {
+        if self.running.is_some() || self.state == State::Start {
             return Next::Nothing;
         }
-        self.next_version = self.next_version.max(self.accepted) + 1;
+        self.next_version = self.next_version.saturating_add(1);
         let version = self.next_version;
         self.running = Some(Running { version, demoted, votes: Vec::new(), holder_asked: false });
         let ask = match self.coordinator {
@@ -105,14 +143,11 @@ impl Election {
         configuration: &Configuration,
         alive: MemberSet,
         from: usize,
-        version: u64,
-        ballot: (Credentials, u64),
+        (version, credentials): (u64, Credentials),
         bugs: PlantedBugs,
     ) -> Next {
-        let (credentials, accepted) = ballot;
         match &mut self.running {
             Some(running) if running.version == version => {
-                self.next_version = self.next_version.max(accepted.saturating_add(1));
                 running.votes.resize(configuration.total(), None);
                 running.votes[from] = Some(credentials);
             }
@@ -143,9 +178,10 @@ impl Election {
         if !missing.is_empty() {
             return Next::Nothing;
         }
-        let winner = winner(configuration, alive, running, bugs);
+        let (version, winner) = (running.version, winner(configuration, alive, running, bugs));
         self.running = None;
-        Next::Ended { version: self.next_version, winner }
+        self.unlearned = Some(version);
+        Next::Ended { version, winner }
     }
 
     /// The votes did not all come in time: forgotten. Returns who had been demoted.
@@ -153,14 +189,22 @@ impl Election {
         self.running.take().map(|running| running.demoted)
     }
 
-    /// A result was learned. False when it is older than what is known.
-    pub(crate) fn learned(&mut self, winner: Option<usize>, version: u64) -> bool {
-        if version < self.accepted {
+    /// A result was learned. False when the same elector gave a later one before.
+    pub(crate) fn learned(&mut self, winner: Option<usize>, elector: usize, version: u64) -> bool {
+        if self.accepted.is_some_and(|(by, last)| by == elector && version < last) {
             return false;
         }
-        self.accepted = version;
+        self.accepted = Some((elector, version));
         self.coordinator = winner;
+        self.unlearned = None;
         true
+    }
+
+    /// An elector failed, joined or left: its versions begin anew.
+    pub(crate) fn forget_elector(&mut self, whom: usize) {
+        if self.accepted.is_some_and(|(elector, _)| elector == whom) {
+            self.accepted = None;
+        }
     }
 
     /// The member failed: it holds no role any more. True when it was coordinator.
@@ -218,27 +262,27 @@ mod tests {
         Configuration::new(InstanceId(1), &ids).unwrap()
     }
 
+    fn election() -> Election {
+        let mut election = Election::new(7);
+        election.join();
+        election
+    }
+
     fn candidate(tx: u64, master: bool) -> Credentials {
         Credentials::Electable(Candidate { tx: TxId(tx), master })
     }
 
     fn elect(votes: &[Credentials], demoted: Option<usize>) -> Option<usize> {
         let c = cluster(votes.len() as u16);
-        let mut election = Election::new(7);
+        let mut election = election();
         let Next::Ask(_, version) = election.begin(c.everyone(), demoted) else {
             panic!("no election began")
         };
         let mut last = Next::Nothing;
         for (from, credentials) in votes.iter().enumerate() {
             assert_eq!(last, Next::Nothing, "ended before all had voted");
-            last = election.voted(
-                &c,
-                c.everyone(),
-                from,
-                version,
-                (*credentials, 0),
-                PlantedBugs::NONE,
-            );
+            let vote = (version, *credentials);
+            last = election.voted(&c, c.everyone(), from, vote, PlantedBugs::NONE);
         }
         let Next::Ended { winner, .. } = last else { panic!("did not end: {last:?}") };
         winner
@@ -268,16 +312,16 @@ mod tests {
     #[test]
     fn the_holder_is_asked_last() {
         let c = cluster(3);
-        let mut election = Election::new(0);
-        assert!(election.learned(Some(1), 3));
+        let mut election = election();
+        assert!(election.learned(Some(1), 0, 3));
         let Next::Ask(first, version) = election.begin(c.everyone(), None) else { panic!() };
         assert!(!first.contains(1));
         assert!(version > 3);
         let none = PlantedBugs::NONE;
-        let vote = (candidate(2, false), 0);
-        assert_eq!(election.voted(&c, c.everyone(), 0, version, vote, none), Next::Nothing);
+        let vote = (version, candidate(2, false));
+        assert_eq!(election.voted(&c, c.everyone(), 0, vote, none), Next::Nothing);
         assert_eq!(
-            election.voted(&c, c.everyone(), 2, version, vote, none),
+            election.voted(&c, c.everyone(), 2, vote, none),
             Next::Ask(MemberSet::EMPTY.with(1), version)
         );
     }
@@ -285,32 +329,32 @@ mod tests {
     #[test]
     fn a_vote_of_another_version_does_not_count() {
         let c = cluster(1);
-        let mut election = Election::new(0);
+        let mut election = election();
         let Next::Ask(_, version) = election.begin(c.everyone(), None) else { panic!() };
-        let vote = (candidate(2, false), 0);
+        let vote = |version| (version, candidate(2, false));
         let none = PlantedBugs::NONE;
-        assert_eq!(election.voted(&c, c.everyone(), 0, version - 1, vote, none), Next::Nothing);
+        assert_eq!(election.voted(&c, c.everyone(), 0, vote(version - 1), none), Next::Nothing);
         assert!(matches!(
-            election.voted(&c, c.everyone(), 0, version, vote, none),
+            election.voted(&c, c.everyone(), 0, vote(version), none),
             Next::Ended { winner: Some(0), .. }
         ));
     }
 
     #[test]
-    fn the_result_is_above_what_any_voter_accepted() {
-        let c = cluster(1);
-        let mut election = Election::new(0);
-        let Next::Ask(_, version) = election.begin(c.everyone(), None) else { panic!() };
-        let ballot = (candidate(2, false), 77);
-        let next = election.voted(&c, c.everyone(), 0, version, ballot, PlantedBugs::NONE);
-        assert_eq!(next, Next::Ended { version: 78, winner: Some(0) });
+    fn an_older_result_of_the_same_elector_is_ignored() {
+        let mut election = election();
+        assert!(election.learned(Some(1), 0, 5));
+        assert!(!election.learned(Some(0), 0, 4));
+        assert_eq!(election.coordinator(), Some(1));
+        assert!(election.learned(Some(2), 1, 4), "another elector counts for itself");
+        election.forget_elector(1);
+        assert!(election.learned(Some(0), 1, 3), "and anew when it comes again");
     }
 
     #[test]
-    fn an_older_result_is_ignored() {
+    fn who_has_not_joined_holds_no_election() {
         let mut election = Election::new(0);
-        assert!(election.learned(Some(1), 5));
-        assert!(!election.learned(Some(0), 4));
-        assert_eq!(election.coordinator(), Some(1));
+        assert_eq!(election.begin(MemberSet::first(3), None), Next::Nothing);
+        assert!(!election.votes());
     }
 }

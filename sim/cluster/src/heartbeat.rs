@@ -6,12 +6,21 @@
 
 use alloc::vec::Vec;
 
-use crate::configuration::{Configuration, MemberSet};
+use crate::configuration::MemberSet;
 use crate::settings::Compat;
 
+/// Whether this member takes part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+enum State {
+    #[default]
+    Start,
+    Heartbeat,
+}
+
 /// One member's view of who is alive.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Heartbeat {
+    state: State,
     /// Per member, by index: whom it suspects. My own row among them.
     suspicions: Vec<MemberSet>,
     failed: MemberSet,
@@ -24,27 +33,60 @@ pub(crate) struct Verdicts {
     pub(crate) alive: MemberSet,
 }
 
+/// Who is judged, and by which version's rules.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    pub(crate) compat: Compat,
+    pub(crate) members: MemberSet,
+    pub(crate) me: usize,
+}
+
+impl Rules {
+    fn others(self) -> MemberSet {
+        self.members.without(self.me)
+    }
+}
+
 impl Heartbeat {
-    pub(crate) fn new(configuration: &Configuration) -> Self {
-        Heartbeat {
-            suspicions: alloc::vec![MemberSet::EMPTY; configuration.total()],
+    /// `join`: everybody counts as alive; room for `total` members.
+    pub(crate) fn join(&mut self, total: usize) {
+        *self = Heartbeat {
+            state: State::Heartbeat,
+            suspicions: alloc::vec![MemberSet::EMPTY; total],
             failed: MemberSet::EMPTY,
+        };
+    }
+
+    /// `leave`: everything is forgotten.
+    pub(crate) fn leave(&mut self) {
+        *self = Heartbeat::default();
+    }
+
+    /// A member joined or left: nothing said of it, nor by it, holds any more.
+    pub(crate) fn forget(&mut self, whom: usize) {
+        for row in &mut self.suspicions {
+            *row = row.without(whom);
         }
+        if let Some(row) = self.suspicions.get_mut(whom) {
+            *row = MemberSet::EMPTY;
+        }
+        self.failed = self.failed.without(whom);
     }
 
     /// Members that count as failed.
+    #[inline]
     pub fn failed(&self) -> MemberSet {
         self.failed
     }
 
-    /// Members that I suspect.
+    /// Members that this one suspects.
     pub fn suspected_by(&self, index: usize) -> MemberSet {
-        self.suspicions[index]
+        self.suspicions.get(index).copied().unwrap_or_default()
     }
 
     /// `ha.heartbeat_timeout` passed without a sign of `whom`. True when the suspicion is new.
     pub(crate) fn timed_out(&mut self, me: usize, whom: usize) -> bool {
-        let row = &mut self.suspicions[me];
+        let Some(row) = self.suspicions.get_mut(me) else { return false };
         let new = !row.contains(whom);
         *row = row.with(whom);
         new
@@ -54,7 +96,7 @@ impl Heartbeat {
     /// silence is void then, for it may have restarted (and it repeats what still holds).
     #[inline]
     pub(crate) fn heard(&mut self, me: usize, whom: usize) -> bool {
-        let row = &mut self.suspicions[me];
+        let Some(row) = self.suspicions.get_mut(me) else { return false };
         let suspected = row.contains(whom);
         if suspected {
             *row = row.without(whom);
@@ -64,43 +106,37 @@ impl Heartbeat {
     }
 
     /// `from` told whom it suspects.
-    pub(crate) fn told(
-        &mut self,
-        configuration: &Configuration,
-        compat: Compat,
-        from: usize,
-        suspected: MemberSet,
-    ) {
+    pub(crate) fn told(&mut self, rules: Rules, from: usize, suspected: MemberSet) {
         // From 2.3.6 on, a sender that a quorum suspects but that is not yet marked failed
         // is not listened to.
-        if compat.detaches()
-            && self.is_suspected_by_quorum(configuration, compat, from)
-            && !self.failed.contains(from)
+        if self.state == State::Start
+            || rules.compat.detaches()
+                && self.is_suspected_by_quorum(rules, from)
+                && !self.failed.contains(from)
         {
             return;
         }
-        let valid = suspected.intersection(configuration.everyone());
-        self.suspicions[from] = valid.without(configuration.me()).without(from);
+        let valid = suspected.intersection(rules.members);
+        self.suspicions[from] = valid.without(rules.me).without(from);
     }
 
     /// Recomputes who is failed, and says what changed.
-    pub(crate) fn judge(&mut self, configuration: &Configuration, compat: Compat) -> Verdicts {
+    pub(crate) fn judge(&mut self, rules: Rules) -> Verdicts {
         let before = self.failed;
-        let me = configuration.me();
-        if compat.detaches()
-            && configuration.total() > 1
-            && self.suspicions[me] == configuration.others()
+        let others = rules.others();
+        if rules.compat.detaches()
+            && !others.is_empty()
+            && others.difference(self.suspected_by(rules.me)).is_empty()
         {
             // Whom everyone else is silent to is the one that is cut off.
-            self.failed = configuration.others();
+            self.failed = others;
         } else {
             // A failed member's own suspicions do not count, so one failure may change the
             // count of the next: go on until nothing changes.
             loop {
-                let now = configuration
-                    .others()
+                let now = others
                     .iter()
-                    .filter(|s| self.is_suspected_by_quorum(configuration, compat, *s))
+                    .filter(|s| self.is_suspected_by_quorum(rules, *s))
                     .fold(MemberSet::EMPTY, MemberSet::with);
                 if now == self.failed {
                     break;
@@ -117,21 +153,16 @@ impl Heartbeat {
         Verdicts { failed: self.failed.difference(before), alive: before.difference(self.failed) }
     }
 
-    fn is_suspected_by_quorum(
-        &self,
-        configuration: &Configuration,
-        compat: Compat,
-        whom: usize,
-    ) -> bool {
-        let members = configuration.total();
-        if compat.detaches() {
+    fn is_suspected_by_quorum(&self, rules: Rules, whom: usize) -> bool {
+        let members = rules.members.len();
+        if rules.compat.detaches() {
             let count = self
                 .suspicions
                 .iter()
                 .enumerate()
                 .filter(|(by, row)| !self.failed.contains(*by) && row.contains(whom))
                 .count();
-            count > (members - self.suspicions[configuration.me()].len()) / 2
+            count > members.saturating_sub(self.suspected_by(rules.me).len()) / 2
         } else {
             let count = self.suspicions.iter().filter(|row| row.contains(whom)).count();
             let adjust = usize::from(!self.failed.contains(whom));
@@ -143,13 +174,11 @@ impl Heartbeat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wavetank_vocabulary::InstanceId;
 
-    fn cluster(n: u16) -> (Configuration, Heartbeat) {
-        let ids: Vec<_> = (1..=n).map(InstanceId).collect();
-        let configuration = Configuration::new(InstanceId(1), &ids).unwrap();
-        let heartbeat = Heartbeat::new(&configuration);
-        (configuration, heartbeat)
+    fn cluster(n: usize) -> (impl Fn(Compat) -> Rules, Heartbeat) {
+        let mut heartbeat = Heartbeat::default();
+        heartbeat.join(n);
+        (move |compat| Rules { compat, members: MemberSet::first(n), me: 0 }, heartbeat)
     }
 
     fn set(members: &[usize]) -> MemberSet {
@@ -160,31 +189,31 @@ mod tests {
     fn of_three_two_must_suspect() {
         let (c, mut h) = cluster(3);
         h.timed_out(0, 2);
-        assert_eq!(h.judge(&c, Compat::V2_3_6), Verdicts::default());
-        h.told(&c, Compat::V2_3_6, 1, set(&[2]));
-        assert_eq!(h.judge(&c, Compat::V2_3_6).failed, set(&[2]));
+        assert_eq!(h.judge(c(Compat::V2_3_6)), Verdicts::default());
+        h.told(c(Compat::V2_3_6), 1, set(&[2]));
+        assert_eq!(h.judge(c(Compat::V2_3_6)).failed, set(&[2]));
     }
 
     #[test]
     fn of_five_three_must_suspect_one_and_two_must_suspect_two() {
         let (c, mut h) = cluster(5);
         h.timed_out(0, 4);
-        h.told(&c, Compat::V2_3_6, 1, set(&[4]));
-        assert!(h.judge(&c, Compat::V2_3_6).failed.is_empty());
+        h.told(c(Compat::V2_3_6), 1, set(&[4]));
+        assert!(h.judge(c(Compat::V2_3_6)).failed.is_empty());
         h.timed_out(0, 3);
-        assert_eq!(h.judge(&c, Compat::V2_3_6).failed, set(&[4]));
+        assert_eq!(h.judge(c(Compat::V2_3_6)).failed, set(&[4]));
         let (c, mut h) = cluster(5);
         h.timed_out(0, 4);
-        h.told(&c, Compat::V2_3_6, 1, set(&[4]));
-        h.told(&c, Compat::V2_3_6, 2, set(&[4]));
-        assert_eq!(h.judge(&c, Compat::V2_3_6).failed, set(&[4]));
+        h.told(c(Compat::V2_3_6), 1, set(&[4]));
+        h.told(c(Compat::V2_3_6), 2, set(&[4]));
+        assert_eq!(h.judge(c(Compat::V2_3_6)).failed, set(&[4]));
     }
 
     #[test]
     fn of_two_one_is_enough() {
         let (c, mut h) = cluster(2);
         h.timed_out(0, 1);
-        assert_eq!(h.judge(&c, Compat::V2_3_6).failed, set(&[1]));
+        assert_eq!(h.judge(c(Compat::V2_3_6)).failed, set(&[1]));
     }
 
     #[test]
@@ -193,25 +222,46 @@ mod tests {
         h.timed_out(0, 1);
         h.timed_out(0, 2);
         let mut old = h.clone();
-        assert_eq!(h.judge(&c, Compat::V2_3_6).failed, set(&[1, 2]));
-        assert!(old.judge(&c, Compat::V2_3_0).failed.is_empty(), "the flaw of 2.3.0");
+        assert_eq!(h.judge(c(Compat::V2_3_6)).failed, set(&[1, 2]));
+        assert!(old.judge(c(Compat::V2_3_0)).failed.is_empty(), "the flaw of 2.3.0");
     }
 
     #[test]
     fn a_sign_of_life_brings_a_member_back() {
         let (c, mut h) = cluster(3);
         h.timed_out(0, 2);
-        h.told(&c, Compat::V2_3_6, 1, set(&[2]));
-        h.judge(&c, Compat::V2_3_6);
+        h.told(c(Compat::V2_3_6), 1, set(&[2]));
+        h.judge(c(Compat::V2_3_6));
         assert!(h.heard(0, 2));
-        assert_eq!(h.judge(&c, Compat::V2_3_6).alive, set(&[2]));
+        assert_eq!(h.judge(c(Compat::V2_3_6)).alive, set(&[2]));
     }
 
     #[test]
     fn nobody_can_make_me_suspect_myself() {
         let (c, mut h) = cluster(3);
-        h.told(&c, Compat::V2_3_6, 1, MemberSet::first(64));
-        h.told(&c, Compat::V2_3_6, 2, MemberSet::first(64));
-        assert!(!h.judge(&c, Compat::V2_3_6).failed.contains(0));
+        h.told(c(Compat::V2_3_6), 1, MemberSet::first(64));
+        h.told(c(Compat::V2_3_6), 2, MemberSet::first(64));
+        assert!(!h.judge(c(Compat::V2_3_6)).failed.contains(0));
+    }
+
+    #[test]
+    fn who_joins_again_is_no_longer_suspected() {
+        let (c, mut h) = cluster(3);
+        h.timed_out(0, 2);
+        h.told(c(Compat::V2_3_6), 1, set(&[2]));
+        assert_eq!(h.judge(c(Compat::V2_3_6)).failed, set(&[2]));
+        h.forget(2);
+        assert_eq!(h.judge(c(Compat::V2_3_6)), Verdicts::default());
+        assert!(h.failed().is_empty());
+    }
+
+    #[test]
+    fn before_joining_nothing_is_believed() {
+        let mut h = Heartbeat::default();
+        let members = MemberSet::first(3);
+        let rules = Rules { compat: Compat::V2_3_0, members, me: 0 };
+        h.told(rules, 1, set(&[2]));
+        assert!(!h.timed_out(0, 1) && !h.heard(0, 1));
+        assert_eq!(h.judge(rules), Verdicts::default());
     }
 }

@@ -3,6 +3,7 @@
 use wavetank_vocabulary::{Epoch, Fact, InstanceId, Role, Span, Time, TxId};
 
 use crate::message::Message;
+use crate::proposer::MAX_BOOKED;
 
 /// What the surroundings know when an input arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,21 +26,51 @@ pub enum Timer {
     IAmAlive(u8),
     /// `ha.election_timeout`.
     Election,
+    /// `ha.configuration_timeout`.
+    Configuration,
+    /// `ha.join_timeout`.
+    Join,
+    /// `ha.leave_timeout`.
+    Leave,
+    /// `ha.broadcast_timeout`.
+    Broadcast,
+    /// `ha.learn_timeout`.
+    Learn,
+    /// `ha.phase1_timeout` or `ha.phase2_timeout` of the proposer's Paxos instance in this
+    /// place, below 10.
+    Paxos(u8),
 }
 
 impl Timer {
+    /// Those that exist once.
+    const SINGLE: [Timer; 6] = [
+        Timer::Election,
+        Timer::Configuration,
+        Timer::Join,
+        Timer::Leave,
+        Timer::Broadcast,
+        Timer::Learn,
+    ];
+
     /// How many timers a member of a cluster of `total` has.
     pub const fn count(total: usize) -> usize {
-        2 * total + 1
+        2 * total + Self::SINGLE.len() + MAX_BOOKED
     }
 
     /// The timer's place in a table of [`Self::count`] timers.
     #[inline]
     pub const fn slot(self, total: usize) -> usize {
+        let single = 2 * total;
         match self {
             Timer::SendHeartbeat(to) => to as usize,
             Timer::IAmAlive(from) => total + from as usize,
-            Timer::Election => 2 * total,
+            Timer::Election => single,
+            Timer::Configuration => single + 1,
+            Timer::Join => single + 2,
+            Timer::Leave => single + 3,
+            Timer::Broadcast => single + 4,
+            Timer::Learn => single + 5,
+            Timer::Paxos(place) => single + Self::SINGLE.len() + place as usize,
         }
     }
 
@@ -47,11 +78,16 @@ impl Timer {
     #[inline]
     pub const fn at_slot(slot: usize, total: usize) -> Option<Timer> {
         if slot < total {
-            Some(Timer::SendHeartbeat(slot as u8))
-        } else if slot < 2 * total {
-            Some(Timer::IAmAlive((slot - total) as u8))
-        } else if slot == 2 * total {
-            Some(Timer::Election)
+            return Some(Timer::SendHeartbeat(slot as u8));
+        }
+        if slot < 2 * total {
+            return Some(Timer::IAmAlive((slot - total) as u8));
+        }
+        let rest = slot - 2 * total;
+        if rest < Self::SINGLE.len() {
+            Some(Self::SINGLE[rest])
+        } else if rest < Self::SINGLE.len() + MAX_BOOKED {
+            Some(Timer::Paxos((rest - Self::SINGLE.len()) as u8))
         } else {
             None
         }
@@ -61,8 +97,12 @@ impl Timer {
 /// What happens to a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// The store is open: enter the cluster.
+    /// The store is open: find the cluster and join it, or create it.
     Start,
+    /// Leave the cluster for good; [`Input::Start`] joins it again.
+    Leave,
+    /// Ask the coordinator who serves in which role.
+    RefreshSnapshot,
     /// A message came in.
     Message {
         /// Who sent it.

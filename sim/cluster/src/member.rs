@@ -1,20 +1,43 @@
 //! One member of the cluster: the state machines wired together.
 //!
 //! The driver calls [`Member::step`] with one input at a time and carries out the effects:
-//! it owns timers (armed and cancelled by name), sockets and clocks.
+//! it owns timers (armed and cancelled by name), sockets and clocks. Messages to oneself are
+//! handled within the step.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use wavetank_vocabulary::{Epoch, Fact, InstanceId, PlantedBugs, Role, Span};
+use wavetank_vocabulary::{Epoch, Fact, InstanceId, PlantedBugs, Role};
 
+use crate::acceptor::Acceptor;
 use crate::broadcast::Broadcast;
+use crate::cluster::{Cluster, ClusterState, Found};
 use crate::configuration::{Configuration, MemberSet};
-use crate::election::{Candidate, Credentials, Election, Next, winner_id};
-use crate::heartbeat::Heartbeat;
-use crate::interface::{Effect, Input, Moment, Switch, Timer};
-use crate::message::{Availability, Message, Value};
-use crate::role::{RoleMachine, Transition};
+use crate::election::Election;
+use crate::heartbeat::{Heartbeat, Rules};
+use crate::interface::{Effect, Input, Moment, Timer};
+use crate::learner::Learner;
+use crate::message::{Availability, Message, PaxosInstance, Value};
+use crate::out::Out;
+use crate::proposer::{Audience, Proposer};
+use crate::role::RoleMachine;
 use crate::settings::Settings;
+use crate::snapshot::Snapshot;
+
+/// The way out of a step, while the state machines themselves stay free to be borrowed.
+macro_rules! out {
+    ($member:ident, $effects:ident) => {
+        &mut Out {
+            configuration: &$member.configuration,
+            settings: &$member.settings,
+            inner: &mut $member.inner,
+            effects: &mut *$effects,
+        }
+    };
+}
+
+mod delivery;
+mod elections;
 
 /// One member. `step` is its only door.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,19 +46,24 @@ pub struct Member {
     settings: Settings,
     slave_only: bool,
     bugs: PlantedBugs,
+    cluster: Cluster,
     heartbeat: Heartbeat,
     election: Election,
+    proposer: Proposer,
+    acceptor: Acceptor,
+    learner: Learner,
     broadcast: Broadcast,
+    snapshot: Snapshot,
     role: RoleMachine,
-    /// Per member: in which role it said it serves.
+    /// Per instance: in which role it said it serves.
     availability: Vec<Availability>,
-    /// A switch that was completed while there was no quorum to tell: told once there is.
-    untold: Option<Availability>,
+    /// Messages to myself; empty between steps.
+    inner: VecDeque<Message>,
 }
 
 impl Member {
-    /// A member that has not entered the cluster yet. `wall_ms` numbers its broadcasts and
-    /// elections, so that they ascend over restarts.
+    /// An instance that is in no cluster yet. `configuration` names the initial hosts,
+    /// itself among them; `wall_ms` numbers its elections, so that they ascend over restarts.
     pub fn new(
         configuration: Configuration,
         settings: Settings,
@@ -44,12 +72,17 @@ impl Member {
         bugs: PlantedBugs,
     ) -> Self {
         Member {
-            heartbeat: Heartbeat::new(&configuration),
+            cluster: Cluster::default(),
+            heartbeat: Heartbeat::default(),
             election: Election::new(wall_ms),
-            broadcast: Broadcast::new(&configuration, wall_ms),
+            proposer: Proposer::default(),
+            acceptor: Acceptor::default(),
+            learner: Learner::default(),
+            broadcast: Broadcast::default(),
+            snapshot: Snapshot::default(),
             role: RoleMachine::new(),
             availability: alloc::vec![Availability::Unavailable; configuration.total()],
-            untold: None,
+            inner: VecDeque::new(),
             configuration,
             settings,
             slave_only,
@@ -62,9 +95,31 @@ impl Member {
         self.role.role()
     }
 
-    /// Who belongs to the cluster.
+    /// The initial hosts: whoever can ever be a member.
     pub fn configuration(&self) -> &Configuration {
         &self.configuration
+    }
+
+    /// Where it stands in the cluster.
+    pub fn cluster_state(&self) -> ClusterState {
+        self.cluster.state()
+    }
+
+    /// Who is a member of the cluster, failed ones included.
+    pub fn members(&self) -> MemberSet {
+        self.cluster.members()
+    }
+
+    /// The first Paxos instance that is not delivered here.
+    pub fn delivered(&self) -> PaxosInstance {
+        self.learner.delivered()
+    }
+
+    /// Whether it needs a value that no other member remembers, because all restarted since
+    /// or it lags too far behind: it delivers nothing any more until it is restarted. The
+    /// original logs "Did not have learned value for Paxos instance".
+    pub fn is_stranded(&self) -> bool {
+        self.learner.is_stranded(self.alive().without(self.me()))
     }
 
     /// The member elected last, unless it failed since.
@@ -78,8 +133,9 @@ impl Member {
     }
 
     /// Members that count as alive, me among them.
+    #[inline]
     pub fn alive(&self) -> MemberSet {
-        self.configuration.everyone().difference(self.heartbeat.failed())
+        self.cluster.members().difference(self.heartbeat.failed())
     }
 
     /// Whether a member counts as failed.
@@ -101,50 +157,72 @@ impl Member {
     /// Takes one input; appends what is to be done to `effects`.
     pub fn step(&mut self, moment: Moment, input: Input, effects: &mut Vec<Effect>) {
         match input {
-            Input::Start => self.enter(effects),
+            Input::Start => self.cluster.join(out!(self, effects)),
+            Input::Leave => self.leave(effects),
+            Input::RefreshSnapshot => {
+                let coordinator = self.election.coordinator();
+                if self.snapshot.refresh(self.members().len())
+                    && let Some(coordinator) = coordinator
+                {
+                    self.send(coordinator, Message::SnapshotRequest, effects);
+                }
+            }
             Input::Message { from, message } => {
                 // A stranger is not answered.
                 let Some(from) = self.configuration.index_of(from) else { return };
-                if from != self.configuration.me() {
+                if from != self.me() {
                     self.receive(moment, from, message, effects);
                 }
             }
             Input::Timer(timer) => self.timer(moment, timer, effects),
             Input::SwitchedToMaster(epoch) => {
                 if self.role() == Role::ToMaster {
-                    let value = Value::Member(Availability::Master(epoch));
-                    self.broadcast(moment, value, effects);
+                    self.announce(Availability::Master(epoch), effects);
                 }
             }
             Input::SwitchedToSlave(master) => {
                 if self.role() == Role::ToSlave && self.master().is_some_and(|(id, _)| id == master)
                 {
-                    self.broadcast(moment, Value::Member(Availability::Slave), effects);
+                    self.announce(Availability::Slave, effects);
                 }
             }
             Input::SwitchFailed => {
-                self.give_up(moment, effects);
-                self.election.demote(self.configuration.me());
-                self.perform_role_elections(moment, Some(self.configuration.me()), effects);
+                self.give_up(effects);
+                self.election.demote(self.me());
+                self.perform_role_elections(Some(self.me()), effects);
             }
             Input::StaleEpoch => {
-                self.give_up(moment, effects);
-                self.perform_role_elections(moment, None, effects);
+                self.give_up(effects);
+                self.perform_role_elections(None, effects);
             }
+        }
+        while let Some(message) = self.inner.pop_front() {
+            self.handle(moment, self.me(), message, effects);
         }
     }
 
-    fn enter(&mut self, effects: &mut Vec<Effect>) {
-        for other in self.configuration.others().iter() {
-            effects.push(Effect::Arm {
-                timer: Timer::IAmAlive(other as u8),
-                after: self.settings.heartbeat_timeout,
-            });
-            self.heartbeat_to(other, effects);
-        }
-        // Every instance that enters asks for elections; the elector may be somebody else.
-        // By timer, so that the others have a moment to come up at a cold start.
-        effects.push(Effect::Arm { timer: Timer::Election, after: Span::from_millis(10) });
+    fn me(&self) -> usize {
+        self.configuration.me()
+    }
+
+    fn id(&self) -> InstanceId {
+        self.configuration.id(self.me())
+    }
+
+    #[inline]
+    fn send(&mut self, to: usize, message: Message, effects: &mut Vec<Effect>) {
+        out!(self, effects).send(to, message);
+    }
+
+    fn rules(&self) -> Rules {
+        Rules { compat: self.settings.compat, members: self.members(), me: self.me() }
+    }
+
+    /// Who decides on a value (whoever is alive, up to `ha.max_acceptors`) and who is told.
+    fn audience(&self) -> Audience {
+        let alive = self.alive().iter().take(self.settings.max_acceptors);
+        let acceptors = alive.fold(MemberSet::EMPTY, MemberSet::with);
+        Audience { acceptors, learners: self.members() }
     }
 
     fn timer(&mut self, moment: Moment, timer: Timer, effects: &mut Vec<Effect>) {
@@ -152,23 +230,56 @@ impl Member {
             Timer::SendHeartbeat(to) => self.heartbeat_to(usize::from(to), effects),
             Timer::IAmAlive(from) => {
                 let from = usize::from(from);
+                if !self.cluster.takes_part() || !self.members().contains(from) {
+                    return;
+                }
                 effects.push(Effect::Arm { timer, after: self.settings.heartbeat_timeout });
-                if self.heartbeat.timed_out(self.configuration.me(), from) {
+                if self.heartbeat.timed_out(self.me(), from) {
                     effects.push(Effect::Fact(Fact::Suspected {
                         by: self.id(),
                         whom: self.configuration.id(from),
                     }));
                 }
                 self.send_suspicions(effects);
-                self.judge(moment, effects);
+                self.judge(effects);
             }
-            Timer::Election => {
-                let demoted = self.election.timed_out().flatten();
-                self.perform_role_elections(moment, demoted, effects);
+            Timer::Election => self.election_timed_out(effects),
+            Timer::Configuration => {
+                if self.cluster.configuration_timed_out(out!(self, effects)) {
+                    self.create(moment, effects);
+                }
+            }
+            Timer::Join => {
+                if self.cluster.join_timed_out(out!(self, effects)) {
+                    self.acceptor.leave();
+                    self.learner.leave();
+                    self.broadcast.leave();
+                }
+            }
+            Timer::Leave => {
+                // The others may consider this instance a member still.
+                if self.cluster.state() == ClusterState::Leaving {
+                    self.gone(effects);
+                }
+            }
+            Timer::Broadcast => self.announce_again(effects),
+            Timer::Learn => {
+                let others = self.alive().without(self.me());
+                self.learner.timed_out(others, out!(self, effects));
+            }
+            Timer::Paxos(slot) => {
+                let (known, audience) = (self.learner.known(), self.audience());
+                let slot = usize::from(slot);
+                let failed = self.proposer.timed_out(slot, known, audience, out!(self, effects));
+                if let Some(value) = failed {
+                    self.broadcast(value, effects);
+                }
             }
         }
     }
 
+    /// A message of another member. Any but heartbeats proper and suspicions is a sign of
+    /// life as well (HeartbeatIAmAliveProcessor).
     #[inline]
     fn receive(
         &mut self,
@@ -177,82 +288,140 @@ impl Member {
         message: Message,
         effects: &mut Vec<Effect>,
     ) {
-        // Any message but a suspicion is a sign of life (HeartbeatIAmAliveProcessor).
-        if let Message::Suspicions(suspected) = message {
-            self.heartbeat.told(&self.configuration, self.settings.compat, from, suspected);
-            self.judge(moment, effects);
-            return;
+        if message == Message::ConfigurationRequest {
+            // Answered first, so that what its sign of life causes finds it in the cluster.
+            self.configuration_requested(from, effects);
         }
-        effects.push(Effect::Arm {
-            timer: Timer::IAmAlive(from as u8),
-            after: self.settings.heartbeat_timeout,
-        });
-        if self.heartbeat.heard(self.configuration.me(), from) {
-            effects.push(Effect::Fact(Fact::Cleared {
-                by: self.id(),
-                whom: self.configuration.id(from),
-            }));
-            self.judge(moment, effects);
-            self.send_suspicions(effects);
+        if self.cluster.takes_part() && self.members().contains(from) {
+            if let Message::Suspicions(suspected) = message {
+                let rules = self.rules();
+                self.heartbeat.told(rules, from, suspected);
+                self.judge(effects);
+                return;
+            }
+            effects.push(Effect::Arm {
+                timer: Timer::IAmAlive(from as u8),
+                after: self.settings.heartbeat_timeout,
+            });
+            if self.heartbeat.heard(self.me(), from) {
+                effects.push(Effect::Fact(Fact::Cleared {
+                    by: self.id(),
+                    whom: self.configuration.id(from),
+                }));
+                self.judge(effects);
+                self.send_suspicions(effects);
+            }
+            if let Message::IAmAlive { learned } = message {
+                self.learner.catch_up(learned, from, out!(self, effects));
+                return;
+            }
         }
+        self.handle(moment, from, message, effects);
+    }
+
+    /// A message of another member or of this one.
+    fn handle(&mut self, moment: Moment, from: usize, message: Message, effects: &mut Vec<Effect>) {
         match message {
-            Message::IAmAlive { learned } => {
-                for (sequence, value) in self.broadcast.missing(learned).into_iter().flatten() {
-                    self.send(from, Message::Learn { sequence, value }, effects);
-                }
-            }
-            Message::PerformRoleElections => self.perform_role_elections(moment, None, effects),
+            // Handled on arrival; of no use to who is in no cluster.
+            Message::IAmAlive { .. } | Message::Suspicions(_) | Message::ConfigurationRequest => {}
+            // Another proposer came in between: its value will be learned, or the phase 2
+            // timeout tries again. To try at once would let two proposers chase each other.
+            Message::RejectAccept { .. } => {}
+            Message::PerformRoleElections => self.perform_role_elections(None, effects),
             Message::Vote { version } => {
-                let credentials = self.credentials(moment);
-                let accepted = self.election.accepted();
-                self.send(from, Message::Voted { version, credentials, accepted }, effects);
-            }
-            Message::Voted { version, credentials, accepted } => {
-                self.vote(moment, from, version, (credentials, accepted), effects);
-            }
-            Message::Learn { sequence, value } => {
-                if self.broadcast.learn(from, sequence) {
-                    self.learn(moment, from, value, effects);
+                if self.election.votes() {
+                    let credentials = self.credentials(moment);
+                    self.send(from, Message::Voted { version, credentials }, effects);
                 }
             }
-            Message::Suspicions(_) => {}
+            Message::Voted { version, credentials } => {
+                let next = self.election.voted(
+                    &self.configuration,
+                    self.alive(),
+                    from,
+                    (version, credentials),
+                    self.bugs,
+                );
+                self.elect(next, effects);
+            }
+            Message::ConfigurationResponse { members, coordinator, delivered } => {
+                self.configuration_found(from, members, (coordinator, delivered), effects);
+            }
+            Message::Propose(value) => self.propose(value, effects),
+            Message::Prepare { instance, ballot } => {
+                if let Some(answer) = self.acceptor.prepare(instance, ballot) {
+                    self.send(from, answer, effects);
+                }
+            }
+            Message::Promise { instance, ballot, accepted } => {
+                self.proposer.promise(from, instance, ballot, accepted, out!(self, effects));
+            }
+            Message::RejectPrepare { instance, ballot, promised } => {
+                let (audience, round) = (self.audience(), (instance, ballot));
+                self.proposer.reject_prepare(round, promised, audience, out!(self, effects));
+            }
+            Message::Accept { instance, ballot, value } => {
+                if let Some(answer) = self.acceptor.accept(instance, ballot, value) {
+                    self.send(from, answer, effects);
+                }
+            }
+            Message::Accepted { instance, ballot } => {
+                let (known, audience) = (self.learner.known(), self.audience());
+                let round = (instance, ballot);
+                self.proposer.accepted(from, round, known, audience, out!(self, effects));
+            }
+            Message::Learn { instance, value } => {
+                self.learner.learn(instance, value);
+                self.deliver(moment, effects);
+            }
+            Message::LearnRequest { instance } => {
+                if let Some(answer) = self.learner.requested(instance) {
+                    self.send(from, answer, effects);
+                }
+            }
+            Message::LearnFailed { instance } => self.learner.failed(from, instance),
+            Message::SnapshotRequest => {
+                let delivered = self.learner.delivered();
+                let known = &self.availability;
+                let answer = self.snapshot.answer(&self.configuration, known, delivered);
+                if let Some(answer) = answer {
+                    self.send(from, answer, effects);
+                }
+            }
+            Message::Snapshot { delivered, master, slaves } => {
+                // One that is behind what was delivered here has nothing to add.
+                if self.snapshot.received() && delivered >= self.learner.delivered() {
+                    self.take_snapshot(master, slaves, effects);
+                }
+            }
         }
     }
 
-    fn id(&self) -> InstanceId {
-        self.configuration.id(self.configuration.me())
-    }
+    // ---- heartbeats -------------------------------------------------------------------
 
     #[inline]
-    fn send(&self, to: usize, message: Message, effects: &mut Vec<Effect>) {
-        effects.push(Effect::Send { to: self.configuration.id(to), message });
-        // A heartbeat goes only over an idle link (HeartbeatRefreshProcessor).
-        effects.push(Effect::Arm {
-            timer: Timer::SendHeartbeat(to as u8),
-            after: self.settings.heartbeat_interval,
-        });
-    }
-
-    #[inline]
-    fn heartbeat_to(&self, to: usize, effects: &mut Vec<Effect>) {
-        self.send(to, Message::IAmAlive { learned: self.broadcast.learned_from(to) }, effects);
-    }
-
-    fn send_suspicions(&self, effects: &mut Vec<Effect>) {
-        let suspected = self.heartbeat.suspected_by(self.configuration.me());
-        for to in self.alive().without(self.configuration.me()).iter() {
-            self.send(to, Message::Suspicions(suspected), effects);
+    fn heartbeat_to(&mut self, to: usize, effects: &mut Vec<Effect>) {
+        if self.cluster.takes_part() && self.members().contains(to) {
+            let learned = self.learner.delivered();
+            self.send(to, Message::IAmAlive { learned }, effects);
         }
     }
 
-    fn judge(&mut self, moment: Moment, effects: &mut Vec<Effect>) {
-        let verdicts = self.heartbeat.judge(&self.configuration, self.settings.compat);
+    fn send_suspicions(&mut self, effects: &mut Vec<Effect>) {
+        let suspected = self.heartbeat.suspected_by(self.me());
+        let to = self.alive().without(self.me());
+        out!(self, effects).send_all(to, Message::Suspicions(suspected));
+    }
+
+    fn judge(&mut self, effects: &mut Vec<Effect>) {
+        let rules = self.rules();
+        let verdicts = self.heartbeat.judge(rules);
         for whom in verdicts.failed.iter() {
             effects.push(Effect::Fact(Fact::MemberFailed {
                 by: self.id(),
                 whom: self.configuration.id(whom),
             }));
-            self.member_failed(moment, whom, effects);
+            self.member_failed(whom, effects);
         }
         for whom in verdicts.alive.iter() {
             effects.push(Effect::Fact(Fact::MemberAlive {
@@ -261,244 +430,110 @@ impl Member {
             }));
         }
         if !verdicts.alive.is_empty() {
-            if let Some(availability) = self.untold.take() {
-                self.broadcast(moment, Value::Member(availability), effects);
-            }
-            self.perform_role_elections(moment, None, effects);
+            // Who counted as failed was not told when I took a suspicion back.
+            let suspected = self.heartbeat.suspected_by(self.me());
+            out!(self, effects).send_all(verdicts.alive, Message::Suspicions(suspected));
+            self.announce_again(effects);
+            self.perform_role_elections(None, effects);
         }
     }
 
-    fn member_failed(&mut self, moment: Moment, whom: usize, effects: &mut Vec<Effect>) {
-        let transition = {
-            let alive = self.alive().len();
-            let total = self.configuration.total();
-            self.guarded(effects, |role, compat| role.member_is_failed(compat, whom, alive, total))
-        };
-        self.carry_out(moment, transition, effects);
-        let demoted = self.election.demote(whom).then_some(whom);
-        if self.bugs.contains(PlantedBugs::NO_ELECTION_AFTER_FAILURE) {
-            return;
-        }
-        let next = self.election.count(&self.configuration, self.alive(), self.bugs);
-        self.elect(moment, next, effects);
-        if self.election.coordinator().is_none() && self.is_elector() {
-            self.perform_role_elections(moment, demoted, effects);
+    // ---- membership -------------------------------------------------------------------
+
+    fn configuration_requested(&mut self, from: usize, effects: &mut Vec<Effect>) {
+        if self.cluster.requested(from) {
+            let members = self.members();
+            let delivered = self.learner.delivered();
+            let coordinator = self.coordinator();
+            let answer = Message::ConfigurationResponse { members, coordinator, delivered };
+            self.send(from, answer, effects);
         }
     }
 
-    fn is_elector(&self) -> bool {
-        self.alive().lowest() == Some(self.configuration.me())
-    }
-
-    fn perform_role_elections(
+    fn configuration_found(
         &mut self,
-        moment: Moment,
-        demoted: Option<usize>,
-        effects: &mut Vec<Effect>,
-    ) {
-        if self.bugs.contains(PlantedBugs::NO_ELECTION_AFTER_FAILURE)
-            && self.election.coordinator().is_none()
-            && !self.heartbeat.failed().is_empty()
-        {
-            return;
-        }
-        let alive = self.alive();
-        if !self.is_elector() {
-            if let Some(elector) = alive.lowest() {
-                self.send(elector, Message::PerformRoleElections, effects);
-            }
-            return;
-        }
-        if alive.len() < self.configuration.quorum() {
-            return;
-        }
-        let next = self.election.begin(alive, demoted);
-        if let Next::Ask(_, version) = next {
-            effects.push(Effect::Fact(Fact::ElectionBegan { elector: self.id(), version }));
-            effects.push(Effect::Arm {
-                timer: Timer::Election,
-                after: self.settings.election_timeout,
-            });
-        }
-        self.elect(moment, next, effects);
-    }
-
-    fn credentials(&self, moment: Moment) -> Credentials {
-        let master = matches!(self.role(), Role::Master | Role::ToMaster);
-        match moment.tx {
-            Some(tx) if !self.slave_only && self.role() != Role::ToSlave => {
-                Credentials::Electable(Candidate { tx, master })
-            }
-            _ => Credentials::NotElectable,
-        }
-    }
-
-    fn vote(
-        &mut self,
-        moment: Moment,
         from: usize,
-        version: u64,
-        ballot: (Credentials, u64),
+        members: MemberSet,
+        (coordinator, delivered): (Option<InstanceId>, PaxosInstance),
         effects: &mut Vec<Effect>,
     ) {
-        let next = self.election.voted(
-            &self.configuration,
-            self.alive(),
-            from,
-            version,
-            ballot,
-            self.bugs,
-        );
-        self.elect(moment, next, effects);
-    }
-
-    fn elect(&mut self, moment: Moment, next: Next, effects: &mut Vec<Effect>) {
-        match next {
-            Next::Nothing => {}
-            Next::Ask(whom, version) => {
-                for to in whom.without(self.configuration.me()).iter() {
-                    self.send(to, Message::Vote { version }, effects);
-                }
-                if whom.contains(self.configuration.me()) {
-                    let mine = (self.credentials(moment), self.election.accepted());
-                    self.vote(moment, self.configuration.me(), version, mine, effects);
-                }
-            }
-            Next::Ended { version, winner } => {
-                if winner.is_some() {
-                    effects.push(Effect::Cancel(Timer::Election));
-                } else {
-                    // Candidates may be on their way to slave: ask again.
-                    let after = self.settings.election_timeout;
-                    effects.push(Effect::Arm { timer: Timer::Election, after });
-                }
-                let winner = winner_id(&self.configuration, winner);
-                let elector = self.id();
-                effects.push(Effect::Fact(Fact::ElectionEnded { elector, version, winner }));
-                self.broadcast(moment, Value::Elected { winner, elector, version }, effects);
-            }
-        }
-    }
-
-    /// Spreads a value of mine. Without a quorum a result is dropped, and availability waits.
-    fn broadcast(&mut self, moment: Moment, value: Value, effects: &mut Vec<Effect>) {
-        if self.alive().len() < self.configuration.quorum() && !self.keeps_writes_alone() {
-            if let Value::Member(availability) = value {
-                self.untold = Some(availability);
-            }
+        let found = self.cluster.found(from, members, out!(self, effects));
+        if found == Found::Nothing {
             return;
         }
-        let sequence = self.broadcast.propose(value);
-        for to in self.alive().without(self.configuration.me()).iter() {
-            self.send(to, Message::Learn { sequence, value }, effects);
-        }
-        self.learn(moment, self.configuration.me(), value, effects);
-    }
-
-    fn keeps_writes_alone(&self) -> bool {
-        self.configuration.total() == 2
-            && self.settings.compat.lone_master_of_two_keeps_writes()
-            && self.role() == Role::Master
-    }
-
-    fn learn(&mut self, moment: Moment, from: usize, value: Value, effects: &mut Vec<Effect>) {
-        match value {
-            Value::Elected { winner, version, .. } => {
-                let winner = winner.and_then(|id| self.configuration.index_of(id));
-                if !self.election.learned(winner, version) {
-                    return;
-                }
-                self.broadcast.superseded(version);
-                if let Some(winner) = winner {
-                    let me = self.configuration.me();
-                    let slave_only = self.slave_only;
-                    if winner == me && moment.tx.is_none() {
-                        // The vote was given while there still was a whole store.
-                        self.election.demote(me);
-                        self.perform_role_elections(moment, Some(me), effects);
-                        return;
-                    }
-                    let transition = self
-                        .guarded(effects, |role, _| role.master_is_elected(me, winner, slave_only));
-                    self.carry_out(moment, transition, effects);
-                }
-            }
-            Value::Member(availability) => {
-                self.availability[from] = availability;
-                let me = self.configuration.me();
-                let slave_only = self.slave_only;
-                let transition = match availability {
-                    Availability::Master(epoch) => self.guarded(effects, |role, _| {
-                        role.master_is_available(me, from, epoch, slave_only)
-                    }),
-                    Availability::Slave if from == me => {
-                        self.guarded(effects, |role, _| role.slave_is_available())
-                    }
-                    _ => Transition::Stay,
-                };
-                self.carry_out(moment, transition, effects);
-            }
+        let index = coordinator.and_then(|id| self.configuration.index_of(id));
+        let coordinator = index.filter(|whom| self.members().contains(*whom));
+        self.election.set_coordinator(coordinator);
+        self.acceptor.join();
+        self.learner.join(delivered, Some(from));
+        self.broadcast.join();
+        if found == Found::Member {
+            self.enter(effects);
+        } else {
+            let door = coordinator.unwrap_or(from);
+            self.send(door, Message::Propose(Value::Join(self.id())), effects);
         }
     }
 
-    /// Runs a transition and reports a change of role, or of the master followed.
-    fn guarded(
-        &mut self,
-        effects: &mut Vec<Effect>,
-        transition: impl FnOnce(&mut RoleMachine, crate::Compat) -> Transition,
-    ) -> Transition {
-        let before = self.role;
-        let what = transition(&mut self.role, self.settings.compat);
-        if self.role != before {
-            self.untold = None;
-            effects.push(Effect::Switch(Switch {
-                from: before.role(),
-                to: self.role.role(),
-                master: self.master(),
-            }));
-        }
-        what
+    /// A cold start: the cluster begins with me, as coordinator.
+    fn create(&mut self, moment: Moment, effects: &mut Vec<Effect>) {
+        self.acceptor.join();
+        self.learner.join(0, None);
+        self.enter(effects);
+        let me = self.me();
+        self.elected(moment, Some(me), (me, 1), effects);
     }
 
-    fn carry_out(&mut self, moment: Moment, transition: Transition, effects: &mut Vec<Effect>) {
-        match transition {
-            Transition::Stay | Transition::Settled | Transition::ToSlave => {}
-            Transition::Announce => {
-                let again = Value::Member(self.broadcast.my_availability());
-                self.broadcast_quietly(again, effects);
-            }
-            Transition::ToPending | Transition::Detach | Transition::ToMaster => {
-                self.retract(effects);
-            }
-            Transition::Illegal => {
-                if self.settings.compat == crate::Compat::V2_3_0 {
-                    // A RuntimeException there: logged, and nothing more.
-                    return;
-                }
-                self.give_up(moment, effects);
-                self.perform_role_elections(moment, None, effects);
-            }
+    fn enter(&mut self, effects: &mut Vec<Effect>) {
+        let (id, total) = (self.id(), self.configuration.total());
+        self.cluster.enter(out!(self, effects));
+        self.proposer.join(id, self.learner.delivered());
+        self.heartbeat.join(total);
+        self.election.join();
+        self.broadcast.enter();
+        self.snapshot.join();
+        for other in self.members().without(self.me()).iter() {
+            self.watch(other, effects);
         }
+        // Every instance that enters asks for elections.
+        self.perform_role_elections(None, effects);
     }
 
-    /// Says again what I said of myself, without learning it anew.
-    fn broadcast_quietly(&mut self, value: Value, effects: &mut Vec<Effect>) {
-        let sequence = self.broadcast.propose(value);
-        for to in self.alive().without(self.configuration.me()).iter() {
-            self.send(to, Message::Learn { sequence, value }, effects);
+    /// Begins to expect heartbeats of a member, and to send some.
+    fn watch(&mut self, whom: usize, effects: &mut Vec<Effect>) {
+        let after = self.settings.heartbeat_timeout;
+        effects.push(Effect::Arm { timer: Timer::IAmAlive(whom as u8), after });
+        self.heartbeat_to(whom, effects);
+    }
+
+    fn leave(&mut self, effects: &mut Vec<Effect>) {
+        if self.cluster.leave(out!(self, effects)) {
+            let id = self.id();
+            self.broadcast(Value::Leave(id), effects);
+        } else {
+            self.gone(effects);
         }
     }
 
-    /// I no longer serve in the role that I had announced.
-    fn retract(&mut self, effects: &mut Vec<Effect>) {
-        if self.broadcast.my_availability() != Availability::Unavailable {
-            self.availability[self.configuration.me()] = Availability::Unavailable;
-            self.broadcast_quietly(Value::Member(Availability::Unavailable), effects);
+    /// Out of the cluster: all state machines begin anew.
+    fn gone(&mut self, effects: &mut Vec<Effect>) {
+        self.give_up(effects);
+        self.cluster.gone(out!(self, effects));
+        self.proposer.leave(out!(self, effects));
+        self.acceptor.leave();
+        self.learner.leave();
+        self.heartbeat.leave();
+        self.election.leave();
+        self.broadcast.leave();
+        self.snapshot.leave();
+        self.inner.clear();
+        self.availability.fill(Availability::Unavailable);
+        for other in self.configuration.others().iter() {
+            effects.push(Effect::Cancel(Timer::SendHeartbeat(other as u8)));
+            effects.push(Effect::Cancel(Timer::IAmAlive(other as u8)));
         }
-    }
-
-    fn give_up(&mut self, moment: Moment, effects: &mut Vec<Effect>) {
-        let transition = self.guarded(effects, |role, _| role.give_up());
-        self.carry_out(moment, transition, effects);
+        for timer in [Timer::Election, Timer::Broadcast, Timer::Learn] {
+            effects.push(Effect::Cancel(timer));
+        }
     }
 }

@@ -5,14 +5,19 @@ use wavetank_vocabulary::{Epoch, InstanceId};
 use crate::configuration::MemberSet;
 use crate::election::Credentials;
 
+/// The number of a Paxos instance, from 0.
+pub type PaxosInstance = u32;
+
+/// A ballot: 1000 times the try, plus the proposer's server id.
+pub type Ballot = u32;
+
 /// A message between two members. Small and `Copy`: it travels inside events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Message {
-    /// Heartbeat, sent when a link was idle for `ha.heartbeat_interval`. The header says
-    /// up to where the receiver's own broadcasts were learned.
+    /// Heartbeat, sent when a link was idle for `ha.heartbeat_interval`.
     IAmAlive {
-        /// The last sequence learned from the receiver.
-        learned: u64,
+        /// The first Paxos instance that the sender has not delivered.
+        learned: PaxosInstance,
     },
     /// All members that the sender suspects.
     Suspicions(MemberSet),
@@ -29,22 +34,114 @@ pub enum Message {
         version: u64,
         /// How fit the sender is.
         credentials: Credentials,
-        /// The version of the last result that the sender accepted: the new result must be
-        /// above it, whoever counted the last time.
-        accepted: u64,
     },
-    /// A value that the sender broadcasts.
-    Learn {
-        /// The sender's sequence, ascending.
-        sequence: u64,
-        /// What is to be learned.
+    /// To every initial host: is there a cluster?
+    ConfigurationRequest,
+    /// There is, and this is how it stands.
+    ConfigurationResponse {
+        /// Its members, failed ones included.
+        members: MemberSet,
+        /// The member elected last.
+        coordinator: Option<InstanceId>,
+        /// The first Paxos instance that the sender has not delivered.
+        delivered: PaxosInstance,
+    },
+    /// To the coordinator's proposer, or a joiner's to the member that answered it.
+    Propose(Value),
+    /// Phase 1 of Paxos.
+    Prepare {
+        /// Which instance.
+        instance: PaxosInstance,
+        /// Its proposer's ballot.
+        ballot: Ballot,
+    },
+    /// Nothing below this ballot will be accepted.
+    Promise {
+        /// Which instance.
+        instance: PaxosInstance,
+        /// The ballot.
+        ballot: Ballot,
+        /// What the acceptor accepted before.
+        accepted: Option<Accepted>,
+    },
+    /// The ballot is too low.
+    RejectPrepare {
+        /// Which instance.
+        instance: PaxosInstance,
+        /// The ballot that was asked for.
+        ballot: Ballot,
+        /// The ballot that was promised to somebody else.
+        promised: Ballot,
+    },
+    /// Phase 2 of Paxos.
+    Accept {
+        /// Which instance.
+        instance: PaxosInstance,
+        /// The ballot that was promised.
+        ballot: Ballot,
+        /// The value.
         value: Value,
     },
+    /// It is.
+    Accepted {
+        /// Which instance.
+        instance: PaxosInstance,
+        /// The ballot.
+        ballot: Ballot,
+    },
+    /// Another ballot was promised meanwhile.
+    RejectAccept {
+        /// Which instance.
+        instance: PaxosInstance,
+        /// The ballot that was to be accepted.
+        ballot: Ballot,
+    },
+    /// A value was chosen.
+    Learn {
+        /// In which instance.
+        instance: PaxosInstance,
+        /// Which.
+        value: Value,
+    },
+    /// The sender lacks the value of this instance.
+    LearnRequest {
+        /// Which instance.
+        instance: PaxosInstance,
+    },
+    /// So does the one that it asked, or no longer remembers it.
+    LearnFailed {
+        /// Which instance.
+        instance: PaxosInstance,
+    },
+    /// To the coordinator: who serves in which role?
+    SnapshotRequest,
+    /// The answer: at most one master, and the slaves.
+    Snapshot {
+        /// The first Paxos instance that is not part of it.
+        delivered: PaxosInstance,
+        /// The master, and its epoch.
+        master: Option<(InstanceId, Epoch)>,
+        /// The slaves.
+        slaves: MemberSet,
+    },
+}
+
+/// A value that an acceptor accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Accepted {
+    /// In which ballot.
+    pub ballot: Ballot,
+    /// The value.
+    pub value: Value,
 }
 
 /// What the atomic broadcast decides. Transactions are not among it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Value {
+    /// A member joins the cluster.
+    Join(InstanceId),
+    /// A member leaves it for good; one that crashed has not left.
+    Leave(InstanceId),
     /// The outcome of an election for coordinator.
     Elected {
         /// The winner; none when no candidate could be master.
@@ -54,11 +151,16 @@ pub enum Value {
         /// Ascending over the elections of one elector.
         version: u64,
     },
-    /// The sender serves in a role, or no longer does.
-    Member(Availability),
+    /// A member serves in a role, or no longer does.
+    Member {
+        /// Which.
+        whom: InstanceId,
+        /// In which role.
+        availability: Availability,
+    },
 }
 
-/// `MemberIsAvailable` and `MemberIsUnavailable`, about the sender.
+/// `MemberIsAvailable` and `MemberIsUnavailable`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Availability {
     /// In no role.
@@ -68,4 +170,14 @@ pub enum Availability {
     Master(Epoch),
     /// As slave.
     Slave,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_stays_small() {
+        assert!(size_of::<Message>() <= 48, "{}", size_of::<Message>());
+    }
 }

@@ -76,6 +76,23 @@ pub struct Settings {
     pub heartbeat_timeout: Span,
     /// `ha.election_timeout`: how long an election waits for votes before it starts anew.
     pub election_timeout: Span,
+    /// `ha.configuration_timeout`: how often a joiner asks the initial hosts.
+    pub configuration_timeout: Span,
+    /// `ha.join_timeout`: how long a joiner waits to be let in before it asks anew.
+    pub join_timeout: Span,
+    /// `ha.leave_timeout`: how long a leaver waits for the others to know.
+    pub leave_timeout: Span,
+    /// `ha.broadcast_timeout`: after which a member says again what it still has not learned
+    /// of itself.
+    pub broadcast_timeout: Span,
+    /// `ha.phase1_timeout`: how long a proposer waits for promises.
+    pub phase1_timeout: Span,
+    /// `ha.phase2_timeout`: how long it waits for acceptances.
+    pub phase2_timeout: Span,
+    /// `ha.learn_timeout`: how long a hole in what was learned stays before all are asked.
+    pub learn_timeout: Span,
+    /// `ha.max_acceptors`: the most members that decide on a value.
+    pub max_acceptors: usize,
 }
 
 impl Settings {
@@ -86,6 +103,14 @@ impl Settings {
             heartbeat_interval: Span::from_secs(5),
             heartbeat_timeout: Span::from_secs(if compat == Compat::V3_2 { 40 } else { 11 }),
             election_timeout: Span::from_secs(5),
+            configuration_timeout: Span::from_secs(1),
+            join_timeout: Span::from_secs(30),
+            leave_timeout: Span::from_secs(30),
+            broadcast_timeout: Span::from_secs(30),
+            phase1_timeout: Span::from_secs(5),
+            phase2_timeout: Span::from_secs(5),
+            learn_timeout: Span::from_secs(5),
+            max_acceptors: 21,
         }
     }
 }

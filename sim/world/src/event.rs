@@ -131,14 +131,31 @@ impl Event {
 #[inline]
 fn cluster_word(message: &wavetank_cluster::Message) -> u64 {
     use wavetank_cluster::Message;
-    match message {
-        Message::IAmAlive { learned } => learned << 3,
-        Message::Suspicions(set) => (set.len() as u64) << 3 | 1,
-        Message::PerformRoleElections => 2,
-        Message::Vote { version } => version << 3 | 3,
-        Message::Voted { version, .. } => version << 3 | 4,
-        Message::Learn { sequence, .. } => sequence << 3 | 5,
-    }
+    let paxos = |instance: u32, ballot: u32| u64::from(instance) << 27 ^ u64::from(ballot);
+    let (kind, what) = match *message {
+        Message::IAmAlive { learned } => (0, u64::from(learned)),
+        Message::Suspicions(set) => (1, set.len() as u64),
+        Message::PerformRoleElections => (2, 0),
+        Message::Vote { version } => (3, version),
+        Message::Voted { version, .. } => (4, version),
+        Message::ConfigurationRequest => (5, 0),
+        Message::ConfigurationResponse { members, delivered, .. } => {
+            (6, (members.len() as u64) << 32 | u64::from(delivered))
+        }
+        Message::Propose(_) => (7, 0),
+        Message::Prepare { instance, ballot } => (8, paxos(instance, ballot)),
+        Message::Promise { instance, ballot, .. } => (9, paxos(instance, ballot)),
+        Message::RejectPrepare { instance, ballot, .. } => (10, paxos(instance, ballot)),
+        Message::Accept { instance, ballot, .. } => (11, paxos(instance, ballot)),
+        Message::Accepted { instance, ballot } => (12, paxos(instance, ballot)),
+        Message::RejectAccept { instance, ballot } => (13, paxos(instance, ballot)),
+        Message::Learn { instance, .. } => (14, u64::from(instance)),
+        Message::LearnRequest { instance } => (15, u64::from(instance)),
+        Message::LearnFailed { instance } => (16, u64::from(instance)),
+        Message::SnapshotRequest => (17, 0),
+        Message::Snapshot { delivered, .. } => (18, u64::from(delivered)),
+    };
+    what << 5 | kind
 }
 
 #[cfg(test)]

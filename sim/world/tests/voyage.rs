@@ -82,8 +82,9 @@ fn without_faults_everything_succeeds() {
     let end = whole(plan(30, 1));
     let (ok, all) = completed(end.observer());
     assert!(all > 2500, "{all}");
-    // Until the balancer has seen two good answers there is no server.
-    assert!(ok * 100 >= all * 85, "{ok} of {all}");
+    // A cold start takes its two seconds of discovery, and until the balancer has seen two
+    // good answers there is no server.
+    assert!(ok * 100 >= all * 80, "{ok} of {all}");
     let late_failures = end
         .observer()
         .0

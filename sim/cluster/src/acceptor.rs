@@ -1,0 +1,147 @@
+//! Acceptor state machine of multi-Paxos: promises and acceptances, per Paxos instance.
+//!
+//! Lives in memory only, so a restart forgets what was promised (HA specification 2.3): with
+//! that, and with quorums of the alive set, chosen values may differ. The property tests of
+//! this crate show both.
+
+use alloc::collections::BTreeMap;
+
+use crate::message::{Accepted, Ballot, Message, PaxosInstance, Value};
+
+/// How many Paxos instances an acceptor remembers (`InMemoryAcceptorInstanceStore`).
+pub(crate) const MAX_REMEMBERED: usize = 1000;
+
+/// Whether this acceptor takes part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+enum State {
+    #[default]
+    Start,
+    Acceptor,
+}
+
+/// What is remembered of one Paxos instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Remembered {
+    promised: Ballot,
+    accepted: Option<Accepted>,
+}
+
+/// The acceptor of one member.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Acceptor {
+    state: State,
+    instances: BTreeMap<PaxosInstance, Remembered>,
+}
+
+impl Acceptor {
+    /// `join`: from now on questions are answered.
+    pub(crate) fn join(&mut self) {
+        self.state = State::Acceptor;
+    }
+
+    /// `leave`: everything is forgotten.
+    pub(crate) fn leave(&mut self) {
+        *self = Acceptor::default();
+    }
+
+    /// Phase 1: the answer to `prepare`, if this acceptor takes part.
+    pub(crate) fn prepare(&mut self, instance: PaxosInstance, ballot: Ballot) -> Option<Message> {
+        if self.state == State::Start {
+            return None;
+        }
+        let remembered = self
+            .instances
+            .entry(instance)
+            .or_insert(Remembered { promised: ballot, accepted: None });
+        let answer = if ballot >= remembered.promised {
+            remembered.promised = ballot;
+            Message::Promise { instance, ballot, accepted: remembered.accepted }
+        } else {
+            Message::RejectPrepare { instance, ballot, promised: remembered.promised }
+        };
+        // The newest are kept, which are those with the highest numbers.
+        if self.instances.len() > MAX_REMEMBERED {
+            self.instances.pop_first();
+        }
+        Some(answer)
+    }
+
+    /// Phase 2: the answer to `accept`. Only the very ballot that was promised is accepted.
+    pub(crate) fn accept(
+        &mut self,
+        instance: PaxosInstance,
+        ballot: Ballot,
+        value: Value,
+    ) -> Option<Message> {
+        if self.state == State::Start {
+            return None;
+        }
+        match self.instances.get_mut(&instance) {
+            Some(remembered) if remembered.promised == ballot => {
+                remembered.accepted = Some(Accepted { ballot, value });
+                Some(Message::Accepted { instance, ballot })
+            }
+            _ => Some(Message::RejectAccept { instance, ballot }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wavetank_vocabulary::InstanceId;
+
+    const V: Value = Value::Leave(InstanceId(1));
+    const W: Value = Value::Leave(InstanceId(2));
+
+    fn acceptor() -> Acceptor {
+        let mut acceptor = Acceptor::default();
+        acceptor.join();
+        acceptor
+    }
+
+    #[test]
+    fn a_promise_binds_and_brings_what_was_accepted() {
+        let mut a = acceptor();
+        let promise = |ballot, accepted| Some(Message::Promise { instance: 3, ballot, accepted });
+        assert_eq!(a.prepare(3, 1001), promise(1001, None));
+        assert_eq!(a.accept(3, 1001, V), Some(Message::Accepted { instance: 3, ballot: 1001 }));
+        assert_eq!(
+            a.prepare(3, 1000),
+            Some(Message::RejectPrepare { instance: 3, ballot: 1000, promised: 1001 })
+        );
+        let accepted = Some(Accepted { ballot: 1001, value: V });
+        assert_eq!(a.prepare(3, 2002), promise(2002, accepted));
+        let refused = Some(Message::RejectAccept { instance: 3, ballot: 1001 });
+        assert_eq!(a.accept(3, 1001, W), refused);
+        assert_eq!(a.prepare(3, 2002), promise(2002, accepted), "asked twice, told twice");
+    }
+
+    #[test]
+    fn nothing_is_accepted_that_was_not_prepared() {
+        let refused = Some(Message::RejectAccept { instance: 0, ballot: 1001 });
+        assert_eq!(acceptor().accept(0, 1001, V), refused);
+    }
+
+    #[test]
+    fn the_newest_thousand_are_remembered() {
+        let mut a = acceptor();
+        for instance in 0..=MAX_REMEMBERED as u32 {
+            a.prepare(instance, 2000);
+        }
+        let forgotten = Some(Message::Promise { instance: 0, ballot: 1000, accepted: None });
+        assert_eq!(a.prepare(0, 1000), forgotten);
+        assert!(matches!(a.prepare(2, 1000), Some(Message::RejectPrepare { .. })));
+    }
+
+    #[test]
+    fn who_has_not_joined_does_not_answer_and_who_left_has_forgotten() {
+        let mut a = Acceptor::default();
+        assert_eq!((a.prepare(0, 1), a.accept(0, 1, V)), (None, None));
+        a.join();
+        a.prepare(0, 5);
+        a.leave();
+        a.join();
+        assert!(matches!(a.prepare(0, 1), Some(Message::Promise { accepted: None, .. })));
+    }
+}
