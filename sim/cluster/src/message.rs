@@ -151,13 +151,23 @@ pub enum Value {
         /// Ascending over the elections of one elector.
         version: u64,
     },
-    /// A member serves in a role, or no longer does.
-    Member {
-        /// Which.
-        whom: InstanceId,
-        /// In which role.
-        availability: Availability,
-    },
+    /// This member serves as master, in this epoch.
+    Master(InstanceId, Epoch),
+    /// This member serves as slave.
+    Slave(InstanceId),
+    /// This member serves in no role.
+    Unavailable(InstanceId),
+}
+
+impl Value {
+    /// That a member serves in a role, or in none.
+    pub fn member(whom: InstanceId, availability: Availability) -> Value {
+        match availability {
+            Availability::Unavailable => Value::Unavailable(whom),
+            Availability::Master(epoch) => Value::Master(whom, epoch),
+            Availability::Slave => Value::Slave(whom),
+        }
+    }
 }
 
 /// `MemberIsAvailable` and `MemberIsUnavailable`.
@@ -178,6 +188,6 @@ mod tests {
 
     #[test]
     fn a_message_stays_small() {
-        assert!(size_of::<Message>() <= 48, "{}", size_of::<Message>());
+        assert!(size_of::<Message>() <= 40, "{}", size_of::<Message>());
     }
 }

@@ -20,7 +20,7 @@ fn value() -> impl Strategy<Value = Value> {
         id().prop_map(Value::Leave),
         (prop::option::of(id()), id(), any::<u64>())
             .prop_map(|(winner, elector, version)| Value::Elected { winner, elector, version }),
-        (id(), availability).prop_map(|(whom, availability)| Value::Member { whom, availability }),
+        (id(), availability).prop_map(|(whom, availability)| Value::member(whom, availability)),
     ]
 }
 

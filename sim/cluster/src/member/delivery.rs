@@ -50,7 +50,7 @@ impl Member {
         if let Some(availability) = self.broadcast.untold() {
             let after = self.settings.broadcast_timeout;
             effects.push(Effect::Arm { timer: Timer::Broadcast, after });
-            self.broadcast(Value::Member { whom: self.id(), availability }, effects);
+            self.broadcast(Value::member(self.id(), availability), effects);
         }
     }
 
@@ -77,11 +77,11 @@ impl Member {
                     self.elected(moment, winner, (elector, version), effects);
                 }
             }
-            Value::Member { whom, availability } => {
-                if let Some(whom) = self.configuration.index_of(whom) {
-                    self.available(whom, availability, effects);
-                }
+            Value::Master(whom, epoch) => {
+                self.available(whom, Availability::Master(epoch), effects);
             }
+            Value::Slave(whom) => self.available(whom, Availability::Slave, effects),
+            Value::Unavailable(whom) => self.available(whom, Availability::Unavailable, effects),
         }
     }
 
@@ -144,7 +144,13 @@ impl Member {
     }
 
     /// A member serves in a role, or no longer does.
-    fn available(&mut self, whom: usize, availability: Availability, effects: &mut Vec<Effect>) {
+    fn available(
+        &mut self,
+        whom: InstanceId,
+        availability: Availability,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(whom) = self.configuration.index_of(whom) else { return };
         self.availability[whom] = availability;
         let me = self.me();
         let slave_only = self.slave_only;
@@ -179,11 +185,11 @@ impl Member {
         effects: &mut Vec<Effect>,
     ) {
         for slave in slaves.intersection(self.members()).without(self.me()).iter() {
+            let slave = self.configuration.id(slave);
             self.available(slave, Availability::Slave, effects);
         }
-        if let Some((id, epoch)) = master
-            && let Some(whom) = self.configuration.index_of(id)
-            && whom != self.me()
+        if let Some((whom, epoch)) = master
+            && whom != self.id()
         {
             self.available(whom, Availability::Master(epoch), effects);
         }
