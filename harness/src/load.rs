@@ -64,6 +64,8 @@ const FORMING: Span = Span::from_secs(30);
 const OPERATIONS: f64 = 2_000.0;
 /// Events that a trial is given; a load that needs more is measured over less time.
 const EVENTS: u64 = 400_000;
+/// As many while it forms: a cold start takes two seconds of discovery, under full load.
+const FORMING_EVENTS: u64 = 4_000_000;
 /// Below this part of cores and disks, a scenario tries little.
 const SOFT: f64 = 0.05;
 /// When fewer than these end well without any fault, something is wrong with the set-up.
@@ -262,7 +264,7 @@ fn trial(plan: &Plan, base: &Arc<BaseGraph>) -> Option<Trial> {
     let enough = (OPERATIONS / rate.max(1e-9)).clamp(0.5, LONGEST.as_secs_f64());
     let mut world = World::new(Arc::new(plan.clone()), base.clone(), Meter::default());
     let mut started = None;
-    let mut left = EVENTS;
+    let mut left = FORMING_EVENTS;
     // Balancers have to notice that there is a master, and clients to catch up.
     let noticed = plan.balancers.iter().map(|b| b.poll.as_nanos() * (u64::from(b.rise) + 1)).max();
     let settling = Span::from_nanos(noticed.unwrap_or(0)) + Span::from_secs(1);
@@ -272,6 +274,7 @@ fn trial(plan: &Plan, base: &Arc<BaseGraph>) -> Option<Trial> {
         let now = world.now();
         if whole.is_none() && world.observer().whole(plan.total()) {
             whole = Some(now);
+            left = EVENTS;
         }
         match started {
             None if whole.is_none() && now > Time::ZERO + FORMING => return None,
