@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use wavetank_cluster::{
-    Compat, Configuration, Effect, Input, Member, Message, Moment, Settings, Timer,
+    ClusterState, Compat, Configuration, Effect, Input, Member, Message, Moment, Settings, Timer,
 };
 use wavetank_vocabulary::{Epoch, InstanceId, PlantedBugs, Role, Span, Time, TxId};
 
@@ -44,6 +44,8 @@ enum Disturbance {
     Start(usize),
     Cut(usize),
     Join(usize),
+    /// Tells a running member something from outside.
+    Tell(usize, Input),
 }
 
 struct Node {
@@ -154,6 +156,7 @@ impl Net {
             Event::Disturb(Disturbance::Kill(member)) => self.nodes[member].member = None,
             Event::Disturb(Disturbance::Cut(member)) => self.nodes[member].cut = true,
             Event::Disturb(Disturbance::Join(member)) => self.nodes[member].cut = false,
+            Event::Disturb(Disturbance::Tell(member, input)) => self.step(member, input),
             Event::Disturb(Disturbance::Start(member)) => {
                 if self.nodes[member].member.is_none() {
                     let configuration = Configuration::new(self.ids[member], &self.ids).unwrap();
@@ -276,6 +279,96 @@ fn an_isolated_master_stays_master_in_2_3_0_and_detaches_in_2_3_6() {
     }
 }
 
+impl Net {
+    fn member(&self, index: usize) -> &Member {
+        self.nodes[index].member.as_ref().expect("it runs")
+    }
+
+    fn run_to(&mut self, second: u64) {
+        self.run_until(Time::ZERO + Span::from_secs(second));
+    }
+
+    fn now(&mut self, disturbance: Disturbance) {
+        self.at(Span::ZERO, Event::Disturb(disturbance));
+    }
+}
+
+#[test]
+fn a_cold_start_waits_for_every_initial_host() {
+    let mut net = Net::new(3, Compat::V2_3_6, 4);
+    net.nodes[2].cut = true;
+    net.run_to(60);
+    for index in 0..3 {
+        assert_eq!(net.member(index).cluster_state(), ClusterState::Discovery);
+    }
+    net.now(Disturbance::Join(2));
+    net.run_to(75);
+    assert!(settled(&net), "{:?}", net.roles());
+}
+
+#[test]
+fn who_crashed_counts_and_who_left_does_not() {
+    let mut net = Net::new(3, Compat::V2_3_6, 5);
+    net.run_to(20);
+    net.now(Disturbance::Kill(2));
+    net.run_to(60);
+    assert_eq!(net.member(0).members().len(), 3, "it may come back any time");
+    assert_eq!(net.member(0).alive().len(), 2);
+    net.now(Disturbance::Start(2));
+    net.run_to(62);
+    assert_eq!(net.member(2).cluster_state(), ClusterState::Entered, "without being let in");
+    net.run_to(80);
+    assert!(settled(&net), "{:?}", net.roles());
+
+    net.now(Disturbance::Tell(2, Input::Leave));
+    net.run_to(82);
+    assert_eq!(net.member(2).cluster_state(), ClusterState::Start);
+    for other in [0, 1] {
+        assert_eq!(net.member(other).members().len(), 2, "it is gone");
+    }
+    // Of two, one that is left has no majority: of three, two would have been needed.
+    net.now(Disturbance::Kill(1));
+    net.run_to(110);
+    assert_eq!(net.roles()[0], Role::Detached);
+    net.now(Disturbance::Start(1));
+    net.now(Disturbance::Tell(2, Input::Start));
+    net.run_to(180);
+    assert!(settled(&net), "{:?}", net.roles());
+    assert_eq!(net.member(0).members().len(), 3, "let in again");
+}
+
+#[test]
+fn the_last_member_leaves_alone_and_creates_anew() {
+    let mut net = Net::new(1, Compat::V2_3_6, 6);
+    net.run_to(5);
+    assert_eq!(net.roles(), [Role::Master], "an initial host alone");
+    net.now(Disturbance::Tell(0, Input::Leave));
+    net.run_to(6);
+    assert_eq!(net.roles(), [Role::Pending]);
+    net.now(Disturbance::Tell(0, Input::Start));
+    net.run_to(12);
+    assert_eq!(net.roles(), [Role::Master]);
+}
+
+#[test]
+fn a_snapshot_tells_who_serves() {
+    let mut net = Net::new(3, Compat::V2_3_6, 7);
+    net.run_to(20);
+    net.now(Disturbance::Kill(2));
+    net.now(Disturbance::Start(2));
+    net.now(Disturbance::Cut(2));
+    net.run_to(25);
+    assert!(net.member(2).slaves().is_empty(), "it has heard nothing yet");
+    net.now(Disturbance::Join(2));
+    net.run_to(45);
+    let known = net.member(0).slaves();
+    assert_eq!(known.len(), 2);
+    net.now(Disturbance::Tell(2, Input::RefreshSnapshot));
+    net.run_to(46);
+    assert_eq!(net.member(2).slaves(), known);
+    assert!(settled(&net), "{:?}", net.roles());
+}
+
 fn disturbances(n: usize) -> impl Strategy<Value = Vec<(u64, Disturbance)>> {
     let one = (0..120u64, 0..n, 0..4u8).prop_map(|(at, member, what)| {
         let disturbance = match what {
@@ -303,7 +396,7 @@ proptest! {
         for (at, disturbance) in script {
             let member = match disturbance {
                 Disturbance::Kill(m) | Disturbance::Start(m)
-                | Disturbance::Cut(m) | Disturbance::Join(m) => m,
+                | Disturbance::Cut(m) | Disturbance::Join(m) | Disturbance::Tell(m, _) => m,
             };
             if member < usize::from(n) {
                 net.at(Span::from_secs(at), Event::Disturb(disturbance));
