@@ -106,3 +106,30 @@ fn damage_is_found_and_told_where_it_is() {
     let backup = folder.path("backup");
     assert_ne!(run(&["store", "backup", &graph, &backup]).code, 0, "damage is not spread");
 }
+
+/// Bit by bit, as the format's document has it: CRC-32C, reflected.
+fn crc32c(bytes: &[u8]) -> u32 {
+    let step = |crc: u32, _| if crc & 1 == 1 { crc >> 1 ^ 0x82f6_3b78 } else { crc >> 1 };
+    !bytes.iter().fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), step))
+}
+
+#[test]
+fn contradicting_records_are_counted_by_their_types() {
+    let (folder, graph) = imported();
+    let nodes = folder.path("graph/neostore.nodestore.db");
+    let mut bytes = fs::read(&nodes).expect("a file");
+    // The second node's first relationship, with a right checksum: a program's mistake.
+    bytes[32 + 15 + 1..][..4].copy_from_slice(&99u32.to_le_bytes());
+    let sum = crc32c(&bytes[4..8192]);
+    bytes[..4].copy_from_slice(&sum.to_le_bytes());
+    fs::write(&nodes, bytes).expect("a file");
+    let check = run(&["store", "check", &graph]);
+    assert_eq!(check.code, 1, "{}{}", check.stdout, check.stderr);
+    for line in [
+        "NODE 1: its chain leads to a foreign record",
+        "Number of inconsistent NODE records: 1",
+        "Number of inconsistent RELATIONSHIP records: 2",
+    ] {
+        assert!(check.stdout.contains(line), "{line}: {}", check.stdout);
+    }
+}

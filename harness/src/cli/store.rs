@@ -7,7 +7,9 @@ use std::time::Instant;
 use clap::{Args, Subcommand};
 use wavetank_reports::grouped;
 use wavetank_scenario::parse_edges;
-use wavetank_store::{Graph, GraphError, ImageBuilder, StoreError, TokenKind, Value};
+use wavetank_store::{
+    Graph, GraphError, ImageBuilder, Inconsistency, StoreError, TokenKind, Value,
+};
 
 use super::{Failure, say, tell};
 use crate::exit::Exit;
@@ -231,6 +233,9 @@ fn check(directory: &Path) -> Result<Exit, Failure> {
         text += &format!("{inconsistency}\n");
     }
     text += &format!("{} inconsistencies\n", grouped(found.len() as u64));
+    for (record_type, count) in Inconsistency::summary(&found) {
+        text += &format!("Number of inconsistent {record_type} records: {}\n", grouped(count));
+    }
     say(&text);
     Ok(Exit::Broke)
 }

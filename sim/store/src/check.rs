@@ -1,10 +1,11 @@
 //! The consistency check: does every record agree with those it points to?
 
 mod index;
+mod report;
 
+use alloc::collections::BTreeSet;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::fmt;
 
 use crate::audit::{Contents, PageSource};
 use crate::dense::which_chain;
@@ -13,28 +14,13 @@ use crate::error::StoreError;
 use crate::labels::list_of;
 use crate::record::{
     ArrayRecord, Dynamic, DynamicRecord, GroupRecord, LabelRecord, NONE, NodeRecord,
-    PropertyRecord, RelationshipRecord, TokenRecord, Which,
+    PropertyRecord, RelationshipRecord, SchemaRecord, TokenRecord, Which, records_per_page,
 };
 use crate::store::Store;
 use crate::tokens::token_record;
 use crate::value::{Array, TokenId, TokenKind, Unpacked, block_key, unpack, values};
 
-/// A record that contradicts another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Inconsistency {
-    /// The file of the record.
-    pub kind: FileKind,
-    /// The record.
-    pub record: u64,
-    /// What is wrong with it.
-    pub problem: &'static str,
-}
-
-impl fmt::Display for Inconsistency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} record {}: {}", self.kind, self.record, self.problem)
-    }
-}
+pub use report::{Inconsistency, RecordType};
 
 impl Store {
     /// Checks everything that is applied: relationship chains doubly linked and whole,
@@ -72,7 +58,9 @@ impl Store {
         check.relationships();
         check.orphans();
         check.tokens();
+        check.schema();
         check.index();
+        check.ids();
         Ok(check.found)
     }
 }
@@ -103,7 +91,17 @@ impl Check<'_> {
     }
 
     fn report(&mut self, kind: FileKind, record: u64, problem: &'static str) {
-        self.found.push(Inconsistency { kind, record, problem });
+        self.report_as(RecordType::of(kind), kind, record, problem);
+    }
+
+    fn report_as(
+        &mut self,
+        record_type: RecordType,
+        kind: FileKind,
+        record: u64,
+        problem: &'static str,
+    ) {
+        self.found.push(Inconsistency { kind, record, problem, record_type });
     }
 
     fn knows(&self, kind: TokenKind, id: u32) -> bool {
@@ -317,7 +315,53 @@ impl Check<'_> {
                 token_record(kind, token, self.store.token_name(kind, token)?)
             });
             if record.in_use && known != Some(record) {
-                self.report(FileKind::Tokens, id, "is not the token in memory");
+                let record_type = match kind {
+                    Some(TokenKind::Label) => RecordType::Label,
+                    Some(TokenKind::RelationshipType) => RecordType::RelationshipType,
+                    Some(TokenKind::PropertyKey) => RecordType::PropertyKey,
+                    None => RecordType::NeoStore,
+                };
+                self.report_as(record_type, FileKind::Tokens, id, "is not the token in memory");
+            }
+        }
+    }
+
+    /// The rules must be about labels and keys that there are, each pair once.
+    fn schema(&mut self) {
+        let mut pairs = BTreeSet::new();
+        for id in 0..self.contents.high(FileKind::Schema) {
+            let rule: SchemaRecord = self.contents.read(id);
+            if !rule.in_use {
+                continue;
+            }
+            if !self.knows(TokenKind::Label, u32::from(rule.label)) {
+                self.report(FileKind::Schema, id, "is for an unknown label");
+            }
+            if !self.knows(TokenKind::PropertyKey, u32::from(rule.key)) {
+                self.report(FileKind::Schema, id, "is for an unknown key");
+            }
+            if !pairs.insert((rule.label, rule.key)) {
+                self.report(FileKind::Schema, id, "repeats another rule");
+            }
+        }
+    }
+
+    /// Next free and unused ids must not be those of records in use: they would be written
+    /// over.
+    fn ids(&mut self) {
+        for kind in FileKind::RECORDS.into_iter().filter(|kind| *kind != FileKind::Index) {
+            let end = self.contents.pages(kind) as u64 * records_per_page(kind);
+            for id in self.contents.high(kind)..end {
+                if self.contents.in_use(kind, id) {
+                    let problem = "is in use behind the next free id";
+                    self.report_as(RecordType::NeoStore, kind, id, problem);
+                }
+            }
+            for id in self.store.free.unused(kind) {
+                if self.contents.in_use(kind, id) {
+                    let problem = "is in use and listed as unused";
+                    self.report_as(RecordType::NeoStore, kind, id, problem);
+                }
             }
         }
     }

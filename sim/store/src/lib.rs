@@ -52,7 +52,7 @@ pub use audit::{AuditNode, AuditRelationship, AuditVisitor, PageSource};
 pub use backup::{Backup, BackupError, BackupReport, BackupStep};
 pub use cache::policy::CachePolicy;
 pub use cache::trace::TraceCache;
-pub use check::Inconsistency;
+pub use check::{Inconsistency, RecordType};
 pub use copy::{CopyCursor, CopyStep, PageImage};
 pub use disk::{DiskError, DiskOp, DiskReply, DiskRequest, FileKind, FileName, PageNumber};
 pub use error::StoreError;

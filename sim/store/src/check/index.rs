@@ -3,7 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use super::Check;
+use super::{Check, RecordType};
 use crate::disk::FileKind;
 use crate::record::NodeRecord;
 use crate::tree::{self, IndexKey};
@@ -28,7 +28,8 @@ impl Check<'_> {
             }
             for label in &labels {
                 if !entries.remove(&IndexKey::label(*label, id)) {
-                    self.report(FileKind::Nodes, id, "is missing from the label scan store");
+                    let problem = "is missing from the label scan store";
+                    self.report_as(RecordType::LabelScanDocument, FileKind::Nodes, id, problem);
                 }
             }
             for (rule, record) in self.store.schema.rules() {
@@ -58,7 +59,11 @@ impl Check<'_> {
                 (true, None) => "is in the label scan store without the label",
                 (true, Some(_)) => "is in an index without the label or value",
             };
-            self.report(FileKind::Nodes, entry.node, problem);
+            let record_type = match entry.rule() {
+                None => RecordType::LabelScanDocument,
+                Some(_) => RecordType::Index,
+            };
+            self.report_as(record_type, FileKind::Nodes, entry.node, problem);
         }
     }
 

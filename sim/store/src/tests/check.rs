@@ -6,7 +6,7 @@ use wavetank_vocabulary::NodeId;
 
 use crate::record::{
     ArrayRecord, Dynamic, DynamicRecord, GroupRecord, LabelRecord, Labels, NONE, NodeRecord,
-    PropertyRecord, Record, RelationshipRecord, SchemaRecord,
+    PropertyRecord, Record, RelationshipRecord, SchemaRecord, TokenRecord,
 };
 use crate::testing::Rig;
 use crate::tree::IndexKey;
@@ -61,13 +61,9 @@ fn get<R: Record>(rig: &Rig, id: u64) -> R {
 }
 
 /// Changes a record behind the store's back; what the check says then.
-fn problems<R: Record>(id: u64, change: impl FnOnce(&mut R)) -> Vec<&'static str> {
+fn problems<R: Record>(id: u64, by: impl FnOnce(&mut R)) -> Vec<&'static str> {
     let mut rig = store();
-    let mut record: R = get(&rig, id);
-    change(&mut record);
-    let mut image = vec![0; R::SIZE];
-    record.encode(&mut image);
-    rig.store.write_image(R::KIND, id, &image, 0);
+    change(&mut rig, id, by);
     let found = rig.store.check(&rig.disk).expect("every page is whole");
     found.iter().map(|found| found.problem).collect()
 }
@@ -165,8 +161,8 @@ fn damage_in_properties_and_long_values() {
     rig.store.high[FileKind::Dynamic as usize] += 1;
     rig.store.write_image(FileKind::Dynamic, id, &image, 0);
     let found = rig.store.check(&rig.disk).unwrap();
-    let kind = FileKind::Dynamic;
-    assert_eq!(found, [Inconsistency { kind, record: id, problem: "belongs to nobody" }]);
+    let found: Vec<_> = found.iter().map(|f| (f.kind, f.record, f.problem)).collect();
+    assert_eq!(found, [(FileKind::Dynamic, id, "belongs to nobody")]);
 }
 
 #[test]
@@ -189,6 +185,96 @@ fn damage_in_the_index_tree() {
     let mut rig = store();
     rig.store.schema.learn(0, SchemaRecord::UNUSED);
     assert_eq!(rig.store.check(&rig.disk).unwrap().len(), 12);
+}
+
+#[test]
+fn damage_in_the_schema_and_the_ids() {
+    planted::<SchemaRecord>(0, "is for an unknown label", |r| r.label = 99);
+    planted::<SchemaRecord>(0, "is for an unknown key", |r| r.key = 99);
+    let mut rig = store();
+    let mut image = vec![0; SchemaRecord::SIZE];
+    get::<SchemaRecord>(&rig, 0).encode(&mut image);
+    rig.store.high[FileKind::Schema as usize] += 1;
+    rig.store.write_image(FileKind::Schema, 1, &image, 0);
+    rig.store.high[FileKind::Nodes as usize] -= 1;
+    rig.store.free.put(FileKind::Relationships, 3);
+    let found = rig.store.check(&rig.disk).unwrap();
+    let found: Vec<_> = found.iter().map(|f| (f.kind, f.record, f.problem)).collect();
+    for expected in [
+        (FileKind::Schema, 1, "repeats another rule"),
+        (FileKind::Nodes, 11, "is in use behind the next free id"),
+        (FileKind::Relationships, 3, "is in use and listed as unused"),
+    ] {
+        assert!(found.contains(&expected), "{expected:?} is not in {found:?}");
+    }
+}
+
+/// Changes a record behind the store's back.
+fn change<R: Record>(rig: &mut Rig, id: u64, change: impl FnOnce(&mut R)) {
+    let mut record: R = get(rig, id);
+    change(&mut record);
+    let mut image = vec![0; R::SIZE];
+    record.encode(&mut image);
+    rig.store.write_image(R::KIND, id, &image, 0);
+}
+
+/// Puts a record that nobody points to behind the last of its file.
+fn strand<R: Record>(rig: &mut Rig, record: &R) {
+    let mut image = vec![0; R::SIZE];
+    record.encode(&mut image);
+    let high = &mut rig.store.high[R::KIND as usize];
+    let id = core::mem::replace(high, *high + 1);
+    rig.store.write_image(R::KIND, id, &image, 0);
+}
+
+/// Plants damage in a record of that type.
+fn plant(rig: &mut Rig, record_type: RecordType) {
+    let misname = |rig: &mut Rig, kind: TokenKind| {
+        let tokens = 0..rig.store.high[FileKind::Tokens as usize];
+        let mut of_kind = tokens.filter(|id| get::<TokenRecord>(rig, *id).kind == kind as u8);
+        let id = of_kind.next().expect("there is one");
+        change::<TokenRecord>(rig, id, |token| token.name[0] ^= 1);
+    };
+    match record_type {
+        RecordType::NeoStore => rig.store.free.put(FileKind::Nodes, 3),
+        RecordType::Schema => change::<SchemaRecord>(rig, 0, |rule| rule.key = 99),
+        RecordType::Node => change::<NodeRecord>(rig, 11, |node| node.first_relationship = 0),
+        RecordType::Property => change::<PropertyRecord>(rig, 1, |p| p.previous = 3),
+        RecordType::PropertyKey => misname(rig, TokenKind::PropertyKey),
+        RecordType::StringProperty => strand(rig, &DynamicRecord::with(b"lost", NONE)),
+        RecordType::ArrayProperty => strand(rig, &ArrayRecord::with(b"lost", NONE)),
+        RecordType::Relationship => change::<RelationshipRecord>(rig, 5, |r| r.kind = 999),
+        RecordType::RelationshipType => misname(rig, TokenKind::RelationshipType),
+        RecordType::RelationshipGroup => change::<GroupRecord>(rig, 1, |group| group.kind = 2),
+        RecordType::Label => misname(rig, TokenKind::Label),
+        RecordType::NodeDynamicLabel => strand(rig, &LabelRecord::with(b"lost", NONE)),
+        RecordType::LabelScanDocument => rig.store.write_entry(IndexKey::label(5, 4), true, 0),
+        RecordType::Index => rig.store.write_entry(IndexKey::value(0, 12345, 7), true, 0),
+    }
+}
+
+#[test]
+fn every_record_type_is_reported_under_its_name() {
+    for record_type in RecordType::ALL {
+        let mut rig = store();
+        plant(&mut rig, record_type);
+        let found = rig.store.check(&rig.disk).expect("every page is whole");
+        let summary = Inconsistency::summary(&found);
+        assert!(summary.get(&record_type).is_some_and(|count| *count > 0), "{summary:?}");
+        let own = found.iter().find(|found| found.record_type() == record_type).unwrap();
+        assert!(std::format!("{own}").starts_with(record_type.name()), "{own}");
+    }
+    let names: std::collections::BTreeSet<_> = RecordType::ALL.map(RecordType::name).into();
+    assert_eq!(names.len(), RecordType::ALL.len());
+}
+
+#[test]
+fn a_record_with_several_problems_counts_once() {
+    let mut rig = store();
+    change::<NodeRecord>(&mut rig, 1, |n| n.labels = Labels::pack(&[99, 98]).unwrap());
+    let found = rig.store.check(&rig.disk).unwrap();
+    let of_nodes = found.iter().filter(|f| f.record_type() == RecordType::Node).count();
+    assert_eq!((of_nodes, Inconsistency::summary(&found)[&RecordType::Node]), (2, 1));
 }
 
 #[test]
