@@ -17,6 +17,7 @@ use crate::journal::LogPosition;
 use crate::lifecycle::Mode;
 use crate::meta::Meta;
 use crate::page::Page;
+use crate::record::records_per_page;
 use crate::store::{Ledger, Store, StoreState, live};
 
 /// Pages written in one go.
@@ -221,6 +222,7 @@ impl Store {
 
     fn begin_checkpoint(&mut self) {
         let Some(journal) = &self.journal else { return };
+        let high = FileKind::RECORDS.map(|kind| self.high[kind as usize].min(self.end_of(kind)));
         let checkpoint = &mut self.checkpoint;
         checkpoint.wanted = false;
         checkpoint.at_ms = self.clock_ms;
@@ -233,7 +235,7 @@ impl Store {
         checkpoint.meta = Some(Meta {
             store_id: journal.store_id(),
             position: journal.applied(),
-            high: FileKind::RECORDS.map(|kind| self.high[kind as usize]),
+            high,
             pages: FileKind::RECORDS.map(|kind| self.counts.logical[kind as usize]),
         });
         checkpoint.free = self.free.clone();
@@ -244,7 +246,12 @@ impl Store {
                 checkpoint.free.put(key.kind(), key.id());
             }
         }
-        checkpoint.phase = CheckpointPhase::Flushing(0);
+        // Ids behind the last page were given to nobody who has committed.
+        for kind in FileKind::RECORDS {
+            let pages = u64::from(self.counts.logical[kind as usize]);
+            self.checkpoint.free.truncate(kind, pages * records_per_page(kind));
+        }
+        self.checkpoint.phase = CheckpointPhase::Flushing(0);
     }
 
     /// Writes the next pages of the checkpoint; when there are none left, syncs. Returns

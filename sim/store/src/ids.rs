@@ -54,6 +54,20 @@ impl FreeIds {
         Arc::make_mut(&mut self.kinds[kind as usize]).free.insert(id);
     }
 
+    /// All these are free at once.
+    pub(crate) fn put_range(&mut self, kind: FileKind, range: core::ops::Range<u64>) {
+        if !range.is_empty() {
+            Arc::make_mut(&mut self.kinds[kind as usize]).free.extend(range);
+        }
+    }
+
+    /// Forgets the free ids from `end` on.
+    pub(crate) fn truncate(&mut self, kind: FileKind, end: u64) {
+        if self.kinds[kind as usize].free.last().is_some_and(|last| *last >= end) {
+            Arc::make_mut(&mut self.kinds[kind as usize]).free.split_off(&end);
+        }
+    }
+
     /// The id was freed at that moment and rests.
     pub(crate) fn rest(&mut self, kind: FileKind, id: u64, freed: Moment) {
         let ids = Arc::make_mut(&mut self.kinds[kind as usize]);

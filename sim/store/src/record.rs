@@ -22,6 +22,9 @@ const BITS_35: u64 = (1 << 35) - 1;
 const BITS_36: u64 = (1 << 36) - 1;
 /// The largest number of nodes or of relationships.
 pub(crate) const MAX_ENTITIES: u64 = BITS_35;
+/// How many ids a committed record may lie behind the last page of its file and the records
+/// before it: so many may be in the hands of open transactions.
+pub(crate) const FARTHEST: u64 = 1 << 20;
 /// The longest record.
 pub(crate) const LONGEST: usize = 128;
 

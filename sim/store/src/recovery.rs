@@ -289,6 +289,16 @@ impl Store {
         };
         let meta = Meta::from_page(&page)
             .ok_or(StoreError::Inconsistent("the meta file has another format".into()))?;
+        let listed = Meta::free_of(&page);
+        for (place, kind) in FileKind::RECORDS.into_iter().enumerate() {
+            // A forged one would have the next record written anywhere.
+            let end = u64::from(meta.pages[place]) * records_per_page(kind);
+            let free = listed[place].iter().flatten();
+            if meta.high[place] > end || free.copied().any(|id| id >= meta.high[place]) {
+                let what = alloc::format!("the meta file has ids behind the end of {}", live(kind));
+                return Err(StoreError::Inconsistent(what));
+            }
+        }
         for (place, kind) in FileKind::RECORDS.into_iter().enumerate() {
             let pages = opening.pages(kind);
             if pages < meta.pages[place] {
@@ -421,7 +431,10 @@ impl Store {
                 Framed::Entry { content, length, .. } => {
                     let record = TxRecord::from_content(content).ok().filter(|record| {
                         let last = opening.position.mark;
-                        record.tx() == last.tx.next() && record.before() == last.checksum
+                        let keys = || record.images().map(|(key, _)| key);
+                        record.tx() == last.tx.next()
+                            && record.before() == last.checksum
+                            && self.within_reach(&mut [0; FileKind::TABLE], keys())
                     });
                     // A whole entry of another history was put here: no crash does that.
                     let record = record.ok_or(StoreError::DamagedLog { file: name, offset })?;

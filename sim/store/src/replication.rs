@@ -10,6 +10,7 @@ use crate::io::{Pinner, Purpose, Ticket};
 use crate::journal::Journal;
 use crate::lifecycle::Mode;
 use crate::log::{Framed, TxRecord, read_frame};
+use crate::record::{FARTHEST, RecordKey, records_per_page};
 use crate::store::{Ledger, Step, Stop, Store, StoreState};
 use crate::tree::IndexKey;
 use crate::value::Value;
@@ -232,6 +233,13 @@ impl Store {
             }
             last = record.mark();
         }
+        let mut reach = self.received_reach;
+        for record in records {
+            if !self.within_reach(&mut reach, record.images().map(|(key, _)| key)) {
+                return Err(StoreError::DamagedInput("a record far behind the end of its file"));
+            }
+        }
+        self.received_reach = reach;
         let mut ticket = None;
         for record in records {
             let journal = self.journal.as_mut().expect("checked above");
@@ -243,6 +251,26 @@ impl Store {
             self.io.finish(ticket);
             ticket
         }))
+    }
+
+    /// The first id behind the pages of a file.
+    pub(crate) fn end_of(&self, kind: FileKind) -> u64 {
+        u64::from(self.counts.logical[kind as usize]) * records_per_page(kind)
+    }
+
+    /// Whether no record lies further than [`FARTHEST`] behind its file's pages and those
+    /// before it; `reach` says how far earlier transactions go that are not applied.
+    pub(crate) fn within_reach(
+        &self,
+        reach: &mut [u64; FileKind::TABLE],
+        keys: impl Iterator<Item = RecordKey>,
+    ) -> bool {
+        keys.filter(|key| key.kind() != FileKind::Index).all(|key| {
+            let reach = &mut reach[key.kind() as usize];
+            let end = (*reach).max(self.end_of(key.kind()));
+            *reach = end.max(key.id() + 1);
+            key.id() <= end + FARTHEST
+        })
     }
 
     /// How many received transactions are not applied.

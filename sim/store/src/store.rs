@@ -195,6 +195,8 @@ pub struct Store {
     pub(crate) cache: Cache,
     pub(crate) counts: PageCounts,
     pub(crate) versions: Versions,
+    /// By kind: the first id behind all that was received.
+    pub(crate) received_reach: [u64; FileKind::TABLE],
     /// The next free id of each kind of record, by `FileKind`.
     pub(crate) high: [u64; FileKind::TABLE],
     /// Unused ids below those.
@@ -254,6 +256,7 @@ impl Store {
             io: Io::default(),
             counts: PageCounts::default(),
             versions: Versions::default(),
+            received_reach: [0; FileKind::TABLE],
             high: [0; FileKind::TABLE],
             free: FreeIds::default(),
             unlisted: Vec::new(),

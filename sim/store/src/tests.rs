@@ -6,6 +6,7 @@ mod census;
 mod check;
 mod concurrency;
 mod crash;
+mod damage;
 mod dense;
 mod faults;
 mod full;

@@ -15,7 +15,9 @@ use crate::io::{Pinner, Ticket};
 use crate::locks::{Grant, LockKey, LockMode, Slot};
 use crate::log::{TxHeader, TxRecord};
 use crate::overlay::Overlay;
-use crate::record::{LONGEST, Record, RecordKey, SchemaRecord, TokenRecord, is_unused, locate};
+use crate::record::{
+    FARTHEST, LONGEST, Record, RecordKey, SchemaRecord, TokenRecord, is_unused, locate,
+};
 use crate::schema::Building;
 use crate::store::{Ledger, Step, Stop, Store};
 use crate::tree::IndexKey;
@@ -164,12 +166,10 @@ impl Store {
     /// Notes whether a record is in use that another instance, or the log, has written.
     pub(crate) fn note_use(&mut self, key: RecordKey, image: &[u8], at_once: bool) {
         let (kind, id) = (key.kind(), key.id());
-        // Ids below that were passed over belong to transactions that did not commit.
-        for passed in self.high[kind as usize]..id {
-            self.free.put(kind, passed);
-        }
         let high = &mut self.high[kind as usize];
-        *high = (*high).max(id + 1);
+        let first = core::mem::replace(high, (*high).max(id + 1));
+        // Ids below that were passed over belong to transactions that did not commit.
+        self.free.put_range(kind, first..id);
         match (is_unused(kind, image), at_once) {
             (false, _) => self.free.used(kind, id),
             (true, true) => self.free.put(kind, id),
@@ -340,6 +340,17 @@ impl Store {
         if !tx.is_prepared() {
             return Err(StoreError::NotPrepared);
         }
+        // What other instances would refuse to receive is not committed here.
+        let far = |kind: &FileKind| self.high[*kind as usize] > self.end_of(*kind) + FARTHEST;
+        if FileKind::RECORDS.iter().any(far) {
+            let tx = &mut self.transactions[slot as usize];
+            tx.overlay.sort();
+            let keys = self.transactions[slot as usize].overlay.iter().map(|(key, _)| key);
+            if !self.within_reach(&mut [0; FileKind::TABLE], keys) {
+                return Err(StoreError::NotReady);
+            }
+        }
+        let tx = &mut self.transactions[slot as usize];
         let journal = self.journal.as_mut().ok_or(StoreError::NotReady)?;
         let last = journal.last();
         if tx.overlay.is_empty() {

@@ -31,8 +31,7 @@ fn frames(log: &[u8]) -> Vec<(usize, usize)> {
 const IMAGES: [usize; 11] = [0, 15, 34, 41, 128, 128, 25, 128, 68, 64, 24];
 const CONTENT: usize = 44;
 
-/// Changes after-images of a transaction; which records they are for stays: a number far out
-/// of the range would only make a long file.
+/// Changes after-images of a transaction, and now and then for which records they are.
 fn mutate_images(content: &mut [u8], dice: &mut Dice) {
     let mut at = CONTENT;
     while let Some(kind) = content.get(at + 7).copied() {
@@ -40,6 +39,9 @@ fn mutate_images(content: &mut [u8], dice: &mut Dice) {
         let Some(image) = content.get_mut(at + 8..end) else { return };
         if dice.below(3) == 0 {
             mutate(image, dice);
+        }
+        if dice.below(8) == 0 {
+            mutate(&mut content[at..at + 8], dice);
         }
         at = end;
     }

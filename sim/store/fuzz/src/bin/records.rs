@@ -14,7 +14,9 @@ fn main() -> ExitCode {
         // An older image of the page must not repair it.
         disk.files.remove(&FileName::live(FileKind::DoubleWrite));
         for _ in 0..1 + dice.below(3) {
-            let kind = FileKind::RECORDS[dice.place(FileKind::RECORDS.len())];
+            // The meta pages among them.
+            let place = dice.place(FileKind::RECORDS.len() + 1);
+            let kind = FileKind::RECORDS.get(place).copied().unwrap_or(FileKind::Meta);
             let Some(bytes) = disk.files.get_mut(&FileName::live(kind)) else { continue };
             let at = dice.place(bytes.len() / PAGE_SIZE) * PAGE_SIZE;
             let Some(bytes) = bytes.get_mut(at..at + PAGE_SIZE) else { continue };
