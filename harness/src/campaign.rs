@@ -114,6 +114,22 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     Ok(())
 }
 
+/// The graphs that were built so far: scenarios with the same graph share its pages.
+#[derive(Debug, Default)]
+pub struct Bases(Vec<(GraphPlan, Arc<BaseGraph>)>);
+
+impl Bases {
+    /// The pages of a graph, built if nobody asked for it before.
+    pub fn of(&mut self, graph: &GraphPlan) -> Arc<BaseGraph> {
+        if let Some((_, base)) = self.0.iter().find(|(known, _)| known == graph) {
+            return base.clone();
+        }
+        let base = Arc::new(BaseGraph::build(graph));
+        self.0.push((graph.clone(), base.clone()));
+        base
+    }
+}
+
 /// A scenario that was read, under the name that messages use.
 #[derive(Debug)]
 pub struct Entry {
@@ -194,20 +210,12 @@ pub fn campaign(
         .num_threads(jobs)
         .build()
         .map_err(|error| CampaignError::Threads(error.to_string()))?;
-    let mut bases: Vec<(GraphPlan, Arc<BaseGraph>)> = Vec::new();
+    let mut bases = Bases::default();
     let mut work: Vec<Run> = Vec::new();
     for entry in entries {
         for seed in seeds.clone() {
             let plan = draw(&entry.scenario, seed).map_err(CampaignError::Input)?;
-            // Scenarios with the same graph share its pages.
-            let base = match bases.iter().find(|(graph, _)| *graph == plan.graph) {
-                Some((_, base)) => base.clone(),
-                None => {
-                    let base = Arc::new(BaseGraph::build(&plan.graph));
-                    bases.push((plan.graph.clone(), base.clone()));
-                    base
-                }
-            };
+            let base = bases.of(&plan.graph);
             work.push((entry.name.clone(), seed, Arc::new(plan), base));
         }
     }

@@ -3,13 +3,12 @@
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
 
 use wavetank_scenario::{FIRST, builtin, json_schema, nearest_builtin};
-use wavetank_world::{BaseGraph, GraphPlan};
 
 use super::play_once::load_text;
 use super::{CheckArgs, Failure, NewArgs, SchemaOf, find, say, warn};
+use crate::campaign::Bases;
 use crate::exit::Exit;
 use crate::load::Load;
 
@@ -63,7 +62,7 @@ fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
 pub(super) fn check_scenario(args: &CheckArgs) -> Result<Exit, Failure> {
     let mut wrong = Vec::new();
     let mut warnings = 0;
-    let mut bases: Vec<(GraphPlan, Arc<BaseGraph>)> = Vec::new();
+    let mut bases = Bases::default();
     for path in &args.paths {
         let entries = match find::all(std::slice::from_ref(path), &args.set) {
             Ok(entries) => entries,
@@ -84,14 +83,7 @@ pub(super) fn check_scenario(args: &CheckArgs) -> Result<Exit, Failure> {
             warn(&entry.scenario);
             let count = entry.scenario.warnings().count();
             warnings += count;
-            let base = match bases.iter().find(|(graph, _)| *graph == plan.graph) {
-                Some((_, base)) => base.clone(),
-                None => {
-                    let base = Arc::new(BaseGraph::build(&plan.graph));
-                    bases.push((plan.graph.clone(), base.clone()));
-                    base
-                }
-            };
+            let base = bases.of(&plan.graph);
             let sound = match count {
                 0 => "sound".to_owned(),
                 1 => "sound, 1 warning".to_owned(),
