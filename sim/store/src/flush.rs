@@ -1,23 +1,18 @@
-//! Writing pages: the double-write area, background eviction, checkpoints, log pruning.
+//! Writing pages: the double-write area and background eviction.
 //!
 //! A page is written in place only after its image is durable in the double-write file, so
 //! that a torn page can be repaired at the next start. The area is used from front to back;
 //! before it is used again, the record files are synced: an image may go only when its page
-//! is safe in place. A checkpoint writes every page that was dirty when it began, syncs the
-//! record files, and then says so in the meta file.
+//! is safe in place. Checkpoints (`checkpoint`) have their pages written here.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::cache::{FrameId, PageKey};
-use crate::disk::{DiskRequest, FileKind, FileName};
-use crate::ids::FreeIds;
-use crate::io::{Purpose, Ticket};
-use crate::journal::LogPosition;
+use crate::disk::{DiskRequest, FileKind};
+use crate::io::Purpose;
 use crate::lifecycle::Mode;
-use crate::meta::Meta;
 use crate::page::Page;
-use crate::record::records_per_page;
 use crate::store::{Ledger, Store, StoreState, live};
 
 /// Pages written in one go.
@@ -73,44 +68,9 @@ impl Flusher {
         self.new_names = true;
     }
 
-    fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.phase == FlushPhase::Idle
     }
-}
-
-#[derive(Clone, Debug, Default, PartialEq)]
-enum CheckpointPhase {
-    #[default]
-    Idle,
-    /// Writing the pages that were dirty at the beginning, from this place of the list.
-    Flushing(usize),
-    Syncing,
-    Meta,
-    MetaSync,
-}
-
-/// The checkpoint under way, and when the last one was.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Checkpoint {
-    pub(crate) wanted: bool,
-    phase: CheckpointPhase,
-    pages: Vec<PageKey>,
-    meta: Option<Meta>,
-    /// The ids that are unused as far as the checkpoint goes.
-    free: FreeIds,
-    /// What the last completed one covers.
-    done: Option<(Meta, FreeIds)>,
-    /// The meta page that was written last.
-    pub(crate) slot: u32,
-    /// The last transaction of the last checkpoint.
-    pub(crate) last_tx: u64,
-    /// When it began, in milliseconds.
-    at_ms: u64,
-    /// The meta file's name is durable.
-    named: bool,
-    /// Who waits for the next checkpoint, and for the one under way.
-    waiting_next: Option<Ticket>,
-    waiting: Option<Ticket>,
 }
 
 impl Store {
@@ -120,40 +80,6 @@ impl Store {
             StoreState::Empty => matches!(self.mode, Mode::Copied { .. }),
             _ => false,
         }
-    }
-
-    /// Asks for a checkpoint at the next opportunity.
-    pub fn request_checkpoint(&mut self) {
-        self.checkpoint.wanted = true;
-    }
-
-    /// Asks for a checkpoint and gives its ticket.
-    pub(crate) fn checkpoint_ticket(&mut self) -> Ticket {
-        self.checkpoint.wanted = true;
-        *self.checkpoint.waiting_next.get_or_insert_with(|| self.io.ticket())
-    }
-
-    /// Whether the checkpoint with this ticket is still to be completed.
-    pub(crate) fn checkpoint_pending(&self, ticket: Ticket) -> bool {
-        [self.checkpoint.waiting, self.checkpoint.waiting_next].contains(&Some(ticket))
-    }
-
-    /// What the last completed checkpoint covers.
-    pub(crate) fn checkpoint_done(&self) -> Option<(Meta, &FreeIds)> {
-        self.checkpoint.done.as_ref().map(|(meta, free)| (*meta, free))
-    }
-
-    fn checkpoint_due(&self) -> bool {
-        if matches!(self.mode, Mode::Copied { completing: false }) {
-            // A copy must not look complete before it is.
-            return false;
-        }
-        let since = self.applied.0.saturating_sub(self.checkpoint.last_tx);
-        let timed = self.config.checkpoint_interval_ms.is_some_and(|interval| {
-            since > 0 && self.clock_ms >= self.checkpoint.at_ms.saturating_add(interval)
-        });
-        let due = self.checkpoint.wanted || timed || since >= self.config.checkpoint_interval_tx;
-        due && self.checkpoint.phase == CheckpointPhase::Idle
     }
 
     fn spare_frames(&self) -> usize {
@@ -168,7 +94,7 @@ impl Store {
         if self.checkpoint_due() {
             return true;
         }
-        let flushing = matches!(self.checkpoint.phase, CheckpointPhase::Flushing(_));
+        let flushing = self.checkpoint.is_flushing();
         if self.tree_linked.len() > LINKED && self.flusher.is_idle() {
             return true;
         }
@@ -216,62 +142,8 @@ impl Store {
     }
 
     /// How many pages are written in one go.
-    fn batch(&self) -> usize {
+    pub(crate) fn batch(&self) -> usize {
         BATCH.min(self.config.double_write_pages.max(1) as usize)
-    }
-
-    fn begin_checkpoint(&mut self) {
-        let Some(journal) = &self.journal else { return };
-        let high = FileKind::RECORDS.map(|kind| self.high[kind as usize].min(self.end_of(kind)));
-        let checkpoint = &mut self.checkpoint;
-        checkpoint.wanted = false;
-        checkpoint.at_ms = self.clock_ms;
-        checkpoint.waiting = checkpoint.waiting_next.take();
-        let dirty = self.cache.iter().filter(|(id, _)| self.cache.is_dirty(*id));
-        checkpoint.pages.clear();
-        checkpoint.pages.extend(dirty.map(|(_, frame)| frame.key()));
-        checkpoint.pages.sort_unstable();
-        self.counters.checkpoint_pages = checkpoint.pages.len() as u64;
-        checkpoint.meta = Some(Meta {
-            store_id: journal.store_id(),
-            position: journal.applied(),
-            high,
-            pages: FileKind::RECORDS.map(|kind| self.counts.logical[kind as usize]),
-        });
-        checkpoint.free = self.free.clone();
-        // What open transactions have made is unused unless they commit, and then the log
-        // behind the checkpoint says so.
-        for tx in &self.transactions {
-            for key in tx.overlay.made().filter(|key| key.kind() != FileKind::Tokens) {
-                checkpoint.free.put(key.kind(), key.id());
-            }
-        }
-        // Ids behind the last page were given to nobody who has committed.
-        for kind in FileKind::RECORDS {
-            let pages = u64::from(self.counts.logical[kind as usize]);
-            self.checkpoint.free.truncate(kind, pages * records_per_page(kind));
-        }
-        self.checkpoint.phase = CheckpointPhase::Flushing(0);
-    }
-
-    /// Writes the next pages of the checkpoint; when there are none left, syncs. Returns
-    /// how many pages it took on.
-    fn continue_checkpoint(&mut self, budget: usize) -> usize {
-        let CheckpointPhase::Flushing(mut place) = self.checkpoint.phase else { return 0 };
-        let mut frames = Vec::new();
-        while frames.len() < budget.min(self.batch()) && place < self.checkpoint.pages.len() {
-            let frame = self.cache.find(self.checkpoint.pages[place]);
-            frames.extend(frame.filter(|frame| self.cache.is_dirty(*frame)));
-            place += 1;
-        }
-        self.checkpoint.phase = CheckpointPhase::Flushing(place);
-        if frames.is_empty() {
-            self.checkpoint.phase = CheckpointPhase::Syncing;
-            self.sync_data();
-        } else {
-            self.flush(&frames);
-        }
-        frames.len()
     }
 
     /// Has dirty pages written so that a fault can be served. False if none can be.
@@ -288,7 +160,7 @@ impl Store {
         !victims.is_empty()
     }
 
-    fn flush(&mut self, frames: &[FrameId]) {
+    pub(crate) fn flush(&mut self, frames: &[FrameId]) {
         if frames.is_empty() {
             return;
         }
@@ -320,7 +192,7 @@ impl Store {
         }
     }
 
-    fn sync_data(&mut self) {
+    pub(crate) fn sync_data(&mut self) {
         self.flusher.phase = FlushPhase::Data;
         self.flusher.left = 0;
         for kind in FileKind::RECORDS {
@@ -381,26 +253,9 @@ impl Store {
 
     /// One of the flusher's or the checkpoint's operations is done.
     pub(crate) fn flush_answered(&mut self, purpose: Purpose) {
-        match purpose {
-            Purpose::MetaWrite => {
-                self.checkpoint.phase = CheckpointPhase::MetaSync;
-                let request = DiskRequest::Sync { file: live(FileKind::Meta) };
-                self.io.submit(request, Purpose::MetaSync);
-                return;
-            }
-            // A copy's first meta page makes the file; later ones find it there.
-            Purpose::MetaSync
-                if matches!(self.mode, Mode::Copied { .. }) && !self.checkpoint.named =>
-            {
-                self.checkpoint.named = true;
-                self.io.submit(DiskRequest::SyncDir, Purpose::MetaSync);
-                return;
-            }
-            Purpose::MetaSync => {
-                self.end_checkpoint();
-                return;
-            }
-            _ => {}
+        if matches!(purpose, Purpose::MetaWrite | Purpose::MetaSync) {
+            self.checkpoint_answered(purpose);
+            return;
         }
         self.flusher.left -= 1;
         if self.flusher.left > 0 {
@@ -459,73 +314,5 @@ impl Store {
         }
         self.give_checkpoint_up();
         self.feed_starved();
-    }
-
-    /// The meta page found no space: the other one still counts.
-    pub(crate) fn checkpoint_failed(&mut self) {
-        self.checkpoint.slot = 1 - self.checkpoint.slot;
-        self.give_checkpoint_up();
-    }
-
-    fn give_checkpoint_up(&mut self) {
-        if self.checkpoint.phase != CheckpointPhase::Idle {
-            self.checkpoint.phase = CheckpointPhase::Idle;
-            self.checkpoint.wanted = true;
-            let waiting = self.checkpoint.waiting.take();
-            // Who asked for the next one has that ticket; both wait for the same now.
-            if let Some(ticket) = waiting
-                && let Some(other) = self.checkpoint.waiting_next.replace(ticket)
-            {
-                self.io.finish(other);
-            }
-        }
-    }
-
-    fn write_meta(&mut self) {
-        let meta = self.checkpoint.meta.expect("set at the beginning");
-        self.checkpoint.phase = CheckpointPhase::Meta;
-        self.checkpoint.slot = 1 - self.checkpoint.slot;
-        self.flusher.sequence += 1;
-        let image = Arc::new(meta.to_page(
-            &self.checkpoint.free,
-            self.checkpoint.slot,
-            self.flusher.sequence,
-        ));
-        let (file, page) = (live(FileKind::Meta), self.checkpoint.slot);
-        self.io.submit(DiskRequest::WritePage { file, page, image }, Purpose::MetaWrite);
-    }
-
-    fn end_checkpoint(&mut self) {
-        self.checkpoint.phase = CheckpointPhase::Idle;
-        let meta = self.checkpoint.meta.expect("set at the beginning");
-        for (kind, pages) in FileKind::RECORDS.into_iter().zip(meta.pages) {
-            self.counts.durable[kind as usize] = pages;
-        }
-        self.checkpoint.last_tx = meta.position.mark.tx.0;
-        let free = core::mem::take(&mut self.checkpoint.free);
-        self.checkpoint.done = Some((meta, free));
-        self.counters.checkpoints += 1;
-        self.counters.last_checkpoint_tx = self.checkpoint.last_tx;
-        if let Some(ticket) = self.checkpoint.waiting.take() {
-            self.io.finish(ticket);
-        }
-        self.prune(meta.position);
-        self.checkpointed();
-    }
-
-    /// Removes log files that neither recovery nor a slave that lags a little needs.
-    fn prune(&mut self, position: LogPosition) {
-        let Some(journal) = &mut self.journal else { return };
-        let needed = self.copies.oldest_log().map_or(position.version, |v| v.min(position.version));
-        let last = journal.last().tx.0;
-        let files = journal.files_mut();
-        let let_go = self.config.log_retention.let_go(files, last, self.clock_ms);
-        for _ in 0..let_go {
-            if files.front().is_none_or(|file| file.version >= needed) {
-                break;
-            }
-            let file = FileName::log(files.pop_front().expect("looked at").version);
-            self.io.submit(DiskRequest::Unlink { file }, Purpose::Prune);
-        }
     }
 }

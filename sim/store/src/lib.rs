@@ -13,6 +13,7 @@ mod backup;
 mod cache;
 mod chains;
 mod check;
+mod checkpoint;
 mod chunks;
 mod copy;
 mod dense;

@@ -12,10 +12,11 @@ use wavetank_vocabulary::{Bytes, LogMark, LookupMap, PlantedBugs, TxId};
 
 use crate::cache::policy::CachePolicy;
 use crate::cache::{Cache, PageKey};
+use crate::checkpoint::Checkpoint;
 use crate::copy::Copies;
 use crate::disk::{DiskError, DiskOp, DiskReply, DiskRequest, FileKind, FileName};
 use crate::error::StoreError;
-use crate::flush::{Checkpoint, Flusher};
+use crate::flush::Flusher;
 use crate::ids::FreeIds;
 use crate::io::{Io, Pinner, Purpose, Ticket};
 use crate::journal::Journal;
