@@ -1,7 +1,8 @@
 //! Checkpoints: when one is due, its way through the phases, and log pruning behind it.
 //!
-//! A checkpoint writes every page that was dirty when it began, syncs the record files, and
-//! then says so in the meta file. Log files wholly before it may then go.
+//! A checkpoint writes every page that was dirty when it began, syncs the record files,
+//! writes what the version map (`versions`) does not know yet, syncs it, and then says so in
+//! the meta file. Log files wholly before it may then go.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -110,6 +111,7 @@ impl Store {
             position: journal.applied(),
             high,
             pages: FileKind::RECORDS.map(|kind| self.counts.logical[kind as usize]),
+            versions: self.versions.row,
         });
         checkpoint.free = self.free.clone();
         // What open transactions have made is unused unless they commit, and then the log
@@ -150,7 +152,9 @@ impl Store {
     /// The meta page found no space: the other one still counts.
     pub(crate) fn checkpoint_failed(&mut self) {
         self.checkpoint.slot = 1 - self.checkpoint.slot;
+        self.versions.give_up();
         self.give_checkpoint_up();
+        self.flusher_rests();
     }
 
     pub(crate) fn give_checkpoint_up(&mut self) {
@@ -184,8 +188,10 @@ impl Store {
         }
     }
 
+    /// The pages are safe in place, and the version map says so.
     pub(crate) fn write_meta(&mut self) {
-        let meta = self.checkpoint.meta.expect("set at the beginning");
+        let mut meta = self.checkpoint.meta.expect("set at the beginning");
+        meta.versions = self.versions.next();
         self.checkpoint.phase = CheckpointPhase::Meta;
         self.checkpoint.slot = 1 - self.checkpoint.slot;
         self.flusher.sequence += 1;
@@ -204,6 +210,7 @@ impl Store {
         for (kind, pages) in FileKind::RECORDS.into_iter().zip(meta.pages) {
             self.counts.durable[kind as usize] = pages;
         }
+        self.versions.publish();
         self.checkpoint.last_tx = meta.position.mark.tx.0;
         let free = core::mem::take(&mut self.checkpoint.free);
         self.checkpoint.done = Some((meta, free));
@@ -214,6 +221,7 @@ impl Store {
         }
         self.prune(meta.position);
         self.checkpointed();
+        self.flusher_rests();
     }
 
     /// Removes log files that neither recovery nor a slave that lags a little needs.

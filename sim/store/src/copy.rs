@@ -139,6 +139,8 @@ impl Store {
                     *pages = tree;
                 }
             }
+            // The receiver makes a version map of its own.
+            meta.versions = Default::default();
             (meta, meta.to_page(free, 0, 0))
         });
         let Some(copy) = self.copies.active.get_mut(&cursor.id) else {
@@ -233,6 +235,9 @@ impl Store {
         if self.flusher.double_exists {
             self.leftovers.push(live(FileKind::DoubleWrite));
         }
+        if self.versions.exists {
+            self.leftovers.push(live(FileKind::Versions));
+        }
         let logs = self.journal.iter().flat_map(|journal| journal.files());
         self.leftovers.extend(logs.map(|file| FileName::log(file.version)));
         self.leftovers.sort_unstable();
@@ -292,6 +297,9 @@ impl Store {
             }
             // What is written here later must count as later.
             self.flusher.sequence = self.flusher.sequence.max(image.sequence());
+            if image.sequence() > 0 {
+                self.versions.written(PageKey(file.kind, page), image.sequence());
+            }
             let on_disk = &mut self.counts.on_disk[file.kind as usize];
             *on_disk = (*on_disk).max(page + 1);
             self.io

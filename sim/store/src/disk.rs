@@ -43,6 +43,8 @@ pub enum FileKind {
     Schema = 9,
     /// The tree of the label scan store and of all indexes.
     Index = 10,
+    /// Which flush wrote each page last.
+    Versions = 29,
     /// Pages that are about to be written in place.
     DoubleWrite = 30,
     /// One version of the transaction log.
@@ -53,6 +55,7 @@ pub enum FileKind {
 const NUMBERS: [Option<FileKind>; 32] = {
     let mut kinds = [None; 32];
     kinds[0] = Some(FileKind::Meta);
+    kinds[29] = Some(FileKind::Versions);
     kinds[30] = Some(FileKind::DoubleWrite);
     kinds[31] = Some(FileKind::Log);
     let mut at = 0;
@@ -108,6 +111,7 @@ impl FileKind {
             FileKind::Index => "neostore.indexes.db",
             FileKind::Arrays => "neostore.propertystore.db.arrays",
             FileKind::NodeLabels => "neostore.nodestore.db.labels",
+            FileKind::Versions => "neostore.versions",
             FileKind::DoubleWrite => "neostore.doublewrite",
             FileKind::Log => "neostore.transaction.db",
         }

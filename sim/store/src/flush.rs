@@ -28,6 +28,11 @@ enum FlushPhase {
     Idle,
     /// Syncing the record files.
     Data,
+    /// Writing what the version map does not know yet.
+    Versions,
+    VersionsSync,
+    /// A checkpoint's meta page is being written.
+    Meta,
     Double,
     DoubleSync,
     Place,
@@ -54,12 +59,13 @@ pub(crate) struct Flusher {
 }
 
 impl Flusher {
-    /// What an opened store must assume: all files may have unsynced writes, and the
-    /// double-write area may be in use.
+    /// What an opened store must assume: all files may have unsynced writes and names that are
+    /// not durable, and the double-write area may be in use.
     pub(crate) fn distrust(&mut self, files: impl Iterator<Item = FileKind>) {
         for kind in files {
             self.unsynced |= 1u32 << kind as u8;
         }
+        self.new_names = true;
         self.next = u32::MAX;
     }
 
@@ -212,15 +218,39 @@ impl Store {
         }
     }
 
+    /// What was written is safe in place: the version map may say so, and must before the
+    /// images in the double-write area are gone.
     fn data_synced(&mut self) {
+        // Only a meta page can make a row count that does not go on from the last one.
+        let for_checkpoint = self.flusher.batch.is_empty();
+        let pages = self.versions.save(&mut self.flusher.sequence, for_checkpoint);
+        if pages.is_empty() {
+            self.versions_saved();
+            return;
+        }
+        self.flusher.phase = FlushPhase::Versions;
+        self.flusher.left = pages.len();
+        for image in pages {
+            let (_, page) = image.place().expect("it was made for a place");
+            let file = live(FileKind::Versions);
+            self.io.submit(DiskRequest::WritePage { file, page, image }, Purpose::FlushVersions);
+        }
+    }
+
+    fn versions_saved(&mut self) {
         self.flusher.next = 0;
         if self.flusher.batch.is_empty() {
-            self.flusher.phase = FlushPhase::Idle;
+            self.flusher.phase = FlushPhase::Meta;
             self.write_meta();
-            self.feed_starved();
         } else {
             self.write_double();
         }
+    }
+
+    /// The flusher can take a batch on again.
+    pub(crate) fn flusher_rests(&mut self) {
+        self.flusher.phase = FlushPhase::Idle;
+        self.feed_starved();
     }
 
     fn write_double(&mut self) {
@@ -267,6 +297,21 @@ impl Store {
         }
         match self.flusher.phase {
             FlushPhase::Data => self.data_synced(),
+            FlushPhase::Versions => {
+                self.flusher.phase = FlushPhase::VersionsSync;
+                self.flusher.left = 1;
+                let request = DiskRequest::Sync { file: live(FileKind::Versions) };
+                self.io.submit(request, Purpose::FlushVersionsSync);
+                if !self.versions.exists {
+                    self.versions.exists = true;
+                    self.flusher.left = 2;
+                    self.io.submit(DiskRequest::SyncDir, Purpose::FlushVersionsSync);
+                }
+            }
+            FlushPhase::VersionsSync => {
+                self.versions.synced();
+                self.versions_saved();
+            }
             FlushPhase::Double => {
                 self.flusher.phase = FlushPhase::DoubleSync;
                 self.flusher.left = 1;
@@ -288,7 +333,7 @@ impl Store {
                 }
                 self.feed_starved();
             }
-            FlushPhase::Idle => panic!("an answer without a question"),
+            FlushPhase::Idle | FlushPhase::Meta => panic!("an answer without a question"),
         }
     }
 
@@ -312,6 +357,7 @@ impl Store {
                 self.tree_linked.insert(key.1);
             }
         }
+        self.versions.give_up();
         self.give_checkpoint_up();
         self.feed_starved();
     }

@@ -270,6 +270,8 @@ impl ImageBuilder {
             },
             high,
             pages: core::array::from_fn(|place| all[place].len() as u32),
+            // No write of these pages can have been lost: there were none before them.
+            versions: Default::default(),
         };
         let meta = ImageFile::Pages(Vec::from([Arc::new(meta.to_page(&FreeIds::default(), 0, 1))]));
         let mut files = Vec::from([(live(FileKind::Meta), meta)]);

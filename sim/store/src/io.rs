@@ -21,6 +21,8 @@ pub(crate) enum Purpose {
     FlushDoubleSync,
     FlushPlace,
     FlushData(FileKind),
+    FlushVersions,
+    FlushVersionsSync,
     /// The journal's append and sync, and the three steps of a rotation.
     LogAppend,
     LogSync,

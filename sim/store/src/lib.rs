@@ -48,6 +48,7 @@ mod tokens;
 mod transactions;
 mod tree;
 mod value;
+mod versions;
 
 pub use audit::{AuditNode, AuditRelationship, AuditVisitor, PageSource};
 pub use backup::{Backup, BackupError, BackupReport, BackupStep};

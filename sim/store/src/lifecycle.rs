@@ -192,8 +192,13 @@ impl Store {
         };
         let position =
             LogPosition { mark: LogMark::BASE, version: 0, offset: LogHeader::SIZE as u64 };
-        let meta =
-            Meta { store_id: self.config.store_id, position, high: [0; KINDS], pages: [0; KINDS] };
+        let meta = Meta {
+            store_id: self.config.store_id,
+            position,
+            high: [0; KINDS],
+            pages: [0; KINDS],
+            versions: Default::default(),
+        };
         self.reset();
         self.flusher.sequence += 1;
         let image = Arc::new(meta.to_page(&self.free, 0, self.flusher.sequence));

@@ -12,13 +12,16 @@ use crate::ids::FreeIds;
 use crate::journal::LogPosition;
 use crate::page::{PAGE_HEADER, PAGE_SIZE, Page};
 use crate::record::u64_at;
+use crate::versions::Row;
 
 const MAGIC: [u8; 8] = *b"wavetank";
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 pub(crate) const KINDS: usize = FileKind::RECORDS.len();
 /// Words of a page, and where in them the numbers of free ids stand.
 const WORDS: usize = (PAGE_SIZE - PAGE_HEADER) / 8;
-const FREE: usize = 7 + 2 * KINDS;
+const FREE: usize = COUNTS + 2 * KINDS;
+/// Where the numbers of ids and pages stand.
+const COUNTS: usize = 10;
 /// Instead of a number of free ids: they are not listed.
 const NOT_LISTED: u64 = u64::MAX;
 
@@ -32,6 +35,8 @@ pub(crate) struct Meta {
     pub(crate) high: [u64; KINDS],
     /// How many pages of each kind the checkpoint made durable.
     pub(crate) pages: [u32; KINDS],
+    /// The version map.
+    pub(crate) versions: Row,
 }
 
 impl Meta {
@@ -46,6 +51,9 @@ impl Meta {
             self.position.mark.checksum,
             u64::from(self.position.version),
             self.position.offset,
+            u64::from(self.versions.start),
+            u64::from(self.versions.count),
+            self.versions.last,
         ];
         let counts = self.pages.map(u64::from);
         let all = words.iter().chain(&self.high).chain(&counts);
@@ -86,13 +94,19 @@ impl Meta {
             },
             high: [0; KINDS],
             pages: [0; KINDS],
+            versions: Row { start: narrow(word(7)), count: narrow(word(8)), last: word(9) },
         };
         for kind in 0..KINDS {
-            meta.high[kind] = word(7 + kind);
-            meta.pages[kind] = word(7 + KINDS + kind) as u32;
+            meta.high[kind] = word(COUNTS + kind);
+            meta.pages[kind] = word(COUNTS + KINDS + kind) as u32;
         }
         Some(meta)
     }
+}
+
+/// A forged number stays too large for any file.
+fn narrow(word: u64) -> u32 {
+    u32::try_from(word).unwrap_or(u32::MAX)
 }
 
 fn put_free(page: &mut Page, free: &FreeIds) {
@@ -122,7 +136,8 @@ mod tests {
         let position = LogPosition { mark, version: 3, offset: 4000 };
         let high = core::array::from_fn(|kind| 1 + kind as u64);
         let pages = core::array::from_fn(|kind| 90 - kind as u32);
-        Meta { store_id: 42, position, high, pages }
+        let versions = Row { start: 3, count: 2, last: 88 };
+        Meta { store_id: 42, position, high, pages, versions }
     }
 
     #[test]

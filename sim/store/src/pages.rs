@@ -48,27 +48,6 @@ pub(crate) struct PageCounts {
     pub(crate) durable: [PageNumber; FileKind::TABLE],
 }
 
-/// By kind and page, the sequence number of the last flush since the opening: what a page
-/// must have at least when it is read again.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Versions {
-    pages: [Vec<u64>; FileKind::TABLE],
-}
-
-impl Versions {
-    pub(crate) fn written(&mut self, key: PageKey, sequence: u64) {
-        let pages = &mut self.pages[key.0 as usize];
-        if pages.len() <= key.1 as usize {
-            pages.resize(key.1 as usize + 1, 0);
-        }
-        pages[key.1 as usize] = sequence;
-    }
-
-    fn least(&self, key: PageKey) -> u64 {
-        self.pages[key.0 as usize].get(key.1 as usize).copied().unwrap_or(0)
-    }
-}
-
 impl Store {
     fn pin_set(&mut self, pinner: Pinner) -> &mut PinSet {
         let place = pinner.0 as usize;

@@ -2,7 +2,7 @@
 //!
 //! 1. List the files; finish an unfinished setting-aside; without a meta file it is empty.
 //! 2. Read both meta pages; the whole one with the higher sequence counts.
-//! 3. Read the double-write area; where a page in place is torn, or older than its image in
+//! 3. Read the version map and the double-write area; where a page in place is torn, or older than its image in
 //!    a batch that is whole, write its image again: so a batch is in place as a whole.
 //! 4. Read the logs' headers, then replay every transaction behind the checkpoint.
 //! 5. Cut a torn tail off; sync the log and the directory, as what was read may never have
@@ -31,6 +31,7 @@ use crate::record::{
     Record, SchemaRecord, TokenRecord, is_unused, locate, record_size, records_per_page,
 };
 use crate::store::{Ledger, Recovery, Stop, Store, StoreState, live};
+use crate::versions::{Row, before, decode};
 
 /// Bytes of the log that are read at once.
 const READ_AHEAD: u64 = 256 << 10;
@@ -55,6 +56,8 @@ pub(crate) struct Opening {
     left: usize,
     files: BTreeMap<FileName, u64>,
     metas: [Option<Arc<Page>>; 2],
+    /// Pages of the version map's file.
+    map: BTreeMap<u32, Result<Arc<Page>, DiskError>>,
     /// The images of the double-write area by their sequence numbers.
     images: BTreeMap<u64, (PageKey, Arc<Page>)>,
     /// The latest image of each page of which the whole batch is there. Only such a batch can
@@ -163,6 +166,20 @@ impl Store {
                     opening.metas[tag as usize & 1] = Some(page);
                 }
             }
+            Stage::Doubles if file.kind == FileKind::Versions => {
+                let page = match result {
+                    Ok(DiskReply::Page(page)) => Ok(page),
+                    Ok(_) => Err(DiskError::Io),
+                    Err(error) => Err(error),
+                };
+                if let Ok(page) = &page
+                    && page.is_whole()
+                {
+                    // Also of pages that do not count: no number is used twice.
+                    self.flusher.sequence = self.flusher.sequence.max(page.sequence());
+                }
+                opening.map.insert(tag as u32, page);
+            }
             Stage::Doubles => {
                 // An image that cannot be read was not yet relied upon, or repairs nothing.
                 if let Ok(DiskReply::Page(page)) = result
@@ -178,7 +195,9 @@ impl Store {
                 let key = PageKey(file.kind, tag as u32);
                 let image = opening.doubles[&key].clone();
                 let older = |page: &Arc<Page>| page.sequence() < image.sequence();
-                if self.verified(key, file, result).as_ref().map_or(true, older) {
+                // An image older than what was there repairs nothing.
+                let repairs = image.sequence() >= self.versions.least(key);
+                if repairs && self.verified(key, file, result).as_ref().map_or(true, older) {
                     opening.repairs.push((key, image));
                 }
             }
@@ -228,10 +247,13 @@ impl Store {
                     opening.stage = Stage::Doubles;
                     let pages = opening.pages(FileKind::DoubleWrite);
                     self.read_pages(opening, live(FileKind::DoubleWrite), 0..pages);
+                    let pages = opening.pages(FileKind::Versions);
+                    self.read_pages(opening, live(FileKind::Versions), 0..pages);
                 }
                 Stage::Doubles => {
                     opening.stage = Stage::InPlace;
                     opening.take_whole_batches();
+                    self.take_versions(opening)?;
                     for (key, image) in opening.doubles.clone() {
                         if key.1 < self.counts.on_disk[key.0 as usize] {
                             self.read_pages(opening, live(key.0), [key.1]);
@@ -244,6 +266,12 @@ impl Store {
                     opening.stage = Stage::LogHeaders;
                     self.read_log_headers(opening)?;
                     let repairs = core::mem::take(&mut opening.repairs);
+                    // All these are in place now, and the area will be used again.
+                    for (key, image) in core::mem::take(&mut opening.doubles) {
+                        if image.sequence() > self.versions.least(key) {
+                            self.versions.written(key, image.sequence());
+                        }
+                    }
                     for (PageKey(kind, page), _) in &repairs {
                         let kind = *kind as usize;
                         if self.counts.on_disk[kind] == 0 {
@@ -311,6 +339,8 @@ impl Store {
         }
         let existing = FileKind::RECORDS.into_iter().filter(|kind| opening.pages(*kind) > 0);
         self.flusher.distrust(existing);
+        self.versions.row = meta.versions;
+        self.versions.exists = opening.files.contains_key(&live(FileKind::Versions));
         self.flusher.double_exists = opening.files.contains_key(&live(FileKind::DoubleWrite));
         self.flusher.sequence = self.flusher.sequence.max(page.sequence());
         self.take_free_ids(&page);
@@ -320,6 +350,68 @@ impl Store {
         opening.position = meta.position;
         opening.store_id = meta.store_id;
         Ok(true)
+    }
+
+    /// Reads the version map, from its last page on: each names the one before it.
+    fn take_versions(&mut self, opening: &mut Opening) -> Result<(), StoreError> {
+        let (row, file) = (self.versions.row, live(FileKind::Versions));
+        if opening.pages(FileKind::Versions) < row.end() {
+            return Err(StoreError::MissingFile(file));
+        }
+        let mut sequence = row.last;
+        for page in (row.start..row.end()).rev() {
+            let damaged = |damage| StoreError::DamagedPage { file, page, damage };
+            let image = match opening.map.get(&page) {
+                None => return Err(StoreError::MissingFile(file)),
+                Some(Err(error)) => {
+                    return Err(StoreError::Disk { operation: "read", file, error: *error });
+                }
+                Some(Ok(image)) => image,
+            };
+            image.verify(FileKind::Versions, page).map_err(damaged)?;
+            if image.sequence() != sequence {
+                return Err(damaged(PageDamage::Stale));
+            }
+            sequence = before(image);
+            self.learn_versions(opening, page, image)?;
+        }
+        // What follows is as true: it was written when its pages were safe in place.
+        while let Some(Ok(image)) = opening.map.get(&self.versions.row.end()) {
+            let Row { last, count, .. } = self.versions.row;
+            let page = self.versions.row.end();
+            let whole = image.verify(FileKind::Versions, page).is_ok();
+            if !whole || before(image) != last || image.sequence() <= last {
+                break;
+            }
+            self.learn_versions(opening, page, image)?;
+            let row = &mut self.versions.row;
+            (row.last, row.count) = (image.sequence(), count + 1);
+        }
+        opening.map.clear();
+        Ok(())
+    }
+
+    fn learn_versions(
+        &mut self,
+        opening: &Opening,
+        page: u32,
+        image: &Page,
+    ) -> Result<(), StoreError> {
+        let file = live(FileKind::Versions);
+        let Some(entries) = decode(image) else {
+            let what = alloc::format!("page {page} of {file} has entries of no page");
+            return Err(StoreError::Inconsistent(what));
+        };
+        for (key, sequence) in entries {
+            // A page behind the end is as lost as an old one in its place.
+            let there = key.1 < self.counts.on_disk[key.0 as usize];
+            if !there && !opening.doubles.contains_key(&key) {
+                let (file, page, damage) = (live(key.0), key.1, PageDamage::Stale);
+                return Err(StoreError::DamagedPage { file, page, damage });
+            }
+            self.versions.learn(key, sequence);
+        }
+        Ok(())
     }
 
     /// Finds the log files: an unbroken row of versions that ends with the last.

@@ -38,7 +38,9 @@ impl Store {
                 }
                 self.refuse_lost(file);
             }
-            Purpose::FlushDouble | Purpose::FlushPlace => self.flush_failed(),
+            Purpose::FlushVersions | Purpose::FlushDouble | Purpose::FlushPlace => {
+                self.flush_failed();
+            }
             Purpose::MetaWrite => self.checkpoint_failed(),
             _ => return false,
         }

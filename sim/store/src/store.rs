@@ -23,7 +23,7 @@ use crate::journal::Journal;
 use crate::lifecycle::Mode;
 use crate::locks::LockTable;
 use crate::log::TxRecord;
-use crate::pages::{Load, PageCounts, PinSet, Versions};
+use crate::pages::{Load, PageCounts, PinSet};
 use crate::properties::Link;
 use crate::replication::LogReader;
 use crate::retention::LogRetention;
@@ -32,6 +32,7 @@ use crate::tokens::Tokens;
 use crate::transactions::{Transaction, TxHandle};
 use crate::tree::IndexKey;
 use crate::value::{TokenId, TokenKind, Value};
+use crate::versions::Versions;
 
 /// How a store is set up.
 #[derive(Clone, Debug)]
@@ -553,9 +554,11 @@ impl Store {
 fn name(purpose: Purpose) -> &'static str {
     match purpose {
         Purpose::LogAppend | Purpose::LogRotate => "append",
-        Purpose::LogSync | Purpose::FlushDoubleSync | Purpose::FlushData(_) | Purpose::MetaSync => {
-            "sync"
-        }
+        Purpose::LogSync
+        | Purpose::FlushDoubleSync
+        | Purpose::FlushData(_)
+        | Purpose::FlushVersionsSync
+        | Purpose::MetaSync => "sync",
         Purpose::Prune => "unlink",
         _ => "write",
     }

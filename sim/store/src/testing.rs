@@ -82,6 +82,8 @@ pub(crate) struct MemoryDisk {
     pub(crate) fail_at: Option<(u64, DiskError)>,
     /// What goes wrong; the files stay as they truly are, unless a fault is in a write.
     pub(crate) faults: Vec<Fault>,
+    /// The page whose write [`Fault::LostWriteAfter`] took.
+    pub(crate) lost: Option<(FileName, PageNumber)>,
     /// Bytes that all files may have together.
     pub(crate) capacity: Option<usize>,
     /// What was asked and answered, if it is to be recorded.

@@ -90,9 +90,11 @@ impl RecordType {
             FileKind::Groups => RecordType::RelationshipGroup,
             FileKind::Schema => RecordType::Schema,
             FileKind::Index => RecordType::Index,
-            FileKind::Meta | FileKind::Tokens | FileKind::DoubleWrite | FileKind::Log => {
-                RecordType::NeoStore
-            }
+            FileKind::Meta
+            | FileKind::Tokens
+            | FileKind::Versions
+            | FileKind::DoubleWrite
+            | FileKind::Log => RecordType::NeoStore,
         }
     }
 }

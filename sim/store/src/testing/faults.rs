@@ -1,6 +1,6 @@
 //! Faults of the test disk, as overlays: reads are falsified on the way, the files stay true.
 
-use super::{MemoryDisk, PAGE_SIZE};
+use super::{Change, MemoryDisk, PAGE_SIZE};
 use crate::*;
 use alloc::sync::Arc;
 use std::vec::Vec;
@@ -20,6 +20,8 @@ pub(crate) enum Fault {
     MisdirectedWrite(FileName, PageNumber, PageNumber),
     /// 13: the next write of a page is acknowledged and lost.
     LostWrite(FileName, PageNumber),
+    /// 13: the write of a page in place after this many is acknowledged and lost.
+    LostWriteAfter(u64),
     /// 8: syncs are acknowledged and do nothing.
     LyingSync,
     /// 7: the next sync of the file fails, and what it was to make durable is dropped.
@@ -55,7 +57,17 @@ impl MemoryDisk {
             DiskRequest::WritePage { file, page, image } => {
                 self.faults.retain(|fault| *fault != Fault::LatentSector(*file, *page));
                 if self.take(|fault| *fault == Fault::LostWrite(*file, *page)).is_some() {
-                    return Ok(DiskReply::Done);
+                    return self.lose_write(*file, *page);
+                }
+                if file.kind != FileKind::DoubleWrite
+                    && let Some(Fault::LostWriteAfter(left)) =
+                        self.take(|fault| matches!(fault, Fault::LostWriteAfter(_)))
+                {
+                    if left == 0 {
+                        self.lost = Some((*file, *page));
+                        return self.lose_write(*file, *page);
+                    }
+                    self.faults.push(Fault::LostWriteAfter(left - 1));
                 }
                 let wrong = self.take(
                     |fault| matches!(fault, Fault::MisdirectedWrite(f, p, _) if (f, p) == (file, page)),
@@ -81,6 +93,17 @@ impl MemoryDisk {
             DiskRequest::SyncDir if self.faults.contains(&Fault::LyingSync) => Ok(DiskReply::Done),
             _ => self.answer(request),
         }
+    }
+
+    /// The device drops the data; the file has its new length all the same.
+    fn lose_write(&mut self, file: FileName, page: PageNumber) -> Result<DiskReply, DiskError> {
+        let at = page as usize * PAGE_SIZE;
+        let length = self.file(file).map_or(0, |file| file.seen.len());
+        if length < at + PAGE_SIZE {
+            let bytes = std::vec![0; at + PAGE_SIZE - length];
+            return self.change(file, Change::Write { at: length, bytes });
+        }
+        Ok(DiskReply::Done)
     }
 
     fn take(&mut self, is_it: impl Fn(&Fault) -> bool) -> Option<Fault> {

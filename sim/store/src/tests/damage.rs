@@ -56,7 +56,7 @@ fn forged_ids_in_the_meta_page_are_refused_at_the_opening() {
     let slot = rig.store.checkpoint.slot as usize;
     let meta = FileName::live(FileKind::Meta);
     // The next free id of nodes; how many of them are listed as unused, and the first one.
-    for words in [vec![(7, 1u64 << 50)], vec![(7, 545)], vec![(27, 1), (37, 1 << 50)]] {
+    for words in [vec![(10, 1u64 << 50)], vec![(10, 545)], vec![(30, 1), (40, 1 << 50)]] {
         let mut disk = rig.disk.clone();
         let bytes = &mut disk.bytes_mut(meta)[slot * PAGE_SIZE..][..PAGE_SIZE];
         for (word, value) in &words {
@@ -72,6 +72,32 @@ fn forged_ids_in_the_meta_page_are_refused_at_the_opening() {
         assert!(what.contains("ids behind the end of"), "{what}");
     }
     assert_eq!(*rig.clone().crash().store.state(), StoreState::Ready);
+}
+
+#[test]
+fn a_forged_place_of_the_version_map_is_refused_at_the_opening() {
+    let mut rig = store(StoreConfig::default());
+    rig.store.request_checkpoint();
+    rig.run();
+    let slot = rig.store.checkpoint.slot as usize;
+    let meta = FileName::live(FileKind::Meta);
+    // Where it starts, how many pages it has, the number of the last one.
+    for (word, value) in [(7, 1u64 << 50), (7, 1), (8, 1 << 31), (8, 2), (9, 3)] {
+        let mut disk = rig.disk.clone();
+        let bytes = &mut disk.bytes_mut(meta)[slot * PAGE_SIZE..][..PAGE_SIZE];
+        bytes[PAGE_HEADER + 8 * word..][..8].copy_from_slice(&value.to_le_bytes());
+        let page = Page::from_bytes((&*bytes).try_into().unwrap());
+        let sequence = page.sequence();
+        bytes.copy_from_slice(page.sealed(sequence).bytes());
+        let opened = Rig::open(StoreConfig::default(), disk);
+        let StoreState::Failed(
+            StoreError::MissingFile(file) | StoreError::DamagedPage { file, .. },
+        ) = opened.store.state()
+        else {
+            panic!("{word} {value}: {:?}", opened.store.state())
+        };
+        assert_eq!(*file, FileName::live(FileKind::Versions));
+    }
 }
 
 #[test]

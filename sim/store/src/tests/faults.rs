@@ -4,6 +4,7 @@ use alloc::vec;
 use wavetank_vocabulary::NodeId;
 
 use crate::testing::faults::Fault;
+use crate::testing::model::History;
 use crate::testing::{Dice, Rig};
 use crate::*;
 
@@ -122,6 +123,110 @@ fn a_lost_write_is_told_by_the_version_that_the_store_remembers() {
     assert_eq!(rig.disk.faults, [], "it happened");
     assert_eq!(read(&mut rig, 600), damaged(1, PageDamage::Stale));
     assert!(rig.store.check(&rig.disk).is_err(), "a check says so too");
+}
+
+#[test]
+fn a_lost_write_is_told_after_a_restart_and_spreads_nowhere() {
+    for power_loss in [false, true] {
+        let mut rig = store();
+        rig.disk.faults = vec![Fault::LostWrite(NODES, 1)];
+        touch(&mut rig, 600);
+        checkpoint(&mut rig);
+        assert_eq!(rig.disk.faults, [], "it happened");
+        // Other pages take its image's place in the double-write area.
+        overwrite_doubles(&mut rig);
+        for _ in 0..2 {
+            rig = if power_loss { rig.lose_power(&mut Dice(3)) } else { rig.crash() };
+            assert_eq!(*rig.store.state(), StoreState::Ready);
+            assert_eq!(read(&mut rig, 600), damaged(1, PageDamage::Stale));
+            assert_eq!(read(&mut rig, 1199), Ok(Value::Node(NodeId(1199))));
+            touch(&mut rig, 3);
+            checkpoint(&mut rig);
+        }
+        let config = rig.store.config.clone();
+        let mut target = Rig::open(config, crate::testing::MemoryDisk::default());
+        let refused = super::backup::back_up(&mut rig, &mut target, &mut History::default(), None);
+        let told = StoreError::DamagedPage { file: NODES, page: 1, damage: PageDamage::Stale };
+        assert_eq!(refused, Err(BackupError::Source(told.clone())));
+        assert_eq!(*target.crash().store.state(), StoreState::Empty, "no backup is left behind");
+        assert_eq!(rig.store.check(&rig.disk), Err(told));
+    }
+}
+
+/// Writes other pages until the double-write area has nothing else.
+fn overwrite_doubles(rig: &mut Rig) {
+    for round in 0..2 * u64::from(rig.store.config.double_write_pages) {
+        touch(rig, if round % 2 == 0 { 0 } else { 1199 });
+        checkpoint(rig);
+    }
+}
+
+#[test]
+fn a_lost_write_of_the_version_map_is_told_at_the_next_opening() {
+    let map = FileName::live(FileKind::Versions);
+    let mut told = 0;
+    for page in 0..12 {
+        let mut rig = store();
+        rig.disk.faults = vec![Fault::LostWrite(map, page)];
+        for round in 0..24 {
+            touch(&mut rig, 600 * (round % 2));
+            checkpoint(&mut rig);
+            if rig.disk.faults.is_empty() {
+                break;
+            }
+        }
+        assert_eq!(rig.disk.faults, [], "it happened");
+        let rig = rig.crash();
+        match rig.store.state() {
+            StoreState::Failed(StoreError::DamagedPage { file, page: at, damage }) => {
+                assert_eq!((*file, *at), (map, page));
+                told += u64::from(*damage == PageDamage::Stale);
+            }
+            other => panic!("page {page}: {other:?}"),
+        }
+    }
+    assert!(told > 0, "an older page of the map was in its place");
+}
+
+#[test]
+fn a_version_map_that_is_gone_or_older_than_the_store_is_refused() {
+    let map = FileName::live(FileKind::Versions);
+    let mut rig = store();
+    let older = rig.disk.bytes_mut(map).clone();
+    for round in 0..12 {
+        touch(&mut rig, 600 * (round % 2));
+        checkpoint(&mut rig);
+    }
+    let mut gone = rig.clone();
+    gone.disk.perform(&DiskRequest::Unlink { file: map }).unwrap();
+    assert_eq!(*gone.crash().store.state(), StoreState::Failed(StoreError::MissingFile(map)));
+    *rig.disk.bytes_mut(map) = older;
+    let rig = rig.crash();
+    let failed = rig.store.state();
+    let is_map = |file: &FileName| *file == map;
+    assert!(
+        matches!(failed, StoreState::Failed(StoreError::DamagedPage { file, .. } | StoreError::MissingFile(file)) if is_map(file)),
+        "{failed:?}"
+    );
+}
+
+#[test]
+fn a_checkpoint_writes_as_much_of_the_version_map_as_it_wrote_pages() {
+    let map = FileName::live(FileKind::Versions);
+    let mut rig = store();
+    let mut written = 0;
+    for round in 0..100 {
+        touch(&mut rig, 600 * (round % 2));
+        rig.disk.record = Some(vec![]);
+        checkpoint(&mut rig);
+        let record = rig.disk.record.take().unwrap();
+        let is_map = |request: &DiskRequest| matches!(request, DiskRequest::WritePage { file, .. } if *file == map);
+        let pages = record.iter().filter(|(request, _)| is_map(request)).count();
+        assert_eq!(pages, 1, "one page has the entries of 509");
+        written += pages;
+    }
+    let length = rig.disk.bytes_mut(map).len() / PAGE_SIZE;
+    assert!(written == 100 && length < 24, "{length} pages: it is written anew in turn");
 }
 
 #[test]
