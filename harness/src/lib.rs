@@ -10,6 +10,7 @@ pub mod checks;
 pub mod cli;
 pub mod determinism;
 pub mod exit;
+pub mod histories;
 pub mod interrupt;
 pub mod load;
 pub mod output;

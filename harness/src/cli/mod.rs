@@ -2,6 +2,7 @@
 
 mod diff;
 mod find;
+mod history;
 mod library;
 mod list;
 mod play_once;
@@ -60,6 +61,8 @@ enum Command {
     Store(store::StoreArgs),
     /// Counts the misses of page caches under a trace of requests.
     Cache(CacheArgs),
+    /// Judges a history that something else recorded (exit 3: undecided).
+    CheckHistory(history::HistoryArgs),
     /// Prints a script that completes commands in a shell.
     Completions(CompletionsArgs),
     /// Prints the manual page.
@@ -247,6 +250,7 @@ pub fn main() -> ExitCode {
         Command::Schema(args) => library::schema(args.of),
         Command::Store(args) => store::store(args),
         Command::Cache(args) => cache(args),
+        Command::CheckHistory(args) => history::check_history(args),
         Command::Completions(args) => shell::completions(args.shell),
         Command::Man => shell::man(),
     });
