@@ -193,7 +193,7 @@ fn an_interrupted_run_leaves_what_it_has_and_says_so() {
 fn an_interrupted_campaign_ends_at_once_and_counts_what_was_over() {
     let folder = Folder::with("mark", "");
     let child = command()
-        .args(["test", "quick", "--seeds", "0..3000", "--json"])
+        .args(["test", "quick", "--seeds", "0..3000", "--json", "--out", "out"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .current_dir(folder.path("."))
@@ -207,7 +207,11 @@ fn an_interrupted_campaign_ends_at_once_and_counts_what_was_over() {
     assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
     assert_eq!(ended.code, 75, "{}", ended.stderr);
     let json: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
-    assert_eq!(json["interrupted"], true);
+    assert_eq!(json["ended"], "interrupted");
+    // What it leaves is whole, and a second start goes on from there.
+    let left = fs::read_to_string(folder.path("out/result.json")).expect("a result is left");
+    assert_eq!(left, ended.stdout);
+    assert!(fs::exists(folder.path("out/seeds/slave-crash/0.json")).expect("a look"));
     assert!(json["runs"].as_u64().is_some_and(|runs| runs < 9_000), "{json}");
 }
 

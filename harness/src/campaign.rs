@@ -1,81 +1,36 @@
 //! Many seeds of many scenarios: `wavetank test`.
+//!
+//! Every seed of a scenario is a piece of work of its own, whose result depends on nothing
+//! else; workers take them in order, and what they give is put in order at the end. So the
+//! number of workers, the shards and the moment of an interruption change which seeds were
+//! played, never what became of one. [`folder`] keeps the results from one start to the next.
 
+pub mod failures;
+pub mod folder;
+pub mod seeds;
+
+use std::any::Any;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
-use rayon::prelude::*;
-use serde::Serialize;
-use wavetank_reports::{ExpectationResult, Verdict};
+use wavetank_kernel::Digest;
+use wavetank_reports::{CAMPAIGN_SCHEMA, Ended, RuleVerdict, SeedResult, Verdict};
 use wavetank_scenario::Scenario;
-use wavetank_world::{BaseGraph, Expectation, GraphPlan, Plan, SeedRule};
+use wavetank_world::{BaseGraph, Expectation, GraphPlan, GraphSource, Plan, SeedRule, World};
 
+use crate::determinism::{Comparison, Nobody, compare, disturbed};
 use crate::exit::Exit;
 use crate::interrupt;
-use crate::play::play;
+use crate::output::OutputError;
+use crate::play::{Judged, judge_only};
 
-/// One seed of one scenario.
-#[derive(Clone, Debug, Serialize)]
-pub struct SeedResult {
-    /// The scenario's file.
-    pub scenario: String,
-    /// The seed.
-    pub seed: u64,
-    /// The digest of the run.
-    pub digest: String,
-    /// Exit code of `wavetank run` with that scenario and seed.
-    pub exit: u8,
-    /// Expectations that did not hold.
-    pub failures: Vec<ExpectationResult>,
-    /// What the cluster was waiting for, if it did not recover.
-    pub waiting: Option<String>,
-}
-
-/// An expectation that need not hold for every seed, judged over all of them.
-#[derive(Clone, Debug, Serialize)]
-pub struct RuleResult {
-    /// The scenario's file.
-    pub scenario: String,
-    /// The check.
-    pub check: String,
-    /// For how many seeds it must hold: `any`, or a part such as `>= 0.95`.
-    pub seeds: String,
-    /// For how many it held.
-    pub held: u64,
-    /// Of how many.
-    pub runs: u64,
-    /// Whether that is enough.
-    pub satisfied: bool,
-}
-
-/// A campaign that is over.
-#[derive(Clone, Debug, Serialize)]
-pub struct CampaignResult {
-    /// How many runs there were.
-    pub runs: usize,
-    /// How many of them held.
-    pub held: usize,
-    /// The runs that did not, in the order of scenarios and seeds.
-    pub failures: Vec<SeedResult>,
-    /// Expectations with a `seeds` of their own.
-    pub rules: Vec<RuleResult>,
-    /// Whether it was interrupted: then only the runs that were over are counted.
-    pub interrupted: bool,
-    /// The digests of all runs, in order, hashed: the same for any number of workers.
-    pub digest: String,
-    #[serde(skip)]
-    worst: Exit,
-}
-
-impl CampaignResult {
-    /// How the command ends.
-    pub fn exit(&self) -> Exit {
-        self.worst
-    }
-}
+pub use seeds::{Seeds, Shard};
 
 /// All scenario files under the given paths, in order of their names.
 ///
@@ -144,41 +99,61 @@ pub struct Entry {
 pub enum CampaignError {
     /// A scenario could not be drawn: rendered messages.
     Input(String),
-    /// No threads could be had.
-    Threads(String),
+    /// A result could not be kept.
+    Output(OutputError),
 }
 
-/// One run of a campaign: scenario, seed, Plan and its graph.
-type Run = (String, u64, Arc<Plan>, Arc<BaseGraph>);
+/// What is played, and how.
+#[derive(Debug)]
+pub struct Work<'a> {
+    /// The scenarios.
+    pub entries: &'a [Entry],
+    /// Their digests, by [`scenario_digest`].
+    pub digests: &'a [String],
+    /// The seeds of each.
+    pub seeds: Seeds,
+    /// Worker threads.
+    pub jobs: usize,
+    /// When to stop taking up, and going on with, runs.
+    pub until: Option<Instant>,
+    /// Whether each run is played again and compared.
+    pub twice: bool,
+    /// Results that are there already, by the number of the scenario and the seed.
+    pub known: BTreeMap<(usize, u64), SeedResult>,
+}
 
-/// Judges the expectations that need not hold for every seed. The runs of a scenario stand
-/// side by side.
-fn rules(work: &[Run], results: &[(SeedResult, Exit, Vec<Verdict>)]) -> Vec<RuleResult> {
-    let mut rules = Vec::new();
-    let mut start = 0;
-    for runs in work.chunk_by(|a, b| a.0 == b.0) {
-        let results = &results[start..start + runs.len()];
-        start += runs.len();
-        let Some((scenario, _, plan, _)) = runs.first() else { continue };
-        for (index, expected) in plan.expectations.iter().enumerate() {
-            if expected.seeds == SeedRule::Every {
-                continue;
-            }
-            let holds = |(_, _, verdicts): &&(SeedResult, Exit, Vec<Verdict>)| {
-                verdicts.get(index) == Some(&Verdict::Held)
-            };
-            let (held, runs) = (results.iter().filter(holds).count() as u64, runs.len() as u64);
-            rules.push(RuleResult {
-                scenario: scenario.clone(),
-                check: check_name(&expected.check),
-                seeds: wavetank_scenario::seed_rule_text(expected.seeds),
-                held,
-                runs,
-                satisfied: expected.seeds.satisfied(held, runs),
-            });
+/// A digest of everything that a scenario was read from. `plan` is any Plan drawn from it.
+pub fn scenario_digest(scenario: &Scenario, plan: &Plan) -> String {
+    let mut digest = Digest::new();
+    for text in scenario.texts() {
+        digest.absorb(&[text.len() as u64]);
+        absorb_bytes(&mut digest, text.as_bytes());
+    }
+    if let GraphSource::Edges { edges, .. } = &plan.graph.source {
+        digest.absorb(&[u64::from(edges.nodes), edges.edges.len() as u64]);
+        for (from, to) in &edges.edges {
+            digest.absorb(&[u64::from(*from) << 32 | u64::from(*to)]);
         }
     }
-    rules
+    digest.to_string()
+}
+
+pub(crate) fn absorb_bytes(digest: &mut Digest, bytes: &[u8]) {
+    for eight in bytes.chunks(8) {
+        let mut word = [0; 8];
+        word[..eight.len()].copy_from_slice(eight);
+        digest.absorb(&[u64::from_le_bytes(word)]);
+    }
+}
+
+/// The digest of a campaign: of the runs in the order of scenarios and seeds.
+pub fn digest_of(results: &[SeedResult]) -> String {
+    let mut hash = Digest::new();
+    for result in results {
+        let digest = u128::from_str_radix(&result.digest, 16).unwrap_or_default();
+        hash.absorb(&[(digest >> 64) as u64, digest as u64]);
+    }
+    hash.to_string()
 }
 
 fn check_name(check: &Expectation) -> String {
@@ -194,95 +169,208 @@ fn check_name(check: &Expectation) -> String {
     }
 }
 
-/// Plays every seed of every scenario on `jobs` threads. `done` is told how many runs are
-/// over.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is behind these locks is whole at any time.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Plays every seed of every scenario that is not known yet. `done` is told each new result, on
+/// the thread of the worker; what it returns ends the campaign if it is an error.
 ///
 /// # Errors
-/// When a scenario cannot be drawn for a seed, or the threads cannot be started.
-pub fn campaign(
-    entries: &[Entry],
-    seeds: Range<u64>,
-    jobs: usize,
+/// When a scenario cannot be drawn for a seed, or `done` says so.
+pub fn play_all(
+    mut work: Work<'_>,
     draw: impl Fn(&Scenario, u64) -> Result<Plan, String> + Sync,
-    done: impl Fn(u64) + Sync,
-) -> Result<CampaignResult, CampaignError> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(jobs)
-        .build()
-        .map_err(|error| CampaignError::Threads(error.to_string()))?;
-    let mut bases = Bases::default();
-    let mut work: Vec<Run> = Vec::new();
-    for entry in entries {
-        for seed in seeds.clone() {
-            let plan = draw(&entry.scenario, seed).map_err(CampaignError::Input)?;
-            let base = bases.of(&plan.graph);
-            work.push((entry.name.clone(), seed, Arc::new(plan), base));
+    done: impl Fn(&SeedResult) -> Result<(), OutputError> + Sync,
+) -> Result<(Vec<SeedResult>, Ended), CampaignError> {
+    let known = std::mem::take(&mut work.known);
+    let total = work.seeds.len() * work.entries.len() as u64;
+    let next = AtomicU64::new(0);
+    let bases = Mutex::new(Bases::default());
+    let results = Mutex::new(Vec::new());
+    let missed = AtomicBool::new(false);
+    let failed: Mutex<Option<CampaignError>> = Mutex::new(None);
+    let worker = || {
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            if index >= total || locked(&failed).is_some() {
+                return;
+            }
+            // Seed by seed, so that a campaign that ends early has tried every scenario.
+            let number = (index % work.entries.len() as u64) as usize;
+            let seed = work.seeds.at(index / work.entries.len() as u64);
+            if let Some(result) = known.get(&(number, seed)) {
+                locked(&results).push(result.clone());
+                continue;
+            }
+            match one(&work, number, seed, &bases, &draw) {
+                Ok(Some(result)) => {
+                    if let Err(error) = done(&result) {
+                        *locked(&failed) = Some(CampaignError::Output(error));
+                        return;
+                    }
+                    locked(&results).push(result);
+                }
+                Ok(None) => {
+                    missed.store(true, Ordering::Relaxed);
+                    return;
+                }
+                Err(error) => {
+                    *locked(&failed) = Some(error);
+                    return;
+                }
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..work.jobs {
+            scope.spawn(worker);
+        }
+        worker();
+    });
+    if let Some(error) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(error);
+    }
+    let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let ended = match (missed.into_inner(), interrupt::asked()) {
+        (false, _) => Ended::Whole,
+        (true, true) => Ended::Interrupted,
+        (true, false) => Ended::TimeLimit,
+    };
+    Ok((results, ended))
+}
+
+/// Plays one seed; none when there is no time left for it.
+fn one(
+    work: &Work<'_>,
+    number: usize,
+    seed: u64,
+    bases: &Mutex<Bases>,
+    draw: &(impl Fn(&Scenario, u64) -> Result<Plan, String> + Sync),
+) -> Result<Option<SeedResult>, CampaignError> {
+    let go_on = || !interrupt::asked() && work.until.is_none_or(|until| Instant::now() < until);
+    if !go_on() {
+        return Ok(None);
+    }
+    let entry = &work.entries[number];
+    let plan = Arc::new(draw(&entry.scenario, seed).map_err(CampaignError::Input)?);
+    let base = locked(bases).of(&plan.graph);
+    let started = Instant::now();
+    // A broken invariant is a bug of ours, and a finding like others: the rest is played.
+    let played = catch_unwind(AssertUnwindSafe(|| {
+        let judged = judge_only(&plan, &base, go_on)?;
+        let parted = if work.twice { parting(&plan, &base, &judged)? } else { None };
+        Some((judged, parted))
+    }));
+    let identity = Identity {
+        scenario: &entry.name,
+        scenario_digest: &work.digests[number],
+        seed,
+        wall_seconds: started.elapsed().as_secs_f64(),
+    };
+    Ok(match played {
+        Ok(None) => None,
+        Ok(Some((judged, None))) => Some(identity.result(&plan, judged)),
+        Ok(Some((_, Some(parting)))) => Some(identity.error(parting)),
+        Err(panic) => Some(identity.error(panic_text(&*panic))),
+    })
+}
+
+/// How two further runs of the Plan differ from each other or from the first; the outer none is
+/// when there was no time left.
+fn parting(plan: &Arc<Plan>, base: &Arc<BaseGraph>, first: &Judged) -> Option<Option<String>> {
+    let make = || World::new(disturbed(plan), base.clone(), Nobody);
+    let compared = compare(make);
+    if interrupt::asked() {
+        return None;
+    }
+    Some(match compared {
+        Comparison::Parted(parting) => Some(format!("not deterministic: {parting}")),
+        Comparison::Same { digest, .. } if digest != first.digest => Some(format!(
+            "not deterministic: digest {:032x} with checks that listen, {digest:032x} without",
+            first.digest
+        )),
+        Comparison::Same { .. } => None,
+    })
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic").to_owned()
+}
+
+/// By what the result of a seed is known.
+struct Identity<'a> {
+    scenario: &'a str,
+    scenario_digest: &'a str,
+    seed: u64,
+    wall_seconds: f64,
+}
+
+impl Identity<'_> {
+    fn result(self, plan: &Plan, judged: Judged) -> SeedResult {
+        let judged_by = |every: bool| {
+            let pairs = judged.expectations.iter().zip(&plan.expectations);
+            pairs.filter(move |(_, expected)| (expected.seeds == SeedRule::Every) == every)
+        };
+        let failures: Vec<_> = judged_by(true)
+            .filter(|(result, _)| result.verdict != Verdict::Held)
+            .map(|(result, _)| result.clone())
+            .collect();
+        let rules = judged_by(false)
+            .map(|(result, expected)| RuleVerdict {
+                check: check_name(&expected.check),
+                seeds: wavetank_scenario::seed_rule_text(expected.seeds),
+                part: match expected.seeds {
+                    SeedRule::AtLeast(part) => Some((part.numerator, part.denominator)),
+                    SeedRule::Any | SeedRule::Every => None,
+                },
+                verdict: result.verdict,
+            })
+            .collect();
+        // What need not hold for every seed is judged when all are over.
+        let exit = match judged.exit {
+            Exit::Broke if failures.is_empty() => Exit::Held,
+            exit => exit,
+        };
+        let Judged { waiting, faults, simulated, events, digest, .. } = judged;
+        SeedResult {
+            schema: CAMPAIGN_SCHEMA,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            scenario: self.scenario.to_owned(),
+            scenario_digest: self.scenario_digest.to_owned(),
+            seed: self.seed,
+            digest: format!("{digest:032x}"),
+            exit: exit.code(),
+            failures,
+            waiting,
+            error: None,
+            rules,
+            faults,
+            simulated_seconds: simulated.as_secs_f64(),
+            events,
+            wall_seconds: self.wall_seconds,
         }
     }
-    let over = AtomicU64::new(0);
-    let results: Vec<Option<(SeedResult, Exit, Vec<Verdict>)>> = pool.install(|| {
-        work.par_iter()
-            .map(|(scenario, seed, plan, base)| {
-                if interrupt::asked() {
-                    return None;
-                }
-                let played = play(plan, base, |_, _| !interrupt::asked());
-                if played.result.partial {
-                    return None;
-                }
-                done(over.fetch_add(1, Ordering::Relaxed) + 1);
-                let judged = played.result.expectations.iter().zip(&plan.expectations);
-                let failures: Vec<_> = judged
-                    .filter(|(result, expected)| {
-                        expected.seeds == SeedRule::Every && result.verdict != Verdict::Held
-                    })
-                    .map(|(result, _)| result.clone())
-                    .collect();
-                // What need not hold for every seed is judged when all are over.
-                let exit = match played.exit {
-                    Exit::Broke if failures.is_empty() => Exit::Held,
-                    exit => exit,
-                };
-                let verdicts = played.result.expectations.iter().map(|e| e.verdict).collect();
-                let result = SeedResult {
-                    scenario: scenario.clone(),
-                    seed: *seed,
-                    digest: played.result.digest.clone(),
-                    exit: exit.code(),
-                    failures,
-                    waiting: played.result.waiting.clone(),
-                };
-                Some((result, exit, verdicts))
-            })
-            .collect()
-    });
-    let interrupted = results.iter().any(Option::is_none);
-    // A partial campaign counts the runs that were over.
-    let (work, results): (Vec<Run>, Vec<_>) =
-        work.into_iter().zip(results).filter_map(|(run, result)| Some((run, result?))).unzip();
-    let mut hash = wavetank_kernel::Digest::new();
-    for (result, ..) in &results {
-        let digest = u128::from_str_radix(&result.digest, 16).unwrap_or_default();
-        hash.absorb(&[(digest >> 64) as u64, digest as u64]);
+
+    fn error(self, error: String) -> SeedResult {
+        SeedResult {
+            schema: CAMPAIGN_SCHEMA,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            scenario: self.scenario.to_owned(),
+            scenario_digest: self.scenario_digest.to_owned(),
+            seed: self.seed,
+            digest: format!("{:032x}", 0),
+            exit: Exit::Internal.code(),
+            failures: Vec::new(),
+            waiting: None,
+            error: Some(error),
+            rules: Vec::new(),
+            faults: BTreeMap::new(),
+            simulated_seconds: 0.0,
+            events: 0,
+            wall_seconds: self.wall_seconds,
+        }
     }
-    let rules = rules(&work, &results);
-    let worst = results.iter().fold(Exit::Held, |worst, (_, exit, _)| worst.worst(*exit));
-    let unsatisfied = rules.iter().any(|rule| !rule.satisfied);
-    let worst = if unsatisfied { worst.worst(Exit::Broke) } else { worst };
-    let worst = if interrupted { worst.worst(Exit::Surroundings) } else { worst };
-    let runs = results.len();
-    let failures: Vec<SeedResult> = results
-        .into_iter()
-        .filter(|(_, exit, _)| *exit != Exit::Held)
-        .map(|(result, ..)| result)
-        .collect();
-    Ok(CampaignResult {
-        runs,
-        held: runs - failures.len(),
-        failures,
-        rules,
-        interrupted,
-        digest: format!("{hash}"),
-        worst,
-    })
 }

@@ -90,7 +90,7 @@ impl OutputError {
     }
 }
 
-fn at<T>(path: &Path, result: io::Result<T>) -> Result<T, OutputError> {
+pub(crate) fn at<T>(path: &Path, result: io::Result<T>) -> Result<T, OutputError> {
     result.map_err(|source| OutputError::Io { path: path.to_owned(), source })
 }
 

@@ -1,58 +1,95 @@
 //! Plays one Plan and has its facts judged.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use wavetank_reports::{
-    Ending, ExpectationResult, GraphResult, Overall, Recorder, RunResult, Verdict,
+    Ending, ExpectationResult, FaultCount, GraphResult, Overall, Recorder, RunResult, Verdict,
 };
-use wavetank_vocabulary::{Classes, Fact, Observer, Seq, Time};
-use wavetank_world::{BaseGraph, Plan, World};
+use wavetank_vocabulary::{Classes, Fact, FaultId, Observer, Seq, Time};
+use wavetank_world::{BaseGraph, Expected, Plan, World};
 
 use crate::checks::Check;
 use crate::exit::Exit;
 
-/// Everything that reads the facts of a run.
+/// The checks that a Plan asks for.
 #[derive(Clone, Debug)]
-pub struct Judges {
-    recorder: Recorder,
-    checks: Vec<(Check, Classes)>,
-}
+pub struct Checks(Vec<(Check, Classes)>);
 
-impl Judges {
-    /// The recorder and the checks that a Plan asks for.
+impl Checks {
+    /// The checks of the Plan's expectations, in its order.
     pub fn new(plan: &Plan) -> Self {
-        let checks = plan
-            .expectations
-            .iter()
-            .map(|expectation| {
-                let check = Check::new(plan, &expectation.check);
-                let interests = check.interests();
-                (check, interests)
-            })
-            .collect();
-        Judges { recorder: Recorder::new(plan), checks }
+        let check = |expected: &Expected| {
+            let check = Check::new(plan, &expected.check);
+            let interests = check.interests();
+            (check, interests)
+        };
+        Checks(plan.expectations.iter().map(check).collect())
     }
 
     /// The verdict of every expectation, in the Plan's order.
     pub fn finish(&self) -> Vec<ExpectationResult> {
-        self.checks.iter().map(|(check, _)| check.finish()).collect()
+        self.0.iter().map(|(check, _)| check.finish()).collect()
+    }
+
+    /// The checks themselves, in the Plan's order.
+    pub fn iter(&self) -> impl Iterator<Item = &Check> {
+        self.0.iter().map(|(check, _)| check)
     }
 }
 
-impl Observer for Judges {
+impl Observer for Checks {
     fn interests(&self) -> Classes {
-        self.checks.iter().fold(self.recorder.interests(), |all, (_, more)| all | *more)
+        self.0.iter().fold(Classes::NONE, |all, (_, more)| all | *more)
     }
 
     fn observe(&mut self, at: Time, seq: Seq, fact: &Fact) {
         let class = fact.class();
-        self.recorder.observe(at, seq, fact);
-        for (check, interests) in &mut self.checks {
+        for (check, interests) in &mut self.0 {
             if interests.intersects(class) {
                 check.observe(at, seq, fact);
             }
         }
+    }
+}
+
+/// Everything that reads the facts of a run that is reported.
+#[derive(Clone, Debug)]
+struct Judges {
+    recorder: Recorder,
+    checks: Checks,
+}
+
+impl Observer for Judges {
+    fn interests(&self) -> Classes {
+        self.recorder.interests() | self.checks.interests()
+    }
+
+    fn observe(&mut self, at: Time, seq: Seq, fact: &Fact) {
+        self.recorder.observe(at, seq, fact);
+        self.checks.observe(at, seq, fact);
+    }
+}
+
+/// Everything that reads the facts of a run of a campaign: no series, no percentiles but those
+/// of the checks.
+#[derive(Clone, Debug)]
+struct Tally {
+    checks: Checks,
+    took_effect: BTreeSet<FaultId>,
+}
+
+impl Observer for Tally {
+    fn interests(&self) -> Classes {
+        self.checks.interests() | Classes::FAULTS
+    }
+
+    fn observe(&mut self, at: Time, seq: Seq, fact: &Fact) {
+        if let Fact::FaultBegan { fault, .. } = *fact {
+            self.took_effect.insert(fault);
+        }
+        self.checks.observe(at, seq, fact);
     }
 }
 
@@ -78,7 +115,8 @@ pub fn play(
     mut progress: impl FnMut(Time, u64) -> bool,
 ) -> Played {
     let started = Instant::now();
-    let mut world = World::new(plan.clone(), base.clone(), Judges::new(plan));
+    let judges = Judges { recorder: Recorder::new(plan), checks: Checks::new(plan) };
+    let mut world = World::new(plan.clone(), base.clone(), judges);
     let mut interrupted = false;
     while world.advance(STRIDE) {
         if !progress(world.now(), world.events()) {
@@ -89,6 +127,57 @@ pub fn play(
     judge(world, started, interrupted)
 }
 
+/// A run of a campaign that is over: its verdicts, without what a report is drawn from.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// The verdict of every expectation, in the Plan's order.
+    pub expectations: Vec<ExpectationResult>,
+    /// What the cluster was waiting for, if it did not recover.
+    pub waiting: Option<String>,
+    /// By kind, how many faults the Plan has, and how many took effect.
+    pub faults: BTreeMap<String, FaultCount>,
+    /// Where the virtual clock stopped.
+    pub simulated: Time,
+    /// Events delivered.
+    pub events: u64,
+    /// The digest of the run.
+    pub digest: u128,
+    /// How `wavetank run` ends.
+    pub exit: Exit,
+}
+
+/// Plays a Plan for its verdicts only; none when `go_on` said no on the way.
+pub fn judge_only(
+    plan: &Arc<Plan>,
+    base: &Arc<BaseGraph>,
+    go_on: impl Fn() -> bool,
+) -> Option<Judged> {
+    let tally = Tally { checks: Checks::new(plan), took_effect: BTreeSet::new() };
+    let mut world = World::new(plan.clone(), base.clone(), tally);
+    while world.advance(STRIDE) {
+        if !go_on() {
+            return None;
+        }
+    }
+    let waiting = if world.converged() { None } else { world.waits_for() };
+    let (digest, events, simulated) = (world.digest(), world.events(), world.now());
+    let recovered = world.converged();
+    let tally = world.into_observer();
+    let expectations = tally.checks.finish();
+    let exit = match Overall::of(recovered, &expectations) {
+        Overall::Held => Exit::Held,
+        Overall::Broke => Exit::Broke,
+        Overall::NotRecovered => Exit::NotRecovered,
+    };
+    let mut faults: BTreeMap<String, FaultCount> = BTreeMap::new();
+    for fault in &plan.faults {
+        let count = faults.entry(fault.kind.name().to_owned()).or_default();
+        count.planned += 1;
+        count.took_effect += u64::from(tally.took_effect.contains(&fault.id));
+    }
+    Some(Judged { expectations, waiting, faults, simulated, events, digest, exit })
+}
+
 fn judge(world: World<Judges>, started: Instant, interrupted: bool) -> Played {
     let recovered = world.converged() || interrupted;
     let waiting = if recovered { None } else { world.waits_for() };
@@ -96,7 +185,7 @@ fn judge(world: World<Judges>, started: Instant, interrupted: bool) -> Played {
     let plan = world.plan().clone();
     let graph = world.graph_counts();
     let judges = world.into_observer();
-    let mut expectations = judges.finish();
+    let mut expectations = judges.checks.finish();
     if interrupted {
         // Most checks need the end, and no fault has had its time: nothing is judged.
         for expectation in &mut expectations {

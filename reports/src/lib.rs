@@ -8,6 +8,7 @@
 
 mod axis;
 mod bands;
+mod campaign;
 mod capsule;
 mod chart;
 mod csv;
@@ -37,6 +38,10 @@ mod synthetic;
 mod tables;
 mod words;
 
+pub use campaign::{
+    CAMPAIGN_RESULT_SCHEMA, CAMPAIGN_SCHEMA, CampaignResult, Coverage, Ended, FailedSeed,
+    FaultCount, RuleResult, RuleVerdict, ScenarioTally, SeedResult, Smallest,
+};
 pub use capsule::Capsule;
 pub use csv::series_csv;
 pub use diff::{CounterChange, Diff, ExpectationChange, FigureChange, SettingChange, Side};

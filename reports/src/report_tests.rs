@@ -69,7 +69,7 @@ fn result_json_keeps_its_form() {
 
 /// Checks a value against a schema, as far as ours uses the language. Keys that the schema
 /// does not know are told too: it must not fall behind.
-fn conform(schema: &Value, root: &Value, value: &Value, path: &str) {
+pub(crate) fn conform(schema: &Value, root: &Value, value: &Value, path: &str) {
     if let Some(name) = schema["$ref"].as_str() {
         let name = name.trim_start_matches("#/$defs/");
         return conform(&root["$defs"][name], root, value, path);
@@ -98,7 +98,9 @@ fn conform(schema: &Value, root: &Value, value: &Value, path: &str) {
     for (index, item) in value.as_array().into_iter().flatten().enumerate() {
         conform(&schema["items"], root, item, &format!("{path}[{index}]"));
     }
-    for required in schema["required"].as_array().into_iter().flatten() {
+    // Of what may be null as well, fields are required when it is not.
+    let required = schema["required"].as_array().filter(|_| !value.is_null());
+    for required in required.into_iter().flatten() {
         assert!(required.as_str().is_some_and(|key| value.get(key).is_some()), "{path}.{required}");
     }
     let Some(fields) = value.as_object().filter(|_| schema["type"] == "object") else { return };

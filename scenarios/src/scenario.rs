@@ -163,6 +163,12 @@ impl Scenario {
         format!("{}:{line}", source.name)
     }
 
+    /// Every text that it was read from, the file's own first: with the same texts and the same
+    /// edge list it is the same scenario.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.sources.iter().map(|source| source.text.as_str())
+    }
+
     /// The seed that stands in the file.
     pub fn seed(&self) -> Option<u64> {
         self.seed

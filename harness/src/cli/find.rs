@@ -45,31 +45,42 @@ fn read(file: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// All scenarios of files, folders and names.
+/// All scenarios of files, folders and names. Whatever is wrong with one, the others are read,
+/// so that every error is told at once.
 pub(super) fn all(paths: &[PathBuf], set: &[String]) -> Result<Vec<Entry>, Failure> {
-    let mut entries = Vec::new();
+    let (mut entries, mut wrong) = (Vec::new(), Vec::new());
+    let mut add = |name: String, scenario: Result<Scenario, Failure>| match scenario {
+        // The same file named twice is played once.
+        Ok(scenario) if entries.iter().all(|entry: &Entry| entry.name != name) => {
+            entries.push(Entry { name, scenario });
+        }
+        Ok(_) => {}
+        Err(failure) => wrong.push(failure.message),
+    };
     for path in paths {
         let name = path.to_string_lossy();
         let folder = if path.exists() { Vec::new() } else { builtin_folder(&name) };
         for builtin in &folder {
-            let scenario = parse(&format!("{}.toml", builtin.name), builtin.text.as_bytes(), set)?;
-            entries.push(Entry { name: builtin.name.to_owned(), scenario });
+            let scenario = parse(&format!("{}.toml", builtin.name), builtin.text.as_bytes(), set);
+            add(builtin.name.to_owned(), scenario);
         }
         if !folder.is_empty() {
             continue;
         }
         if path.is_dir() && builtin(&name).is_some() && holds_no_scenario(path) {
-            entries.push(Entry { name: name.into_owned(), scenario: one(path, set)? });
+            add(name.into_owned(), one(path, set));
             continue;
         }
-        let files = scenario_files(std::slice::from_ref(path))
-            .map_err(|error| Failure::input(error.to_string()))?;
-        for file in files {
-            let scenario = one(&file, set)?;
-            entries.push(Entry { name: file.display().to_string(), scenario });
+        match scenario_files(std::slice::from_ref(path)) {
+            Ok(files) => {
+                for file in files {
+                    add(file.display().to_string(), one(&file, set));
+                }
+            }
+            Err(error) => add(name.into_owned(), Err(Failure::input(error.to_string()))),
         }
     }
-    Ok(entries)
+    if wrong.is_empty() { Ok(entries) } else { Err(Failure::input(wrong.join("\n"))) }
 }
 
 /// Whether a folder is the output of a run, say, that happens to have a scenario's name.

@@ -110,6 +110,7 @@ pub(super) fn schema(of: SchemaOf) -> Result<Exit, Failure> {
             say(&text);
         }
         SchemaOf::Result => say(wavetank_reports::RESULT_SCHEMA),
+        SchemaOf::Campaign => say(wavetank_reports::CAMPAIGN_RESULT_SCHEMA),
     }
     Ok(Exit::Held)
 }

@@ -1,8 +1,10 @@
 //! The command line: what people type, and what they are told.
 
+mod campaign_progress;
 mod diff;
 mod find;
 mod history;
+mod keep_failures;
 mod library;
 mod list;
 mod play_once;
@@ -44,7 +46,9 @@ enum Command {
     /// Plays a scenario once and leaves results and a report.
     Run(RunArgs),
     /// Plays many seeds of many scenarios.
-    Test(TestArgs),
+    Test(test::TestArgs),
+    /// Puts campaigns together that were played in shards.
+    Merge(test::MergeArgs),
     /// Prints a scenario with everything random drawn from the seed.
     Plan(PlanArgs),
     /// Writes a commented first scenario to NAME.toml.
@@ -55,7 +59,7 @@ enum Command {
     List(ListArgs),
     /// Compares two results: what changed from BASE to NEW.
     Diff(DiffArgs),
-    /// Prints the JSON Schema of scenarios, or of results.
+    /// Prints the JSON Schema of scenarios, of results or of campaigns.
     Schema(SchemaArgs),
     /// Makes, looks at, backs up and checks graphs in directories of their own.
     Store(store::StoreArgs),
@@ -89,25 +93,6 @@ struct RunArgs {
     /// Plays the scenario twice first, and names the first event that differs.
     #[arg(long)]
     check_determinism: bool,
-}
-
-#[derive(Args, Debug)]
-struct TestArgs {
-    /// Scenarios: files, folders of them, or names of the library.
-    #[arg(required = true, value_name = "SCENARIO")]
-    paths: Vec<PathBuf>,
-    /// Seeds from A up to but not including B.
-    #[arg(long, value_name = "A..B", default_value = "0..20", value_parser = test::seed_range)]
-    seeds: std::ops::Range<u64>,
-    /// Worker threads [default: one per processor].
-    #[arg(long, value_name = "N")]
-    jobs: Option<std::num::NonZeroU16>,
-    /// Changes one value of every scenario.
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
-    /// Prints one JSON object instead of text.
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Args, Debug)]
@@ -197,6 +182,8 @@ enum SchemaOf {
     Scenario,
     /// result.json.
     Result,
+    /// What `wavetank test --json` prints.
+    Campaign,
 }
 
 #[derive(Args, Debug)]
@@ -242,6 +229,7 @@ pub fn main() -> ExitCode {
     let done = std::panic::catch_unwind(|| match &cli.command {
         Command::Run(args) => play_once::run(args),
         Command::Test(args) => test::test(args),
+        Command::Merge(args) => test::merge(args),
         Command::Plan(args) => plan(args),
         Command::New(args) => library::new(args),
         Command::CheckScenario(args) => library::check_scenario(args),

@@ -78,7 +78,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
 }
 
 /// What the scenario says of its settings and load, for the report.
-fn provenance(scenario: &Scenario, load: &Load) -> Provenance {
+pub(super) fn provenance(scenario: &Scenario, load: &Load) -> Provenance {
     let setting =
         |s: SettingOrigin| SettingRow { name: s.name.to_owned(), value: s.value, origin: s.origin };
     let line = |(what, value, note): (&'static str, String, String)| LoadLine {

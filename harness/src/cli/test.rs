@@ -1,94 +1,302 @@
-//! `wavetank test`: many seeds of many scenarios.
+//! `wavetank test`: many seeds of many scenarios. `wavetank merge`: campaigns put together.
 
-use std::io::IsTerminal;
+use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use clap::Args;
+use wavetank_reports::{CampaignResult, Ended, SeedResult};
+use wavetank_scenario::Plan;
+
+use super::campaign_progress::CampaignProgress;
+use super::keep_failures::keep_failures;
 use super::play_once::quoted;
-use super::{Failure, TestArgs, find, say, tell, warn};
-use crate::campaign::{CampaignError, CampaignResult, campaign};
+use super::{Failure, find, say, tell, warn};
+use crate::campaign::folder::{Folder, FolderError, Known, merged, write_whole};
+use crate::campaign::scenario_digest;
+use crate::campaign::seeds::{parse_seeds, parse_shard};
+use crate::campaign::{CampaignError, Entry, Seeds, Shard, Work, digest_of, play_all};
 use crate::exit::Exit;
 use crate::interrupt;
+use crate::output::OutputError;
 
-/// A range of seeds as people write it.
-pub(super) fn seed_range(text: &str) -> Result<Range<u64>, String> {
-    let number = |text: &str| {
-        text.parse::<u64>().map_err(|_| format!("`{text}` is not a seed: expected a number"))
-    };
-    let range = match text.split_once("..") {
-        Some((from, to)) => number(from)?..number(to)?,
-        None => {
-            let seed = number(text)?;
-            let end = seed.checked_add(1).ok_or("the seed is too large for a range")?;
-            seed..end
-        }
-    };
-    if range.is_empty() {
-        return Err(format!("no seed lies in {text}: the end is not included"));
-    }
-    if range.end - range.start > MOST_SEEDS {
-        return Err(format!("at most {MOST_SEEDS} seeds at once"));
-    }
-    Ok(range)
+#[derive(Args, Debug)]
+pub(super) struct TestArgs {
+    /// Scenarios: files, folders of them, or names of the library.
+    #[arg(required = true, value_name = "SCENARIO")]
+    pub(super) paths: Vec<PathBuf>,
+    /// Seeds from A up to but not including B, or A..+N for N of them; a seed may be a git
+    /// commit hash.
+    #[arg(long, value_name = "A..B", default_value = "0..20", value_parser = parse_seeds)]
+    seeds: Range<u64>,
+    /// Plays one of N equal parts of the seeds, e.g. 2/8; `wavetank merge` puts them together.
+    #[arg(long, value_name = "I/N", value_parser = parse_shard)]
+    shard: Option<Shard>,
+    /// Worker threads [default: one per processor]. Results do not depend on it.
+    #[arg(long, value_name = "N")]
+    jobs: Option<std::num::NonZeroU16>,
+    /// Ends after so long, e.g. 5m, with the seeds that were played by then.
+    #[arg(long, value_name = "TIME", value_parser = wall_time)]
+    time_limit: Option<Duration>,
+    /// Fewer seeds than this of any scenario within the time limit are too few (exit 75).
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    min_seeds: u64,
+    /// Changes one value of every scenario.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(super) set: Vec<String>,
+    /// Keeps every result, and what is needed to see a failure again; a second start with the
+    /// same folder goes on.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Plays each run three times and names the first event that differs.
+    #[arg(long)]
+    check_determinism: bool,
+    #[command(flatten)]
+    forms: Forms,
 }
 
-/// More would not fit a campaign's memory: every seed's Plan is drawn before the first runs.
-const MOST_SEEDS: u64 = 1_000_000;
+/// The forms in which a campaign's result is given.
+#[derive(Args, Debug)]
+struct Forms {
+    /// Writes JUnit XML, for CI servers.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Writes a page of Markdown, for pull requests.
+    #[arg(long, value_name = "FILE")]
+    summary: Option<PathBuf>,
+    /// Prints one JSON object instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct MergeArgs {
+    /// Folders that `wavetank test --out` left.
+    #[arg(required = true, value_name = "DIR")]
+    parts: Vec<PathBuf>,
+    /// Where the campaign of all of them goes.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    forms: Forms,
+}
+
+/// Real time as people write it, with its unit.
+pub(super) fn wall_time(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no time: expected a number with ms, s, m or h, such as 5m");
+    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+    let (number, unit) = text.split_at(digits);
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    number.checked_mul(millis).map(Duration::from_millis).ok_or_else(wrong)
+}
+
+impl From<FolderError> for Failure {
+    fn from(error: FolderError) -> Self {
+        Failure { exit: error.exit(), message: error.to_string() }
+    }
+}
+
+impl From<OutputError> for Failure {
+    fn from(error: OutputError) -> Self {
+        Failure { exit: error.exit(), message: error.to_string() }
+    }
+}
 
 pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
     let entries = find::all(&args.paths, &args.set)?;
     for entry in &entries {
         warn(&entry.scenario);
     }
-    let jobs = match args.jobs {
-        Some(jobs) => usize::from(jobs.get()),
-        None => std::thread::available_parallelism().map_or(1, usize::from),
+    let seeds = Seeds::new(args.seeds.clone(), args.shard);
+    let known = identities(&entries, args.seeds.start)?;
+    let folder = match &args.out {
+        Some(path) => Some(Folder::open(path, &known, &args.set)?),
+        None => None,
     };
-    let total = entries.len() as u64 * (args.seeds.end - args.seeds.start);
-    let bar = campaign_bar(total, args.json);
     interrupt::watch();
-    let result = campaign(
-        &entries,
-        args.seeds.clone(),
-        jobs,
-        |scenario, seed| find::draw(scenario, seed).map_err(|failure| failure.message),
-        |done| bar.set_position(done),
-    );
-    bar.finish_and_clear();
-    let result = result.map_err(|error| match error {
+    let started = Instant::now();
+    let results = earlier(folder.as_ref(), &known, &seeds)?;
+    let total = seeds.len() * entries.len() as u64;
+    let progress = CampaignProgress::new(total, results.len() as u64, args.forms.json);
+    let digests: Vec<String> = known.iter().map(|known| known.digest.clone()).collect();
+    let work = Work {
+        entries: &entries,
+        digests: &digests,
+        seeds,
+        jobs: args.jobs.map_or_else(processors, |jobs| usize::from(jobs.get())),
+        until: args.time_limit.map(|limit| started + limit),
+        twice: args.check_determinism,
+        known: results,
+    };
+    let draw = |scenario: &_, seed| find::draw(scenario, seed).map_err(|failure| failure.message);
+    let keep = |result: &SeedResult| {
+        progress.over(result);
+        folder.as_ref().map_or(Ok(()), |folder| folder.keep(result))
+    };
+    let played = play_all(work, draw, keep);
+    progress.finish();
+    let (results, ended) = played.map_err(|error| match error {
         CampaignError::Input(message) => Failure::input(message),
-        CampaignError::Threads(message) => Failure { exit: Exit::Surroundings, message },
+        CampaignError::Output(error) => error.into(),
     })?;
-    if args.json {
-        let json = serde_json::to_string_pretty(&result)
-            .map_err(|e| Failure { exit: Exit::Internal, message: e.to_string() })?;
-        say(&json);
+    let wall = started.elapsed().as_secs_f64();
+    let mut result =
+        CampaignResult::new(results, ended, wall, digest_of, |result| command(result, &args.set));
+    if let Some(folder) = &folder {
+        keep_failures(folder, &entries, &mut result)?;
+        folder.conclude(&result)?;
+    }
+    let few = entries.len() > result.scenarios.len() || result.fewest_seeds() < args.min_seeds;
+    let exit = conclude(&result, &args.forms)?;
+    match result.ended {
+        Ended::Interrupted => {
+            tell("interrupted: the runs that were over are counted, the others were not played");
+        }
+        Ended::TimeLimit => {
+            let fewest =
+                if entries.len() > result.scenarios.len() { 0 } else { result.fewest_seeds() };
+            tell(&format!(
+                "the time was over after {fewest} of {} seeds{}",
+                Seeds::new(args.seeds.clone(), args.shard).len(),
+                if few {
+                    format!(": at least {} were asked for", args.min_seeds)
+                } else {
+                    String::new()
+                }
+            ));
+        }
+        Ended::Whole => {}
+    }
+    let early = match result.ended {
+        Ended::Interrupted => true,
+        Ended::TimeLimit => few,
+        Ended::Whole => false,
+    };
+    Ok(if early { exit.worst(Exit::Surroundings) } else { exit })
+}
+
+/// By what the results of each scenario are known; draws one Plan of each, so that what cannot
+/// be played is told before anything is.
+fn identities(entries: &[Entry], seed: u64) -> Result<Vec<Known>, Failure> {
+    let (mut known, mut wrong) = (Vec::new(), Vec::new());
+    for entry in entries {
+        match find::draw(&entry.scenario, seed) {
+            Ok(plan) => known.push(identity(entry, &plan)),
+            Err(failure) => wrong.push(failure.message),
+        }
+    }
+    if wrong.is_empty() { Ok(known) } else { Err(Failure::input(wrong.join("\n"))) }
+}
+
+fn identity(entry: &Entry, plan: &Plan) -> Known {
+    Known { scenario: entry.name.clone(), digest: scenario_digest(&entry.scenario, plan) }
+}
+
+/// The results that a campaign started earlier has left.
+fn earlier(
+    folder: Option<&Folder>,
+    known: &[Known],
+    seeds: &Seeds,
+) -> Result<BTreeMap<(usize, u64), SeedResult>, Failure> {
+    let mut found = BTreeMap::new();
+    let Some(folder) = folder else { return Ok(found) };
+    for (number, known) in known.iter().enumerate() {
+        for seed in seeds.iter() {
+            if let Some(result) = folder.find(known, seed)? {
+                found.insert((number, seed), result);
+            }
+        }
+    }
+    if !found.is_empty() {
+        tell(&format!("{} results are there already: the rest is played", found.len()));
+    }
+    Ok(found)
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
+    let mut parts = Vec::new();
+    let mut set = None;
+    for path in &args.parts {
+        let part = Folder::load(path)?;
+        let set = set.get_or_insert_with(|| part.set.clone());
+        if *set != part.set {
+            let what = "scenarios with other values of --set".to_owned();
+            return Err(FolderError::Mixes { path: path.clone(), what }.into());
+        }
+        parts.push((path.clone(), part));
+    }
+    let set = set.unwrap_or_default();
+    let (scenarios, results) = merged(parts)?;
+    let folder = Folder::open(&args.out, &scenarios, &set)?;
+    for result in &results {
+        folder.keep(result)?;
+    }
+    let wall = results.iter().map(|result| result.wall_seconds).sum();
+    let mut result =
+        CampaignResult::new(results, Ended::Whole, wall, digest_of, |result| command(result, &set));
+    for failed in &mut result.failures {
+        // What was kept stays where it was kept.
+        let name = folder.failure(&failed.result);
+        let kept = args.parts.iter().filter_map(|part| {
+            let place = part.join("failures").join(name.file_name()?);
+            place.join("result.json").exists().then_some(place)
+        });
+        failed.folder = kept.map(|place| place.display().to_string()).next();
+    }
+    folder.conclude(&result)?;
+    conclude(&result, &args.forms)
+}
+
+/// What plays a seed again.
+fn command(result: &SeedResult, set: &[String]) -> String {
+    let set: String = set.iter().map(|a| format!(" --set {}", quoted(a))).collect();
+    format!("wavetank run {} --seed {}{set}", quoted(&result.scenario), result.seed)
+}
+
+/// Gives the result in all the forms that were asked for.
+fn conclude(result: &CampaignResult, forms: &Forms) -> Result<Exit, Failure> {
+    write_form(forms.junit.as_deref(), || result.to_junit())?;
+    write_form(forms.summary.as_deref(), || result.to_markdown())?;
+    if forms.json {
+        say(&result.to_json());
     } else {
-        say(&campaign_text(&result, &args.set));
+        say(&campaign_text(result));
     }
-    if result.interrupted {
-        tell("interrupted: the runs that were over are counted, the others were not played");
-    }
-    Ok(result.exit())
+    let exits = result.failures.iter().map(|failed| match failed.result.exit {
+        4 => Exit::Internal,
+        3 => Exit::NotRecovered,
+        _ => Exit::Broke,
+    });
+    let worst = exits.fold(Exit::Held, Exit::worst);
+    let unsatisfied = result.rules.iter().any(|rule| !rule.satisfied);
+    Ok(if unsatisfied { worst.worst(Exit::Broke) } else { worst })
 }
 
-fn campaign_bar(total: u64, quiet: bool) -> indicatif::ProgressBar {
-    if quiet || !std::io::stderr().is_terminal() {
-        return indicatif::ProgressBar::hidden();
+fn write_form(path: Option<&Path>, text: impl FnOnce() -> String) -> Result<(), Failure> {
+    match path {
+        Some(path) => Ok(write_whole(path, &text())?),
+        None => Ok(()),
     }
-    let bar = indicatif::ProgressBar::new(total);
-    if let Ok(style) =
-        indicatif::ProgressStyle::with_template("  {bar:30} {pos} of {len} runs, {per_sec}")
-    {
-        bar.set_style(style);
-    }
-    bar
 }
 
-fn campaign_text(result: &CampaignResult, set: &[String]) -> String {
+fn campaign_text(result: &CampaignResult) -> String {
     let mut text = String::new();
     for failure in &result.failures {
-        text.push_str(&format!("{} seed {}\n", failure.scenario, failure.seed));
-        for expectation in &failure.failures {
+        let seed = &failure.result;
+        text.push_str(&format!("{} seed {}\n", seed.scenario, seed.seed));
+        for expectation in &seed.failures {
             text.push_str(&format!(
                 "  {} {}: {}\n",
                 expectation.check,
@@ -96,15 +304,19 @@ fn campaign_text(result: &CampaignResult, set: &[String]) -> String {
                 expectation.why
             ));
         }
-        if let Some(waiting) = &failure.waiting {
+        if let Some(waiting) = &seed.waiting {
             text.push_str(&format!("  did not recover: {waiting}\n"));
         }
-        let set: String = set.iter().map(|a| format!(" --set {}", quoted(a))).collect();
-        text.push_str(&format!(
-            "  again: wavetank run {} --seed {}{set}\n",
-            quoted(&failure.scenario),
-            failure.seed
-        ));
+        if let Some(error) = &seed.error {
+            text.push_str(&format!("  internal error: {error}\n"));
+        }
+        text.push_str(&format!("  again: {}\n", failure.command));
+        if let Some(folder) = &failure.folder {
+            text.push_str(&format!("  kept:  {folder}\n"));
+        }
+        if let Some(small) = &failure.smallest {
+            text.push_str(&format!("  small: wavetank run {}\n", quoted(&small.file)));
+        }
     }
     for rule in &result.rules {
         text.push_str(&format!(
@@ -116,6 +328,10 @@ fn campaign_text(result: &CampaignResult, set: &[String]) -> String {
             rule.seeds,
             if rule.satisfied { "enough" } else { "not enough" }
         ));
+    }
+    if !result.coverage.never.is_empty() {
+        let never = result.coverage.never.join(", ");
+        text.push_str(&format!("planned, but never took effect: {never}\n"));
     }
     let unsatisfied = result.rules.iter().filter(|rule| !rule.satisfied).count();
     let rules = match (result.rules.len(), unsatisfied) {
@@ -138,11 +354,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seed_ranges_are_half_open_and_wrong_ones_say_why() {
-        assert_eq!(seed_range("0..3"), Ok(0..3));
-        assert_eq!(seed_range("7"), Ok(7..8));
-        for wrong in ["", "a..b", "3..3", "9..2", "0..9999999999", "-1..4", "1..x"] {
-            assert!(seed_range(wrong).is_err(), "{wrong}");
+    fn real_time_has_a_unit() {
+        assert_eq!(wall_time("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(wall_time("250ms"), Ok(Duration::from_millis(250)));
+        for wrong in ["", "5", "m", "5 m", "-1s", "1d", "99999999999999999999s"] {
+            assert!(wall_time(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -1,0 +1,419 @@
+//! Where a campaign keeps its results: a folder from which it goes on when it is started again,
+//! and from which several are put together.
+//!
+//! ```text
+//! campaign.json                  which scenarios, by their digests
+//! seeds/SCENARIO/SEED.json       one result each, written beside and renamed into place
+//! failures/SCENARIO-SEED/        what is kept of a failure
+//! result.json  summary.md  junit.xml
+//! ```
+//! A result counts only for the version and the text of the scenario that it was played with;
+//! a folder that holds others is refused, not mixed. Nothing is ever removed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use wavetank_reports::{CAMPAIGN_SCHEMA, CampaignResult, SeedResult};
+
+use crate::exit::Exit;
+use crate::output::{OutputError, at};
+
+/// The file by which a campaign's folder is known.
+const MARK: &str = "campaign.json";
+/// A file beside [`MARK`] that a campaign leaves; anything else is a stranger's.
+const OURS: [&str; 6] = [MARK, "seeds", "failures", "result.json", "summary.md", "junit.xml"];
+
+/// Why a campaign's folder cannot be used.
+#[derive(Debug, Error)]
+pub enum FolderError {
+    /// It could not be read or written, or is not ours.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// It holds results that do not belong to this campaign.
+    #[error(
+        "{} holds results of {what}: they do not mix. Choose another --out, or start a new one",
+        path.display()
+    )]
+    Mixes {
+        /// The folder or file.
+        path: PathBuf,
+        /// Of what.
+        what: String,
+    },
+    /// It is no campaign's folder.
+    #[error("{} is no folder of a campaign: expected one with {MARK} in it", .0.display())]
+    NoCampaign(PathBuf),
+    /// The same seed came to two results.
+    #[error(
+        "{scenario} seed {seed} has two results: digest {} in one folder, {} in another",
+        digests[0], digests[1]
+    )]
+    Contradicts {
+        /// The scenario.
+        scenario: String,
+        /// The seed.
+        seed: u64,
+        /// The digests of the two.
+        digests: [String; 2],
+    },
+}
+
+impl FolderError {
+    /// How the command ends.
+    pub fn exit(&self) -> Exit {
+        match self {
+            FolderError::Output(error) => error.exit(),
+            FolderError::Mixes { .. } | FolderError::NoCampaign(_) => Exit::Input,
+            FolderError::Contradicts { .. } => Exit::Internal,
+        }
+    }
+}
+
+/// A scenario of a campaign: by what its results are known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// As the user named it.
+    pub scenario: String,
+    /// Its digest.
+    pub digest: String,
+}
+
+/// `campaign.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Mark {
+    schema: u32,
+    version: String,
+    /// By the name of their folder.
+    scenarios: BTreeMap<String, Known>,
+    /// What was set over each scenario.
+    #[serde(default)]
+    set: Vec<String>,
+}
+
+/// The folder of a campaign.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    path: PathBuf,
+    mark: Mark,
+}
+
+/// The name of a scenario as part of a path: the stem of its file.
+pub fn slug(scenario: &str) -> String {
+    let stem = Path::new(scenario).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    plain(&stem.unwrap_or_else(|| scenario.to_owned()))
+}
+
+/// Only characters that are the same on every file system, and no leading dot.
+fn plain(name: &str) -> String {
+    let keep = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
+    let name: String = name.trim_start_matches(['.', '/']).chars().map(keep).collect();
+    if name.is_empty() { "scenario".to_owned() } else { name }
+}
+
+/// A name for each scenario, different ones for different scenarios.
+fn slugs(scenarios: &[Known]) -> BTreeMap<String, Known> {
+    let mut named = BTreeMap::new();
+    for known in scenarios {
+        let mut name = slug(&known.scenario);
+        if scenarios.iter().any(|other| other != known && slug(&other.scenario) == name) {
+            let path = known.scenario.strip_suffix(".toml").unwrap_or(&known.scenario);
+            name = format!("{}-{}", plain(path), &known.digest[..known.digest.len().min(8)]);
+        }
+        named.insert(name, known.clone());
+    }
+    named
+}
+
+fn read_mark(path: &Path) -> Result<Option<Mark>, FolderError> {
+    let file = path.join(MARK);
+    match fs::read(&file) {
+        Ok(bytes) => match serde_json::from_slice::<Mark>(&bytes) {
+            Ok(mark) if mark.schema == CAMPAIGN_SCHEMA => Ok(Some(mark)),
+            _ => Err(FolderError::NoCampaign(path.to_owned())),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(OutputError::Io { path: file, source }.into()),
+    }
+}
+
+/// Writes a file beside its place and renames it there, so that nobody sees half of it.
+pub fn write_whole(path: &Path, text: &str) -> Result<(), OutputError> {
+    let mut hidden = std::ffi::OsString::from(".");
+    hidden.push(path.file_name().unwrap_or_default());
+    hidden.push(format!(".{}", std::process::id()));
+    let beside = path.with_file_name(hidden);
+    let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        // What was begun is ours to take away.
+        let _ = fs::remove_file(&beside);
+    }
+    at(path, written)
+}
+
+impl Folder {
+    /// Opens the folder for these scenarios, or makes it.
+    ///
+    /// # Errors
+    /// When it is not ours, or holds results of another version or of another text.
+    pub fn open(path: &Path, scenarios: &[Known], set: &[String]) -> Result<Self, FolderError> {
+        let scenarios = slugs(scenarios);
+        let version = env!("CARGO_PKG_VERSION");
+        let mut mark = match read_mark(path)? {
+            Some(mark) => mark,
+            None => {
+                check_empty(path)?;
+                Mark {
+                    schema: CAMPAIGN_SCHEMA,
+                    version: version.to_owned(),
+                    scenarios: BTreeMap::new(),
+                    set: set.to_vec(),
+                }
+            }
+        };
+        let mixes = |what: String| FolderError::Mixes { path: path.to_owned(), what };
+        if mark.version != version {
+            return Err(mixes(format!("version {}, this is {version}", mark.version)));
+        }
+        for (name, known) in scenarios {
+            match mark.scenarios.get(&name) {
+                Some(there) if *there == known => {}
+                Some(there) => {
+                    return Err(mixes(format!("another text of {}", there.scenario)));
+                }
+                None => {
+                    mark.scenarios.insert(name, known);
+                }
+            }
+        }
+        let folder = Folder { path: path.to_owned(), mark };
+        folder.make()?;
+        Ok(folder)
+    }
+
+    fn make(&self) -> Result<(), OutputError> {
+        for name in self.mark.scenarios.keys() {
+            let seeds = self.path.join("seeds").join(name);
+            at(&seeds, fs::create_dir_all(&seeds))?;
+        }
+        let mark = serde_json::to_string_pretty(&self.mark).expect("names are text");
+        write_whole(&self.path.join(MARK), &(mark + "\n"))
+    }
+
+    fn name_of(&self, scenario: &str, digest: &str) -> Option<&str> {
+        let is = |known: &Known| known.scenario == scenario && known.digest == digest;
+        self.mark.scenarios.iter().find(|(_, known)| is(known)).map(|(name, _)| name.as_str())
+    }
+
+    fn file_of(&self, scenario: &str, digest: &str, seed: u64) -> Option<PathBuf> {
+        let name = self.name_of(scenario, digest)?;
+        Some(self.path.join("seeds").join(name).join(format!("{seed}.json")))
+    }
+
+    /// Keeps a result.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn keep(&self, result: &SeedResult) -> Result<(), OutputError> {
+        let file = self.file_of(&result.scenario, &result.scenario_digest, result.seed);
+        let Some(file) = file else { return Err(OutputError::NoName(self.path.clone())) };
+        let text = serde_json::to_string_pretty(result).expect("keys are text, floats finite");
+        write_whole(&file, &(text + "\n"))
+    }
+
+    /// The result of a seed, if it is there.
+    ///
+    /// # Errors
+    /// When it is there but belongs to something else.
+    pub fn find(&self, known: &Known, seed: u64) -> Result<Option<SeedResult>, FolderError> {
+        match self.file_of(&known.scenario, &known.digest, seed) {
+            Some(file) => read_seed(&file, known, &self.mark.version),
+            None => Ok(None),
+        }
+    }
+
+    /// Where what is kept of a failure goes.
+    pub fn failure(&self, result: &SeedResult) -> PathBuf {
+        let name = self.name_of(&result.scenario, &result.scenario_digest).unwrap_or("scenario");
+        self.path.join("failures").join(format!("{name}-{}", result.seed))
+    }
+
+    /// Leaves the campaign's result in three forms.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn conclude(&self, result: &CampaignResult) -> Result<(), OutputError> {
+        write_whole(&self.path.join("result.json"), &result.to_json())?;
+        write_whole(&self.path.join("summary.md"), &result.to_markdown())?;
+        write_whole(&self.path.join("junit.xml"), &result.to_junit())
+    }
+
+    /// A campaign's folder that is there: its scenarios, what was set over them, its results.
+    ///
+    /// # Errors
+    /// When it is none, or its results are not of one version and text.
+    pub fn load(path: &Path) -> Result<Loaded, FolderError> {
+        let Some(mark) = read_mark(path)? else {
+            return Err(FolderError::NoCampaign(path.to_owned()));
+        };
+        let version = env!("CARGO_PKG_VERSION");
+        if mark.version != version {
+            let what = format!("version {}, this is {version}", mark.version);
+            return Err(FolderError::Mixes { path: path.to_owned(), what });
+        }
+        let mut results = Vec::new();
+        for (name, known) in &mark.scenarios {
+            let seeds = path.join("seeds").join(plain(name));
+            let mut files = Vec::new();
+            for entry in at(&seeds, fs::read_dir(&seeds))? {
+                files.push(at(&seeds, entry)?.path());
+            }
+            files.sort();
+            let is_result = |file: &&PathBuf| {
+                let number = file.file_stem().and_then(|stem| stem.to_str());
+                file.extension().is_some_and(|e| e == "json")
+                    && number.is_some_and(|number| number.parse::<u64>().is_ok())
+            };
+            for file in files.iter().filter(is_result) {
+                results.extend(read_seed(file, known, &mark.version)?);
+            }
+        }
+        let scenarios = mark.scenarios.into_values().collect();
+        Ok(Loaded { scenarios, set: mark.set, results })
+    }
+}
+
+/// What a campaign's folder holds.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// Its scenarios.
+    pub scenarios: Vec<Known>,
+    /// What was set over them.
+    pub set: Vec<String>,
+    /// Its results, in no particular order.
+    pub results: Vec<SeedResult>,
+}
+
+/// Puts results of several folders together; the same seed may be in more than one of them.
+///
+/// # Errors
+/// When two folders hold different texts of a scenario, or different results of a seed.
+pub fn merged(parts: Vec<(PathBuf, Loaded)>) -> Result<(Vec<Known>, Vec<SeedResult>), FolderError> {
+    let mut scenarios: BTreeMap<String, Known> = BTreeMap::new();
+    let mut all: BTreeMap<(String, u64), SeedResult> = BTreeMap::new();
+    for (path, part) in parts {
+        for known in part.scenarios {
+            let there = scenarios.entry(known.scenario.clone()).or_insert_with(|| known.clone());
+            if *there != known {
+                let what = format!("another text of {}", known.scenario);
+                return Err(FolderError::Mixes { path, what });
+            }
+        }
+        for result in part.results {
+            let key = (result.scenario.clone(), result.seed);
+            if let Some(other) = all.get(&key)
+                && other.digest != result.digest
+            {
+                let digests = [other.digest.clone(), result.digest];
+                return Err(FolderError::Contradicts { scenario: key.0, seed: key.1, digests });
+            }
+            all.insert(key, result);
+        }
+    }
+    Ok((scenarios.into_values().collect(), all.into_values().collect()))
+}
+
+/// A result; none when there is none, or not a whole one.
+fn read_seed(file: &Path, known: &Known, version: &str) -> Result<Option<SeedResult>, FolderError> {
+    let bytes = match fs::read(file) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(OutputError::Io { path: file.to_owned(), source }.into()),
+    };
+    // It is played again then.
+    let Ok(result) = serde_json::from_slice::<SeedResult>(&bytes) else { return Ok(None) };
+    let same = result.version == version
+        && result.scenario == known.scenario
+        && result.scenario_digest == known.digest;
+    if same {
+        return Ok(Some(result));
+    }
+    let what = format!("{} in version {}", result.scenario, result.version);
+    Err(FolderError::Mixes { path: file.to_owned(), what })
+}
+
+/// Whether a folder is not there, or holds nothing but what a campaign left that had no time
+/// for its mark.
+fn check_empty(path: &Path) -> Result<(), OutputError> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            return Err(OutputError::NotAFolder(path.to_owned()));
+        }
+        Err(source) => return Err(OutputError::Io { path: path.to_owned(), source }),
+    };
+    for entry in entries {
+        let name = at(path, entry)?.file_name().to_string_lossy().into_owned();
+        if name != "seeds" {
+            let found =
+                if OURS.contains(&name.as_str()) { format!("{name} but no {MARK}") } else { name };
+            return Err(OutputError::NotOurs { path: path.to_owned(), found });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(scenario: &str, digest: &str) -> Known {
+        Known { scenario: scenario.into(), digest: digest.into() }
+    }
+
+    #[test]
+    fn scenarios_of_the_same_name_have_folders_of_their_own() {
+        let named = slugs(&[
+            known("a/calm.toml", "0123456789"),
+            known("b/calm.toml", "9876543210"),
+            known("../quick/one.toml", "00"),
+        ]);
+        let names: Vec<&str> = named.keys().map(String::as_str).collect();
+        assert_eq!(names, ["a-calm-01234567", "b-calm-98765432", "one"]);
+    }
+
+    #[test]
+    fn a_name_leads_nowhere_else() {
+        for (wrong, right) in [("../../etc", "etc"), ("...", "scenario"), ("a b/\u{e4}", "-")] {
+            assert_eq!(slug(wrong), right, "{wrong}");
+        }
+        assert_eq!(plain("../.."), "-..");
+    }
+
+    #[test]
+    fn another_version_or_text_does_not_mix_and_a_strangers_folder_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("out");
+        let calm = [known("calm.toml", "1")];
+        Folder::open(&place, &calm, &[]).unwrap();
+        Folder::open(&place, &calm, &[]).unwrap();
+        Folder::open(&place, &[known("calm.toml", "1"), known("b.toml", "2")], &[]).unwrap();
+        let other = Folder::open(&place, &[known("calm.toml", "2")], &[]).unwrap_err();
+        assert!(matches!(other, FolderError::Mixes { .. }), "{other}");
+        let text = fs::read_to_string(place.join(MARK)).unwrap();
+        let old = text.replace(env!("CARGO_PKG_VERSION"), "0.0.1");
+        fs::write(place.join(MARK), old).unwrap();
+        let other = Folder::open(&place, &calm, &[]).unwrap_err();
+        assert!(other.to_string().contains("version 0.0.1"), "{other}");
+        assert_eq!(other.exit(), Exit::Input);
+        let strange = folder.path().join("strange");
+        fs::create_dir(&strange).unwrap();
+        fs::write(strange.join("thesis.txt"), "years of work").unwrap();
+        assert!(Folder::open(&strange, &calm, &[]).is_err());
+        assert_eq!(fs::read_dir(&strange).unwrap().count(), 1);
+    }
+}

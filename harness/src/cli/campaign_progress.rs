@@ -1,0 +1,96 @@
+//! The progress of a campaign: a line that is redrawn on a terminal, and elsewhere (a CI job's
+//! log) one line now and then.
+
+use std::io::IsTerminal;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use wavetank_reports::SeedResult;
+
+use super::tell;
+
+/// How often a line is written where none can be redrawn.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// Tells how far a campaign has come; may be told by several workers.
+pub(super) struct CampaignProgress {
+    bar: ProgressBar,
+    quiet: bool,
+    total: u64,
+    over: AtomicU64,
+    /// Results that were there before it began.
+    before: u64,
+    failed: AtomicU64,
+    started: Instant,
+    told: Mutex<Instant>,
+}
+
+fn message(over: u64, total: u64, played: u64, failed: u64, seconds: f64) -> String {
+    let rate = played as f64 / seconds.max(1e-6);
+    let left = (total.saturating_sub(over)) as f64 / rate.max(1e-6);
+    let failed = if failed == 0 { "none failed".to_owned() } else { format!("{failed} FAILED") };
+    format!("{over} of {total} seeds, {rate:.1}/s, {failed}, {left:.0}s left")
+}
+
+impl CampaignProgress {
+    pub(super) fn new(total: u64, before: u64, quiet: bool) -> Self {
+        let visible = !quiet && std::io::stderr().is_terminal();
+        let target =
+            if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(Some(total), target);
+        if let Ok(style) = ProgressStyle::with_template("  {bar:18} {msg}") {
+            bar.set_style(style);
+        }
+        let now = Instant::now();
+        CampaignProgress {
+            bar,
+            quiet,
+            total,
+            over: AtomicU64::new(before),
+            before,
+            failed: AtomicU64::new(0),
+            started: now,
+            told: Mutex::new(now),
+        }
+    }
+
+    /// A run is over.
+    pub(super) fn over(&self, result: &SeedResult) {
+        let over = self.over.fetch_add(1, Ordering::Relaxed) + 1;
+        let new = u64::from(!result.held());
+        let failed = self.failed.fetch_add(new, Ordering::Relaxed) + new;
+        let text = || {
+            let seconds = self.started.elapsed().as_secs_f64();
+            message(over, self.total, over - self.before, failed, seconds)
+        };
+        if !self.bar.is_hidden() {
+            self.bar.set_position(over);
+            self.bar.set_message(text());
+        } else if !self.quiet {
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            if told.elapsed() >= EVERY {
+                *told = Instant::now();
+                tell(&text());
+            }
+        }
+    }
+
+    /// Takes the line away.
+    pub(super) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_counts_what_was_played_now() {
+        let text = message(600, 1000, 100, 0, 10.0);
+        assert_eq!(text, "600 of 1000 seeds, 10.0/s, none failed, 40s left");
+        assert!(message(600, 1000, 100, 3, 10.0).contains("3 FAILED"));
+    }
+}

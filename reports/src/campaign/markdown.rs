@@ -1,0 +1,118 @@
+//! A campaign as a page of Markdown, as a pull request or a CI job shows it.
+
+use std::fmt::Write;
+
+use super::{CampaignResult, Ended, effects};
+use crate::words::grouped;
+
+/// More failures than this are counted, not told.
+const MOST_TOLD: usize = 20;
+
+pub(super) fn text(result: &CampaignResult) -> String {
+    let failed = result.failures.len();
+    let unmet = result.rules.iter().filter(|rule| !rule.satisfied).count();
+    let mut text = String::from("# wavetank: ");
+    text += &match (result.runs, failed, unmet) {
+        (0, _, _) => "nothing was played\n\n".to_owned(),
+        (runs, 0, 0) => format!("all {} runs held\n\n", grouped(runs)),
+        (runs, 0, unmet) => {
+            format!("{} runs, {unmet} expectations over seeds not met\n\n", grouped(runs))
+        }
+        (runs, failed, _) => format!("{failed} of {} runs failed\n\n", grouped(runs)),
+    };
+    match result.ended {
+        Ended::Whole => {}
+        Ended::TimeLimit => text += "The time was over before every seed was played.\n\n",
+        Ended::Interrupted => text += "Interrupted: not every seed was played.\n\n",
+    }
+    text += "| scenario | seeds | held | faults that took effect |\n|---|--:|--:|---|\n";
+    for tally in &result.scenarios {
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} |",
+            cell(&tally.scenario),
+            grouped(tally.runs),
+            grouped(tally.held),
+            cell(&effects(&tally.faults))
+        );
+    }
+    if !result.coverage.never.is_empty() {
+        let _ = write!(
+            text,
+            "\nPlanned, but never took effect: {}.\n",
+            result.coverage.never.join(", ")
+        );
+    }
+    if failed > 0 {
+        text += "\n## Failures\n";
+    }
+    for failure in result.failures.iter().take(MOST_TOLD) {
+        let seed = &failure.result;
+        let _ = write!(text, "\n### {} seed {}\n\n", cell(&seed.scenario), seed.seed);
+        for broken in &seed.failures {
+            let _ = writeln!(
+                text,
+                "- **{}** {}: {}",
+                cell(&broken.check),
+                broken.verdict.name(),
+                cell(&broken.why)
+            );
+        }
+        if let Some(waiting) = &seed.waiting {
+            let _ = writeln!(text, "- **did not recover**: {}", cell(waiting));
+        }
+        if let Some(error) = &seed.error {
+            let _ = writeln!(text, "- **internal error**: {}", cell(error));
+        }
+        if let Some(small) = &failure.smallest {
+            let _ = writeln!(
+                text,
+                "- shrunk to {} faults, {} instances, {} operations, {} s: `{}`",
+                small.faults, small.instances, small.operations, small.seconds, small.file
+            );
+        }
+        let _ = write!(text, "\n```sh\n{}\n```\n", failure.command.replace("```", ""));
+    }
+    if failed > MOST_TOLD {
+        let _ = write!(text, "\n{} more failed.\n", failed - MOST_TOLD);
+    }
+    if !result.rules.is_empty() {
+        text += "\n## Over all seeds\n\n| scenario | check | held | asked for | |\n";
+        text += "|---|---|--:|---|---|\n";
+    }
+    for rule in &result.rules {
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} of {} | {} | {} |",
+            cell(&rule.scenario),
+            cell(&rule.check),
+            rule.held,
+            rule.runs,
+            cell(&rule.seeds),
+            if rule.satisfied { "met" } else { "**not met**" }
+        );
+    }
+    let simulated: f64 = result.scenarios.iter().map(|tally| tally.simulated_seconds).sum();
+    let _ = write!(
+        text,
+        "\n{} virtual seconds in {:.1} s. Version {}, digest `{}`.\n",
+        grouped(simulated as u64),
+        result.wall_seconds,
+        result.version,
+        result.digest
+    );
+    text
+}
+
+/// Text in a table or a list, where it must not begin something of Markdown's own.
+fn cell(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '|' | '<' | '*' | '`' | '[' | ']' | '\\' => out.extend(['\\', c]),
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
+}

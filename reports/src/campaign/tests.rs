@@ -1,0 +1,121 @@
+use super::*;
+use serde_json::{Value, json};
+
+fn seed(scenario: &str, seed: u64) -> SeedResult {
+    let count = FaultCount { planned: 2, took_effect: 1 };
+    SeedResult {
+        schema: CAMPAIGN_SCHEMA,
+        version: "0.1.0".into(),
+        scenario: scenario.into(),
+        scenario_digest: "c0ffee".into(),
+        seed,
+        digest: format!("{:032x}", u128::from(seed) + 7),
+        exit: 0,
+        failures: Vec::new(),
+        waiting: None,
+        error: None,
+        rules: vec![RuleVerdict {
+            check: "recovers".into(),
+            seeds: ">= 95%".into(),
+            part: Some((95, 100)),
+            verdict: Verdict::Held,
+        }],
+        faults: [
+            ("crash".to_owned(), count),
+            ("pause".to_owned(), FaultCount { planned: 1, took_effect: 0 }),
+        ]
+        .into(),
+        simulated_seconds: 60.0,
+        events: 1000,
+        wall_seconds: 0.25,
+    }
+}
+
+/// Two scenarios: one breaks for one seed, whose text tries to be markup; one has an internal
+/// error and does not recover.
+fn results() -> Vec<SeedResult> {
+    let mut broke = seed("a <b> & \"c\"", 3);
+    broke.exit = 1;
+    broke.failures.push(ExpectationResult {
+        check: "latency app".into(),
+        verdict: Verdict::Broke,
+        measured: json!("9ms"),
+        limit: json!("1ms"),
+        why: "p99 | is <9ms> & more than 1ms]]>\u{1}".into(),
+    });
+    broke.rules[0].verdict = Verdict::Broke;
+    let mut stuck = seed("z", 1);
+    stuck.exit = 3;
+    stuck.waiting = Some("instance 2 is down".into());
+    let mut error = seed("z", 2);
+    error.exit = 4;
+    error.digest = "0".repeat(32);
+    error.rules.clear();
+    error.error = Some("index out of bounds".into());
+    vec![error, seed("a <b> & \"c\"", 1), broke, stuck, seed("z", 0)]
+}
+
+/// A digest of the digests, good enough to tell one order from another.
+fn hash(results: &[SeedResult]) -> String {
+    let add = |sum: u128, r: &SeedResult| {
+        sum.wrapping_mul(31) ^ u128::from_str_radix(&r.digest, 16).unwrap()
+    };
+    format!("{:032x}", results.iter().fold(0, add))
+}
+
+fn campaign(results: Vec<SeedResult>) -> CampaignResult {
+    let mut campaign = CampaignResult::new(results, Ended::Whole, 1.5, hash, |result| {
+        format!("wavetank run '{}' --seed {}", result.scenario, result.seed)
+    });
+    if let Some(first) = campaign.failures.first_mut() {
+        first.folder = Some("out/failures/a-3".into());
+        first.smallest = Some(Smallest {
+            file: "out/failures/a-3/smallest.toml".into(),
+            faults: 1,
+            instances: 2,
+            operations: 3,
+            seconds: 10.0,
+        });
+    }
+    campaign
+}
+
+#[test]
+fn the_result_does_not_depend_on_the_order_of_the_seeds() {
+    let mut reversed = results();
+    reversed.reverse();
+    assert_eq!(campaign(results()), campaign(reversed));
+    let mut other = results();
+    other[0].digest = "1".repeat(32);
+    assert_ne!(campaign(results()).digest, campaign(other).digest);
+}
+
+#[test]
+fn an_internal_error_is_no_seed_for_which_a_rule_held() {
+    let campaign = campaign(results());
+    let held: Vec<_> = campaign.rules.iter().map(|rule| (rule.held, rule.runs)).collect();
+    assert_eq!(held, [(1, 2), (2, 3)]);
+    assert!(campaign.rules.iter().all(|rule| !rule.satisfied));
+}
+
+#[test]
+fn junit() {
+    insta::assert_snapshot!(campaign(results()).to_junit());
+}
+
+#[test]
+fn markdown() {
+    insta::assert_snapshot!(campaign(results()).to_markdown());
+}
+
+#[test]
+fn json_keeps_what_the_schema_promises_and_reads_back() {
+    let campaign = campaign(results());
+    let text = campaign.to_json();
+    insta::assert_snapshot!(text);
+    assert_eq!(serde_json::from_str::<CampaignResult>(&text).unwrap(), campaign);
+    let schema: Value = serde_json::from_str(CAMPAIGN_RESULT_SCHEMA).unwrap();
+    assert_eq!(schema["properties"]["schema"]["const"], CAMPAIGN_SCHEMA);
+    let value = serde_json::from_str(&text).unwrap();
+    crate::report_tests::conform(&schema, &schema, &value, "campaign");
+}

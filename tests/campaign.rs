@@ -1,0 +1,292 @@
+//! Campaigns through the front door: workers, shards, resuming, what they leave.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use serde_json::Value;
+use support::{Done, Folder, run};
+
+/// Short, with faults drawn from the seed; one of them never comes about.
+const SHORT: &str = r#"
+format = 1
+about = "A master is lost for a moment."
+duration = "20s"
+warm_up = "5s"
+
+[cluster]
+compat = "2.3.6"
+[cluster.settings]
+"ha.pull_interval" = "500ms"
+
+[[group]]
+count = 3
+machine = "aws:r3.xlarge"
+volume = { size = "300GB" }
+
+[graph]
+generate = { kind = "social", users = 100, mean_follows = 5 }
+
+[[clients]]
+name = "app"
+arrivals = { poisson = "20/s" }
+workload = "social"
+mix = { profile = 70, status = 30 }
+
+[[faults]]
+at = "8s .. 12s"
+crash = "master"
+for = "3s"
+
+[[faults]]
+when = "store-copy begins"
+pause = "trigger"
+for = "1s"
+
+[[expect]]
+check = "replicas-equal"
+"#;
+
+/// Breaks for every seed.
+fn strict() -> String {
+    format!("{SHORT}\n[[expect]]\ncheck = \"latency\"\nof = \"app\"\np50 = {{ max = \"1us\" }}\n")
+}
+
+fn json(done: &Done) -> Value {
+    serde_json::from_str(&done.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}{}", done.stdout, done.stderr))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+#[test]
+fn workers_and_shards_give_the_same_campaign() {
+    let folder = Folder::with("short.toml", SHORT);
+    let file = folder.path("short.toml");
+    let digest = |done: &Done| json(done)["digest"].as_str().unwrap().to_owned();
+    let one = run(&["test", &file, "--seeds", "0..5", "--jobs", "1", "--json"]);
+    let two = run(&["test", &file, "--seeds", "0..5", "--jobs", "2", "--json"]);
+    assert_eq!(one.code, 0, "{}{}", one.stdout, one.stderr);
+    assert_eq!(digest(&one), digest(&two));
+    for shard in ["1/2", "2/2"] {
+        let out = folder.path(&shard.replace('/', "-"));
+        let done = run(&["test", &file, "--seeds", "0..5", "--shard", shard, "--out", &out]);
+        assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
+    }
+    let out = folder.path("all");
+    let merged = run(&["merge", &folder.path("1-2"), &folder.path("2-2"), "--out", &out, "--json"]);
+    assert_eq!(merged.code, 0, "{}", merged.stderr);
+    assert_eq!(digest(&merged), digest(&one));
+    let result = json(&merged);
+    assert_eq!((&result["runs"], &result["held"]), (&5.into(), &5.into()));
+    assert_eq!(result["coverage"]["faults"]["crash"]["took_effect"], 5);
+    assert_eq!(result["coverage"]["never"], serde_json::json!(["pause"]));
+    let other = run(&["merge", &folder.path("1-2"), &folder.path("none"), "--out", &out]);
+    assert_eq!(other.code, 2, "{}", other.stderr);
+}
+
+#[test]
+fn a_second_start_goes_on_and_another_text_does_not_mix() {
+    let folder = Folder::with("short.toml", SHORT);
+    let (file, out) = (folder.path("short.toml"), folder.path("out"));
+    let start = |seeds: &str, set: &[&str]| {
+        let mut arguments = vec!["test", &file, "--seeds", seeds, "--out", &out, "--json"];
+        arguments.extend(set);
+        run(&arguments)
+    };
+    let first = start("0..2", &[]);
+    assert_eq!(first.code, 0, "{}", first.stderr);
+    let kept = read(&folder.path("out/seeds/short/1.json"));
+    // A result that was torn is played again.
+    fs::write(folder.path("out/seeds/short/0.json"), "{").unwrap();
+    let second = start("0..3", &[]);
+    assert!(second.stderr.contains("1 results are there already"), "{}", second.stderr);
+    assert_eq!(read(&folder.path("out/seeds/short/1.json")), kept, "wall time included");
+    assert_eq!(json(&second)["runs"], 3);
+    let whole = run(&["test", &file, "--seeds", "0..3", "--json"]);
+    assert_eq!(json(&second)["digest"], json(&whole)["digest"]);
+    let other = start("0..3", &["--set", "ha.pull_interval=1s"]);
+    assert_eq!(other.code, 2, "{}", other.stderr);
+    assert!(other.stderr.contains("do not mix"), "{}", other.stderr);
+    let stranger = run(&["test", &file, "--out", &folder.path("")]);
+    assert_eq!(stranger.code, 2, "{}", stranger.stderr);
+    assert!(stranger.stderr.contains("short.toml"), "{}", stranger.stderr);
+}
+
+#[test]
+fn a_failure_is_kept_with_all_that_shows_it_again() {
+    let folder = Folder::with("strict.toml", &strict());
+    let (file, out) = (folder.path("strict.toml"), folder.path("out"));
+    let (junit, summary) = (folder.path("junit.xml"), folder.path("summary.md"));
+    let done = run(&[
+        "test",
+        &file,
+        "--seeds",
+        "4..6",
+        "--out",
+        &out,
+        "--junit",
+        &junit,
+        "--summary",
+        &summary,
+    ]);
+    assert_eq!(done.code, 1, "{}{}", done.stdout, done.stderr);
+    assert!(done.stdout.contains("seed 4") && done.stdout.contains("--seed 5"), "{}", done.stdout);
+    for name in ["plan.toml", "result.json", "report.html", "failure.txt"] {
+        assert!(!read(&folder.path(&format!("out/failures/strict-4/{name}"))).is_empty(), "{name}");
+    }
+    let plan = run(&[
+        "run",
+        &folder.path("out/failures/strict-5/plan.toml"),
+        "--json",
+        "--out",
+        &folder.path("again"),
+    ]);
+    let kept: Value = serde_json::from_str(&read(&folder.path("out/seeds/strict/5.json"))).unwrap();
+    assert_eq!(json(&plan)["digest"], kept["digest"]);
+    assert!(read(&summary).contains("### "));
+    let result: Value = serde_json::from_str(&read(&folder.path("out/result.json"))).unwrap();
+    assert_eq!(result["failures"].as_array().unwrap().len(), 2);
+    assert_eq!(result["failures"][0]["failures"][0]["check"], "latency app");
+    assert_eq!(read(&folder.path("out/junit.xml")), read(&junit));
+    junit_is_valid(&read(&junit));
+}
+
+#[test]
+fn a_time_limit_ends_with_what_there_is() {
+    let folder = Folder::with("short.toml", SHORT);
+    let file = folder.path("short.toml");
+    let test = |more: &[&str]| {
+        let mut arguments = vec!["test", &file, "--seeds", "0..100000", "--time-limit", "1500ms"];
+        arguments.extend(["--json", "--jobs", "1"]);
+        arguments.extend(more);
+        run(&arguments)
+    };
+    let enough = test(&[]);
+    let result = json(&enough);
+    assert_eq!((enough.code, &result["ended"]), (0, &"time-limit".into()), "{}", enough.stderr);
+    assert!(result["runs"].as_u64().unwrap() >= 1);
+    let few = test(&["--min-seeds", "99999"]);
+    assert_eq!(few.code, 75, "{}", few.stderr);
+    assert!(few.stderr.contains("at least 99999 were asked for"), "{}", few.stderr);
+    assert_eq!(json(&few)["ended"], "time-limit");
+}
+
+#[test]
+fn a_seed_may_be_a_commit() {
+    let folder = Folder::with("short.toml", SHORT);
+    let file = folder.path("short.toml");
+    let hash = "0123456789abcdef0123456789abcdef01234567";
+    let seeds = format!("{hash}..+2");
+    let done = run(&["test", &file, "--seeds", &seeds, "--json", "--out", &folder.path("out")]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let seed = 0x0123_4567_89ab_cdef_u64;
+    for seed in [seed, seed + 1] {
+        read(&folder.path(&format!("out/seeds/short/{seed}.json")));
+    }
+}
+
+#[test]
+fn whatever_is_wrong_with_one_file_the_others_are_told_too() {
+    let folder = Folder::with("a.toml", "format = 1\nduratio = \"1m\"\n");
+    fs::write(folder.path("b.toml"), SHORT.replace("crash", "crush")).unwrap();
+    let done = run(&["test", &folder.path("a.toml"), &folder.path("b.toml"), &folder.path("c")]);
+    assert_eq!(done.code, 2);
+    for expected in ["duratio", "crush", "c: "] {
+        assert!(done.stderr.contains(expected), "{expected}: {}", done.stderr);
+    }
+}
+
+#[test]
+fn a_campaign_can_be_checked_for_determinism() {
+    let folder = Folder::with("short.toml", SHORT);
+    let done = run(&[
+        "test",
+        &folder.path("short.toml"),
+        "--seeds",
+        "0..2",
+        "--check-determinism",
+        "--json",
+    ]);
+    assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
+}
+
+/// The elements of JUnit XML with the attributes that CI servers know, and what may lie in them.
+const JUNIT: [(&str, &[&str], &[&str]); 7] = [
+    ("testsuites", &["name", "tests", "failures", "errors", "time"], &["testsuite"]),
+    (
+        "testsuite",
+        &["name", "tests", "failures", "errors", "skipped", "time"],
+        &["properties", "testcase"],
+    ),
+    ("properties", &[], &["property"]),
+    ("property", &["name", "value"], &[]),
+    ("testcase", &["name", "classname", "time"], &["failure", "error"]),
+    ("failure", &["type", "message"], &[]),
+    ("error", &["type", "message"], &[]),
+];
+
+/// An element that is not closed yet: its name, its attributes, how often what lies in it.
+type Open = (String, BTreeMap<String, String>, BTreeMap<String, u64>);
+
+/// Reads the XML as far as JUnit needs it: well-formed, only known elements and attributes in
+/// their places, and counts that agree with what is there.
+fn junit_is_valid(text: &str) {
+    let body = text.strip_prefix("<?xml version=\"1.0\" encoding=\"UTF-8\"?>").expect("a head");
+    let mut open: Vec<Open> = Vec::new();
+    let mut roots = 0;
+    for part in body.split('<').skip(1) {
+        let (tag, content) = part.split_once('>').expect("a tag ends");
+        let entities = content.split('&').skip(1);
+        for entity in entities {
+            let name = entity.split(';').next().unwrap();
+            assert!(["amp", "lt", "gt", "quot", "apos"].contains(&name), "&{name};");
+        }
+        assert!(
+            content.trim().is_empty() || tag.starts_with("failure") || tag.starts_with("error")
+        );
+        let closed = tag.strip_prefix('/').map(str::to_owned);
+        if closed.is_none() {
+            let empty = tag.ends_with('/');
+            let tag = tag.trim_end_matches('/');
+            let (name, mut rest) = tag.split_once(' ').unwrap_or((tag, ""));
+            let (_, known, _) = JUNIT.iter().find(|(known, ..)| *known == name).expect(name);
+            let mut attributes = BTreeMap::new();
+            while !rest.trim().is_empty() {
+                let (key, after) = rest.trim().split_once("=\"").expect("an attribute");
+                let (value, after) = after.split_once('"').expect("its value ends");
+                assert!(known.contains(&key), "{name} has no {key}");
+                assert!(attributes.insert(key.to_owned(), value.to_owned()).is_none());
+                rest = after;
+            }
+            assert_eq!(attributes.len(), known.len(), "{name}: {attributes:?}");
+            match open.last_mut() {
+                Some((around, _, counts)) => {
+                    let (_, _, inside) = JUNIT.iter().find(|(known, ..)| known == around).unwrap();
+                    assert!(inside.contains(&name), "{name} in {around}");
+                    *counts.entry(name.to_owned()).or_default() += 1;
+                }
+                None => roots += 1,
+            }
+            if empty {
+                continue;
+            }
+            open.push((name.to_owned(), attributes, BTreeMap::new()));
+            if content.trim().is_empty() {
+                continue;
+            }
+        }
+        if let Some(name) = closed {
+            let (opened, attributes, counts) = open.pop().expect("something to close");
+            assert_eq!(name, opened);
+            if name == "testsuite" {
+                let cases = counts.get("testcase").copied().unwrap_or(0);
+                assert_eq!(attributes["tests"], cases.to_string());
+            }
+        }
+    }
+    assert!(open.is_empty() && roots == 1, "{open:?}");
+}
