@@ -60,6 +60,7 @@ pub use disk::{DiskError, DiskOp, DiskReply, DiskRequest, FileKind, FileName, Pa
 pub use error::StoreError;
 pub use image::{Image, ImageBuilder, ImageFile};
 pub use io::Ticket;
+pub use lifecycle::BranchedDataPolicy;
 pub use log::TxRecord;
 pub use page::{PAGE_HEADER, PAGE_SIZE, Page, PageDamage};
 pub use replication::{LogRead, MarkOf};

@@ -34,13 +34,40 @@ pub(crate) enum Mode {
     /// A script of operations, and what follows.
     Script(Script),
     /// Waiting for operations under way to end before the store is set aside.
-    Draining(u16),
+    Draining(u16, BranchedDataPolicy),
     /// The listing before the renames.
-    ListingToSetAside(u16),
+    ListingToSetAside(u16, BranchedDataPolicy),
     /// Pages of a copy are coming in.
     Receiving,
     /// All pages of a copy are here; transactions follow.
     Copied { completing: bool },
+}
+
+/// `ha.branched_data_policy`: what becomes of a store that differs from the master's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BranchedDataPolicy {
+    /// It is kept beside all earlier ones.
+    #[default]
+    KeepAll,
+    /// It is kept, and earlier ones are deleted.
+    KeepLast,
+    /// It is deleted.
+    KeepNone,
+}
+
+impl BranchedDataPolicy {
+    /// All policies.
+    pub const ALL: [BranchedDataPolicy; 3] =
+        [BranchedDataPolicy::KeepAll, BranchedDataPolicy::KeepLast, BranchedDataPolicy::KeepNone];
+
+    /// The value as configuration files write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            BranchedDataPolicy::KeepAll => "keep_all",
+            BranchedDataPolicy::KeepLast => "keep_last",
+            BranchedDataPolicy::KeepNone => "keep_none",
+        }
+    }
 }
 
 /// Operations in stages.
@@ -159,14 +186,18 @@ impl Store {
                     self.fail(StoreError::Disk { operation: "change", file, error });
                 }
             },
-            Mode::ListingToSetAside(area) => {
-                let area = *area;
+            Mode::ListingToSetAside(area, policy) => {
+                let (area, policy) = (*area, *policy);
                 match result {
                     Ok(DiskReply::Files(files)) => {
                         // An earlier branch is never overwritten.
                         let free = |area: &u16| !files.iter().any(|(file, _)| file.area == *area);
                         let area = (area..=u16::MAX).find(free).unwrap_or(area);
-                        self.rename_all(area, &files);
+                        match policy {
+                            BranchedDataPolicy::KeepAll => self.rename_all(area, &files, false),
+                            BranchedDataPolicy::KeepLast => self.rename_all(area, &files, true),
+                            BranchedDataPolicy::KeepNone => self.remove_live(&files),
+                        }
                     }
                     Ok(_) => self.fail(StoreError::NotReady),
                     Err(error) => {
@@ -243,28 +274,42 @@ impl Store {
     /// transactions end; tickets that were not completed never are. Also possible in state
     /// `Failed`. Then the state becomes [`StoreState::Empty`].
     pub fn set_aside(&mut self, area: u16) {
-        let busy = matches!(self.mode, Mode::Opening(_) | Mode::Script(_) | Mode::Draining(_));
-        if area == 0 || busy || matches!(self.mode, Mode::ListingToSetAside(_)) {
+        self.set_aside_by(BranchedDataPolicy::KeepAll, area);
+    }
+
+    /// The same, where the policy says what is kept of this branch and of earlier ones.
+    pub fn set_aside_by(&mut self, policy: BranchedDataPolicy, area: u16) {
+        let busy = matches!(self.mode, Mode::Opening(_) | Mode::Script(_) | Mode::Draining(..));
+        if area == 0 || busy || matches!(self.mode, Mode::ListingToSetAside(..)) {
             return;
         }
         self.end_all_transactions();
         self.state = StoreState::Opening;
-        self.mode = Mode::Draining(area);
+        self.mode = Mode::Draining(area, policy);
         self.drained();
     }
 
     /// Goes on with setting aside once nothing is under way.
     pub(crate) fn drained(&mut self) {
-        let Mode::Draining(area) = self.mode else { return };
+        let Mode::Draining(area, policy) = self.mode else { return };
         if self.io.under_way() == 0 {
             self.reset();
-            self.mode = Mode::ListingToSetAside(area);
+            self.mode = Mode::ListingToSetAside(area, policy);
             self.io.submit(DiskRequest::List, Purpose::Lifecycle(0));
         }
     }
 
-    /// Renames the live files into the area, the meta file last.
-    pub(crate) fn rename_all(&mut self, area: u16, files: &[(FileName, u64)]) {
+    /// Removes the live files, the meta file first.
+    fn remove_live(&mut self, files: &[(FileName, u64)]) {
+        self.leftovers =
+            files.iter().map(|(file, _)| *file).filter(|file| file.area == 0).collect();
+        let stages = self.removal_of_leftovers();
+        self.run_script(stages, Then::Emptied);
+    }
+
+    /// Renames the live files into the area, the meta file last; then the files of all other
+    /// areas are removed, if only this branch is to be kept.
+    pub(crate) fn rename_all(&mut self, area: u16, files: &[(FileName, u64)], only: bool) {
         let mut live_files: Vec<FileName> =
             files.iter().map(|(file, _)| *file).filter(|file| file.area == 0).collect();
         live_files.sort_unstable();
@@ -279,12 +324,18 @@ impl Store {
             self.state = StoreState::Empty;
             return;
         }
-        let stages = vec![
+        let mut stages = vec![
             rest.into_iter().map(rename).collect(),
             vec![DiskRequest::SyncDir],
             meta.into_iter().map(rename).collect(),
             vec![DiskRequest::SyncDir],
         ];
+        let older = files.iter().filter(|(file, _)| only && ![0, area].contains(&file.area));
+        let older: Vec<_> = older.map(|(file, _)| DiskRequest::Unlink { file: *file }).collect();
+        if !older.is_empty() {
+            stages.push(older);
+            stages.push(vec![DiskRequest::SyncDir]);
+        }
         self.run_script(stages, Then::Emptied);
     }
 

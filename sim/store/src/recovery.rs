@@ -107,7 +107,7 @@ impl Store {
             && let Ok(DiskReply::Files(files)) = &result
             && let Some(area) = unfinished_branch(files)
         {
-            self.rename_all(area, files);
+            self.rename_all(area, files, false);
             return;
         }
         let next = self.answer(&mut opening, tag, file, result);

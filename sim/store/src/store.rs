@@ -304,7 +304,7 @@ impl Store {
     /// Takes the answer of an operation. Unknown operations are ignored.
     pub fn complete(&mut self, op: DiskOp, result: Result<DiskReply, DiskError>) {
         let Some((purpose, file)) = self.io.answered(op) else { return };
-        if matches!(self.mode, Mode::Draining(_)) {
+        if matches!(self.mode, Mode::Draining(..)) {
             self.drained();
             return;
         }

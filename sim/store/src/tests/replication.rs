@@ -1,6 +1,7 @@
 //! Two stores: pulling, branches, copies while commits go on.
 
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 use wavetank_vocabulary::{Bytes, LogMark, PlantedBugs, TxId};
 
@@ -163,6 +164,32 @@ fn a_store_that_is_set_aside_leaves_room_for_another() {
     master.store.set_aside(2);
     master.run();
     assert_eq!(*master.crash().store.state(), StoreState::Empty);
+}
+
+#[test]
+fn the_policy_says_which_branches_are_kept() {
+    for (policy, kept) in [
+        (BranchedDataPolicy::KeepAll, vec![1, 2, 3]),
+        // A branch takes the first number that is free: 1, then 2, then 1 again.
+        (BranchedDataPolicy::KeepLast, vec![1]),
+        (BranchedDataPolicy::KeepNone, vec![]),
+    ] {
+        let (mut rig, _, _) = pair(5, 20);
+        for turn in 0..3 {
+            if turn > 0 {
+                rig.store.create();
+                rig.run();
+            }
+            rig.store.set_aside_by(policy, 1);
+            rig.run();
+            assert_eq!(*rig.store.state(), StoreState::Empty, "{policy:?}");
+        }
+        let mut areas: Vec<u16> = rig.disk.names().iter().map(|name| name.area).collect();
+        areas.sort_unstable();
+        areas.dedup();
+        assert_eq!(areas, kept, "{policy:?}");
+        assert_eq!(*rig.crash().store.state(), StoreState::Empty, "{policy:?}");
+    }
 }
 
 #[test]
