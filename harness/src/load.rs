@@ -219,7 +219,8 @@ struct Meter {
 impl Meter {
     fn whole(&self, total: usize) -> bool {
         let in_role = |role| self.roles.values().filter(|known| **known == role).count();
-        in_role(Role::Master) == 1 && in_role(Role::Master) + in_role(Role::Slave) == total
+        let serving = in_role(Role::Master) + in_role(Role::Slave);
+        in_role(Role::Master) == 1 && serving + in_role(Role::Arbiter) == total
     }
 
     /// Growth of a quantity since the cluster was whole, in seconds.

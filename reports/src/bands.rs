@@ -40,7 +40,7 @@ pub(crate) struct RoleChart {
 pub(crate) const fn role_class(role: Role) -> &'static str {
     match role {
         Role::Down => "down",
-        Role::Starting => "starting",
+        Role::Starting | Role::Arbiter => "starting",
         Role::Pending | Role::Detached => "pending",
         Role::ToMaster | Role::ToSlave => "switching",
         Role::Master => "master",

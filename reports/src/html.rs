@@ -261,7 +261,7 @@ fn role_legend(chart: &RoleChart) -> Vec<(&'static str, Vec<&'static str>)> {
 }
 
 /// The roles in the order of the legend; those of one colour side by side.
-const ROLES: [Role; 8] = [
+const ROLES: [Role; 9] = [
     Role::Master,
     Role::Slave,
     Role::ToMaster,
@@ -269,6 +269,7 @@ const ROLES: [Role; 8] = [
     Role::Pending,
     Role::Detached,
     Role::Starting,
+    Role::Arbiter,
     Role::Down,
 ];
 

@@ -44,7 +44,7 @@ pub(crate) fn page_data(time: &TimeAxis, recorder: &Recorder, figures: &[Figure]
     data.to_string().replace('<', "\\u003c")
 }
 
-const ROLES: [Role; 8] = [
+const ROLES: [Role; 9] = [
     Role::Down,
     Role::Starting,
     Role::Pending,
@@ -53,6 +53,7 @@ const ROLES: [Role; 8] = [
     Role::Master,
     Role::ToSlave,
     Role::Slave,
+    Role::Arbiter,
 ];
 
 fn role_number(role: Role) -> usize {

@@ -580,6 +580,8 @@ impl Observer for Recorder {
             | Fact::Cleared { .. }
             | Fact::MemberFailed { .. }
             | Fact::MemberAlive { .. }
+            | Fact::JoinFailed { .. }
+            | Fact::Left { .. }
             | Fact::ElectionBegan { .. }
             | Fact::EpochBegan { .. }
             | Fact::BranchDiscarded { .. }

@@ -113,7 +113,7 @@ fn machines(plan: &Plan) -> Markup {
             } }
             tbody { @for (machine, ids) in groups {
                 tr {
-                    td { (ids.join(", ")) @if machine.slave_only { " (slave only)" } }
+                    td { (ids.join(", ")) @if machine.arbiter { " (arbiter)" } @else if machine.slave_only { " (slave only)" } }
                     td { (machine.machine) }
                     td { (plan.datacentres.get(usize::from(machine.datacentre)).map_or("", String::as_str)) }
                     td.n { (machine.cores) }

@@ -22,6 +22,8 @@ pub(crate) fn plan(seconds: u64) -> Plan {
         id: InstanceId(id),
         datacentre: 0,
         slave_only: false,
+        arbiter: false,
+        new_address: false,
         machine: String::from("aws:r3.xlarge"),
         cores: 4,
         memory: Bytes::mib(31_232),

@@ -179,6 +179,13 @@ pub fn sentence(fact: &Fact) -> String {
         Fact::Cleared { by, whom } => format!("{by} no longer suspects {whom}"),
         Fact::MemberFailed { by, whom } => format!("for {by}, {whom} has failed"),
         Fact::MemberAlive { by, whom } => format!("for {by}, {whom} is alive again"),
+        Fact::JoinFailed { instance, denied: true } => {
+            format!("{instance} is denied: its server id is alive at another address")
+        }
+        Fact::JoinFailed { instance, denied: false } => {
+            format!("{instance} gives up: another instance starts with the same server id")
+        }
+        Fact::Left { instance } => format!("{instance} has left the cluster"),
         Fact::ElectionBegan { elector, version } => {
             format!("{elector} begins an election (version {version})")
         }

@@ -6,6 +6,8 @@ mod clients;
 mod cluster;
 mod expectations;
 mod faults;
+mod links;
+mod round_trips;
 mod settings;
 
 pub(crate) use expectations::PERCENTILES;
@@ -18,10 +20,17 @@ use wavetank_world::{CostTable, EdgeList, GraphPlan, GraphSource, Plan, Program}
 
 use crate::errors::{Errors, Problem, Source, Warnings};
 use crate::keys::ROOT;
-use crate::properties;
 use crate::scenario::{Reader, Scenario};
 use crate::section::{At, Findings, Section};
 use crate::tree::Node;
+
+/// What the files beside the scenario are called in errors.
+const CONFIGURATION_FILE: &str = "configuration file";
+const ROUND_TRIPS: &str = "matrix of round trips";
+
+/// Gives the text of a file beside the scenario: what it is, its path, and the section that
+/// is told when there is none.
+type Text<'a> = &'a mut dyn FnMut(&'static str, &At<String>, &Section<'_>) -> Option<String>;
 
 /// Used where a value was wrong: the scenario is refused anyway, reading goes on.
 fn or<T>(value: Option<At<T>>, fallback: T) -> T {
@@ -66,24 +75,26 @@ pub(crate) fn scenario(
     let directory = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
     let next = sources.len();
     let mut conf_source = None;
-    let built = cluster::read(&top, &mut |path, cluster| {
+    let built = cluster::read(&top, next, &mut |what, path, section| {
         let file = directory.join(&path.value);
         let text = match read(&file) {
             Ok(bytes) if bytes.contains(&0) => {
                 let label = format!("{}: this is no text", file.display());
-                cluster.note("the configuration file cannot be used", path.place, label);
-                return Vec::new();
+                section.note(format!("the {what} cannot be used"), path.place, label);
+                return None;
             }
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(error) => {
                 let label = format!("{}: {error}", file.display());
-                cluster.note("the configuration file cannot be read", path.place, label);
-                return Vec::new();
+                section.note(format!("the {what} cannot be read"), path.place, label);
+                return None;
             }
         };
-        let entries = properties::entries(&text, next);
-        conf_source = Some(Source { name: file.display().to_string(), text, first_line: 1 });
-        entries
+        if what == CONFIGURATION_FILE {
+            let name = file.display().to_string();
+            conf_source = Some(Source { name, text: text.clone(), first_line: 1 });
+        }
+        Some(text)
     });
     let (graph, edges) = graph(&top);
     let clients = clients::read(&top, &built.balancers, duration);

@@ -3,6 +3,8 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use wavetank_world::BranchedDataPolicy;
+
 use crate::errors::Place;
 use crate::keys::{Key, Kind, Need, ROOT, Table};
 use crate::section::distribution::FORMS;
@@ -140,6 +142,10 @@ fn settings() -> Json {
             Field::Count(_, low, high) => whole(u64::from(*low), u64::from(*high)),
             Field::LongCount(_, low, high) => whole(*low, *high),
             Field::Strategy(_) => json!({ "enum": STRATEGIES.map(|(name, _)| name) }),
+            Field::Flag(_) => json!({ "enum": [true, false, "true", "false"] }),
+            Field::Policy(_) => {
+                json!({ "enum": BranchedDataPolicy::ALL.map(BranchedDataPolicy::name) })
+            }
             _ => json!({ "type": ["string", "number"] }),
         };
         schema["description"] = json!(setting.about);

@@ -3,7 +3,7 @@
 //! here.
 
 use wavetank_vocabulary::{Bytes, Span};
-use wavetank_world::{Compat, PushStrategy, Settings};
+use wavetank_world::{BranchedDataPolicy, Compat, PushStrategy, Settings};
 
 use crate::units::bytes_text;
 
@@ -29,7 +29,11 @@ pub(crate) enum Field {
     Bytes(fn(&mut Settings) -> &mut Bytes, Bytes, Bytes),
     Count(fn(&mut Settings) -> &mut u32, u32, u32),
     LongCount(fn(&mut Settings) -> &mut u64, u64, u64),
+    Flag(fn(&mut Settings) -> &mut bool),
     Strategy(fn(&mut Settings) -> &mut PushStrategy),
+    Policy(fn(&mut Settings) -> &mut BranchedDataPolicy),
+    /// The initial hosts.
+    Hosts,
     /// The heap of every group that does not say; not part of [`Settings`].
     Heap,
     /// The same in MB without a unit, as the service wrapper takes it.
@@ -73,15 +77,99 @@ pub static SETTINGS: &[Setting] = &[
         name: "ha.default_timeout",
         also: &[],
         field: Field::DefaultTimeout,
-        about: "What ha.heartbeat_interval and ha.paxos_timeout are where they are not set.",
+        about: "What ha.heartbeat_interval, ha.paxos_timeout and ha.learn_timeout are where they are not set.",
         since: "2.2",
     },
     Setting {
         name: "ha.paxos_timeout",
         also: &[],
         field: Field::PaxosTimeout,
-        about: "What ha.election_timeout is where it is not set.",
+        about: "What ha.election_timeout, ha.phase1_timeout and ha.phase2_timeout are where they are not set.",
         since: "2.2",
+    },
+    Setting {
+        name: "ha.broadcast_timeout",
+        also: &[],
+        field: Field::Span(|s| &mut s.cluster.broadcast_timeout, MILLISECOND, DAY),
+        about: "After which an instance says again what it has not learned of itself.",
+        since: "2.2",
+    },
+    Setting {
+        name: "ha.join_timeout",
+        also: &[],
+        field: Field::Span(|s| &mut s.cluster.join_timeout, MILLISECOND, DAY),
+        about: "How long a joiner waits to be let in before it asks anew.",
+        since: "2.2",
+    },
+    Setting {
+        name: "ha.configuration_timeout",
+        also: &[],
+        field: Field::Span(|s| &mut s.cluster.configuration_timeout, MILLISECOND, DAY),
+        about: "How often a joiner asks the initial hosts.",
+        since: "2.2",
+    },
+    Setting {
+        name: "ha.leave_timeout",
+        also: &[],
+        field: Field::Span(|s| &mut s.cluster.leave_timeout, MILLISECOND, DAY),
+        about: "How long an instance that is stopped waits for the others to know.",
+        since: "2.2",
+    },
+    Setting {
+        name: "ha.phase1_timeout",
+        also: &[],
+        field: Field::Span(|s| &mut s.cluster.phase1_timeout, MILLISECOND, DAY),
+        about: "How long a proposer of Paxos waits for promises.",
+        since: "2.2",
+    },
+    Setting {
+        name: "ha.phase2_timeout",
+        also: &[],
+        field: Field::Span(|s| &mut s.cluster.phase2_timeout, MILLISECOND, DAY),
+        about: "How long it waits for acceptances.",
+        since: "2.2",
+    },
+    Setting {
+        name: "ha.learn_timeout",
+        also: &[],
+        field: Field::Span(|s| &mut s.cluster.learn_timeout, MILLISECOND, DAY),
+        about: "How long a hole in what was learned stays before all are asked.",
+        since: "2.2",
+    },
+    Setting {
+        name: "ha.max_acceptors",
+        also: &[],
+        field: Field::Count(|s| &mut s.cluster.max_acceptors, 1, 64),
+        about: "The most members that decide on a value of Paxos.",
+        since: "2.3",
+    },
+    Setting {
+        name: "ha.initial_hosts",
+        also: &[],
+        field: Field::Hosts,
+        about: "Whom a starting instance asks: server ids, or hosts by name, which are the instances in their order.",
+        since: "2.2",
+    },
+    Setting {
+        name: "ha.allow_init_cluster",
+        also: &[],
+        field: Field::Flag(|s| &mut s.cluster.allow_init_cluster),
+        about: "Whether an instance that finds no cluster may create one.",
+        since: "2.2",
+    },
+    Setting {
+        name: "ha.branched_data_policy",
+        also: &[],
+        field: Field::Policy(|s| &mut s.branched_data_policy),
+        about: "What is kept of a store that differs from the master's.",
+        since: "2.2",
+    },
+    Setting {
+        name: "ha.internal_state_switch_timeout",
+        also: &["ha.internal_role_switch_timeout"],
+        field: Field::Span(|s| &mut s.internal_state_switch_timeout, MILLISECOND, DAY),
+        about: "How long a switch to slave waits for open transactions.",
+        since: "2.3",
     },
     Setting {
         name: "ha.pull_interval",
@@ -180,27 +268,14 @@ pub static SETTINGS: &[Setting] = &[
 /// there is something.
 pub(crate) const KNOWN: &[(&str, &str)] = &[
     ("ha.server_id", "instances are numbered from 1 in the order of the [[group]] tables"),
-    ("ha.initial_hosts", "every instance of the [[group]] tables is an initial host"),
     ("ha.slave_only", "write `slave_only = true` in the [[group]]"),
     ("ha.cluster_name", ""),
     ("ha.cluster_server", ""),
     ("ha.server", ""),
-    ("ha.allow_init_cluster", ""),
-    ("ha.broadcast_timeout", ""),
-    ("ha.join_timeout", ""),
-    ("ha.configuration_timeout", ""),
-    ("ha.leave_timeout", ""),
-    ("ha.phase1_timeout", ""),
-    ("ha.phase2_timeout", ""),
-    ("ha.learn_timeout", ""),
-    ("ha.max_acceptors", ""),
     ("ha.lock_read_timeout", ""),
     ("ha.slave_lock_timeout", ""),
-    ("ha.internal_state_switch_timeout", ""),
-    ("ha.internal_role_switch_timeout", ""),
     ("ha.max_concurrent_channels_per_slave", ""),
     ("ha.max_channels_per_slave", ""),
-    ("ha.branched_data_policy", ""),
     ("ha.branched_data_copying_strategy", ""),
     ("ha.host.coordination", ""),
     ("ha.host.data", ""),
@@ -244,6 +319,13 @@ impl Setting {
             Field::Count(field, ..) => Some(field(&mut settings).to_string()),
             Field::LongCount(field, ..) => Some(field(&mut settings).to_string()),
             Field::Strategy(field) => quoted(field(&mut settings).name().to_string()),
+            Field::Policy(field) => quoted(field(&mut settings).name().to_string()),
+            Field::Flag(field) => Some(field(&mut settings).to_string()),
+            Field::Hosts => {
+                let hosts = &settings.cluster.initial_hosts;
+                let ids: Vec<String> = hosts.iter().map(|id| id.0.to_string()).collect();
+                (!ids.is_empty()).then(|| format!("\"{}\"", ids.join(",")))
+            }
             Field::Heap
             | Field::HeapMegabytes
             | Field::PageCache
@@ -267,6 +349,9 @@ impl Setting {
                 names.sort_unstable();
                 names.join(", ")
             }
+            Field::Flag(_) => "true or false".into(),
+            Field::Policy(_) => BranchedDataPolicy::ALL.map(BranchedDataPolicy::name).join(", "),
+            Field::Hosts => "list of server ids or of hosts, with commas between".into(),
             Field::Heap | Field::PageCache => "size".into(),
             Field::HeapMegabytes => "number of MB".into(),
             Field::DefaultTimeout | Field::PaxosTimeout => {
@@ -281,6 +366,7 @@ impl Setting {
             Field::Heap | Field::HeapMegabytes => "a quarter of the memory".into(),
             Field::PageCache if compat == Compat::V2_2 => "75 % of what the heap leaves".into(),
             Field::PageCache => "50 % of what the heap leaves".into(),
+            Field::Hosts => "all instances".into(),
             Field::DefaultTimeout => "5s".into(),
             Field::PaxosTimeout => "ha.default_timeout".into(),
             _ => {

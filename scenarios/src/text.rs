@@ -171,6 +171,8 @@ impl Text {
             self.line("page_cache", quoted(bytes_text(one.page_cache)));
             self.line("datacentre", quoted(&plan.datacentres[usize::from(one.datacentre)]));
             self.line("slave_only", one.slave_only);
+            self.line("arbiter", one.arbiter);
+            self.line("new_address", one.new_address);
             let volume = &one.volume;
             self.table("[group.volume]");
             self.line("size", quoted(decimal_bytes_text(volume.size)));

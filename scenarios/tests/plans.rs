@@ -345,3 +345,91 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn timeouts_that_are_not_set_follow_those_they_are_derived_from() {
+    let with = |settings: &str| {
+        let text = format!("{LEAST}[cluster.settings]\n{settings}");
+        draw(&text, 1).settings
+    };
+    let secs = Span::from_secs;
+    let set = with("\"ha.default_timeout\" = 2\n\"ha.broadcast_timeout\" = \"20s\"\n");
+    let cluster = &set.cluster;
+    for derived in [
+        cluster.heartbeat_interval,
+        cluster.learn_timeout,
+        cluster.election_timeout,
+        cluster.phase1_timeout,
+        cluster.phase2_timeout,
+    ] {
+        assert_eq!(derived, secs(2));
+    }
+    assert_eq!((cluster.join_timeout, cluster.leave_timeout), (secs(20), secs(20)));
+    assert_eq!(cluster.configuration_timeout, secs(1));
+    let paxos =
+        with("\"ha.default_timeout\" = 2\n\"ha.paxos_timeout\" = 3\n\"ha.phase2_timeout\" = 4\n");
+    let cluster = &paxos.cluster;
+    assert_eq!((cluster.phase1_timeout, cluster.phase2_timeout), (secs(3), secs(4)));
+    assert_eq!((cluster.election_timeout, cluster.learn_timeout), (secs(3), secs(2)));
+
+    // A group's timeout comes before the cluster's, and so does what follows from it.
+    let text = format!(
+        "{LEAST}[cluster.settings]\n\"ha.default_timeout\" = 2\n[[group]]\ncount = 2\n\
+         machine = \"aws:r3.xlarge\"\nsettings = {{ \"ha.default_timeout\" = 3 }}\n"
+    );
+    let plan = draw(&text, 1);
+    let own = plan.settings_of(&plan.instances[3]);
+    assert_eq!(own.cluster.heartbeat_interval, secs(3));
+    assert_eq!(plan.settings.cluster.heartbeat_interval, secs(2));
+
+    for (compat, switch) in [("2.3.0", 7), ("2.3.6", 10)] {
+        let text = format!(
+            "{LEAST}[cluster]\ncompat = \"{compat}\"\n[cluster.settings]\n\"ha.state_switch_timeout\" = 7\n"
+        );
+        let settings = draw(&text, 1).settings;
+        assert_eq!(settings.internal_state_switch_timeout, secs(switch), "{compat}");
+    }
+}
+
+#[test]
+fn initial_hosts_are_ids_or_hosts_in_their_order() {
+    for (list, ids) in [("2, 1", vec![2, 1]), ("a:5001,b:5001", vec![1, 2])] {
+        let text = format!("{LEAST}[cluster.settings]\n\"ha.initial_hosts\" = \"{list}\"\n");
+        let plan = draw(&text, 1);
+        let hosts: Vec<u16> = plan.settings.cluster.initial_hosts.iter().map(|id| id.0).collect();
+        assert_eq!(hosts, ids);
+        assert_eq!(draw(&to_text(&plan), 1).settings, plan.settings);
+    }
+}
+
+#[test]
+fn measured_round_trips_make_the_links_that_nobody_wrote() {
+    let groups = ["a", "b", "c"].map(|name| {
+        format!("[[group]]\ncount = 1\nmachine = \"aws:r3.xlarge\"\ndatacentre = \"{name}\"\n")
+    });
+    let text = format!(
+        "format = 1\nduration = \"2m\"\n{}[network]\nrtt = \"rtt.csv\"\n[[link]]\n\
+         between = [\"a\", \"b\"]\nround_trip = \"8ms\"\n",
+        groups.concat()
+    );
+    let file = "from,to,avg_ms\na,b,99\na,c,10\nb,c,20\nc,b,22\n";
+    let mut read = |path: &Path| {
+        assert_eq!(path, Path::new("there/rtt.csv"), "relative to the scenario");
+        Ok(file.as_bytes().to_vec())
+    };
+    let scenario = parse_with("there/s.toml", text.as_bytes(), &[], &mut read).expect("sound");
+    let plan = scenario.draw(1, &mut no_files).expect("a plan");
+    let found: Vec<_> =
+        plan.network.links.iter().map(|link| (link.between, link.latency)).collect();
+    assert_eq!(found.len(), 3);
+    let constant = |micros| wavetank_world::Distribution::Constant(Span::from_micros(micros));
+    assert_eq!(found[1], ([0, 2], constant(5_000)));
+    assert_eq!(found[2], ([1, 2], constant(10_500)), "the mean of both ways");
+    let refused = |bytes: &'static [u8]| {
+        let mut read = |_: &Path| Ok(bytes.to_vec());
+        let errors = parse_with("s.toml", text.as_bytes(), &[], &mut read).err().expect("wrong");
+        errors.render(false)
+    };
+    insta::assert_snapshot!("no_matrix", refused(b"from,to\n"));
+    insta::assert_snapshot!("not_measured", refused(b"from,to,avg_ms\na,c,10\n"));
+}

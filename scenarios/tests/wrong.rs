@@ -129,7 +129,10 @@ wrong! {
     machine_incomplete: told_instead("\"aws:r3.xlarge\"", "{ cores = 4 }");
     memory_overbooked: told_with("[cluster.settings]\n\"dbms.pagecache.memory\" = \"40g\"\n");
     iops_beyond_the_volume: told_instead("machine = \"aws:r3.xlarge\"", "machine = \"aws:r3.xlarge\"\nvolume = { size = \"100GB\", iops = 9000 }");
-    only_slaves: told_instead("count = 3", "count = 3\nslave_only = true");
+    only_arbiters: told_instead("count = 3", "count = 3\narbiter = true");
+    initial_hosts_twice: told_with("[cluster.settings]\n\"ha.initial_hosts\" = \"1,2,2\"\n");
+    branch_policy_unknown: told_with("[cluster.settings]\n\"ha.branched_data_policy\" = \"keep_most\"\n");
+    not_a_flag: told_with("[cluster.settings]\n\"ha.allow_init_cluster\" = 1\n");
     too_many_in_two_groups: told_with("[[group]]\ncount = 62\nmachine = \"aws:r3.large\"\n");
     link_missing: told_with("[[group]]\ncount = 1\nmachine = \"aws:r3.large\"\ndatacentre = \"eu\"\n");
     link_to_nowhere: told_with("[[link]]\nbetween = [\"local\", \"locale\"]\nround_trip = \"1ms\"\n");

@@ -52,7 +52,7 @@ impl Check {
             Expectation::AcknowledgedWritesLost { explained } => {
                 Check::AcknowledgedWrites(AcknowledgedWrites::new(plan, *explained))
             }
-            Expectation::ReplicasEqual => Check::ReplicasEqual(ReplicasEqual::new(plan.total())),
+            Expectation::ReplicasEqual => Check::ReplicasEqual(ReplicasEqual::new(plan.stores())),
             Expectation::Latency { client, operation, limits } => {
                 let latency = Latency::new(plan, client, operation.as_deref(), limits);
                 Check::Latency(Box::new(latency))

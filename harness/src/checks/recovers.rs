@@ -50,7 +50,7 @@ impl Recovers {
             match role {
                 _ if !free(id) => {}
                 Role::Master => masters += 1,
-                Role::Slave => {}
+                Role::Slave | Role::Arbiter => {}
                 _ => return false,
             }
         }

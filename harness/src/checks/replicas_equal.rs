@@ -18,7 +18,7 @@ pub struct ReplicasEqual {
 }
 
 impl ReplicasEqual {
-    /// A check of a cluster of `total` instances.
+    /// A check of a cluster of `total` instances that have a store.
     pub fn new(total: usize) -> Self {
         ReplicasEqual { total, committed: 0, contents: BTreeMap::new() }
     }

@@ -197,6 +197,18 @@ static GROUP: Table = Table {
         key("datacentre", Name, Default("local"), "Where they stand."),
         key("slave_only", Flag, Default("false"), "Never elected master (ha.slave_only)."),
         key(
+            "arbiter",
+            Flag,
+            Default("false"),
+            "Takes part in elections alone: it has no store, serves nobody and counts for majorities.",
+        ),
+        key(
+            "new_address",
+            Flag,
+            Default("false"),
+            "Each start of a process listens at another address, as containers do: the cluster takes it for another instance of the same server id.",
+        ),
+        key(
             "settings",
             Settings,
             Optional,
@@ -299,6 +311,12 @@ static NETWORK: Table = Table {
             "One way.",
         ),
         key("bandwidth", Bandwidth, Default("1Gbit/s"), "Of each link."),
+        key(
+            "rtt",
+            Text,
+            Optional,
+            "A file of measured round trips between data centres, for those without a [[link]]: CSV with the columns from, to, avg_ms and, if there is one, mdev_ms. The path is relative to the scenario.",
+        ),
     ],
 };
 

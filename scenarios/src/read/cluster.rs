@@ -3,16 +3,17 @@
 use wavetank_kernel::Distribution;
 use wavetank_vocabulary::{Bytes, InstanceId, PlantedBugs, Span};
 use wavetank_world::{
-    BalancerPlan, CachePolicy, Compat, InstancePlan, LinkPlan, NetworkPlan, Settings, VolumePlan,
+    BalancerPlan, CachePolicy, Compat, InstancePlan, NetworkPlan, Settings, VolumePlan,
 };
 
-use super::{or, planted_bugs, settings};
+use super::links::{datacentre, links, network};
+use super::{CONFIGURATION_FILE, Text, or, planted_bugs, settings};
 use crate::errors::{Place, Problem};
 use crate::keys::MOST_INSTANCES;
 use crate::profiles::{self, PROFILES, Profile};
+use crate::properties;
 use crate::section::{At, Section, meant};
 use crate::settings::{default_heap, default_page_cache};
-use crate::tree::Entry;
 use crate::units::brief;
 
 /// Everything that stands before the run begins, but for the graph.
@@ -26,14 +27,11 @@ pub(super) struct Built {
     /// The settings of the cluster as they were read.
     pub(super) configured: settings::Read,
     /// Where each data centre was first named.
-    named_at: Vec<Place>,
+    pub(super) named_at: Vec<Place>,
 }
 
-/// Reads the tables; `conf` gives the entries of the configuration file under that path.
-pub(super) fn read(
-    top: &Section<'_>,
-    conf: &mut dyn FnMut(&At<String>, &Section<'_>) -> Vec<Entry>,
-) -> Built {
+/// Reads the tables; the text of the configuration file is source number `conf`.
+pub(super) fn read(top: &Section<'_>, conf: usize, text: Text<'_>) -> Built {
     let cluster = top.table_or_empty("cluster");
     let compat = or(cluster.choice("compat"), Compat::default().name());
     let compat = Compat::ALL.into_iter().find(|c| c.name() == compat).unwrap_or_default();
@@ -46,7 +44,8 @@ pub(super) fn read(
             "this version plays one: write 1",
         );
     }
-    let file = cluster.text("neo4j_conf").map_or_else(Vec::new, |path| conf(&path, &cluster));
+    let file = cluster.text("neo4j_conf").and_then(|p| text(CONFIGURATION_FILE, &p, &cluster));
+    let file = file.map_or_else(Vec::new, |text| properties::entries(&text, conf));
     let configured = settings::read(&cluster, compat, file);
     let mut built = Built {
         bugs: planted_bugs(&cluster),
@@ -61,19 +60,21 @@ pub(super) fn read(
     groups(top, &mut built);
     let community = or(cluster.choice("edition"), "enterprise") == "community";
     regrets(top, &cluster, &built, community);
-    links(top, &mut built);
+    links(top, &mut built, text);
     balancers(top, &mut built);
     built
 }
 
 fn groups(top: &Section<'_>, built: &mut Built) {
     let groups = top.tables("group");
-    let mut slave_only = None;
+    let mut never_master = None;
     for group in &groups {
         let count = group.count("count");
         let instance = instance(group, built);
-        if instance.slave_only {
-            slave_only = slave_only.or(group.has("slave_only"));
+        for (key, set) in [("slave_only", instance.slave_only), ("arbiter", instance.arbiter)] {
+            if set {
+                never_master = never_master.or(group.has(key));
+            }
         }
         let count = or(count, 1);
         if built.instances.len() as u64 + count > MOST_INSTANCES {
@@ -87,12 +88,21 @@ fn groups(top: &Section<'_>, built: &mut Built) {
             built.instances.push(InstancePlan { id, ..instance.clone() });
         }
     }
-    match slave_only {
-        Some(place) if built.instances.iter().all(|instance| instance.slave_only) => {
-            top.note(
-                "no instance can be master",
-                place,
-                "all groups are `slave_only`; at least one instance must not be",
+    let never = |instance: &InstancePlan| instance.slave_only || instance.arbiter;
+    match never_master {
+        Some(place) if built.instances.iter().all(|instance| instance.arbiter) => {
+            let label = "all groups are arbiters: nobody has a store";
+            top.note("no instance can be master", place, label);
+        }
+        // Neo4j starts such a cluster: its elections pick no winner, and nobody serves.
+        Some(place) if built.instances.iter().all(never) => {
+            top.findings().add(
+                Problem::warning(
+                    "no instance can be master",
+                    place,
+                    "all groups are `slave_only` or arbiters; no election will have a winner",
+                )
+                .help("leave `slave_only` out of one group"),
             );
         }
         _ => {}
@@ -176,6 +186,8 @@ fn instance(group: &Section<'_>, built: &mut Built) -> InstancePlan {
         id: InstanceId(0),
         datacentre: datacentre as u16,
         slave_only: or(group.flag("slave_only"), false),
+        arbiter: or(group.flag("arbiter"), false),
+        new_address: or(group.flag("new_address"), false),
         machine,
         cores,
         memory,
@@ -208,13 +220,14 @@ fn regrets(top: &Section<'_>, cluster: &Section<'_>, built: &Built, community: b
     }
     let most = built.instances.iter().map(|i| i.settings.as_deref().unwrap_or(&built.settings));
     let most = most.map(|settings| settings.tx_push_factor).max().unwrap_or(0);
-    if total > 0 && most as usize > total - 1 && most > 1 {
+    let slaves = built.instances.iter().filter(|one| !one.arbiter).count().saturating_sub(1);
+    if total > 0 && most as usize > slaves && most > 1 {
         let place = built.configured.origins.get("ha.tx_push_factor").copied();
         top.findings().add(
             Problem::warning(
                 "more pushes are asked for than there are slaves",
                 place.unwrap_or(cluster.place),
-                format!("{most} pushes, {} slaves", total - 1),
+                format!("{most} pushes, {slaves} slaves"),
             )
             .help("commits wait for all of them"),
         );
@@ -240,18 +253,7 @@ fn regrets(top: &Section<'_>, cluster: &Section<'_>, built: &Built, community: b
             .help("take one more, or one less"),
         );
     }
-    if let Some(At { value: listed, place }) = built.configured.initial_hosts
-        && listed > total
-    {
-        top.findings().add(
-            Problem::warning(
-                "a listed initial host is down",
-                place,
-                format!("{listed} hosts are listed, and the cluster has {}", instances(total)),
-            )
-            .help("an instance that starts asks them all; one that is not there delays it"),
-        );
-    }
+    initial_hosts(cluster, top, built);
     if community {
         let place = cluster.has("edition").unwrap_or(cluster.place);
         if total > 1 {
@@ -266,6 +268,41 @@ fn regrets(top: &Section<'_>, cluster: &Section<'_>, built: &Built, community: b
                 label,
             ));
         }
+    }
+}
+
+/// Initial hosts that do not exist, and those that a listed instance does not list.
+fn initial_hosts(cluster: &Section<'_>, top: &Section<'_>, built: &Built) {
+    let total = built.instances.len();
+    let place = built.configured.origins.get("ha.initial_hosts").copied();
+    let place = place.unwrap_or(cluster.place);
+    let of = |one: &InstancePlan| {
+        let settings = one.settings.as_deref().unwrap_or(&built.settings);
+        settings.cluster.initial_hosts.clone()
+    };
+    let lists: Vec<Vec<InstanceId>> = built.instances.iter().map(of).collect();
+    let missing = |id: &InstanceId| id.0 == 0 || usize::from(id.0) > total;
+    if let Some(id) = lists.iter().flatten().find(|id| missing(id)) {
+        top.findings().add(
+            Problem::warning(
+                "a listed initial host does not exist",
+                place,
+                format!("there is no instance {}; the cluster has {}", id.0, instances(total)),
+            )
+            .help("at a cold start all listed hosts have to answer: no cluster will be created"),
+        );
+        return;
+    }
+    let lists_all = |list: &Vec<InstanceId>| list.is_empty() || list.len() == total;
+    if !lists.iter().all(lists_all) {
+        top.findings().add(
+            Problem::warning(
+                "not every instance is an initial host",
+                place,
+                "an instance that starts asks only those that are listed",
+            )
+            .help("lists that do not overlap make clusters that do not know of each other"),
+        );
     }
 }
 
@@ -370,109 +407,6 @@ fn volume(group: &Section<'_>, profile: Option<&Profile>) -> VolumePlan {
         access: or(section.distribution("access"), Distribution::Constant(Span::ZERO)),
         sync: or(section.distribution("sync"), Distribution::Constant(Span::ZERO)),
     }
-}
-
-fn network(top: &Section<'_>) -> NetworkPlan {
-    let section = top.table_or_empty("network");
-    NetworkPlan {
-        local: or(section.distribution("latency"), Distribution::Constant(Span::ZERO)),
-        bandwidth: or(section.bandwidth("bandwidth"), Bytes(0)),
-        links: Vec::new(),
-    }
-}
-
-/// Between data centres a message's time hardly varies; the figure is an assumption.
-const LONG_LINE_SIGMA: f64 = 0.05;
-
-fn links(top: &Section<'_>, built: &mut Built) {
-    let sections = top.tables("link");
-    for section in &sections {
-        if let Some(link) = link(section, built) {
-            built.network.links.push(link);
-        }
-    }
-    // A link that was wrong has been noted already, and may be the one that is missing.
-    if built.network.links.len() < sections.len() {
-        return;
-    }
-    for (b, place) in built.named_at.iter().enumerate().skip(1) {
-        for a in (0..b).filter(|a| !linked(built, [*a as u16, b as u16])) {
-            let [a, b] = [a, b].map(|index| &built.datacentres[index]);
-            top.findings().add(
-                Problem::new(
-                    format!("how far is it from {a} to {b}?"),
-                    *place,
-                    "this data centre needs a [[link]]",
-                )
-                .help(format!(
-                    "add [[link]] with between = [\"{a}\", \"{b}\"] and, say, round_trip = \"70ms\""
-                )),
-            );
-        }
-    }
-}
-
-fn link(link: &Section<'_>, built: &Built) -> Option<LinkPlan> {
-    let bandwidth = link.bandwidth("bandwidth");
-    let ends = link.pair("between");
-    let latency = match (link.span("round_trip"), link.distribution("latency")) {
-        (Some(round_trip), None) => Some(Distribution::LogNormal {
-            median: Span::from_nanos(round_trip.value.as_nanos() / 2),
-            sigma: LONG_LINE_SIGMA,
-        }),
-        (None, Some(latency)) => Some(latency.value),
-        (Some(_), Some(latency)) => {
-            let label = "`round_trip` has said it already";
-            link.note("a link has one latency", latency.place, label);
-            None
-        }
-        (None, None) => {
-            if link.has("round_trip").or(link.has("latency")).is_none() {
-                link.note("`round_trip` is missing", link.place, "a [[link]] needs it");
-            }
-            None
-        }
-    };
-    let At { value: [a, b], place } = ends?;
-    let ends = [datacentre(link, &a, built), datacentre(link, &b, built)];
-    let between = [ends[0]?, ends[1]?];
-    if a.value == b.value {
-        link.findings().add(
-            Problem::new(
-                "a link goes from one data centre to another",
-                place,
-                "these are the same",
-            )
-            .help("within a data centre, [network] says how it is"),
-        );
-        return None;
-    }
-    if linked(built, between) {
-        link.note("this link is there already", place, "the same two data centres");
-        return None;
-    }
-    Some(LinkPlan { between, latency: latency?, bandwidth: bandwidth?.value })
-}
-
-fn linked(built: &Built, [a, b]: [u16; 2]) -> bool {
-    built.network.links.iter().any(|link| link.between == [a, b] || link.between == [b, a])
-}
-
-/// The index of a data centre in which instances stand.
-fn datacentre(section: &Section<'_>, name: &At<String>, built: &Built) -> Option<u16> {
-    let index = built.datacentres.iter().position(|known| *known == name.value);
-    if index.is_none() {
-        let names: Vec<&str> = built.datacentres.iter().map(String::as_str).collect();
-        section.findings().add(
-            Problem::new(
-                format!("unknown data centre `{}`", name.value),
-                name.place,
-                "no [[group]] stands there",
-            )
-            .help(meant(&name.value, &names)),
-        );
-    }
-    index.map(|index| index as u16)
 }
 
 fn balancers(top: &Section<'_>, built: &mut Built) {

@@ -1,11 +1,11 @@
 //! Settings by Neo4j's names: from a `neo4j.properties` file, from `[cluster.settings]` and
 //! from the settings of a group, each layer over the one before it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use wavetank_vocabulary::{Bytes, Span};
-use wavetank_world::{Compat, Settings};
+use wavetank_vocabulary::{Bytes, InstanceId, Span};
+use wavetank_world::{BranchedDataPolicy, Compat, Settings};
 
 use crate::errors::{Place, Problem};
 use crate::section::values::{between, digits, one_of, whole};
@@ -24,8 +24,8 @@ pub(super) struct Read {
     pub(super) page_cache: Option<At<Bytes>>,
     /// Where each setting was set last, by its name in the 2.3 line.
     pub(super) origins: BTreeMap<&'static str, Place>,
-    /// Where `ha.initial_hosts` was set, and how many hosts it lists.
-    pub(super) initial_hosts: Option<At<usize>>,
+    /// Those that were not set themselves, but follow another one that was.
+    derived: BTreeSet<&'static str>,
     default_timeout: Option<Span>,
     paxos_timeout: Option<Span>,
 }
@@ -47,7 +47,7 @@ pub(super) fn read(cluster: &Section<'_>, compat: Compat, file: Vec<Entry>) -> R
         heap: None,
         page_cache: None,
         origins: BTreeMap::new(),
-        initial_hosts: None,
+        derived: BTreeSet::new(),
         default_timeout: None,
         paxos_timeout: None,
     };
@@ -67,8 +67,6 @@ pub(super) fn of_group(group: &Section<'_>, cluster: &Read) -> (Read, Option<Arc
     if entries.is_empty() {
         return (read, None);
     }
-    // What the cluster's timeouts were derived from has had its effect.
-    (read.default_timeout, read.paxos_timeout) = (None, None);
     read.layer(entries, Layer::Scenario, group.findings());
     read.fall_back();
     let differs = read.settings != cluster.settings;
@@ -83,7 +81,6 @@ impl Read {
         let mut without_effect: Vec<Entry> = Vec::new();
         for entry in entries {
             let Some(setting) = Setting::by_name(&entry.key) else {
-                self.note_known(&entry);
                 match layer {
                     Layer::File => without_effect.push(entry),
                     Layer::Scenario => findings.add(stranger(&entry)),
@@ -109,7 +106,9 @@ impl Read {
                     .also(first, "first set here"),
                 );
             }
+            let derived = self.derived.remove(field);
             if let Some(before) = self.origins.insert(field, entry.key_place)
+                && !derived
                 && before.source != entry.key_place.source
                 && !set_before(&set, field, before)
             {
@@ -143,32 +142,49 @@ impl Read {
         }
     }
 
-    /// Timeouts that were not set follow those that they are derived from.
+    /// Timeouts that were not set follow those that they are derived from (HA specification
+    /// 1.1 and 1.2).
     fn fall_back(&mut self) {
-        let cluster = &mut self.settings.cluster;
-        let default = self.default_timeout.map(|span| (span, "ha.default_timeout"));
-        let paxos = self.paxos_timeout.map(|span| (span, "ha.paxos_timeout"));
-        for (name, field, source) in [
-            ("ha.heartbeat_interval", &mut cluster.heartbeat_interval, default),
-            ("ha.election_timeout", &mut cluster.election_timeout, paxos.or(default)),
+        let old = matches!(self.settings.compat(), Compat::V2_2 | Compat::V2_3_0);
+        let switch = if old { "ha.state_switch_timeout" } else { "" };
+        let settings = &mut self.settings;
+        let broadcast = settings.cluster.broadcast_timeout;
+        let role_switch = settings.state_switch_timeout;
+        let value = |name: &str| match name {
+            "ha.default_timeout" => self.default_timeout,
+            "ha.paxos_timeout" => self.paxos_timeout,
+            "ha.broadcast_timeout" => Some(broadcast),
+            _ => Some(role_switch),
+        };
+        let cluster = &mut settings.cluster;
+        let (default, paxos) = ("ha.default_timeout", "ha.paxos_timeout");
+        let join = ["ha.broadcast_timeout"].as_slice();
+        for (name, field, sources) in [
+            ("ha.heartbeat_interval", &mut cluster.heartbeat_interval, [default].as_slice()),
+            ("ha.learn_timeout", &mut cluster.learn_timeout, &[default]),
+            ("ha.election_timeout", &mut cluster.election_timeout, &[paxos, default]),
+            ("ha.phase1_timeout", &mut cluster.phase1_timeout, &[paxos, default]),
+            ("ha.phase2_timeout", &mut cluster.phase2_timeout, &[paxos, default]),
+            ("ha.join_timeout", &mut cluster.join_timeout, join),
+            ("ha.leave_timeout", &mut cluster.leave_timeout, join),
+            (
+                "ha.internal_state_switch_timeout",
+                &mut settings.internal_state_switch_timeout,
+                &[switch],
+            ),
         ] {
-            let Some((span, source)) = source.filter(|_| !self.origins.contains_key(name)) else {
+            if self.origins.contains_key(name) && !self.derived.contains(name) {
                 continue;
-            };
-            *field = span;
-            if let Some(place) = self.origins.get(source).copied() {
-                self.origins.insert(name, place);
             }
-        }
-    }
-
-    /// What is not modelled, and still says something about the rest.
-    fn note_known(&mut self, entry: &Entry) {
-        let text = entry.node.text().unwrap_or_default();
-        let place = entry.node.place;
-        if entry.key == "ha.initial_hosts" {
-            let hosts = text.split(',').filter(|host| !host.trim().is_empty()).count();
-            self.initial_hosts = Some(At { value: hosts, place });
+            let set = sources.iter().find_map(|source| {
+                let place = self.origins.get(source).copied()?;
+                Some((value(source)?, place))
+            });
+            if let Some((span, place)) = set {
+                *field = span;
+                self.origins.insert(name, place);
+                self.derived.insert(name);
+            }
         }
     }
 
@@ -238,6 +254,19 @@ impl Read {
                     *field(settings) = *strategy;
                 }
             }
+            Field::Flag(field) => {
+                *field(settings) = match &node.value {
+                    Value::Flag(flag) => *flag,
+                    _ => one_of(node, &["true", "false"], &[])? == "true",
+                };
+            }
+            Field::Policy(field) => {
+                let names = BranchedDataPolicy::ALL.map(BranchedDataPolicy::name);
+                let name = one_of(node, &names, &[])?;
+                let known = BranchedDataPolicy::ALL.into_iter().find(|known| known.name() == name);
+                *field(settings) = known.unwrap_or_default();
+            }
+            Field::Hosts => settings.cluster.initial_hosts = hosts(digits(node)?)?,
             Field::Heap => self.heap = at(bytes(&Bytes::mib(1), &most)?),
             Field::HeapMegabytes => {
                 self.heap = at(Bytes::mib(whole(node, 1, most.0 >> 20)?));
@@ -248,6 +277,22 @@ impl Read {
         }
         Ok(())
     }
+}
+
+/// Server ids, or hosts with their ports: these are the instances in their order.
+fn hosts(text: &str) -> Result<Vec<InstanceId>, Wrong> {
+    let items: Vec<&str> = text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
+    let most = usize::from(u16::MAX);
+    if items.is_empty() || items.len() > most {
+        return Err(format!("{} hosts are listed", items.len()).into());
+    }
+    if let Some(twice) = items.iter().enumerate().find(|(at, item)| items[..*at].contains(item)) {
+        return Err(format!("`{}` is listed twice", brief(twice.1)).into());
+    }
+    if items.iter().any(|item| item.parse::<u16>().is_err()) {
+        return Ok((1..=items.len() as u16).map(InstanceId).collect());
+    }
+    Ok(items.iter().filter_map(|item| item.parse().ok()).map(InstanceId).collect())
 }
 
 /// Whether the place was set in this layer: that is told as a slip of its own.
@@ -302,6 +347,12 @@ fn wants(field: &Field) -> String {
         }
         Field::Count(..) | Field::LongCount(..) => "a whole number".into(),
         Field::HeapMegabytes => "a whole number of MB".into(),
+        Field::Flag(_) => "true or false".into(),
+        Field::Policy(_) => {
+            let names = BranchedDataPolicy::ALL.map(|policy| format!("\"{}\"", policy.name()));
+            format!("one of {}", names.join(", "))
+        }
+        Field::Hosts => "server ids such as \"1,2,3\", or hosts such as \"a:5001,b:5001\"".into(),
         Field::Strategy(_) => {
             let names = STRATEGIES.map(|(name, _)| format!("\"{name}\""));
             format!("one of {}", names.join(", "))

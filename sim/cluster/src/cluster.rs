@@ -5,14 +5,16 @@
 //! answers: then the lowest id that has heard *all* initial hosts ask creates the cluster,
 //! and the others find it there (HA specification 2.1). Who crashed stays a member.
 //!
-//! Joins are denied for a server id that comes from two addresses. Here the id *is* the
-//! address, and [`Configuration`](crate::Configuration) refuses one that is used twice, so
-//! that no request is ever denied.
+//! A server id that comes from another address than the one it is known by is denied while
+//! it counts as alive there; two addresses of one id among the joiners end the start.
 
-use crate::configuration::MemberSet;
-use crate::interface::Timer;
-use crate::message::Message;
+use alloc::vec::Vec;
+
+use crate::configuration::{Configuration, MemberSet};
+use crate::interface::{JoinFailure, Timer};
+use crate::message::{Address, Message};
 use crate::out::Out;
+use crate::settings::Settings;
 
 /// Pings before a joiner draws its conclusion: at first, and in every later round.
 const FIRST_PINGS: u8 = 1;
@@ -35,14 +37,41 @@ pub enum ClusterState {
 }
 
 /// The membership as this instance knows it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Cluster {
     state: ClusterState,
+    /// `ha.initial_hosts`, those that exist, and how many are listed.
+    hosts: MemberSet,
+    listed: usize,
+    /// My own address.
+    address: Address,
     /// Failed ones included; empty unless there is a cluster.
     members: MemberSet,
+    /// By member: where it was heard of last, if it was.
+    addresses: Vec<Option<Address>>,
+    /// By member: from where it was let in to join, until it has.
+    joining: Vec<Option<Address>>,
     /// Who else is asking, in this round.
     discovered: MemberSet,
+    /// A member denied the entry, in this round.
+    denied: bool,
     pings: u8,
+}
+
+/// How a question for the configuration is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Not at all: there is no cluster here.
+    Nothing,
+    /// With `joinDenied`.
+    Denied,
+    /// With the configuration; `known` when it lists the asker at that address.
+    Configuration {
+        /// Whether the asker is a member at the address that it asks from.
+        known: bool,
+    },
+    /// The same server id asked from two addresses while I look for a cluster myself.
+    SameId,
 }
 
 /// What an answer to the joiner's question means.
@@ -56,7 +85,42 @@ pub(crate) enum Found {
     Stranger,
 }
 
+/// What follows when the initial hosts were silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Silence {
+    /// They are asked again.
+    AskAgain,
+    /// This instance creates the cluster.
+    Create,
+    /// The start is over.
+    Failed(JoinFailure),
+}
+
 impl Cluster {
+    /// In no cluster yet, at that address.
+    pub(crate) fn new(configuration: &Configuration, settings: &Settings, at: Address) -> Self {
+        let listed = &settings.initial_hosts;
+        let known = listed.iter().filter_map(|id| configuration.index_of(*id));
+        let (hosts, listed) = if listed.is_empty() {
+            (configuration.everyone(), configuration.total())
+        } else {
+            (known.fold(MemberSet::EMPTY, MemberSet::with), listed.len())
+        };
+        let nowhere = || alloc::vec![None; configuration.total()];
+        Cluster {
+            state: ClusterState::Start,
+            hosts,
+            listed,
+            address: at,
+            members: MemberSet::EMPTY,
+            addresses: nowhere(),
+            joining: nowhere(),
+            discovered: MemberSet::EMPTY,
+            denied: false,
+            pings: 0,
+        }
+    }
+
     /// Where this instance stands.
     pub fn state(&self) -> ClusterState {
         self.state
@@ -66,6 +130,11 @@ impl Cluster {
     #[inline]
     pub fn members(&self) -> MemberSet {
         self.members
+    }
+
+    /// My own address.
+    pub(crate) fn address(&self) -> Address {
+        self.address
     }
 
     /// Members needed for a majority.
@@ -87,38 +156,82 @@ impl Cluster {
     }
 
     fn discover(&mut self, pings: u8, out: &mut Out<'_>) {
-        *self = Cluster {
-            state: ClusterState::Discovery,
-            // Initial hosts include this instance: it hears itself.
-            discovered: MemberSet::EMPTY.with(out.configuration.me()),
-            pings,
-            ..Self::default()
-        };
+        self.forget();
+        self.state = ClusterState::Discovery;
+        // Whoever lists itself hears itself.
+        let me = MemberSet::EMPTY.with(out.configuration.me());
+        self.discovered = me.intersection(self.hosts);
+        self.pings = pings;
         self.ping(out);
     }
 
+    /// Nothing is known of any cluster.
+    fn forget(&mut self) {
+        self.state = ClusterState::Start;
+        self.members = MemberSet::EMPTY;
+        self.addresses.fill(None);
+        self.joining.fill(None);
+        self.discovered = MemberSet::EMPTY;
+        self.denied = false;
+        self.pings = 0;
+    }
+
     fn ping(&self, out: &mut Out<'_>) {
-        out.send_all(out.configuration.others(), Message::ConfigurationRequest);
+        let others = self.hosts.without(out.configuration.me());
+        out.send_all(others, Message::ConfigurationRequest { address: self.address });
         out.arm(Timer::Configuration, out.settings.configuration_timeout);
     }
 
-    /// `configurationRequest`: somebody looks for a cluster. True when it is to be answered.
-    pub(crate) fn requested(&mut self, from: usize) -> bool {
+    /// `configurationRequest`: somebody, who counts as `alive` or not, looks for a cluster.
+    pub(crate) fn requested(&mut self, from: usize, address: Address, alive: bool) -> Answer {
+        let before = self.addresses[from];
+        let elsewhere = before.is_some_and(|known| known != address);
         if self.state == ClusterState::Discovery {
+            if elsewhere {
+                self.forget();
+                return Answer::SameId;
+            }
+            self.addresses[from] = Some(address);
             self.discovered = self.discovered.with(from);
         }
-        self.takes_part()
+        if !self.takes_part() {
+            return Answer::Nothing;
+        }
+        let member = self.members.contains(from);
+        let joins_elsewhere = self.joining[from].is_some_and(|known| known != address);
+        if member && elsewhere && alive || joins_elsewhere {
+            return Answer::Denied;
+        }
+        let known = member && !elsewhere;
+        if known {
+            self.addresses[from] = Some(address);
+        } else {
+            self.joining[from] = Some(address);
+        }
+        Answer::Configuration { known }
     }
 
-    /// `configurationResponse`: there is a cluster.
-    pub(crate) fn found(&mut self, from: usize, members: MemberSet, out: &mut Out<'_>) -> Found {
+    /// `configurationResponse`: there is a cluster of these members, and it knows me at my
+    /// address, or it does not.
+    pub(crate) fn found(
+        &mut self,
+        (from, address): (usize, Address),
+        members: MemberSet,
+        known: bool,
+        out: &mut Out<'_>,
+    ) -> Found {
         let members = members.intersection(out.configuration.everyone());
-        if self.state != ClusterState::Discovery || !members.contains(from) {
+        if !members.contains(from) || self.state == ClusterState::Start {
+            return Found::Nothing;
+        }
+        // Later answers tell at least where their senders are.
+        self.addresses[from] = Some(address);
+        if self.state != ClusterState::Discovery {
             return Found::Nothing;
         }
         self.members = members;
         out.cancel(Timer::Configuration);
-        if members.contains(out.configuration.me()) {
+        if known && members.contains(out.configuration.me()) {
             return Found::Member;
         }
         self.state = ClusterState::Joining;
@@ -126,23 +239,33 @@ impl Cluster {
         Found::Stranger
     }
 
-    /// `configurationTimeout`. True when this instance is to create the cluster.
-    pub(crate) fn configuration_timed_out(&mut self, out: &mut Out<'_>) -> bool {
+    /// `joinDenied`: remembered until the next timeout.
+    pub(crate) fn denied(&mut self) {
+        self.denied |= self.state == ClusterState::Discovery;
+    }
+
+    /// `configurationTimeout`.
+    pub(crate) fn configuration_timed_out(&mut self, out: &mut Out<'_>) -> Silence {
         if self.state != ClusterState::Discovery {
-            return false;
+            return Silence::AskAgain;
+        }
+        if self.denied {
+            self.forget();
+            return Silence::Failed(JoinFailure::Denied);
         }
         if self.pings > 0 {
             self.pings -= 1;
             self.ping(out);
-            return false;
+            return Silence::AskAgain;
         }
-        let all = self.discovered == out.configuration.everyone();
-        if all && self.discovered.lowest() == Some(out.configuration.me()) {
+        let all = self.discovered.len() >= self.listed;
+        let lowest = self.discovered.lowest().is_some_and(|id| id >= out.configuration.me());
+        if all && lowest && out.settings.allow_init_cluster {
             self.members = MemberSet::EMPTY.with(out.configuration.me());
-            return true;
+            return Silence::Create;
         }
         self.discover(LATER_PINGS, out);
-        false
+        Silence::AskAgain
     }
 
     /// `joiningTimeout`: the cluster did not let this instance in. True when it was waiting
@@ -162,17 +285,23 @@ impl Cluster {
         out.cancel(Timer::Join);
     }
 
-    /// A member joined. True when it was none before.
-    pub(crate) fn joined(&mut self, whom: usize) -> bool {
-        let new = !self.members.contains(whom);
+    /// A member joined, at that address. True when it was none before, or is waited for: I
+    /// may be a member at an address of old.
+    pub(crate) fn joined(&mut self, me: usize, whom: usize, address: Address) -> bool {
+        let moved = self.addresses[whom].is_some_and(|known| known != address);
+        let new = !self.members.contains(whom) || moved;
         self.members = self.members.with(whom);
-        new
+        self.addresses[whom] = Some(address);
+        self.joining[whom] = None;
+        new || whom == me && self.state == ClusterState::Joining
     }
 
     /// A member left. True when it was one.
     pub(crate) fn left(&mut self, whom: usize) -> bool {
         let was = self.members.contains(whom);
         self.members = self.members.without(whom);
+        self.addresses[whom] = None;
+        self.joining[whom] = None;
         was
     }
 
@@ -188,7 +317,7 @@ impl Cluster {
 
     /// This instance is out.
     pub(crate) fn gone(&mut self, out: &mut Out<'_>) {
-        *self = Cluster::default();
+        self.forget();
         for timer in [Timer::Configuration, Timer::Join, Timer::Leave] {
             out.cancel(timer);
         }
@@ -200,38 +329,55 @@ mod tests {
     use super::*;
     use crate::testing::Bench;
     use alloc::vec::Vec;
+    use wavetank_vocabulary::InstanceId;
 
     fn joining(bench: &mut Bench) -> Cluster {
-        let mut cluster = Cluster::default();
+        let mut cluster = Cluster::new(&bench.configuration, &bench.settings, 0);
         cluster.join(&mut bench.out());
-        let request = Message::ConfigurationRequest;
+        let request = Message::ConfigurationRequest { address: 0 };
         let others: Vec<_> = bench.configuration.others().iter().map(|i| i as u16 + 1).collect();
         assert_eq!(bench.take_sent(), others.iter().map(|to| (*to, request)).collect::<Vec<_>>());
         cluster
     }
 
+    /// The only member of a cluster.
+    fn alone(bench: &mut Bench) -> Cluster {
+        let mut cluster = Cluster::new(&bench.configuration, &bench.settings, 0);
+        let me = bench.configuration.me();
+        cluster.joined(me, me, 0);
+        cluster.enter(&mut bench.out());
+        cluster
+    }
+
     #[test]
     fn the_lowest_id_creates_when_all_have_asked() {
-        for (me, creates) in [(1, true), (2, false)] {
+        for (me, outcome) in [(1, Silence::Create), (2, Silence::AskAgain)] {
             let mut bench = Bench::new(me, 3);
             let mut cluster = joining(&mut bench);
             for from in bench.configuration.others().iter() {
-                assert!(!cluster.requested(from), "there is nothing to answer yet");
+                assert_eq!(cluster.requested(from, 0, true), Answer::Nothing, "no cluster yet");
             }
-            assert!(!cluster.configuration_timed_out(&mut bench.out()), "one more ping");
-            assert_eq!(cluster.configuration_timed_out(&mut bench.out()), creates);
+            let first = cluster.configuration_timed_out(&mut bench.out());
+            assert_eq!(first, Silence::AskAgain, "one more ping");
+            assert_eq!(cluster.configuration_timed_out(&mut bench.out()), outcome);
         }
     }
 
     #[test]
-    fn nobody_creates_while_a_host_is_missing() {
+    fn nobody_creates_while_a_host_is_missing_or_when_it_is_not_allowed() {
         let mut bench = Bench::new(1, 3);
         let mut cluster = joining(&mut bench);
         for _ in 0..20 {
-            cluster.requested(1);
-            assert!(!cluster.configuration_timed_out(&mut bench.out()));
+            cluster.requested(1, 0, true);
+            assert_eq!(cluster.configuration_timed_out(&mut bench.out()), Silence::AskAgain);
         }
         assert_eq!(cluster.state(), ClusterState::Discovery);
+        bench.settings.allow_init_cluster = false;
+        for _ in 0..20 {
+            cluster.requested(1, 0, true);
+            cluster.requested(2, 0, true);
+            assert_eq!(cluster.configuration_timed_out(&mut bench.out()), Silence::AskAgain);
+        }
     }
 
     #[test]
@@ -239,7 +385,26 @@ mod tests {
         let mut bench = Bench::new(1, 1);
         let mut cluster = joining(&mut bench);
         cluster.configuration_timed_out(&mut bench.out());
-        assert!(cluster.configuration_timed_out(&mut bench.out()));
+        assert_eq!(cluster.configuration_timed_out(&mut bench.out()), Silence::Create);
+        let mut bench = Bench::new(2, 3);
+        bench.settings.initial_hosts = [InstanceId(2)].into();
+        let mut cluster = Cluster::new(&bench.configuration, &bench.settings, 0);
+        cluster.join(&mut bench.out());
+        assert_eq!(bench.take_sent(), [], "nobody else is asked");
+        cluster.configuration_timed_out(&mut bench.out());
+        assert_eq!(cluster.configuration_timed_out(&mut bench.out()), Silence::Create);
+    }
+
+    #[test]
+    fn a_listed_host_that_does_not_exist_is_waited_for() {
+        let mut bench = Bench::new(1, 2);
+        bench.settings.initial_hosts = [1, 2, 9].map(InstanceId).into();
+        let mut cluster = Cluster::new(&bench.configuration, &bench.settings, 0);
+        cluster.join(&mut bench.out());
+        for _ in 0..20 {
+            cluster.requested(1, 0, true);
+            assert_eq!(cluster.configuration_timed_out(&mut bench.out()), Silence::AskAgain);
+        }
     }
 
     #[test]
@@ -247,29 +412,76 @@ mod tests {
         let mut bench = Bench::new(3, 3);
         let mut cluster = joining(&mut bench);
         let two = MemberSet::first(2);
-        assert_eq!(cluster.found(1, MemberSet::EMPTY, &mut bench.out()), Found::Nothing);
-        assert_eq!(cluster.found(1, two, &mut bench.out()), Found::Stranger);
-        assert_eq!(cluster.found(0, two, &mut bench.out()), Found::Nothing, "asked already");
-        assert!(cluster.join_timed_out(&mut bench.out()));
+        let out = &mut bench.out();
+        assert_eq!(cluster.found((1, 0), MemberSet::EMPTY, true, out), Found::Nothing);
+        assert_eq!(cluster.found((1, 0), two, false, out), Found::Stranger);
+        assert_eq!(cluster.found((0, 0), two, false, out), Found::Nothing, "asked already");
+        assert!(cluster.join_timed_out(out));
         assert_eq!(cluster.state(), ClusterState::Discovery);
         let three = MemberSet::first(64);
-        assert_eq!(cluster.found(1, three, &mut bench.out()), Found::Member);
+        assert_eq!(cluster.found((1, 0), three, true, out), Found::Member);
         assert_eq!(cluster.members(), MemberSet::first(3));
+    }
+
+    #[test]
+    fn an_id_that_is_alive_elsewhere_is_denied() {
+        let mut bench = Bench::new(1, 3);
+        let mut cluster = alone(&mut bench);
+        assert!(cluster.joined(0, 1, 7));
+        assert_eq!(cluster.requested(1, 7, true), Answer::Configuration { known: true });
+        assert_eq!(cluster.requested(1, 8, true), Answer::Denied);
+        let failed = cluster.requested(1, 8, false);
+        assert_eq!(failed, Answer::Configuration { known: false }, "it may move");
+        assert_eq!(cluster.requested(1, 9, false), Answer::Denied, "it moves to 8 already");
+        assert!(cluster.joined(0, 1, 8) && !cluster.joined(0, 1, 8));
+        assert_eq!(cluster.requested(1, 8, true), Answer::Configuration { known: true });
+    }
+
+    #[test]
+    fn a_denial_ends_the_start_at_the_next_timeout() {
+        let mut bench = Bench::new(3, 3);
+        let mut cluster = joining(&mut bench);
+        cluster.denied();
+        let outcome = cluster.configuration_timed_out(&mut bench.out());
+        assert_eq!(outcome, Silence::Failed(JoinFailure::Denied));
+        assert_eq!(cluster.state(), ClusterState::Start);
+        cluster.denied();
+        assert_eq!(cluster.configuration_timed_out(&mut bench.out()), Silence::AskAgain);
+    }
+
+    #[test]
+    fn one_id_at_two_addresses_ends_the_start() {
+        let mut bench = Bench::new(3, 3);
+        let mut cluster = joining(&mut bench);
+        assert_eq!(cluster.requested(0, 1, true), Answer::Nothing);
+        assert_eq!(cluster.requested(0, 1, true), Answer::Nothing);
+        assert_eq!(cluster.requested(0, 2, true), Answer::SameId);
+        assert_eq!(cluster.state(), ClusterState::Start);
+    }
+
+    #[test]
+    fn a_member_that_moved_has_to_ask_to_be_let_in() {
+        let mut bench = Bench::new(3, 3);
+        let mut cluster = Cluster::new(&bench.configuration, &bench.settings, 2);
+        cluster.join(&mut bench.out());
+        let three = MemberSet::first(3);
+        assert_eq!(cluster.found((0, 0), three, false, &mut bench.out()), Found::Stranger);
+        assert!(cluster.joined(2, 2, 2), "a member at its new address");
     }
 
     #[test]
     fn the_last_member_need_not_tell_anyone_that_it_leaves() {
         let mut bench = Bench::new(1, 2);
-        let mut cluster = Cluster::default();
-        cluster.joined(0);
-        cluster.enter(&mut bench.out());
+        let fresh = Cluster::new(&bench.configuration, &bench.settings, 0);
+        let mut cluster = alone(&mut bench);
         assert!(!cluster.leave(&mut bench.out()));
-        assert!(cluster.joined(1));
-        assert!(!cluster.joined(1));
+        assert!(cluster.joined(0, 1, 0));
+        assert!(!cluster.joined(0, 1, 0));
         assert!(cluster.leave(&mut bench.out()));
-        assert!(cluster.requested(1), "still a member");
+        let known = Answer::Configuration { known: true };
+        assert_eq!(cluster.requested(1, 0, true), known, "still a member");
         assert!(cluster.left(1) && !cluster.left(1));
         cluster.gone(&mut bench.out());
-        assert_eq!(cluster, Cluster::default());
+        assert_eq!(cluster, fresh);
     }
 }

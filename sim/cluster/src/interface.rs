@@ -134,6 +134,16 @@ pub struct Switch {
     pub master: Option<(InstanceId, Epoch)>,
 }
 
+/// Why a start is over before the instance was a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum JoinFailure {
+    /// `ClusterEntryDenied`: the cluster has a member of this server id that is alive at
+    /// another address.
+    Denied,
+    /// `joinFailure`: two instances that start have the same server id.
+    SameId,
+}
+
 /// What a member wants done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -155,6 +165,10 @@ pub enum Effect {
     Cancel(Timer),
     /// The role changed.
     Switch(Switch),
+    /// It cannot join: the process that it belongs to does not start.
+    JoinFailed(JoinFailure),
+    /// It is in no cluster any more.
+    Left,
     /// For the record.
     Fact(Fact),
 }

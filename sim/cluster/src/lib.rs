@@ -11,7 +11,7 @@
 //! * [`broadcast`](Broadcast): brings results and availability into Paxos
 //! * [`election`](Election): who is to be coordinator, that is, master
 //! * [`snapshot`](Snapshot): asks the coordinator who serves in which role
-//! * [`role`](RoleMachine): PENDING, TO_MASTER, MASTER, TO_SLAVE, SLAVE
+//! * [`role`](RoleMachine): PENDING, TO_MASTER, MASTER, TO_SLAVE, SLAVE; arbiters have none
 //!
 //! Facts about the modelled system: Neo4j 2.3 and 3.x, as the HA specification cites them.
 //! Its known flaws are kept: all Paxos state dies with the process, and a majority of those
@@ -47,10 +47,10 @@ pub use cluster::{Cluster, ClusterState};
 pub use configuration::{Configuration, ConfigurationError, MemberSet};
 pub use election::{Candidate, Credentials, Election};
 pub use heartbeat::Heartbeat;
-pub use interface::{Effect, Input, Moment, Switch, Timer};
+pub use interface::{Effect, Input, JoinFailure, Moment, Switch, Timer};
 pub use learner::Learner;
 pub use member::Member;
-pub use message::{Accepted, Availability, Ballot, Message, PaxosInstance, Value};
+pub use message::{Accepted, Address, Availability, Ballot, Message, PaxosInstance, Value};
 pub use proposer::Proposer;
 pub use role::RoleMachine;
 pub use settings::{Compat, PushStrategy, Settings};

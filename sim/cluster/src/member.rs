@@ -11,13 +11,13 @@ use wavetank_vocabulary::{Epoch, Fact, InstanceId, PlantedBugs, Role};
 
 use crate::acceptor::Acceptor;
 use crate::broadcast::Broadcast;
-use crate::cluster::{Cluster, ClusterState, Found};
+use crate::cluster::{Cluster, ClusterState, Silence};
 use crate::configuration::{Configuration, MemberSet};
 use crate::election::Election;
 use crate::heartbeat::{Heartbeat, Rules};
 use crate::interface::{Effect, Input, Moment, Timer};
 use crate::learner::Learner;
-use crate::message::{Availability, Message, PaxosInstance, Value};
+use crate::message::{Address, Availability, Message, PaxosInstance};
 use crate::out::Out;
 use crate::proposer::{Audience, Proposer};
 use crate::role::RoleMachine;
@@ -38,6 +38,7 @@ macro_rules! out {
 
 mod delivery;
 mod elections;
+mod membership;
 
 /// One member. `step` is its only door.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -72,7 +73,7 @@ impl Member {
         bugs: PlantedBugs,
     ) -> Self {
         Member {
-            cluster: Cluster::default(),
+            cluster: Cluster::new(&configuration, &settings, 0),
             heartbeat: Heartbeat::default(),
             election: Election::new(wall_ms),
             proposer: Proposer::default(),
@@ -88,6 +89,21 @@ impl Member {
             slave_only,
             bugs,
         }
+    }
+
+    /// The same, at an address of its own: a member that comes back at another one than it
+    /// was known by is a stranger.
+    #[must_use]
+    pub fn at(mut self, address: Address) -> Self {
+        self.cluster = Cluster::new(&self.configuration, &self.settings, address);
+        self
+    }
+
+    /// The same as an arbiter: it votes for others, counts for quorums, and serves nobody.
+    #[must_use]
+    pub fn arbiter(mut self) -> Self {
+        self.role = RoleMachine::arbiter();
+        self
     }
 
     /// The present role.
@@ -220,7 +236,7 @@ impl Member {
 
     /// Who decides on a value (whoever is alive, up to `ha.max_acceptors`) and who is told.
     fn audience(&self) -> Audience {
-        let alive = self.alive().iter().take(self.settings.max_acceptors);
+        let alive = self.alive().iter().take(self.settings.max_acceptors as usize);
         let acceptors = alive.fold(MemberSet::EMPTY, MemberSet::with);
         Audience { acceptors, learners: self.members() }
     }
@@ -245,8 +261,10 @@ impl Member {
             }
             Timer::Election => self.election_timed_out(effects),
             Timer::Configuration => {
-                if self.cluster.configuration_timed_out(out!(self, effects)) {
-                    self.create(moment, effects);
+                match self.cluster.configuration_timed_out(out!(self, effects)) {
+                    Silence::AskAgain => {}
+                    Silence::Create => self.create(moment, effects),
+                    Silence::Failed(why) => self.join_failed(why, effects),
                 }
             }
             Timer::Join => {
@@ -288,9 +306,12 @@ impl Member {
         message: Message,
         effects: &mut Vec<Effect>,
     ) {
-        if message == Message::ConfigurationRequest {
+        if let Message::ConfigurationRequest { address } = message {
             // Answered first, so that what its sign of life causes finds it in the cluster.
-            self.configuration_requested(from, effects);
+            // Who has to be let in first is no member at that address: no sign of its life.
+            if !self.configuration_requested(from, address, effects) {
+                return;
+            }
         }
         if self.cluster.takes_part() && self.members().contains(from) {
             if let Message::Suspicions(suspected) = message {
@@ -323,7 +344,10 @@ impl Member {
     fn handle(&mut self, moment: Moment, from: usize, message: Message, effects: &mut Vec<Effect>) {
         match message {
             // Handled on arrival; of no use to who is in no cluster.
-            Message::IAmAlive { .. } | Message::Suspicions(_) | Message::ConfigurationRequest => {}
+            Message::IAmAlive { .. }
+            | Message::Suspicions(_)
+            | Message::ConfigurationRequest { .. } => {}
+            Message::JoinDenied => self.cluster.denied(),
             // Another proposer came in between: its value will be learned, or the phase 2
             // timeout tries again. To try at once would let two proposers chase each other.
             Message::RejectAccept { .. } => {}
@@ -344,8 +368,10 @@ impl Member {
                 );
                 self.elect(next, effects);
             }
-            Message::ConfigurationResponse { members, coordinator, delivered } => {
-                self.configuration_found(from, members, (coordinator, delivered), effects);
+            Message::ConfigurationResponse { address, known, members, coordinator, delivered } => {
+                let out = out!(self, effects);
+                let found = self.cluster.found((from, address), members, known, out);
+                self.configuration_found(from, found, (coordinator, delivered), effects);
             }
             Message::Propose(value) => self.propose(value, effects),
             Message::Prepare { instance, ballot } => {
@@ -435,105 +461,6 @@ impl Member {
             out!(self, effects).send_all(verdicts.alive, Message::Suspicions(suspected));
             self.announce_again(effects);
             self.perform_role_elections(None, effects);
-        }
-    }
-
-    // ---- membership -------------------------------------------------------------------
-
-    fn configuration_requested(&mut self, from: usize, effects: &mut Vec<Effect>) {
-        if self.cluster.requested(from) {
-            let members = self.members();
-            let delivered = self.learner.delivered();
-            let coordinator = self.coordinator();
-            let answer = Message::ConfigurationResponse { members, coordinator, delivered };
-            self.send(from, answer, effects);
-        }
-    }
-
-    fn configuration_found(
-        &mut self,
-        from: usize,
-        members: MemberSet,
-        (coordinator, delivered): (Option<InstanceId>, PaxosInstance),
-        effects: &mut Vec<Effect>,
-    ) {
-        let found = self.cluster.found(from, members, out!(self, effects));
-        if found == Found::Nothing {
-            return;
-        }
-        let index = coordinator.and_then(|id| self.configuration.index_of(id));
-        let coordinator = index.filter(|whom| self.members().contains(*whom));
-        self.election.set_coordinator(coordinator);
-        self.acceptor.join();
-        self.learner.join(delivered, Some(from));
-        self.broadcast.join();
-        if found == Found::Member {
-            self.enter(effects);
-        } else {
-            let door = coordinator.unwrap_or(from);
-            self.send(door, Message::Propose(Value::Join(self.id())), effects);
-        }
-    }
-
-    /// A cold start: the cluster begins with me, as coordinator.
-    fn create(&mut self, moment: Moment, effects: &mut Vec<Effect>) {
-        self.acceptor.join();
-        self.learner.join(0, None);
-        self.enter(effects);
-        let me = self.me();
-        self.elected(moment, Some(me), (me, 1), effects);
-    }
-
-    fn enter(&mut self, effects: &mut Vec<Effect>) {
-        let (id, total) = (self.id(), self.configuration.total());
-        self.cluster.enter(out!(self, effects));
-        self.proposer.join(id, self.learner.delivered());
-        self.heartbeat.join(total);
-        self.election.join();
-        self.broadcast.enter();
-        self.snapshot.join();
-        for other in self.members().without(self.me()).iter() {
-            self.watch(other, effects);
-        }
-        // Every instance that enters asks for elections.
-        self.perform_role_elections(None, effects);
-    }
-
-    /// Begins to expect heartbeats of a member, and to send some.
-    fn watch(&mut self, whom: usize, effects: &mut Vec<Effect>) {
-        let after = self.settings.heartbeat_timeout;
-        effects.push(Effect::Arm { timer: Timer::IAmAlive(whom as u8), after });
-        self.heartbeat_to(whom, effects);
-    }
-
-    fn leave(&mut self, effects: &mut Vec<Effect>) {
-        if self.cluster.leave(out!(self, effects)) {
-            let id = self.id();
-            self.broadcast(Value::Leave(id), effects);
-        } else {
-            self.gone(effects);
-        }
-    }
-
-    /// Out of the cluster: all state machines begin anew.
-    fn gone(&mut self, effects: &mut Vec<Effect>) {
-        self.give_up(effects);
-        self.cluster.gone(out!(self, effects));
-        self.proposer.leave(out!(self, effects));
-        self.acceptor.leave();
-        self.learner.leave();
-        self.heartbeat.leave();
-        self.election.leave();
-        self.broadcast.leave();
-        self.snapshot.leave();
-        self.inner.clear();
-        self.availability.fill(Availability::Unavailable);
-        for other in self.configuration.others().iter() {
-            effects.push(Effect::Cancel(Timer::SendHeartbeat(other as u8)));
-            effects.push(Effect::Cancel(Timer::IAmAlive(other as u8)));
-        }
-        for timer in [Timer::Election, Timer::Broadcast, Timer::Learn] {
-            effects.push(Effect::Cancel(timer));
         }
     }
 }

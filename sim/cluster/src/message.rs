@@ -11,6 +11,9 @@ pub type PaxosInstance = u32;
 /// A ballot: 1000 times the try, plus the proposer's server id.
 pub type Ballot = u32;
 
+/// Where an instance listens: which of the addresses that its server id ever had.
+pub type Address = u16;
+
 /// A message between two members. Small and `Copy`: it travels inside events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Message {
@@ -36,9 +39,16 @@ pub enum Message {
         credentials: Credentials,
     },
     /// To every initial host: is there a cluster?
-    ConfigurationRequest,
+    ConfigurationRequest {
+        /// Where the sender listens.
+        address: Address,
+    },
     /// There is, and this is how it stands.
     ConfigurationResponse {
+        /// Where the sender listens.
+        address: Address,
+        /// Whether the receiver is a member at the address from which it asked.
+        known: bool,
         /// Its members, failed ones included.
         members: MemberSet,
         /// The member elected last.
@@ -46,6 +56,8 @@ pub enum Message {
         /// The first Paxos instance that the sender has not delivered.
         delivered: PaxosInstance,
     },
+    /// There is, and the receiver's server id is in use at another address.
+    JoinDenied,
     /// To the coordinator's proposer, or a joiner's to the member that answered it.
     Propose(Value),
     /// Phase 1 of Paxos.
@@ -138,8 +150,8 @@ pub struct Accepted {
 /// What the atomic broadcast decides. Transactions are not among it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Value {
-    /// A member joins the cluster.
-    Join(InstanceId),
+    /// A member joins the cluster, at that address.
+    Join(InstanceId, Address),
     /// A member leaves it for good; one that crashed has not left.
     Leave(InstanceId),
     /// The outcome of an election for coordinator.

@@ -84,7 +84,7 @@ impl Audience {
     fn of(self, value: Value, out: &Out<'_>) -> Audience {
         match value {
             // A joiner learns that it is in.
-            Value::Join(id) => match out.configuration.index_of(id) {
+            Value::Join(id, _) => match out.configuration.index_of(id) {
                 Some(joiner) => Audience { learners: self.learners.with(joiner), ..self },
                 None => self,
             },
@@ -423,7 +423,7 @@ mod tests {
     fn a_joiner_learns_and_a_leaver_does_not_decide() {
         let mut bench = Bench::new(1, 3);
         let two = Audience { acceptors: MemberSet::first(2), learners: MemberSet::first(2) };
-        let joining = two.of(Value::Join(InstanceId(3)), &bench.out());
+        let joining = two.of(Value::Join(InstanceId(3), 0), &bench.out());
         assert_eq!((joining.acceptors.len(), joining.learners.len()), (2, 3));
         let leaving = two.of(Value::Leave(InstanceId(2)), &bench.out());
         assert_eq!((leaving.acceptors.len(), leaving.learners.len()), (1, 2));

@@ -41,6 +41,11 @@ impl RoleMachine {
         RoleMachine { role: Role::Pending, master: None }
     }
 
+    /// That of a member without a store: no message ever moves it.
+    pub(crate) fn arbiter() -> Self {
+        RoleMachine { role: Role::Arbiter, master: None }
+    }
+
     /// The present role.
     pub fn role(&self) -> Role {
         self.role
@@ -82,7 +87,7 @@ impl RoleMachine {
                 Transition::Stay
             }
             Role::ToSlave | Role::Slave => self.to(Role::Pending, None, Transition::ToPending),
-            Role::Down | Role::Starting => Transition::Stay,
+            Role::Down | Role::Starting | Role::Arbiter => Transition::Stay,
         }
     }
 
@@ -111,7 +116,7 @@ impl RoleMachine {
             {
                 self.to(Role::ToSlave, Some((who, epoch)), Transition::ToSlave)
             }
-            Role::Down | Role::Starting => Transition::Stay,
+            Role::Down | Role::Starting | Role::Arbiter => Transition::Stay,
             _ => Transition::Illegal,
         }
     }
@@ -120,7 +125,7 @@ impl RoleMachine {
     pub(crate) fn slave_is_available(&mut self) -> Transition {
         match self.role {
             Role::ToSlave => self.to(Role::Slave, self.master, Transition::Settled),
-            Role::Slave | Role::Down | Role::Starting => Transition::Stay,
+            Role::Slave | Role::Down | Role::Starting | Role::Arbiter => Transition::Stay,
             _ => Transition::Illegal,
         }
     }
@@ -133,7 +138,7 @@ impl RoleMachine {
         alive: usize,
         total: usize,
     ) -> Transition {
-        if matches!(self.role, Role::Down | Role::Starting | Role::Pending | Role::Detached) {
+        if !matches!(self.role, Role::ToMaster | Role::Master | Role::ToSlave | Role::Slave) {
             return Transition::Stay;
         }
         let quorum = total / 2 + 1;
@@ -161,7 +166,7 @@ impl RoleMachine {
     /// Gives up the role: a switch failed, or the epoch is stale.
     pub(crate) fn give_up(&mut self) -> Transition {
         match self.role {
-            Role::Pending | Role::Down | Role::Starting => Transition::Stay,
+            Role::Pending | Role::Down | Role::Starting | Role::Arbiter => Transition::Stay,
             _ => self.to(Role::Pending, None, Transition::ToPending),
         }
     }
@@ -230,6 +235,19 @@ mod tests {
         assert_eq!(slave(Master).1, T::Illegal);
         assert_eq!(slave(ToSlave), (Slave, T::Settled));
         assert_eq!(slave(Slave), (Slave, T::Stay));
+    }
+
+    #[test]
+    fn an_arbiter_never_moves() {
+        let mut m = RoleMachine::arbiter();
+        let still = m;
+        for whom in [ME, OTHER] {
+            assert_eq!(m.master_is_elected(ME, whom, false), Transition::Stay);
+            assert_eq!(m.master_is_available(ME, whom, E, false), Transition::Stay);
+            assert_eq!(m.member_is_failed(Compat::V2_3_6, whom, 1, 3), Transition::Stay);
+        }
+        assert_eq!((m.slave_is_available(), m.give_up()), (Transition::Stay, Transition::Stay));
+        assert_eq!(m, still);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Cluster settings, by Neo4j's names, with the defaults of each version.
 
-use wavetank_vocabulary::Span;
+use alloc::vec::Vec;
+
+use wavetank_vocabulary::{InstanceId, Span};
 
 /// Which version's behaviour and defaults are modelled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,7 +94,12 @@ pub struct Settings {
     /// `ha.learn_timeout`: how long a hole in what was learned stays before all are asked.
     pub learn_timeout: Span,
     /// `ha.max_acceptors`: the most members that decide on a value.
-    pub max_acceptors: usize,
+    pub max_acceptors: u32,
+    /// `ha.initial_hosts`: whom a starting instance asks; all members when it is empty. One
+    /// that does not exist is waited for all the same.
+    pub initial_hosts: Vec<InstanceId>,
+    /// `ha.allow_init_cluster`: whether an instance that finds no cluster may create one.
+    pub allow_init_cluster: bool,
 }
 
 impl Settings {
@@ -111,6 +118,8 @@ impl Settings {
             phase2_timeout: Span::from_secs(5),
             learn_timeout: Span::from_secs(5),
             max_acceptors: 21,
+            initial_hosts: Vec::new(),
+            allow_init_cluster: true,
         }
     }
 }

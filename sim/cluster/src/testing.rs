@@ -14,7 +14,7 @@ use crate::settings::{Compat, Settings};
 /// One member's surroundings; its server ids are `1..=n`.
 pub(crate) struct Bench {
     pub(crate) configuration: Configuration,
-    settings: Settings,
+    pub(crate) settings: Settings,
     inner: VecDeque<Message>,
     effects: Vec<Effect>,
 }

@@ -27,7 +27,7 @@ impl Endpoint {
     pub fn answer(self, role: Role) -> Option<Answer> {
         let answer = |status, body| Some(Answer { status, body });
         match (role, self) {
-            (Role::Down | Role::Starting, _) => None,
+            (Role::Down | Role::Starting | Role::Arbiter, _) => None,
             (Role::Master, Endpoint::Master) | (Role::Slave, Endpoint::Slave) => {
                 answer(200, "true")
             }

@@ -3,7 +3,7 @@
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
-use wavetank_cluster::{Member, Moment};
+use wavetank_cluster::{JoinFailure, Member, Moment};
 use wavetank_store::{
     DiskOp, DiskRequest, Ledger, Store, StoreConfig, StoreState, Ticket, TokenId, TokenKind,
 };
@@ -50,6 +50,8 @@ pub struct Instance {
     background: bool,
     last_checkpoints: u64,
     failed: bool,
+    /// It was told to stop.
+    stopping: bool,
     role: Role,
     /// The member changed its role in this step.
     pub(crate) switched: bool,
@@ -91,6 +93,7 @@ impl Instance {
             background: false,
             last_checkpoints: 0,
             failed: false,
+            stopping: false,
             role: Role::Down,
             switched: false,
             copied: false,
@@ -132,7 +135,7 @@ impl Instance {
     /// What the instance is waiting for, for people; none when it serves.
     pub fn waits_for(&self) -> Option<&'static str> {
         match self.role {
-            Role::Master | Role::Slave => None,
+            Role::Master | Role::Slave | Role::Arbiter => None,
             Role::Down => Some("its process to start"),
             Role::Starting => Some("its store to recover"),
             Role::Pending | Role::Detached => Some("a master to be elected and available"),
@@ -169,6 +172,18 @@ impl Instance {
                     return;
                 }
             }
+            Input::Stop => {
+                self.stop(now, effects);
+                return;
+            }
+            // Without a store the rest is of no concern.
+            Input::Start if self.config.arbiter => {
+                self.role_changed(Role::Arbiter, effects);
+                self.member = Some(self.new_member(now).arbiter());
+                self.drive(now, wavetank_cluster::Input::Start, effects);
+                return;
+            }
+            _ if self.config.arbiter => return,
             Input::Start => self.role_changed(Role::Starting, effects),
             Input::Disk { op, result } => self.store.complete(op, result),
             Input::Peer { from, message: PeerMessage::Data(message) } => {
@@ -267,6 +282,17 @@ impl Instance {
                     effects.push(Effect::Cancel(Timer::Cluster(timer)));
                 }
                 wavetank_cluster::Effect::Fact(fact) => effects.push(Effect::Fact(fact)),
+                wavetank_cluster::Effect::JoinFailed(why) => {
+                    let (instance, denied) = (self.id(), why == JoinFailure::Denied);
+                    effects.push(Effect::Fact(Fact::JoinFailed { instance, denied }));
+                    effects.push(Effect::Exit);
+                }
+                wavetank_cluster::Effect::Left => {
+                    if self.stopping {
+                        effects.push(Effect::Fact(Fact::Left { instance: self.id() }));
+                        effects.push(Effect::Exit);
+                    }
+                }
                 wavetank_cluster::Effect::Switch(switch) => {
                     self.switch(now, switch, effects);
                 }
@@ -348,18 +374,34 @@ impl Instance {
             }));
         }
         self.role_changed(Role::Pending, effects);
-        self.member = Some(Member::new(
-            self.config.configuration.clone(),
-            self.config.settings.cluster.clone(),
-            self.config.slave_only,
-            now.wall_ms,
-            self.config.bugs,
-        ));
+        self.member = Some(self.new_member(now));
         effects.push(Effect::Arm {
             timer: Timer::Checkpoint,
             after: self.config.settings.checkpoint_interval_time,
         });
         self.drive(now, wavetank_cluster::Input::Start, effects);
+    }
+
+    fn new_member(&self, now: Now) -> Member {
+        let config = &self.config;
+        let (configuration, cluster) =
+            (config.configuration.clone(), config.settings.cluster.clone());
+        Member::new(configuration, cluster, config.slave_only, now.wall_ms, config.bugs)
+            .at(config.address)
+    }
+
+    /// Leaves the cluster, and ends the process once the others know. One that is still
+    /// looking for the cluster, or opening its store, just ends.
+    fn stop(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if self.stopping {
+            return;
+        }
+        self.stopping = true;
+        if self.member.is_none() {
+            effects.push(Effect::Exit);
+            return;
+        }
+        self.drive(now, wavetank_cluster::Input::Leave, effects);
     }
 
     pub(crate) fn role_changed(&mut self, to: Role, effects: &mut Vec<Effect>) {

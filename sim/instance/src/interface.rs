@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 
-use wavetank_cluster::Configuration;
+use wavetank_cluster::{Address, Configuration};
 use wavetank_store::{CachePolicy, DiskError, DiskOp, DiskReply, DiskRequest, Ledger};
 use wavetank_vocabulary::{Fact, InstanceId, PlantedBugs, ServerTime, Span, Status, Time, TxId};
 
@@ -20,6 +20,10 @@ pub struct InstanceConfig {
     pub settings: Arc<Settings>,
     /// `ha.slave_only`.
     pub slave_only: bool,
+    /// An arbiter: the cluster layer alone, without a store.
+    pub arbiter: bool,
+    /// Where it listens: which of the addresses that its server id ever had.
+    pub address: Address,
     /// Frames of the page cache.
     pub frames: usize,
     /// Which page it gives up.
@@ -103,6 +107,9 @@ impl Timer {
 pub enum Input {
     /// The process starts.
     Start,
+    /// The process is to end in order: it leaves the cluster first, and is no member after
+    /// that. The answer is [`Effect::Exit`], after `ha.leave_timeout` at the latest.
+    Stop,
     /// A disk operation completed.
     Disk {
         /// Which.
@@ -178,7 +185,7 @@ pub enum Effect {
         /// Where the request's time went, for the record.
         time: ServerTime,
     },
-    /// The process ends itself: its store is poisoned.
+    /// The process ends itself: its store is poisoned, it was stopped, or it cannot join.
     Exit,
     /// For the record.
     Fact(Fact),

@@ -36,3 +36,4 @@ pub use program::{
 pub use settings::Settings;
 pub use task::TaskId;
 pub use wavetank_cluster::{Compat, PushStrategy};
+pub use wavetank_store::BranchedDataPolicy;

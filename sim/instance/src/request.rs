@@ -43,6 +43,7 @@ impl Instance {
             // Writes at a slave come with its lock sessions; until then they are refused as
             // if there were no master to forward them to.
             Role::Slave | Role::Detached => Access::Refused(Status::NoMaster),
+            Role::Arbiter => Access::Refused(Status::NoMaster),
             Role::Down | Role::Starting | Role::Pending | Role::ToMaster | Role::ToSlave => {
                 Access::Blocked
             }

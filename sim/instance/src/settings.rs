@@ -1,6 +1,7 @@
 //! The settings of one instance, by Neo4j's names, with the defaults of each version.
 
 use wavetank_cluster::{Compat, PushStrategy};
+use wavetank_store::BranchedDataPolicy;
 use wavetank_vocabulary::{Bytes, Span};
 
 /// What an instance reads of its configuration.
@@ -20,6 +21,11 @@ pub struct Settings {
     pub read_timeout: Span,
     /// `ha.state_switch_timeout`: how long a request waits for MASTER or SLAVE.
     pub state_switch_timeout: Span,
+    /// `ha.internal_state_switch_timeout`: how long a switch to slave waits for open
+    /// transactions.
+    pub internal_state_switch_timeout: Span,
+    /// `ha.branched_data_policy`: what is kept of a store that differs from the master's.
+    pub branched_data_policy: BranchedDataPolicy,
     /// `ha.com_chunk_size`: the most a store copy sends at once.
     pub com_chunk_size: Bytes,
     /// `logical_log_rotation_threshold`: log size at which a new file is begun.
@@ -45,6 +51,12 @@ impl Settings {
             },
             read_timeout: Span::from_secs(20),
             state_switch_timeout: Span::from_secs(120),
+            // 2.3.0 knows the wait for the state alone, and waits that long here, too.
+            internal_state_switch_timeout: Span::from_secs(match compat {
+                Compat::V2_2 | Compat::V2_3_0 => 120,
+                Compat::V2_3_6 | Compat::V3_2 => 10,
+            }),
+            branched_data_policy: BranchedDataPolicy::KeepAll,
             com_chunk_size: Bytes::mib(2),
             log_rotation_threshold: Bytes::mib(250),
             checkpoint_interval_tx: 100_000,

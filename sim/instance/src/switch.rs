@@ -103,7 +103,7 @@ impl Instance {
                         waited: 0,
                         pages: 0,
                     });
-                    let after = Span::from_secs(10);
+                    let after = self.config.settings.internal_state_switch_timeout;
                     effects.push(Effect::Arm { timer: Timer::Switch, after });
                 }
             }
@@ -114,7 +114,7 @@ impl Instance {
                     effects.push(Effect::Arm { timer: Timer::Pull, after });
                 }
             }
-            Role::Down | Role::Starting => {}
+            Role::Down | Role::Starting | Role::Arbiter => {}
         }
         self.release_blocked(effects);
     }
@@ -224,8 +224,8 @@ impl Instance {
                     switch.phase = SlavePhase::SettingAside;
                 }
                 effects.push(Effect::Cancel(Timer::Switch));
-                // keep_all: `branched/<timestamp>`, numbered by the branches there are.
-                self.store.set_aside(1);
+                let policy = self.config.settings.branched_data_policy;
+                self.store.set_aside_by(policy, 1);
                 self.pump(now, effects);
             }
         }

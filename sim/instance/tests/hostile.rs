@@ -26,6 +26,8 @@ fn instance() -> Instance {
         configuration: Configuration::new(InstanceId(2), &members).unwrap(),
         settings: Arc::new(Settings::defaults(Compat::V2_3_6)),
         slave_only: false,
+        arbiter: false,
+        address: 0,
         frames: 64,
         cache_policy: CachePolicy::ClockSweep,
         programs: Program::social().into(),

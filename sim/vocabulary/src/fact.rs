@@ -35,6 +35,8 @@ pub enum Role {
     ToSlave,
     /// SLAVE.
     Slave,
+    /// An arbiter: it takes part in elections and has no store.
+    Arbiter,
 }
 
 impl Role {
@@ -49,6 +51,7 @@ impl Role {
             Role::Master => "master",
             Role::ToSlave => "to slave",
             Role::Slave => "slave",
+            Role::Arbiter => "arbiter",
         }
     }
 }
@@ -217,6 +220,19 @@ pub enum Fact {
         by: InstanceId,
         /// Who is alive.
         whom: InstanceId,
+    },
+    /// A start ended because the cluster did not let the instance in, and never will.
+    JoinFailed {
+        /// Whose start.
+        instance: InstanceId,
+        /// `ClusterEntryDenied`: its server id is alive at another address. Else two that
+        /// start have the same server id.
+        denied: bool,
+    },
+    /// An instance left the cluster of its own accord: it is no member any more.
+    Left {
+        /// Who.
+        instance: InstanceId,
     },
     /// An election for coordinator began.
     ElectionBegan {
@@ -496,6 +512,8 @@ impl Fact {
             | Fact::Cleared { .. }
             | Fact::MemberFailed { .. }
             | Fact::MemberAlive { .. }
+            | Fact::JoinFailed { .. }
+            | Fact::Left { .. }
             | Fact::ElectionBegan { .. }
             | Fact::ElectionEnded { .. }
             | Fact::EpochBegan { .. }

@@ -50,6 +50,9 @@ impl<O: Observer> World<O> {
         let mut facts = Vec::new();
         let mut master = None;
         for (index, (machine, plan)) in self.machines.iter().zip(&self.plan.instances).enumerate() {
+            if plan.arbiter {
+                continue;
+            }
             let Some(process) = &machine.instance else {
                 facts.push(Fact::Final {
                     instance: plan.id,

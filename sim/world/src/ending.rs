@@ -29,7 +29,9 @@ impl<O: Observer> World<O> {
                 (Metric::CoreBusy, machine.core_busy.as_nanos()),
                 (Metric::Paused, machine.paused(now).as_nanos()),
             ];
-            let store = machine.instance.as_ref().map(|instance| {
+            let with_store =
+                machine.instance.as_ref().filter(|_| !self.plan.instances[index].arbiter);
+            let store = with_store.map(|instance| {
                 let store = instance.store();
                 let counters = store.counters();
                 [

@@ -138,7 +138,7 @@ fn cluster_word(message: &wavetank_cluster::Message) -> u64 {
         Message::PerformRoleElections => (2, 0),
         Message::Vote { version } => (3, version),
         Message::Voted { version, .. } => (4, version),
-        Message::ConfigurationRequest => (5, 0),
+        Message::ConfigurationRequest { address } => (5, u64::from(address)),
         Message::ConfigurationResponse { members, delivered, .. } => {
             (6, (members.len() as u64) << 32 | u64::from(delivered))
         }
@@ -154,6 +154,7 @@ fn cluster_word(message: &wavetank_cluster::Message) -> u64 {
         Message::LearnFailed { instance } => (16, u64::from(instance)),
         Message::SnapshotRequest => (17, 0),
         Message::Snapshot { delivered, .. } => (18, u64::from(delivered)),
+        Message::JoinDenied => (19, 0),
     };
     what << 5 | kind
 }

@@ -3,9 +3,7 @@
 use alloc::vec::Vec;
 
 use wavetank_instance::Instance;
-use wavetank_vocabulary::{
-    Classes, Fact, FaultKind, InstanceId, Observer, Role, Span, Status, Time, TxId,
-};
+use wavetank_vocabulary::{Classes, Fact, FaultKind, InstanceId, Observer, Role, Span, Time};
 
 use crate::event::Event;
 use crate::plan::{FaultPlan, Target};
@@ -202,23 +200,10 @@ impl<O: Observer> World<O> {
         }
     }
 
-    /// The process is killed. The machine's kernel closes its connections, so everybody
-    /// knows at once.
+    /// The process is killed; the machine's kernel closes its connections.
     fn crash(&mut self, on: u16) {
-        let now = self.kernel.now();
         self.machines[usize::from(on)].held_down = true;
-        let cut_off = self.flights.at_instance(on);
-        self.process_ends(on);
-        for (flight, generation) in cut_off {
-            self.send_answer(on, flight, generation, Status::ConnectionReset, TxId(0));
-        }
-        for peer in 0..self.machines.len() as u16 {
-            if peer != on
-                && let Some(at) = self.network.send(now, usize::from(on), usize::from(peer), 64)
-            {
-                self.kernel.schedule(at, Event::PeerLost { instance: peer, peer: on });
-            }
-        }
+        self.process_exits(on);
     }
 
     /// The machine is dead. Nobody is told: their connections just fall silent.

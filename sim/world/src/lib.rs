@@ -19,6 +19,7 @@ mod graph;
 mod machine;
 mod network;
 mod plan;
+mod processes;
 mod traffic;
 mod trigger;
 mod world;
@@ -31,7 +32,7 @@ pub use plan::{
     SessionGuarantee, Target, VolumePlan,
 };
 pub use trigger::Trigger;
-pub use wavetank_instance::{Compat, Program, PushStrategy, Settings};
+pub use wavetank_instance::{BranchedDataPolicy, Compat, Program, PushStrategy, Settings};
 pub use wavetank_kernel::Distribution;
 pub use wavetank_store::CachePolicy;
 pub use world::{Phase, World};

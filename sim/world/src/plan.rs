@@ -69,6 +69,10 @@ pub struct InstancePlan {
     pub datacentre: u16,
     /// `ha.slave_only`.
     pub slave_only: bool,
+    /// An arbiter: it takes part in elections and has no store.
+    pub arbiter: bool,
+    /// Each start of its process listens at another address, as containers do.
+    pub new_address: bool,
     /// Where the hardware figures come from, e.g. `aws:r3.xlarge`.
     pub machine: String,
     /// Virtual processors.
@@ -429,6 +433,11 @@ impl Plan {
     /// How many instances there are.
     pub fn total(&self) -> usize {
         self.instances.len()
+    }
+
+    /// How many instances have a store: all but the arbiters.
+    pub fn stores(&self) -> usize {
+        self.instances.iter().filter(|instance| !instance.arbiter).count()
     }
 
     /// The longest `within` of the expectations, zero when there is none: for so long play

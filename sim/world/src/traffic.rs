@@ -232,7 +232,8 @@ impl<O: Observer> World<O> {
         operation.request.reply_to = u64::from(flight) << 32 | u64::from(generation);
         let request = operation.request;
         let machine = &self.machines[usize::from(instance)];
-        if machine.instance.is_some() {
+        let listens = !self.plan.instances[usize::from(instance)].arbiter;
+        if machine.instance.is_some() && listens {
             self.input(instance, Input::Request(request));
         } else if machine.powered {
             self.send_answer(instance, flight, generation, Status::ConnectionRefused, TxId(0));
@@ -308,6 +309,9 @@ impl<O: Observer> World<O> {
         let last = end(master)?;
         for (machine, plan) in self.machines.iter().zip(&self.plan.instances) {
             let Some(process) = &machine.instance else { continue };
+            if plan.arbiter {
+                continue;
+            }
             let mark = process.store().mark();
             if mark != last {
                 let why = if self.plan.settings_of(plan).pull_interval.is_zero() {

@@ -4,13 +4,9 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use wavetank_cluster::Configuration;
-use wavetank_instance::{
-    Effect, Input, Instance, InstanceConfig, Now, PeerMessage, Programs, Timer,
-};
+use wavetank_instance::{Effect, Input, Instance, Now, PeerMessage, Programs, Timer};
 use wavetank_kernel::{EventWindow, Fired, Kernel, Stream, Streams, Trail};
-use wavetank_store::PAGE_SIZE;
-use wavetank_vocabulary::{Classes, Fact, InstanceId, Observer, Role, Seq, Span, Time};
+use wavetank_vocabulary::{Classes, Fact, InstanceId, Observer, Seq, Span, Time};
 
 use crate::balancer::Balancer;
 use crate::clients::{Client, Flights};
@@ -44,7 +40,7 @@ pub struct World<O> {
     pub(crate) base: Arc<BaseGraph>,
     pub(crate) programs: Programs,
     /// Of each instance.
-    settings: Vec<Arc<wavetank_instance::Settings>>,
+    pub(crate) settings: Vec<Arc<wavetank_instance::Settings>>,
     pub(crate) streams: Streams,
     pub(crate) kernel: Kernel<Event>,
     pub(crate) network: Network,
@@ -66,7 +62,7 @@ pub struct World<O> {
     window: Option<EventWindow>,
     // Reused from step to step.
     effects: Vec<Effect>,
-    work: VecDeque<(u16, Input)>,
+    pub(crate) work: VecDeque<(u16, Input)>,
     spent: bool,
 }
 
@@ -399,7 +395,9 @@ impl<O: Observer> World<O> {
     fn deliver(&mut self, from: u16, to: u16, message: PeerMessage) {
         let watched = self.wants(Classes::SAMPLES);
         let machine = &mut self.machines[usize::from(to)];
-        if machine.instance.is_some() {
+        let listens = matches!(message, PeerMessage::Cluster(_))
+            || !self.plan.instances[usize::from(to)].arbiter;
+        if machine.instance.is_some() && listens {
             if watched && message.is_sign_of_life() {
                 machine.heard(usize::from(from), self.kernel.now());
             }
@@ -413,29 +411,6 @@ impl<O: Observer> World<O> {
                 self.kernel.schedule(at, Event::PeerLost { instance: from, peer: to });
             }
         }
-    }
-
-    pub(crate) fn start(&mut self, instance: u16) {
-        let index = usize::from(instance);
-        let machine = &mut self.machines[index];
-        if machine.instance.is_some() || machine.held_down {
-            return;
-        }
-        let plan = &self.plan.instances[index];
-        let members: Vec<InstanceId> = self.plan.instances.iter().map(|i| i.id).collect();
-        let configuration = Configuration::new(plan.id, &members)
-            .expect("a Plan's server ids are distinct and few");
-        machine.powered = true;
-        machine.instance = Some(Instance::new(InstanceConfig {
-            configuration,
-            settings: self.settings[usize::from(instance)].clone(),
-            slave_only: plan.slave_only,
-            cache_policy: plan.cache_policy,
-            frames: (plan.page_cache.0 as usize / PAGE_SIZE).max(MIN_FRAMES),
-            programs: self.programs.clone(),
-            bugs: self.plan.bugs,
-        }));
-        self.input(instance, Input::Start);
     }
 
     /// Gives an instance an input, and goes on until nothing more follows at this moment.
@@ -517,7 +492,7 @@ impl<O: Observer> World<O> {
             Effect::Respond { request, status, tx, seen, time } => {
                 self.answered(instance, &request, status, tx, (seen, time));
             }
-            Effect::Exit => self.process_ends(instance),
+            Effect::Exit => self.process_exits(instance),
             Effect::Fact(fact) => self.tell(fact),
         }
     }
@@ -534,25 +509,6 @@ impl<O: Observer> World<O> {
     pub(crate) fn way(&self, datacentre: u16, instance: u16) -> wavetank_kernel::Distribution {
         latency(&self.plan, datacentre, self.plan.instances[usize::from(instance)].datacentre).0
     }
-
-    /// A process ends: killed, or by itself.
-    pub(crate) fn process_ends(&mut self, instance: u16) {
-        let index = usize::from(instance);
-        let total = self.plan.total();
-        let cores = self.plan.instances[index].cores;
-        let machine = &mut self.machines[index];
-        let Some(process) = &machine.instance else { return };
-        let fact = Fact::RoleChanged {
-            instance: process.id(),
-            from: process.role(),
-            to: Role::Down,
-            log: process.store().mark(),
-        };
-        machine.kill(cores, total);
-        machine.disk.crash();
-        self.work.retain(|(at, _)| *at != instance);
-        self.tell(fact);
-    }
 }
 
 /// The settings of each instance; those of the cluster are shared.
@@ -561,6 +517,3 @@ fn settings(plan: &Plan) -> Vec<Arc<wavetank_instance::Settings>> {
     let own = |settings: &Option<Arc<_>>| settings.as_ref().unwrap_or(&shared).clone();
     plan.instances.iter().map(|instance| own(&instance.settings)).collect()
 }
-
-/// The page cache is never smaller (HA specification 6.3: 30 pages at the least).
-const MIN_FRAMES: usize = 30;

@@ -8,7 +8,7 @@ use super::Member;
 use crate::broadcast::Route;
 use crate::configuration::MemberSet;
 use crate::interface::{Effect, Moment, Switch, Timer};
-use crate::message::{Availability, Message, Value};
+use crate::message::{Address, Availability, Message, Value};
 use crate::out::Out;
 use crate::role::{RoleMachine, Transition};
 use crate::settings::Compat;
@@ -68,7 +68,7 @@ impl Member {
 
     fn delivered_value(&mut self, moment: Moment, value: Value, effects: &mut Vec<Effect>) {
         match value {
-            Value::Join(id) => self.joined(id, effects),
+            Value::Join(id, address) => self.joined(id, address, effects),
             Value::Leave(id) => self.left(id, effects),
             Value::Elected { winner, elector, version } => {
                 let index = |id| self.configuration.index_of(id);
@@ -85,9 +85,9 @@ impl Member {
         }
     }
 
-    fn joined(&mut self, id: InstanceId, effects: &mut Vec<Effect>) {
+    fn joined(&mut self, id: InstanceId, address: Address, effects: &mut Vec<Effect>) {
         let Some(whom) = self.configuration.index_of(id) else { return };
-        if !self.cluster.joined(whom) {
+        if !self.cluster.joined(self.configuration.me(), whom, address) {
             return;
         }
         if whom == self.me() {

@@ -13,7 +13,7 @@ fn value() -> impl Strategy<Value = Value> {
         any::<u64>().prop_map(|e| Availability::Master(Epoch(e))),
     ];
     prop_oneof![
-        id().prop_map(Value::Join),
+        (id(), 0..3u16).prop_map(|(id, address)| Value::Join(id, address)),
         id().prop_map(Value::Leave),
         (prop::option::of(id()), id(), any::<u64>())
             .prop_map(|(winner, elector, version)| Value::Elected { winner, elector, version }),
@@ -30,7 +30,6 @@ fn credentials() -> impl Strategy<Value = Credentials> {
 }
 
 /// Any message: of the cluster at hand, or of none that ever was.
-/// Any of them.
 pub(crate) fn message() -> impl Strategy<Value = Message> {
     let instance = || prop_oneof![4 => 0..6u32, 1 => any::<u32>()];
     let ballot = || prop_oneof![4 => (1..4u32, 1..4u32).prop_map(|(n, id)| 1000 * n + id), 1 => any::<u32>()];
@@ -52,14 +51,17 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
         version().prop_map(|version| Message::Vote { version }),
         (version(), credentials())
             .prop_map(|(version, credentials)| Message::Voted { version, credentials }),
-        Just(Message::ConfigurationRequest),
-        (members(), prop::option::of(id()), instance()).prop_map(
-            |(members, coordinator, delivered)| Message::ConfigurationResponse {
+        (0..3u16).prop_map(|address| Message::ConfigurationRequest { address }),
+        (0..3u16, any::<bool>(), members(), prop::option::of(id()), instance()).prop_map(
+            |(address, known, members, coordinator, delivered)| Message::ConfigurationResponse {
+                address,
+                known,
                 members,
                 coordinator,
                 delivered
             }
         ),
+        Just(Message::JoinDenied),
         value().prop_map(Message::Propose),
         round().prop_map(|(instance, ballot)| Message::Prepare { instance, ballot }),
         (round(), accepted).prop_map(|((instance, ballot), accepted)| Message::Promise {

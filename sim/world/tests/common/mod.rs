@@ -27,6 +27,8 @@ pub(crate) fn plan(seconds: u64, seed: u64) -> Plan {
                 id: InstanceId(id),
                 datacentre: 0,
                 slave_only: false,
+                arbiter: false,
+                new_address: false,
                 machine: "test".into(),
                 cores: 4,
                 memory: Bytes::gib(30),

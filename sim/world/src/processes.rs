@@ -1,0 +1,87 @@
+//! The lives of processes: how they start, and how they end.
+
+use alloc::vec::Vec;
+
+use wavetank_cluster::Configuration;
+use wavetank_instance::{Input, Instance, InstanceConfig};
+use wavetank_store::PAGE_SIZE;
+use wavetank_vocabulary::{Fact, InstanceId, Observer, Role, Status, TxId};
+
+use crate::event::Event;
+use crate::world::World;
+
+/// The page cache is never smaller (HA specification 6.3: 30 pages at the least).
+const MIN_FRAMES: usize = 30;
+
+impl<O: Observer> World<O> {
+    pub(crate) fn start(&mut self, instance: u16) {
+        let index = usize::from(instance);
+        let machine = &mut self.machines[index];
+        if machine.instance.is_some() || machine.held_down {
+            return;
+        }
+        let plan = &self.plan.instances[index];
+        let members: Vec<InstanceId> = self.plan.instances.iter().map(|i| i.id).collect();
+        let configuration = Configuration::new(plan.id, &members)
+            .expect("a Plan's server ids are distinct and few");
+        machine.powered = true;
+        machine.instance = Some(Instance::new(InstanceConfig {
+            configuration,
+            settings: self.settings[usize::from(instance)].clone(),
+            slave_only: plan.slave_only,
+            arbiter: plan.arbiter,
+            // A machine counts its processes.
+            address: if plan.new_address { machine.life as u16 } else { 0 },
+            cache_policy: plan.cache_policy,
+            frames: (plan.page_cache.0 as usize / PAGE_SIZE).max(MIN_FRAMES),
+            programs: self.programs.clone(),
+            bugs: self.plan.bugs,
+        }));
+        self.input(instance, Input::Start);
+    }
+
+    /// Ends an instance's process in order: it leaves the cluster before, so that it is no
+    /// member after that and no quorum counts it. Nothing happens if it does not run.
+    pub fn stop(&mut self, id: InstanceId) {
+        if let Some(instance) = self.index_of(id) {
+            self.input(instance, Input::Stop);
+        }
+    }
+
+    /// A process ends and its machine lives on: that closes its connections, so everybody
+    /// knows at once.
+    pub(crate) fn process_exits(&mut self, on: u16) {
+        let now = self.kernel.now();
+        let cut_off = self.flights.at_instance(on);
+        self.process_ends(on);
+        for (flight, generation) in cut_off {
+            self.send_answer(on, flight, generation, Status::ConnectionReset, TxId(0));
+        }
+        for peer in 0..self.machines.len() as u16 {
+            if peer != on
+                && let Some(at) = self.network.send(now, usize::from(on), usize::from(peer), 64)
+            {
+                self.kernel.schedule(at, Event::PeerLost { instance: peer, peer: on });
+            }
+        }
+    }
+
+    /// A process ends: killed, or by itself.
+    pub(crate) fn process_ends(&mut self, instance: u16) {
+        let index = usize::from(instance);
+        let total = self.plan.total();
+        let cores = self.plan.instances[index].cores;
+        let machine = &mut self.machines[index];
+        let Some(process) = &machine.instance else { return };
+        let fact = Fact::RoleChanged {
+            instance: process.id(),
+            from: process.role(),
+            to: Role::Down,
+            log: process.store().mark(),
+        };
+        machine.kill(cores, total);
+        machine.disk.crash();
+        self.work.retain(|(at, _)| *at != instance);
+        self.tell(fact);
+    }
+}
