@@ -1,5 +1,5 @@
 //! Whatever other members, timers and the driver come up with, a member does not panic, and
-//! answers with a bounded number of effects.
+//! answers with a bounded number of effects. About a million inputs in all.
 
 mod messages;
 
@@ -51,14 +51,16 @@ fn member(before: Before, compat: Compat) -> Member {
     member.step(moment, Input::Start, &mut effects);
     if let Some(members) = members {
         let coordinator = Some(InstanceId(1));
-        let message = Message::ConfigurationResponse { members, coordinator, delivered: 2 };
+        let (address, known, delivered) = (0, true, 2);
+        let message =
+            Message::ConfigurationResponse { address, known, members, coordinator, delivered };
         member.step(moment, Input::Message { from: InstanceId(1), message }, &mut effects);
     }
     member
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
 
     #[test]
     fn no_message_makes_a_member_panic(

@@ -5,12 +5,13 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use common::{fault, plan};
 use wavetank_kernel::Distribution;
 use wavetank_vocabulary::{
-    Classes, Fact, FaultKind, InstanceId, Observer, Ratio, Seq, Span, Time, TxId,
+    Classes, Fact, FaultId, FaultKind, InstanceId, Observer, Ratio, Seq, Span, Time, TxId,
 };
 use wavetank_world::{BaseGraph, GraphSource, Plan, Target, World};
 
@@ -182,4 +183,103 @@ fn a_slave_is_as_old_as_its_pulls_say() {
     close("p99 age", ages[ages.len() * 99 / 100], 0.99 * p + l, 0.02);
     // Read-your-writes misses on that slave, tau after the write: 1 - (tau - L)/P.
     close("misses a second after", mean(&fresh), 1.0 - (1.0 - l) / p, 0.02);
+}
+
+/// Evenly spread numbers below one, different for each seed and place (splitmix64).
+fn part(seed: u64, place: u64) -> f64 {
+    let mut z = (seed << 8 | place).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    ((z ^ z >> 31) >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// The q-th of m independent observers suspects after T+d - h(m+1-q)/(m+1) on average. What
+/// makes the observers independent here: each was restarted at a moment of its own, and with
+/// it the rhythm in which it gets heartbeats. Instance 1 counts votes and is no observer.
+#[test]
+fn the_nth_observer_suspects_when_the_closed_form_says() {
+    let (h, t, d) = (1.0, 3.0, 0.0005);
+    let span = |s: f64| Span::from_micros((s * 1e6) as u64);
+    let base = Arc::new(BaseGraph::build(&quiet(60, 3, span(h), span(t)).graph));
+    let mut sums = [0.0; 3];
+    let runs = 1_500;
+    for seed in 0..runs {
+        let mut plan = quiet(60, 5, span(h), span(t));
+        plan.seed = seed;
+        let mut faults: Vec<_> = (3..=5u16)
+            .map(|id| {
+                let mut crash = fault(FaultKind::Crash, Target::Instance(InstanceId(id)), 0, 1);
+                crash.id = FaultId(id);
+                let at = 6.0 * f64::from(id) - 8.0 + 2.0 * part(seed, u64::from(id));
+                crash.at = Time::ZERO + span(at);
+                crash
+            })
+            .collect();
+        let mut loss = fault(FaultKind::PowerLoss, Target::Instance(InstanceId(2)), 0, 60);
+        loss.at = Time::ZERO + span(40.0 + part(seed, 9));
+        loss.lasts = None;
+        let began = loss.at;
+        faults.push(loss);
+        plan.faults = faults;
+        let mut times: Vec<f64> = Vec::new();
+        for (at, fact) in played(plan, &base, Classes::CLUSTER) {
+            if let Fact::Suspected { by: InstanceId(3..=5), whom: InstanceId(2) } = fact
+                && at > began
+                && times.len() < 3
+            {
+                times.push(at.since(began).as_secs_f64());
+            }
+        }
+        assert_eq!(times.len(), 3, "seed {seed}: all suspect it");
+        for (sum, time) in sums.iter_mut().zip(times) {
+            *sum += time / runs as f64;
+        }
+    }
+    for (q, mean) in sums.into_iter().enumerate() {
+        let expected = t + d - h * (3.0 - q as f64) / 4.0;
+        close(&format!("observer {} of 3", q + 1), mean, expected, 0.02);
+    }
+}
+
+/// Of m slaves k get each write pushed: a read on any of them tau after the write misses it
+/// with (1 - k/m)(1 - (tau - L)/P).
+#[test]
+fn a_push_saves_its_part_of_the_reads() {
+    let pull = Span::from_secs(10);
+    let mut plan = plan(2_000, 3);
+    plan.graph.source = GraphSource::Social { users: 400, mean_follows: Ratio::new(5, 1) };
+    plan.settings.pull_interval = pull;
+    plan.settings.tx_push_factor = 1;
+    plan.settings.cluster.heartbeat_interval = Span::from_secs(60);
+    plan.settings.cluster.heartbeat_timeout = Span::from_secs(200);
+    plan.sample_every = Span::from_secs(10_000);
+    plan.clients[0].rate = wavetank_vocabulary::Rate::per_second(20);
+    plan.clients[0].mix = vec![(wavetank_vocabulary::OperationKind(3), 1)];
+    let base = Arc::new(BaseGraph::build(&plan.graph));
+    let facts = played(plan, &base, Classes::TRANSACTIONS);
+    let mut committed: Vec<(Time, TxId)> = Vec::new();
+    let mut applied: BTreeMap<InstanceId, Vec<(Time, TxId)>> = BTreeMap::new();
+    for (at, fact) in &facts {
+        match fact {
+            Fact::Committed { log, .. } => committed.push((*at, log.tx)),
+            Fact::Applied { instance, log, .. } => {
+                applied.entry(*instance).or_default().push((*at, log.tx));
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(applied.len(), 2, "two slaves");
+    let had = |history: &[(Time, TxId)], now: Time| {
+        let before = history.partition_point(|(at, _)| *at <= now);
+        before.checked_sub(1).map_or(TxId(0), |last| history[last].1)
+    };
+    let (tau, mut missed, mut reads) = (Span::from_secs(1), 0u32, 0u32);
+    for (at, tx) in committed.iter().filter(|(at, _)| *at > Time::ZERO + Span::from_secs(60)) {
+        for history in applied.values() {
+            reads += 1;
+            missed += u32::from(had(history, *at + tau) < *tx);
+        }
+    }
+    let expected = 0.5 * (1.0 - (1.0 - 0.004) / 10.0);
+    close("misses", f64::from(missed) / f64::from(reads), expected, 0.02);
 }
