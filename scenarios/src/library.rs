@@ -24,6 +24,8 @@ pub static LIBRARY: &[Builtin] = library![
     "fiftythree/own-write-seen",
     "fiftythree/photo-flaps",
     "fiftythree/photo-stays",
+    "neo4j-ha/data-centre-lost-failover",
+    "neo4j-ha/data-centre-lost-master-confined",
     "quick/partition-isolates-master",
     "quick/pause-of-master",
     "quick/slave-crash",
