@@ -1,5 +1,5 @@
-//! How fast whole worlds play: a day of heartbeats in a cluster of ten, and five minutes of
-//! three instances under 200 requests a second. A plain program, so that what it prints is
+//! How fast whole worlds play: a day of heartbeats in a cluster of ten, five minutes of
+//! three instances under 200 requests a second, and thirty clusters of ten that pull. A plain program, so that what it prints is
 //! the figure that the documentation quotes: `cargo bench -p wavetank-world`.
 
 #[path = "../tests/common/mod.rs"]
@@ -81,6 +81,49 @@ fn play(name: &str, plan: Plan) {
     );
 }
 
+/// Thirty clusters of ten instances that pull every 500 ms, on two cores, for ten minutes.
+#[expect(clippy::print_stdout, reason = "a bench prints its figures")]
+fn clusters() {
+    let mut plan = heartbeats();
+    plan.duration = Span::from_secs(600);
+    plan.settings.pull_interval = Span::from_millis(500);
+    let base = Arc::new(BaseGraph::build(&plan.graph));
+    let started = Instant::now();
+    let (events, messages) = std::thread::scope(|scope| {
+        let half = |first: u64| {
+            let (plan, base) = (plan.clone(), base.clone());
+            scope.spawn(move || {
+                let worlds = (first..30).step_by(2).map(|seed| {
+                    let plan = Plan { seed, ..plan.clone() };
+                    World::new(Arc::new(plan), base.clone(), Nobody)
+                });
+                let mut worlds: Vec<_> = worlds.collect();
+                let mut sums = (0, 0);
+                for world in &mut worlds {
+                    while world.advance(u64::MAX) {}
+                    assert!(world.converged(), "{:?}", world.waits_for());
+                    sums = (sums.0 + world.events(), sums.1 + world.messages());
+                }
+                sums
+            })
+        };
+        let halves = [half(0), half(1)];
+        halves.into_iter().fold((0, 0), |sums, half| {
+            let (events, messages) = half.join().expect("a world panicked");
+            (sums.0 + events, sums.1 + messages)
+        })
+    });
+    let seconds = started.elapsed().as_secs_f64();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or("no peak known");
+    println!(
+        "clusters     {seconds:.3} s, {events} events, {messages} messages, {:.0} times life, \
+         {}",
+        600.0 / seconds,
+        peak.split_whitespace().collect::<Vec<_>>().join(" ")
+    );
+}
+
 fn main() {
     // Arguments choose: `cargo bench -p wavetank-world -- heartbeats`.
     let chosen: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
@@ -88,5 +131,8 @@ fn main() {
         if chosen.is_empty() || chosen.iter().any(|c| c == name) {
             play(name, plan);
         }
+    }
+    if chosen.is_empty() || chosen.iter().any(|c| c == "clusters") {
+        clusters();
     }
 }
