@@ -17,16 +17,16 @@ use crate::play::Played;
 const MARK: &str = ".wavetank";
 
 /// Everything that a run leaves, but for the data files: of these [`MARK`] holds a list, and
-/// only what it lists, in our two folders and with our endings, is ours. Nothing else is ever
+/// only what it lists, in our folders and with our endings, is ours. Nothing else is ever
 /// removed, and no folder is removed with
 /// what is in it: so a wrong `--out` cannot cost anybody anything.
 const FILES: [&str; 6] =
     [MARK, "result.json", "report.html", "series.csv", "plan.toml", "failure.txt"];
 
 /// The folders of the data files.
-const FOLDERS: [&str; 2] = ["figures", "latency"];
+const FOLDERS: [&str; 4] = ["figures", "latency", "logs", "metrics"];
 /// How data files end.
-const ENDINGS: [&str; 3] = [".csv", ".hgrm", ".hlog"];
+const ENDINGS: [&str; 4] = [".csv", ".hgrm", ".hlog", ".log"];
 
 /// Whether a path in a list of data files can be one of ours: a plain name in one of our
 /// folders. A list that somebody tampered with leads nowhere else.
@@ -399,7 +399,9 @@ mod tests {
 
     #[test]
     fn a_list_of_data_files_leads_nowhere_else() {
-        for good in ["figures/latency.csv", "latency/app.follow.hgrm", "latency/app_.hlog"] {
+        for good in
+            ["figures/latency.csv", "latency/app.follow.hgrm", "latency/app_.hlog", "logs/i1.log"]
+        {
             assert!(is_data_file(good), "{good}");
         }
         for bad in [

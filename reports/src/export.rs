@@ -9,14 +9,17 @@ use wavetank_world::Plan;
 use crate::chart::Line;
 use crate::figures::{self, Figure};
 use crate::hdr_log::{hgrm, hlog};
+use crate::metrics::metrics_csv;
 use crate::operations::OperationStats;
 use crate::percentiles;
 use crate::recorder::Recorder;
 use crate::slowest::Breakdown;
+use crate::user_log::user_logs;
 
 /// The data files of a run, each with its path in the folder of results, which has only the
 /// characters `a-z A-Z 0-9 . _ -` and one `/`: `figures/latency.csv`,
-/// `latency/app.follow.hgrm`, `latency/app.follow.hlog`. Figures for which nothing was
+/// `latency/app.follow.hgrm`, `latency/app.follow.hlog`, `metrics/i1.csv` (as Neo4j's CSV
+/// reporter names them), `logs/i1.log` (Neo4j's user log). Figures for which nothing was
 /// measured and operations that never succeeded have none.
 pub fn data_files(plan: &Plan, recorder: &Recorder) -> Vec<(String, String)> {
     let mut files = Vec::new();
@@ -42,6 +45,16 @@ pub fn data_files(plan: &Plan, recorder: &Recorder) -> Vec<(String, String)> {
         files.push((String::from("figures/slowest.csv"), slowest_csv(plan, recorder)));
     }
     latencies(plan, recorder, &mut files);
+    for (place, instance) in plan.instances.iter().enumerate() {
+        let text = metrics_csv(plan, recorder, place);
+        // One line is the head alone.
+        if text.lines().nth(1).is_some() {
+            files.push((format!("metrics/{}.csv", instance.id), text));
+        }
+    }
+    for (instance, text) in user_logs(recorder) {
+        files.push((format!("logs/{instance}.log"), text));
+    }
     files
 }
 
@@ -184,7 +197,7 @@ mod tests {
             data_files(&plan, &recorder).into_iter().map(|(path, _)| path).collect();
         for name in &names {
             let (folder, file) = name.split_once('/').expect("one folder");
-            assert!(["figures", "latency"].contains(&folder), "{name}");
+            assert!(["figures", "latency", "logs", "metrics"].contains(&folder), "{name}");
             assert!(!file.contains('/') && !file.starts_with('.'), "{name}");
             assert!(
                 file.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)),

@@ -338,12 +338,12 @@ fn lag(draw: &Draw<'_>, per: &str) -> (String, LineChart) {
     for mut line in draw.instances(Scale::Linear, seen, no_extent).lines {
         if line.points.iter().any(|point| point.1.is_some()) {
             line.dots = true;
-            line.name += " seen by a monitor";
+            line.name += " seen by monitoring";
             chart.lines.push(line);
         }
     }
     let note = format!(
-        "Transactions by which each log is behind the longest log sampled at the same moment; the largest of each {per}. The dots are all that a monitor asking every {} sees of it. Instances that are down have none.",
+        "Transactions by which each log is behind the longest log sampled at the same moment; the largest of each {per}. The dots are all that monitoring sees of it, which reads every instance's bean every {}. Instances that are down have none.",
         draw.plan.monitor_every
     );
     (note, chart)

@@ -280,7 +280,7 @@ fn legend(chart: &LineChart) -> Markup {
             @for line in chart.lines.iter().filter(|line| !line.dots) {
                 li { (key(line.ink, "")) (line.name) }
             }
-            @if dots { li { (key(Ink::Text, "dots")) "seen by a monitor" } }
+            @if dots { li { (key(Ink::Text, "dots")) "seen by monitoring" } }
             @if let Some(limit) = &chart.limit { li { (key(Ink::Mark, "limit")) (limit.name) } }
         }
     }

@@ -19,6 +19,7 @@ mod figures;
 mod hdr_log;
 mod html;
 mod ink;
+mod metrics;
 mod notable;
 mod operations;
 mod page_data;
@@ -36,6 +37,7 @@ mod summary;
 #[cfg(test)]
 mod synthetic;
 mod tables;
+mod user_log;
 mod words;
 
 pub use campaign::{
@@ -47,6 +49,7 @@ pub use csv::series_csv;
 pub use diff::{CounterChange, Diff, ExpectationChange, FigureChange, SettingChange, Side};
 pub use export::data_files;
 pub use html::report_html;
+pub use metrics::{METRICS, neo4j_name};
 pub use operations::{OperationStats, samples_needed};
 pub use provenance::{LoadLine, Provenance, SettingRow};
 pub use recorder::{Event, FaultMiss, FaultSpan, FinalState, InstanceStats, Recorder};
@@ -57,4 +60,5 @@ pub use result::{
 pub use series::{Bucket, Extent, InstanceBucket, Series};
 pub use slowest::{Breakdown, SlowOperation};
 pub use summary::summary;
+pub use user_log::{user_log, user_logs};
 pub use words::{grouped, sentence, verdict_sentence};

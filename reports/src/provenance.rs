@@ -64,7 +64,7 @@ pub(crate) fn settings_of(plan: &Plan) -> Vec<SettingRow> {
         origin: String::from("Plan"),
     });
     rows.push(SettingRow {
-        name: String::from("a monitor asks every"),
+        name: String::from("monitoring asks every"),
         value: plan.monitor_every.to_string(),
         origin: String::from("Plan"),
     });

@@ -4,11 +4,12 @@
 use std::collections::VecDeque;
 
 use wavetank_vocabulary::{
-    Classes, Fact, FaultId, FaultKind, InstanceId, LogMark, Metric, Observer, OperationKind,
-    OperationOutcome, Role, Seq, Span, Status, Time,
+    Classes, Fact, FaultId, FaultKind, InstanceId, LogMark, Metric, Monitored, Observer,
+    OperationKind, OperationOutcome, Role, Seq, Span, Status, Time,
 };
 use wavetank_world::Plan;
 
+use crate::metrics::place_of;
 use crate::operations::OperationStats;
 use crate::series::Series;
 use crate::slowest::{Breakdown, SlowOperation, Slowest};
@@ -18,7 +19,7 @@ const ROLES_KEPT: usize = 4_000;
 /// Faults kept, from the start of the run.
 const FAULTS_KEPT: usize = 4_000;
 /// Facts of the cluster kept from the start of the run, and as many from its end.
-const EVENTS_KEPT: usize = 1_000;
+pub(crate) const EVENTS_KEPT: usize = 1_000;
 
 /// A fault that took effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +116,10 @@ pub struct InstanceStats {
     pub replayed: u64,
     /// Times that its store stopped itself or refused to open.
     pub store_failures: u64,
+    /// How often the operators' monitoring asked it.
+    pub monitor_asked: u64,
+    /// How often it answered that it was available.
+    pub monitor_available: u64,
     /// Where it stood at the end; none while the run goes on.
     pub end: Option<FinalState>,
     counters: Counters,
@@ -201,6 +206,8 @@ impl Recorder {
             recoveries: 0,
             replayed: 0,
             store_failures: 0,
+            monitor_asked: 0,
+            monitor_available: 0,
             end: None,
             counters: Counters::default(),
         };
@@ -214,11 +221,7 @@ impl Recorder {
             ended: None,
             sample_every: plan.sample_every,
             instances: plan.instances.iter().map(|planned| instance(planned.id)).collect(),
-            series: Series::new(
-                plan.duration + plan.longest_within(),
-                plan.instances.len(),
-                plan.monitor_every,
-            ),
+            series: Series::new(plan.duration + plan.longest_within(), plan.instances.len()),
             faults: Vec::new(),
             missed: Vec::new(),
             first_events: Vec::new(),
@@ -365,6 +368,9 @@ impl Recorder {
 
     fn sample(&mut self, at: Time, id: InstanceId, metric: Metric, value: u64) {
         let Some(slot) = self.slot(id) else { return };
+        if let Some(place) = place_of(metric) {
+            self.series.sample(at, slot, |bucket| bucket.readings[place] = Some(value));
+        }
         let instance = &mut self.instances[slot];
         let series = &mut self.series;
         let every = self.sample_every;
@@ -432,6 +438,16 @@ impl Recorder {
             }
             // Checks watch it; no figure shows it.
             Metric::OpenTransactions => {}
+        }
+    }
+
+    fn monitored(&mut self, at: Time, id: InstanceId, bean: Option<Monitored>) {
+        let Some(slot) = self.slot(id) else { return };
+        let instance = &mut self.instances[slot];
+        instance.monitor_asked += 1;
+        if let Some(bean) = bean {
+            instance.monitor_available += u64::from(bean.available);
+            self.series.monitored(at, slot, bean.last_committed.0);
         }
     }
 
@@ -569,6 +585,7 @@ impl Observer for Recorder {
                     self.missed.push(FaultMiss { fault, kind, at });
                 }
             }
+            Fact::Monitored { instance, bean } => self.monitored(at, instance, bean),
             Fact::Healed => self.healed = Some(at),
             Fact::Final { instance, role, log, contents, open_transactions } => {
                 if let Some(instance) = self.instance(instance) {

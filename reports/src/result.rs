@@ -224,6 +224,15 @@ pub struct InstanceResult {
     pub branches: u64,
     /// Copies of the master's store received.
     pub store_copies: u64,
+    /// How often the operators' monitoring asked it.
+    #[serde(default)]
+    pub monitor_asked: u64,
+    /// How often it answered that it was available.
+    #[serde(default)]
+    pub monitor_available: u64,
+    /// The most by which the monitoring saw it behind; null when it was never answered.
+    #[serde(default)]
+    pub largest_monitored_lag_tx: Option<u64>,
     /// Digest of its contents at the end, 32 hexadecimal digits; null when unreadable.
     pub contents: Option<String>,
     /// Transactions open at the end; null when the run was not played to its end.
@@ -231,7 +240,7 @@ pub struct InstanceResult {
 }
 
 impl InstanceResult {
-    fn new(stats: &InstanceStats, largest_lag: Option<u64>) -> Self {
+    fn new(stats: &InstanceStats, [largest_lag, monitored_lag]: [Option<u64>; 2]) -> Self {
         let pins = stats.hits + stats.faults;
         let contents = stats.end.and_then(|end| end.contents);
         InstanceResult {
@@ -256,6 +265,9 @@ impl InstanceResult {
             store_failures: stats.store_failures,
             branches: stats.branches,
             store_copies: stats.store_copies,
+            monitor_asked: stats.monitor_asked,
+            monitor_available: stats.monitor_available,
+            largest_monitored_lag_tx: monitored_lag,
             contents: contents.map(|[high, low]| format!("{high:016x}{low:016x}")),
             open_transactions: stats.end.map(|end| end.open_transactions),
         }
@@ -400,7 +412,8 @@ impl RunResult {
     pub fn new(plan: &Plan, recorder: &Recorder, ending: Ending) -> Self {
         let series = recorder.series();
         let lag = |slot: usize| {
-            series.buckets().iter().filter_map(|bucket| bucket.instances[slot].lag).max()
+            let buckets = || series.buckets().iter().map(|bucket| &bucket.instances[slot]);
+            [buckets().filter_map(|i| i.lag).max(), buckets().filter_map(|i| i.monitored_lag).max()]
         };
         let instances = recorder.instances().iter().enumerate();
         RunResult {

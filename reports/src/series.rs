@@ -4,6 +4,8 @@
 use hdrhistogram::Histogram;
 use wavetank_vocabulary::{OperationOutcome, Role, Span, Status, Time};
 
+use crate::metrics::METRICS;
+
 /// Bucket widths that read well on an axis, in seconds.
 const WIDTHS: [u64; 19] = [
     1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200,
@@ -47,9 +49,13 @@ pub struct InstanceBucket {
     /// The most transactions by which a sample of its log was behind the longest log sampled
     /// at the same moment; none when it was not sampled or not running.
     pub lag: Option<u64>,
-    /// The most that a monitor, which asks seldom, would have seen of it; none when it did
-    /// not ask within the bucket.
+    /// The most that the operators' monitoring, which asks seldom, saw of it: by how much
+    /// its last committed transaction was behind the largest one read at the same moment.
+    /// None when it did not ask within the bucket, or got no answer.
     pub monitored_lag: Option<u64>,
+    /// The last readings of the metrics that Neo4j has, in the order of
+    /// [`METRICS`](crate::METRICS).
+    pub readings: [Option<u64>; METRICS.len()],
     /// Page pins that found the page resident.
     pub hits: u64,
     /// Page pins that had to load the page.
@@ -157,19 +163,30 @@ pub struct Series {
     inside: Histogram<u32>,
     /// The present second and its operations: due, succeeded, failed, unknown.
     second: (u64, [u64; 4]),
-    /// How often a monitor asks, and when next.
-    monitor: (Span, Time),
-    /// Whether it asks at the moment whose samples come in.
-    monitored: bool,
     /// Ends of logs that were sampled at one moment.
-    sampled_at: Time,
-    logs: Vec<Option<u64>>,
+    logs: Moment,
+    /// The same of what the monitoring read.
+    monitored: Moment,
+}
+
+/// Readings of one moment, by instance.
+#[derive(Clone, Debug)]
+struct Moment {
+    at: Time,
+    last: Vec<Option<u64>>,
+}
+
+impl Moment {
+    /// By how much each is behind the largest; none that was not read.
+    fn take_lags(&mut self) -> impl Iterator<Item = Option<u64>> + '_ {
+        let longest = self.last.iter().flatten().max().copied();
+        self.last.iter_mut().map(move |tx| Some(longest? - tx.take()?))
+    }
 }
 
 impl Series {
-    /// A series for a run that is planned to last `length`, with so many instances and a
-    /// monitor that asks that often.
-    pub(crate) fn new(length: Span, instances: usize, monitor_every: Span) -> Self {
+    /// A series for a run that is planned to last `length`, with so many instances.
+    pub(crate) fn new(length: Span, instances: usize) -> Self {
         let seconds = length.as_nanos().div_ceil(1_000_000_000 * BUCKETS);
         let width = WIDTHS
             .into_iter()
@@ -186,10 +203,8 @@ impl Series {
             inside: open.clone(),
             open,
             second: (0, [0; 4]),
-            monitor: (monitor_every, Time::ZERO + monitor_every),
-            monitored: false,
-            sampled_at: Time::ZERO,
-            logs: vec![None; instances],
+            logs: Moment { at: Time::ZERO, last: vec![None; instances] },
+            monitored: Moment { at: Time::ZERO, last: vec![None; instances] },
         }
     }
 
@@ -352,29 +367,32 @@ impl Series {
         if self.at(at).is_none() {
             return;
         }
-        if at != self.sampled_at {
+        if at != self.logs.at {
             self.close_samples();
-            self.sampled_at = at;
-            let (every, next) = self.monitor;
-            self.monitored = at >= next && !every.is_zero();
-            if self.monitored {
-                let asked = at.as_nanos() / every.as_nanos();
-                self.monitor.1 = Time::ZERO + every * (asked + 1);
-            }
+            self.logs.at = at;
         }
-        self.logs[slot] = Some(tx);
+        self.logs.last[slot] = Some(tx);
+    }
+
+    /// Takes what the monitoring read of an instance.
+    pub(crate) fn monitored(&mut self, at: Time, slot: usize, tx: u64) {
+        if self.at(at).is_none() {
+            return;
+        }
+        if at != self.monitored.at {
+            self.close_samples();
+            self.monitored.at = at;
+        }
+        self.monitored.last[slot] = Some(tx);
     }
 
     fn close_samples(&mut self) {
-        let longest = self.logs.iter().flatten().max().copied();
         let bucket = self.buckets.last_mut().expect("a series begins with one bucket");
-        for (log, instance) in self.logs.iter_mut().zip(&mut bucket.instances) {
-            if let (Some(tx), Some(longest)) = (log.take(), longest) {
-                instance.lag = instance.lag.max(Some(longest - tx));
-                if self.monitored {
-                    instance.monitored_lag = instance.monitored_lag.max(Some(longest - tx));
-                }
-            }
+        for (lag, instance) in self.logs.take_lags().zip(&mut bucket.instances) {
+            instance.lag = instance.lag.max(lag);
+        }
+        for (lag, instance) in self.monitored.take_lags().zip(&mut bucket.instances) {
+            instance.monitored_lag = instance.monitored_lag.max(lag);
         }
     }
 }
@@ -382,8 +400,6 @@ impl Series {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const EVERY: Span = Span::from_secs(10);
 
     fn second(n: u64) -> Time {
         Time::ZERO + Span::from_secs(n)
@@ -398,14 +414,14 @@ mod tests {
             (Span::from_secs(86_400), 300),
             (Span::from_secs(86_400 * 2_000), 345_600),
         ] {
-            let series = Series::new(length, 0, EVERY);
+            let series = Series::new(length, 0);
             assert_eq!(series.width(), Span::from_secs(width), "{length}");
         }
     }
 
     #[test]
     fn lag_compares_samples_of_one_moment() {
-        let mut series = Series::new(Span::from_secs(60), 3, EVERY);
+        let mut series = Series::new(Span::from_secs(60), 3);
         // The longest log is sampled last, and in the next second no longer exists.
         for (at, slot, tx) in [(1, 0, 90), (1, 1, 100), (2, 0, 95)] {
             series.log_end(second(at), slot, tx);
@@ -420,7 +436,7 @@ mod tests {
 
     #[test]
     fn a_bucket_keeps_the_largest_lag() {
-        let mut series = Series::new(Span::from_secs(1_000), 2, EVERY);
+        let mut series = Series::new(Span::from_secs(1_000), 2);
         for (at, master, slave) in [(0, 50, 50), (1, 80, 50), (2, 80, 80)] {
             series.log_end(second(at), 0, master);
             series.log_end(second(at), 1, slave);
@@ -432,7 +448,7 @@ mod tests {
 
     #[test]
     fn an_endless_run_does_not_grow_without_bound() {
-        let mut series = Series::new(Span::from_secs(10), 1, EVERY);
+        let mut series = Series::new(Span::from_secs(10), 1);
         series.role(second(1_000_000), 0, Role::Master);
         series.completed(second(5_000), OperationOutcome::Ok, Status::Ok, second(4_999));
         assert!(series.buckets().len() <= MOST_BUCKETS);
@@ -440,7 +456,7 @@ mod tests {
 
     #[test]
     fn percentiles_of_a_bucket_follow_an_exact_sort() {
-        let mut series = Series::new(Span::from_secs(10), 0, EVERY);
+        let mut series = Series::new(Span::from_secs(10), 0);
         let mut exact = Vec::new();
         for i in 0..500u64 {
             let micros = 100 + i * i * 7 % 90_001;
@@ -460,7 +476,7 @@ mod tests {
 
     #[test]
     fn a_second_of_extremes_survives_a_bucket_of_minutes() {
-        let mut series = Series::new(Span::from_secs(86_400), 0, EVERY);
+        let mut series = Series::new(Span::from_secs(86_400), 0);
         assert_eq!(series.width(), Span::from_secs(300));
         let done = |series: &mut Series, at| {
             series.completed(at, OperationOutcome::Ok, Status::Ok, at);
@@ -480,12 +496,16 @@ mod tests {
 
     #[test]
     fn a_monitor_misses_what_happens_between_its_questions() {
-        let mut series = Series::new(Span::from_secs(60), 2, EVERY);
+        let mut series = Series::new(Span::from_secs(60), 2);
         for n in 1..=40 {
             series.log_end(second(n), 0, 1_000 * n);
             // Far behind from 12 to 18 s, a little at 20 s.
             let lag = if (12..=18).contains(&n) { 500 } else { u64::from(n == 20) };
             series.log_end(second(n), 1, 1_000 * n - lag);
+            if n % 10 == 0 {
+                series.monitored(second(n), 0, 1_000 * n);
+                series.monitored(second(n), 1, 1_000 * n - lag);
+            }
         }
         series.finish(second(41));
         let seen = |n: usize| series.buckets()[n].instances[1].monitored_lag;

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use wavetank_kernel::Distribution;
 use wavetank_vocabulary::{
-    Bytes, ClientId, Fact, FaultId, FaultKind, InstanceId, LogMark, Metric, Observer, OperationId,
-    OperationKind, OperationOutcome, PlantedBugs, Rate, Ratio, Role, ServerPhase, ServerTime, Span,
-    Status, Subject, Time, TxId,
+    Bytes, ClientId, Fact, FaultId, FaultKind, HaRole, InstanceId, LogMark, Metric, Monitored,
+    Observer, OperationId, OperationKind, OperationOutcome, PlantedBugs, Rate, Ratio, Role,
+    ServerPhase, ServerTime, Span, Status, Subject, Time, TxId,
 };
 use wavetank_world::{
     BalancerPlan, CachePolicy, ClientPlan, Compat, CostTable, Expectation, FaultPlan, GraphPlan,
@@ -74,6 +74,7 @@ pub(crate) fn plan(seconds: u64) -> Plan {
             poll: Span::from_secs(2),
             rise: 2,
             fall: 3,
+            credentials: true,
         }],
         operations: Program::social(),
         clients: vec![
@@ -118,6 +119,12 @@ impl Facts {
 
     pub(crate) fn sample(&mut self, at: Time, instance: InstanceId, metric: Metric, value: u64) {
         self.tell(at, Fact::Sample { instance, metric, value });
+        if metric == Metric::LastCommittedTx && at.as_nanos() % 10_000_000_000 == 0 {
+            let role = HaRole::from(self.roles.get(&instance).copied().unwrap_or_default());
+            let available = role != HaRole::Unknown;
+            let bean = Some(Monitored { available, role, last_committed: TxId(value) });
+            self.tell(at, Fact::Monitored { instance, bean });
+        }
     }
 
     /// An operation that was due at `due`; the client's next.

@@ -114,11 +114,17 @@ pub(crate) fn instances(result: &RunResult) -> Markup {
         rate.map_or_else(|| String::from("–"), |rate| format!("{:.2} %", rate * 100.0))
     };
     type Cell<'a> = &'a dyn Fn(&InstanceResult) -> String;
-    let rows: [(&str, Cell<'_>); 16] = [
+    let rows: [(&str, Cell<'_>); 18] = [
         ("role at the end", &|i| i.role.clone()),
         ("role changes", &|i| grouped(i.role_changes)),
         ("last transaction", &|i| grouped(i.last_tx)),
         ("largest lag, transactions", &|i| i.largest_lag_tx.map_or("–".into(), grouped)),
+        ("largest lag that monitoring saw", &|i| {
+            i.largest_monitored_lag_tx.map_or("–".into(), grouped)
+        }),
+        ("available / asked, by monitoring", &|i| {
+            format!("{} / {}", grouped(i.monitor_available), grouped(i.monitor_asked))
+        }),
         ("committed as master", &|i| grouped(i.committed)),
         ("applied as slave", &|i| grouped(i.applied)),
         ("pushes that arrived / were given up", &|i| {

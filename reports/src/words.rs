@@ -260,6 +260,13 @@ pub fn sentence(fact: &Fact) -> String {
             format!("fault not exercised: {}, nobody to hit or no trigger", kind.name())
         }
         Fact::Sample { instance, metric, value } => format!("{instance} {metric:?} = {value}"),
+        Fact::Monitored { instance, bean: None } => {
+            format!("{instance} gives monitoring no answer")
+        }
+        Fact::Monitored { instance, bean: Some(bean) } => {
+            let role = bean.role.name();
+            format!("monitoring reads of {instance}: {role}, at {}", bean.last_committed)
+        }
         Fact::Healed => String::from("clients stop, every fault is healed"),
         Fact::Converged => String::from("the cluster has recovered"),
         Fact::Final { instance, role, log, .. } => {

@@ -214,6 +214,13 @@ pub static SETTINGS: &[Setting] = &[
         since: "2.2",
     },
     Setting {
+        name: "dbms.security.ha_status_auth_enabled",
+        also: &[],
+        field: Field::Flag(|s| &mut s.ha_status_auth_enabled),
+        about: "Whether the HA endpoints want credentials, as the rest of the server does.",
+        since: "2.2",
+    },
+    Setting {
         name: "ha.com_chunk_size",
         also: &["ha.data_chunk_size"],
         field: Field::Bytes(|s| &mut s.com_chunk_size, Bytes(1024), Bytes::mib(16)),
@@ -279,7 +286,6 @@ pub(crate) const KNOWN: &[(&str, &str)] = &[
     ("ha.branched_data_copying_strategy", ""),
     ("ha.host.coordination", ""),
     ("ha.host.data", ""),
-    ("dbms.security.ha_status_auth_enabled", ""),
     ("keep_logical_logs", ""),
     ("dbms.tx_log.rotation.retention_policy", ""),
     ("dbms.checkpoint", ""),

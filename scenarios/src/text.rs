@@ -217,6 +217,7 @@ impl Text {
         self.line("poll", quoted(balancer.poll));
         self.line("rise", balancer.rise);
         self.line("fall", balancer.fall);
+        self.line("credentials", balancer.credentials);
         self.line("datacentre", quoted(&plan.datacentres[usize::from(balancer.datacentre)]));
     }
 

@@ -71,6 +71,7 @@ regretted! {
     group_never_pulls: with("settings = { \"ha.pull_interval\" = \"0s\" }\n");
     more_pushes_than_slaves: instead(PULL, "\"ha.pull_interval\" = \"1s\"\n\"ha.tx_push_factor\" = 5");
     nothing_to_recover_from: with("[[expect]]\ncheck = \"recovers\"\nwithin = \"1m\"\n");
+    balancer_without_credentials: with("[[balancer]]\ncredentials = false\n");
     timeout_in_wrong_units: instead(PULL, "\"ha.pull_interval\" = \"1s\"\n\"ha.heartbeat_timeout\" = 40000\n[[faults]]\nat = \"1m\"\ncrash = 1\n");
     settings_of_the_file_not_used: conf("ha.pull_interval=10\ndbms.pagecache.memory=2g\nwrapper.java.maxmemory=4096\n");
     set_but_a_group_comes_before: told(&parse_with("s.toml", format!("{GOOD}settings = {{ \"ha.tx_push_factor\" = 2 }}\n").as_bytes(), &["ha.tx_push_factor=1".into(), "dbms.pagecache.memory=2g".into()], &mut |_| unreachable!()).expect("sound"));

@@ -355,6 +355,12 @@ static BALANCER: Table = Table {
         ),
         key("fall", Count(1, 1000), Default("3"), "Bad answers in a row before it is not."),
         key(
+            "credentials",
+            Flag,
+            Default("true"),
+            "Whether its checks log in; without, the HA endpoints answer 401 unless dbms.security.ha_status_auth_enabled is false.",
+        ),
+        key(
             "datacentre",
             Name,
             Optional,

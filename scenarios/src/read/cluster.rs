@@ -409,6 +409,32 @@ fn volume(group: &Section<'_>, profile: Option<&Profile>) -> VolumePlan {
     }
 }
 
+/// Whether a balancer logs in. One that does not finds no instance, where they ask for it.
+fn credentials(section: &Section<'_>, built: &Built) -> bool {
+    let credentials = section.flag("credentials");
+    let asked = |instance: &InstancePlan| {
+        instance.settings.as_deref().unwrap_or(&built.settings).ha_status_auth_enabled
+    };
+    let asking = built.instances.iter().filter(|instance| asked(instance)).count();
+    if let Some(At { value: false, place }) = credentials
+        && asking > 0
+    {
+        let whom = match built.instances.len() {
+            all if all == asking => "every instance".to_owned(),
+            all => format!("{asking} of {all} instances"),
+        };
+        section.findings().add(
+            Problem::warning(
+                format!("this balancer will take {whom} for down"),
+                place,
+                "its checks are answered 401 Unauthorized",
+            )
+            .help("let it log in, or set \"dbms.security.ha_status_auth_enabled\" = false"),
+        );
+    }
+    or(credentials, true)
+}
+
 fn balancers(top: &Section<'_>, built: &mut Built) {
     let mut sections = top.tables("balancer");
     if sections.is_empty() {
@@ -430,6 +456,7 @@ fn balancers(top: &Section<'_>, built: &mut Built) {
             poll: or(section.span("poll"), Span::ZERO),
             rise: or(section.count("rise"), 1) as u16,
             fall: or(section.count("fall"), 1) as u16,
+            credentials: credentials(&section, built),
         });
     }
 }

@@ -248,17 +248,17 @@ impl Read {
                 *field(settings) = whole(node, u64::from(*low), u64::from(*high))? as u32;
             }
             Field::LongCount(field, low, high) => *field(settings) = whole(node, *low, *high)?,
-            Field::Strategy(field) => {
-                let name = one_of(node, &STRATEGIES.map(|(name, _)| name), &[])?;
-                if let Some((_, strategy)) = STRATEGIES.iter().find(|(known, _)| *known == name) {
-                    *field(settings) = *strategy;
-                }
-            }
             Field::Flag(field) => {
                 *field(settings) = match &node.value {
                     Value::Flag(flag) => *flag,
                     _ => one_of(node, &["true", "false"], &[])? == "true",
                 };
+            }
+            Field::Strategy(field) => {
+                let name = one_of(node, &STRATEGIES.map(|(name, _)| name), &[])?;
+                if let Some((_, strategy)) = STRATEGIES.iter().find(|(known, _)| *known == name) {
+                    *field(settings) = *strategy;
+                }
             }
             Field::Policy(field) => {
                 let names = BranchedDataPolicy::ALL.map(BranchedDataPolicy::name);

@@ -7,7 +7,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use wavetank_vocabulary::{Epoch, Fact, InstanceId, PlantedBugs, Role};
+use wavetank_vocabulary::{Epoch, Fact, HaRole, InstanceId, PlantedBugs, Role};
 
 use crate::acceptor::Acceptor;
 use crate::broadcast::Broadcast;
@@ -168,6 +168,15 @@ impl Member {
             }
         }
         set
+    }
+
+    /// As what the member of that index said it serves; a failed one may say so still.
+    pub fn serves_as(&self, index: usize) -> HaRole {
+        match self.availability.get(index) {
+            Some(Availability::Master(_)) => HaRole::Master,
+            Some(Availability::Slave) => HaRole::Slave,
+            Some(Availability::Unavailable) | None => HaRole::Unknown,
+        }
     }
 
     /// Takes one input; appends what is to be done to `effects`.

@@ -47,6 +47,8 @@ pub struct Instance {
     pub(crate) round_robin: usize,
     /// When the present input arrived.
     pub(crate) clock: Time,
+    /// The wall clock of this step, in milliseconds.
+    pub(crate) wall_ms: u64,
     background: bool,
     last_checkpoints: u64,
     failed: bool,
@@ -90,6 +92,7 @@ impl Instance {
             pushers: alloc::vec![Pusher::default(); total],
             round_robin: 0,
             clock: Time::ZERO,
+            wall_ms: 0,
             background: false,
             last_checkpoints: 0,
             failed: false,
@@ -157,7 +160,7 @@ impl Instance {
 
     /// Takes one input; appends what is to be done to `effects`.
     pub fn step(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) {
-        self.clock = now.mono;
+        (self.clock, self.wall_ms) = (now.mono, now.wall_ms);
         match input {
             Input::Peer { from, message: PeerMessage::Cluster(message) } => {
                 self.drive(now, wavetank_cluster::Input::Message { from, message }, effects);

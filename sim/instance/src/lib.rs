@@ -9,11 +9,12 @@
 //! * `request`: client operations as transactions
 //! * `replication`: pulls, pushes, application of what was received
 //! * `switch`: becoming master or slave, handshake, store copy
-//! * [`Endpoint`]: what load balancers are told
+//! * [`Endpoint`]: what load balancers are told; [`HighAvailability`]: what monitoring is
 #![no_std]
 
 extern crate alloc;
 
+mod bean;
 mod endpoint;
 mod instance;
 mod interface;
@@ -25,6 +26,7 @@ mod settings;
 mod switch;
 mod task;
 
+pub use bean::{ClusterMember, HighAvailability};
 pub use endpoint::{Answer, Endpoint};
 pub use instance::Instance;
 pub use interface::{Effect, Input, InstanceConfig, Now, Timer};

@@ -28,6 +28,8 @@ pub(crate) struct Puller {
     pushes: Vec<(InstanceId, TxId)>,
     /// How many transactions the batch under way has.
     batch: u32,
+    /// When the master was last asked, by the wall clock.
+    pub(crate) asked_at_ms: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,6 +90,7 @@ impl Instance {
         };
         self.puller.attempt += 1;
         self.puller.state = PullState::Asked;
+        self.puller.asked_at_ms = Some(self.wall_ms);
         effects.push(Effect::Arm {
             timer: Timer::PullTimeout,
             after: self.config.settings.read_timeout,

@@ -26,6 +26,8 @@ pub struct Settings {
     pub internal_state_switch_timeout: Span,
     /// `ha.branched_data_policy`: what is kept of a store that differs from the master's.
     pub branched_data_policy: BranchedDataPolicy,
+    /// `dbms.security.ha_status_auth_enabled`: whether the HA endpoints want credentials.
+    pub ha_status_auth_enabled: bool,
     /// `ha.com_chunk_size`: the most a store copy sends at once.
     pub com_chunk_size: Bytes,
     /// `logical_log_rotation_threshold`: log size at which a new file is begun.
@@ -57,6 +59,7 @@ impl Settings {
                 Compat::V2_3_6 | Compat::V3_2 => 10,
             }),
             branched_data_policy: BranchedDataPolicy::KeepAll,
+            ha_status_auth_enabled: true,
             com_chunk_size: Bytes::mib(2),
             log_rotation_threshold: Bytes::mib(250),
             checkpoint_interval_tx: 100_000,

@@ -56,6 +56,50 @@ impl Role {
     }
 }
 
+/// A role as the HA endpoints and the management bean name it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HaRole {
+    /// `master`.
+    Master,
+    /// `slave`.
+    Slave,
+    /// `UNKNOWN`: pending, or on the way from one role to another.
+    #[default]
+    Unknown,
+}
+
+impl HaRole {
+    /// Neo4j's name for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            HaRole::Master => "master",
+            HaRole::Slave => "slave",
+            HaRole::Unknown => "UNKNOWN",
+        }
+    }
+}
+
+impl From<Role> for HaRole {
+    fn from(role: Role) -> HaRole {
+        match role {
+            Role::Master => HaRole::Master,
+            Role::Slave => HaRole::Slave,
+            _ => HaRole::Unknown,
+        }
+    }
+}
+
+/// What a monitoring system read of the bean "High Availability".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Monitored {
+    /// `Available`.
+    pub available: bool,
+    /// `Role`.
+    pub role: HaRole,
+    /// `LastCommittedTxId`.
+    pub last_committed: TxId,
+}
+
 /// How an operation ended for the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OperationOutcome {
@@ -475,6 +519,13 @@ pub enum Fact {
         /// How much, in the metric's unit.
         value: u64,
     },
+    /// The operators' monitoring asked an instance for its management bean.
+    Monitored {
+        /// Which.
+        instance: InstanceId,
+        /// What it answered; none when it gave no answer.
+        bean: Option<Monitored>,
+    },
     /// The clients stopped and every fault was healed: from here the cluster must recover.
     Healed,
     /// The cluster has recovered: one master, all others its slaves, all with the same log,
@@ -537,7 +588,7 @@ impl Fact {
             | Fact::FaultSkipped { .. }
             | Fact::Healed
             | Fact::Converged => Classes::FAULTS,
-            Fact::Sample { .. } => Classes::SAMPLES,
+            Fact::Sample { .. } | Fact::Monitored { .. } => Classes::SAMPLES,
             Fact::Final { .. } | Fact::Found { .. } => Classes::AUDIT,
         }
     }

@@ -7,6 +7,7 @@
 
 extern crate alloc;
 
+mod date;
 mod fact;
 mod ids;
 mod lookup;
@@ -15,7 +16,11 @@ mod server_time;
 mod status;
 mod units;
 
-pub use fact::{Classes, Fact, FaultKind, Metric, Observer, OperationOutcome, Role, Seq, Subject};
+pub use date::{Date, WALL_START_MS};
+pub use fact::{
+    Classes, Fact, FaultKind, HaRole, Metric, Monitored, Observer, OperationOutcome, Role, Seq,
+    Subject,
+};
 pub use ids::{
     BalancerId, ClientId, Epoch, FaultId, InstanceId, LogMark, MachineId, NodeId, OperationId,
     OperationKind, RelationshipId, TxId,

@@ -89,6 +89,7 @@ mod tests {
             poll: Span::from_secs(2),
             rise: 2,
             fall: 3,
+            credentials: true,
         }
     }
 

@@ -1,5 +1,6 @@
-//! Samples while a run goes on, and how it ends: healing, looking, the audit.
+//! Samples and monitoring while a run goes on, and how it ends: healing, looking, the audit.
 
+use wavetank_instance::Instance;
 use wavetank_vocabulary::{Classes, Fact, Metric, Observer, Span, Time};
 
 use crate::event::Event;
@@ -50,6 +51,22 @@ impl<O: Observer> World<O> {
             {
                 self.tell(Fact::Sample { instance: id, metric, value });
             }
+        }
+    }
+
+    /// The operators' monitoring reads every instance's bean. A process that is down or
+    /// stands still gives no answer.
+    pub(crate) fn monitor(&mut self) {
+        self.kernel.schedule_in(self.plan.monitor_every, Event::Monitor);
+        if !self.wants(Classes::SAMPLES) {
+            return;
+        }
+        let now = self.kernel.now();
+        for index in 0..self.machines.len() {
+            let machine = &self.machines[index];
+            let answers = machine.instance.as_ref().filter(|_| machine.paused_until <= now);
+            let bean = answers.and_then(Instance::monitored);
+            self.tell(Fact::Monitored { instance: self.plan.instances[index].id, bean });
         }
     }
 

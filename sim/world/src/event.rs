@@ -44,6 +44,8 @@ pub(crate) enum Event {
     FaultEnds { fault: u16 },
     /// Quantities are sampled.
     Sample,
+    /// The operators' monitoring asks every instance.
+    Monitor,
     /// The clients stop and everything heals.
     Heal,
     /// Has the cluster recovered?
@@ -95,12 +97,13 @@ impl Event {
             Event::Sample => [18, 0, 0],
             Event::Heal => [19, 0, 0],
             Event::Look => [20, 0, 0],
+            Event::Monitor => [21, 0, 0],
         }
     }
 
     /// The kind of an event from the first of its words, for people.
     pub(crate) fn kind_name(word: u64) -> &'static str {
-        const NAMES: [&str; 21] = [
+        const NAMES: [&str; 22] = [
             "unknown",
             "message",
             "timer",
@@ -122,6 +125,7 @@ impl Event {
             "sample",
             "heal",
             "look",
+            "monitor",
         ];
         NAMES.get(word as usize).copied().unwrap_or("unknown")
     }

@@ -178,6 +178,9 @@ pub struct BalancerPlan {
     pub rise: u16,
     /// Bad answers in a row before it is not.
     pub fall: u16,
+    /// Whether its questions carry a user's credentials: without them the HA endpoints
+    /// answer 401, unless `dbms.security.ha_status_auth_enabled` is false.
+    pub credentials: bool,
 }
 
 /// A population of clients.

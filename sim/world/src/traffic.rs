@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 
-use wavetank_instance::{Endpoint, Input, Instance, Request};
+use wavetank_instance::{Endpoint, Input, Request};
 use wavetank_vocabulary::{
     Fact, Observer, OperationOutcome, PlantedBugs, Role, ServerTime, Span, Status, Subject, TxId,
 };
@@ -216,9 +216,10 @@ impl<O: Observer> World<O> {
     fn poll_arrives(&mut self, balancer: u16, instance: u16) {
         let now = self.kernel.now();
         let process = &self.machines[usize::from(instance)].instance;
-        let role = process.as_ref().map_or(Role::Down, Instance::role);
-        let good =
-            |endpoint: Endpoint| endpoint.answer(role).is_some_and(|answer| answer.status == 200);
+        let credentials = self.plan.balancers[usize::from(balancer)].credentials;
+        let ask =
+            |endpoint| process.as_ref().and_then(|process| process.http(endpoint, credentials));
+        let good = |endpoint| ask(endpoint).is_some_and(|answer| answer.status == 200);
         let (master, slave) = (good(Endpoint::Master), good(Endpoint::Slave));
         let latency = self.balancer_latency(usize::from(balancer), instance);
         let event = Event::PollAnswered { balancer, instance, master, slave };

@@ -6,7 +6,9 @@ use alloc::vec::Vec;
 
 use wavetank_instance::{Effect, Input, Instance, Now, PeerMessage, Programs, Timer};
 use wavetank_kernel::{EventWindow, Fired, Kernel, Stream, Streams, Trail};
-use wavetank_vocabulary::{Classes, Fact, InstanceId, Observer, Seq, Span, Time};
+use wavetank_vocabulary::{
+    Classes, Fact, InstanceId, Observer, Seq, Span, Time, WALL_START_MS,
+};
 
 use crate::balancer::Balancer;
 use crate::clients::{Client, Flights};
@@ -17,10 +19,6 @@ use crate::graph::BaseGraph;
 use crate::machine::Machine;
 use crate::network::{Network, latency};
 use crate::plan::Plan;
-
-/// The wall clock when a run begins, in milliseconds since 1970: a fixed moment (the first
-/// day of the GraphConnect of 2015), so that epochs look like epochs.
-const WALL_START_MS: u64 = 1_445_385_600_000;
 
 /// Where a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,6 +138,7 @@ impl<O: Observer> World<O> {
             self.kernel.schedule(fault.at, Event::FaultBegins { fault: index as u16 });
         }
         self.kernel.schedule_in(plan.sample_every, Event::Sample);
+        self.kernel.schedule_in(plan.monitor_every, Event::Monitor);
         self.kernel.schedule(Time::ZERO + plan.duration, Event::Heal);
     }
 
@@ -186,6 +185,12 @@ impl<O: Observer> World<O> {
     /// Nodes and relationships that the graph began with.
     pub fn graph_counts(&self) -> (u32, u64) {
         (self.base.nodes, self.base.relationships)
+    }
+
+    /// The running process of an instance, to be asked as its web server would be; none when
+    /// it is down.
+    pub fn instance(&self, id: InstanceId) -> Option<&Instance> {
+        self.machines[usize::from(self.index_of(id)?)].instance.as_ref()
     }
 
     /// Who reads the facts.
@@ -366,6 +371,10 @@ impl<O: Observer> World<O> {
             Event::Sample => {
                 self.record(words);
                 self.sample();
+            }
+            Event::Monitor => {
+                self.record(words);
+                self.monitor();
             }
             Event::Heal => {
                 self.record(words);

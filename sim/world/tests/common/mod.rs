@@ -61,6 +61,7 @@ pub(crate) fn plan(seconds: u64, seed: u64) -> Plan {
             poll: Span::from_secs(2),
             rise: 2,
             fall: 3,
+            credentials: true,
         }],
         operations: Program::social(),
         clients: vec![ClientPlan {
