@@ -7,7 +7,7 @@ use wavetank_cluster::{JoinFailure, Member, Moment};
 use wavetank_store::{
     DiskOp, DiskRequest, Ledger, Store, StoreConfig, StoreState, Ticket, TokenId, TokenKind,
 };
-use wavetank_vocabulary::{Epoch, Fact, InstanceId, Role, ServerPhase, Status, Time, TxId};
+use wavetank_vocabulary::{Epoch, Fact, InstanceId, Role, ServerPhase, Span, Status, Time, TxId};
 
 use crate::interface::{Effect, Input, InstanceConfig, Now, Timer};
 use crate::message::{DataMessage, PeerMessage};
@@ -18,6 +18,9 @@ use crate::task::{Phase, Task, TaskId, Tasks};
 
 /// How many slices' worth of records one turn on a core may touch.
 pub(crate) const SLICE_RECORDS: u32 = 64;
+
+/// How long after the disk was full writing pages is tried again.
+const DISK_RETRY: Span = Span::from_secs(1);
 
 /// The tokens that programs use.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +57,8 @@ pub struct Instance {
     failed: bool,
     /// It was told to stop.
     stopping: bool,
+    /// The disk was full, and is to be tried again.
+    disk_full: bool,
     role: Role,
     /// The member changed its role in this step.
     pub(crate) switched: bool,
@@ -97,6 +102,7 @@ impl Instance {
             last_checkpoints: 0,
             failed: false,
             stopping: false,
+            disk_full: false,
             role: Role::Down,
             switched: false,
             copied: false,
@@ -220,6 +226,10 @@ impl Instance {
                 effects.push(Effect::Arm { timer, after });
             }
             Timer::Push(index) => self.push_failed(usize::from(index), effects),
+            Timer::Disk => {
+                self.disk_full = false;
+                self.store.retry_disk();
+            }
         }
     }
 
@@ -354,6 +364,10 @@ impl Instance {
                 self.opened(now, effects);
             }
             _ => {}
+        }
+        if self.store.is_disk_full() && !self.disk_full {
+            self.disk_full = true;
+            effects.push(Effect::Arm { timer: Timer::Disk, after: DISK_RETRY });
         }
         let counters = self.store.counters();
         if counters.checkpoints != self.last_checkpoints {

@@ -60,12 +60,14 @@ pub enum Timer {
     Checkpoint,
     /// The slave (by index) did not answer a push within `ha.read_timeout`.
     Push(u8),
+    /// The disk was full; there may be space again.
+    Disk,
 }
 
 impl Timer {
     /// How many timers an instance in a cluster of `total` has.
     pub const fn count(total: usize) -> usize {
-        wavetank_cluster::Timer::count(total) + 5 + total
+        wavetank_cluster::Timer::count(total) + 6 + total
     }
 
     /// The timer's place in a table of [`Self::count`] timers.
@@ -80,6 +82,7 @@ impl Timer {
             Timer::Access => base + 3,
             Timer::Checkpoint => base + 4,
             Timer::Push(index) => base + 5 + index as usize,
+            Timer::Disk => base + 5 + total,
         }
     }
 
@@ -97,6 +100,7 @@ impl Timer {
             3 => Some(Timer::Access),
             4 => Some(Timer::Checkpoint),
             index if index - 5 < total => Some(Timer::Push((index - 5) as u8)),
+            index if index - 5 == total => Some(Timer::Disk),
             _ => None,
         }
     }

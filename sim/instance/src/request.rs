@@ -434,6 +434,7 @@ impl Instance {
         // A commit that the disk had no space for is refused, as applying it says.
         if let Phase::Syncing(_) = work.phase
             && self.store.mark().tx >= work.mark.tx
+            && !self.store.is_refused(tx)
         {
             self.committed(work, effects);
         }
@@ -467,10 +468,12 @@ impl Instance {
         let now = self.clock;
         let Some(request) = self.tasks.request_mut(task) else { return };
         request.watch.enter(now, ServerPhase::Queue);
+        // The ticket of a commit that was refused meanwhile is done with.
+        let refused = request.tx.is_some_and(|tx| self.store.is_refused(tx));
         match request.phase {
             Phase::Execute => effects.push(Effect::Ready(task)),
             Phase::Syncing(ticket) => match ticket {
-                Some(ticket) if request.mark.tx > durable => {
+                Some(ticket) if request.mark.tx > durable && !refused => {
                     request.watch.enter(now, ServerPhase::Sync);
                     self.park(task, ticket);
                 }

@@ -12,7 +12,7 @@ use crate::io::Purpose;
 use crate::journal::Journal;
 use crate::locks::Slot;
 use crate::store::Store;
-use crate::transactions::Phase;
+use crate::transactions::{Phase, TxHandle};
 
 pub(crate) const FULL: DiskError = DiskError::NoSpace;
 
@@ -59,6 +59,15 @@ impl Store {
             }
         }
         self.received.retain(|record| record.tx() <= durable);
+    }
+
+    /// Whether the disk had no space for a transaction that was to be logged: its id may have
+    /// been given to another one since.
+    pub fn is_refused(&self, handle: TxHandle) -> bool {
+        let slot = self.slot(handle);
+        slot.is_ok_and(|slot| {
+            matches!(self.transactions[slot as usize].phase, Phase::Refused(_))
+        })
     }
 
     /// Ends a transaction that was refused; its error.
