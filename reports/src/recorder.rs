@@ -603,6 +603,7 @@ impl Observer for Recorder {
             | Fact::EpochBegan { .. }
             | Fact::BranchDiscarded { .. }
             | Fact::Converged
+            | Fact::StruckIn { .. }
             | Fact::Logged { .. }
             | Fact::Session { .. }
             | Fact::Found { .. } => {}

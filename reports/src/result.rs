@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use wavetank_vocabulary::{Span, Time};
+use wavetank_vocabulary::{InstanceId, Span, Time};
 use wavetank_world::{GraphSource, Plan};
 
 use crate::operations::OperationStats;
@@ -475,7 +475,7 @@ fn faults(plan: &Plan, recorder: &Recorder) -> Vec<FaultResult> {
             fault: span.fault.0,
             kind: span.kind.name().to_owned(),
             effect: FaultEffect::TookEffect,
-            on: Some(span.on.0),
+            on: (span.on != InstanceId::NOBODY).then_some(span.on.0),
             peer: span.peer.map(|peer| peer.0),
             began_s: seconds(span.began),
             ended_s: span.ended.map(seconds),

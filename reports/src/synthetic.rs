@@ -11,8 +11,8 @@ use wavetank_vocabulary::{
 };
 use wavetank_world::{
     BalancerPlan, CachePolicy, ClientPlan, Compat, CostTable, Expectation, FaultPlan, GraphPlan,
-    GraphSource, InstancePlan, NetworkPlan, Plan, Program, RetryPlan, Routing, Settings, Target,
-    VolumePlan,
+    GraphSource, InstancePlan, NetworkPlan, Plan, Program, RetryPlan, Routing, Settings, Strength,
+    Target, VolumePlan,
 };
 
 /// A cluster of three and two clients, for `seconds` with 10 s of warm-up. The master loses
@@ -89,6 +89,8 @@ pub(crate) fn plan(seconds: u64) -> Plan {
             at: Time::ZERO + Span::from_secs(seconds * 2 / 5),
             when: None,
             lasts: Some(Span::from_secs(seconds / 5)),
+            strength: Strength::default(),
+            spares_copy: false,
         }],
         expectations: vec![Expectation::Recovers { within: Span::from_secs(60) }.into()],
         sample_every: Span::from_secs(1),

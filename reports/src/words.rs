@@ -253,6 +253,10 @@ pub fn sentence(fact: &Fact) -> String {
         Fact::FaultBegan { kind, on, peer, .. } => {
             format!("fault begins: {} of {}", kind.name(), link(on, peer))
         }
+        Fact::StruckIn { kind, on, states, .. } => {
+            let names: Vec<&str> = states.iter().map(|state| state.name()).collect();
+            format!("{} strikes {on} in {}", kind.name(), names.join(", "))
+        }
         Fact::FaultEnded { kind, on, peer, .. } => {
             format!("fault ends: {} of {}", kind.name(), link(on, peer))
         }

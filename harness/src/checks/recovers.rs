@@ -9,9 +9,7 @@
 use std::collections::BTreeMap;
 
 use wavetank_reports::{ExpectationResult, Verdict};
-use wavetank_vocabulary::{
-    Classes, Fact, FaultId, FaultKind, InstanceId, Observer, Role, Seq, Span, Time,
-};
+use wavetank_vocabulary::{Classes, Fact, FaultId, InstanceId, Observer, Role, Seq, Span, Time};
 use wavetank_world::Plan;
 
 /// The check.
@@ -26,7 +24,7 @@ pub struct Recovers {
     longest: Option<(Span, String)>,
     exercised: bool,
     /// A fault with several links tells one fact for each: the first one counts.
-    last_told: Option<(FaultId, Time)>,
+    last_told: Option<(FaultId, Time, InstanceId)>,
 }
 
 impl Recovers {
@@ -110,20 +108,24 @@ impl Observer for Recovers {
             }
             Fact::FaultBegan { fault, kind, on, .. } => {
                 self.exercised = true;
-                if self.last_told != Some((fault, at)) {
-                    self.last_told = Some((fault, at));
+                if self.last_told != Some((fault, at, on)) {
+                    self.last_told = Some((fault, at, on));
                     *self.hit.entry(on).or_default() += 1;
-                    self.awaited.push((at, format!("the {} of instance {}", kind.name(), on.0)));
+                    let what = match on {
+                        InstanceId::NOBODY => format!("the {}", kind.name()),
+                        on => format!("the {} of instance {}", kind.name(), on.0),
+                    };
+                    self.awaited.push((at, what));
                     self.look(at);
                 }
             }
-            Fact::FaultEnded { fault, kind, on, .. } if self.last_told != Some((fault, at)) => {
-                self.last_told = Some((fault, at));
+            Fact::FaultEnded { fault, kind, on, .. } if self.last_told != Some((fault, at, on)) => {
+                self.last_told = Some((fault, at, on));
                 if let Some(count) = self.hit.get_mut(&on) {
                     *count = count.saturating_sub(1);
                 }
                 let what = match kind {
-                    FaultKind::Crash | FaultKind::PowerLoss => "the return of instance",
+                    kind if kind.downs() => "the return of instance",
                     _ => "the healing of instance",
                 };
                 self.awaited.push((at, format!("{what} {}", on.0)));

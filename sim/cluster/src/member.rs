@@ -111,6 +111,11 @@ impl Member {
         self.role.role()
     }
 
+    /// Whether an election runs whose votes it counts.
+    pub fn counts_votes(&self) -> bool {
+        self.election.running().is_some()
+    }
+
     /// The initial hosts: whoever can ever be a member.
     pub fn configuration(&self) -> &Configuration {
         &self.configuration

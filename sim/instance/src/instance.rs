@@ -128,6 +128,12 @@ impl Instance {
         &self.store
     }
 
+    /// Gives its page cache so many frames from now on.
+    pub fn limit_frames(&mut self, frames: usize) {
+        self.config.frames = frames;
+        self.store.limit_frames(frames);
+    }
+
     /// Its member, once the store is open.
     pub fn member(&self) -> Option<&Member> {
         self.member.as_ref()

@@ -23,6 +23,7 @@ mod program;
 mod replication;
 mod request;
 mod settings;
+mod states;
 mod switch;
 mod task;
 

@@ -75,6 +75,13 @@ impl Switching {
 }
 
 impl Instance {
+    /// Whether a copy of the master's store is coming in.
+    pub(crate) fn is_copying_in(&self) -> bool {
+        use SlavePhase::{Completing, CopyWritten, Copying};
+        matches!(&self.switching, Switching::ToSlave(switch)
+            if self.copied || matches!(switch.phase, Copying | CopyWritten(_) | Completing))
+    }
+
     /// The member moved to another role.
     pub(crate) fn switch(&mut self, now: Now, switch: Switch, effects: &mut Vec<Effect>) {
         self.switched = true;

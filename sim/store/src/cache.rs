@@ -113,6 +113,11 @@ impl Cache {
         self.limit
     }
 
+    /// Allows so many frames from now on; eviction brings the number down as pages are used.
+    pub(crate) fn set_limit(&mut self, limit: usize) {
+        self.limit = limit.max(1);
+    }
+
     pub(crate) fn resident(&self) -> usize {
         self.resident
     }

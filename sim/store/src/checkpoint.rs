@@ -60,6 +60,11 @@ impl Checkpoint {
 }
 
 impl Store {
+    /// Whether a checkpoint is under way.
+    pub fn is_checkpointing(&self) -> bool {
+        self.checkpoint.phase != CheckpointPhase::Idle
+    }
+
     /// Asks for a checkpoint at the next opportunity.
     pub fn request_checkpoint(&mut self) {
         self.checkpoint.wanted = true;

@@ -65,9 +65,7 @@ impl Store {
     /// been given to another one since.
     pub fn is_refused(&self, handle: TxHandle) -> bool {
         let slot = self.slot(handle);
-        slot.is_ok_and(|slot| {
-            matches!(self.transactions[slot as usize].phase, Phase::Refused(_))
-        })
+        slot.is_ok_and(|slot| matches!(self.transactions[slot as usize].phase, Phase::Refused(_)))
     }
 
     /// Ends a transaction that was refused; its error.

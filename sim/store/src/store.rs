@@ -296,6 +296,14 @@ impl Store {
         store
     }
 
+    /// Gives the page cache so many frames from now on. What is too much leaves as pages are
+    /// used, dirty ones after they were written.
+    pub fn limit_frames(&mut self, frames: usize) {
+        self.config.frames = frames;
+        self.cache.set_limit(frames);
+        self.eviction_rests = false;
+    }
+
     /// Appends the operations to submit, in order.
     pub fn submissions(&mut self, out: &mut Vec<(DiskOp, DiskRequest)>) {
         self.io.drain(out);

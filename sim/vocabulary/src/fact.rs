@@ -6,6 +6,8 @@
 
 use core::ops::BitOr;
 
+use crate::coverage::ProtocolStates;
+use crate::fault::FaultKind;
 use crate::ids::{Epoch, FaultId, InstanceId, LogMark, NodeId, OperationId, OperationKind, TxId};
 use crate::server_time::ServerTime;
 use crate::status::Status;
@@ -123,34 +125,6 @@ pub enum Subject {
     Property(NodeId),
 }
 
-/// The kinds of fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum FaultKind {
-    /// The process is killed; what the operating system had cached survives.
-    Crash,
-    /// The machine dies; unsynced disk operations are each kept, dropped or torn.
-    PowerLoss,
-    /// The machine stands still but for its clock (collector, virtual machine stall).
-    Pause,
-    /// No message passes between two instances, either way.
-    Partition,
-    /// No message passes from one instance to another; the way back is open.
-    PartitionOneWay,
-}
-
-impl FaultKind {
-    /// The name that scenarios and reports use.
-    pub const fn name(self) -> &'static str {
-        match self {
-            FaultKind::Crash => "crash",
-            FaultKind::PowerLoss => "power-loss",
-            FaultKind::Pause => "pause",
-            FaultKind::Partition => "partition",
-            FaultKind::PartitionOneWay => "partition-one-way",
-        }
-    }
-}
-
 /// A quantity that is sampled on an interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Metric {
@@ -207,8 +181,10 @@ impl Classes {
     pub const TIMES: Classes = Classes(1 << 7);
     /// What users wrote, and how much of it their reads could see.
     pub const SESSIONS: Classes = Classes(1 << 8);
+    /// What was going on when faults struck.
+    pub const COVERAGE: Classes = Classes(1 << 10);
     /// Every class.
-    pub const ALL: Classes = Classes((1 << 9) - 1);
+    pub const ALL: Classes = Classes((1 << 11) - 1);
 
     /// Whether any class of `other` is in this set.
     pub const fn intersects(self, other: Classes) -> bool {
@@ -492,6 +468,17 @@ pub enum Fact {
         /// The other end of a link.
         peer: Option<InstanceId>,
     },
+    /// What an instance was in the middle of when a fault struck it.
+    StruckIn {
+        /// Which.
+        fault: FaultId,
+        /// Its kind.
+        kind: FaultKind,
+        /// Who is hit.
+        on: InstanceId,
+        /// In the middle of what.
+        states: ProtocolStates,
+    },
     /// A fault was healed.
     FaultEnded {
         /// Which.
@@ -589,6 +576,7 @@ impl Fact {
             | Fact::Healed
             | Fact::Converged => Classes::FAULTS,
             Fact::Sample { .. } | Fact::Monitored { .. } => Classes::SAMPLES,
+            Fact::StruckIn { .. } => Classes::COVERAGE,
             Fact::Final { .. } | Fact::Found { .. } => Classes::AUDIT,
         }
     }

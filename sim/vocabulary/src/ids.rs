@@ -64,6 +64,11 @@ identifier! {
     Epoch(u64), "e"
 }
 
+impl InstanceId {
+    /// No instance: what the facts of a fault name that hits none, but a load balancer.
+    pub const NOBODY: InstanceId = InstanceId(0);
+}
+
 impl TxId {
     /// The id before the first transaction of a new store.
     pub const BASE: TxId = TxId(1);

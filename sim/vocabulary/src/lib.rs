@@ -7,8 +7,10 @@
 
 extern crate alloc;
 
+mod coverage;
 mod date;
 mod fact;
+mod fault;
 mod ids;
 mod lookup;
 mod planted;
@@ -16,11 +18,12 @@ mod server_time;
 mod status;
 mod units;
 
+pub use coverage::{ProtocolState, ProtocolStates};
 pub use date::{Date, WALL_START_MS};
 pub use fact::{
-    Classes, Fact, FaultKind, HaRole, Metric, Monitored, Observer, OperationOutcome, Role, Seq,
-    Subject,
+    Classes, Fact, HaRole, Metric, Monitored, Observer, OperationOutcome, Role, Seq, Subject,
 };
+pub use fault::{FaultFamily, FaultKind};
 pub use ids::{
     BalancerId, ClientId, Epoch, FaultId, InstanceId, LogMark, MachineId, NodeId, OperationId,
     OperationKind, RelationshipId, TxId,

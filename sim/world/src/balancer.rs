@@ -34,6 +34,10 @@ pub(crate) struct Balancer {
     masters: Vec<Server>,
     slaves: Vec<Server>,
     turn: usize,
+    /// How many faults keep it from noticing what its polls say.
+    pub(crate) stale: u16,
+    /// How many faults make it refuse connections.
+    pub(crate) down: u16,
 }
 
 impl Balancer {
@@ -42,6 +46,8 @@ impl Balancer {
             masters: alloc::vec![Server::default(); total],
             slaves: alloc::vec![Server::default(); total],
             turn: 0,
+            stale: 0,
+            down: 0,
         }
     }
 
@@ -53,6 +59,9 @@ impl Balancer {
         slave: bool,
         plan: &BalancerPlan,
     ) {
+        if self.stale > 0 || self.down > 0 {
+            return;
+        }
         self.masters[instance].answered(master, plan);
         self.slaves[instance].answered(slave, plan);
     }

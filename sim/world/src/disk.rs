@@ -7,6 +7,8 @@
 //! Names behave alike: a created, renamed or removed file is certain only after the sync of
 //! its directory.
 
+mod ills;
+
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -19,6 +21,9 @@ use wavetank_store::{
 use wavetank_vocabulary::{Span, Time};
 
 use crate::plan::VolumePlan;
+use ills::Ills;
+
+pub(crate) use ills::DiskIll;
 
 /// The unit in which a disk writes atomically.
 const SECTOR: usize = 512;
@@ -94,6 +99,7 @@ pub(crate) struct SimDisk {
     sync: Distribution,
     next_free: Time,
     busy: Span,
+    ills: Ills,
 }
 
 impl SimDisk {
@@ -111,6 +117,7 @@ impl SimDisk {
             sync: volume.sync,
             next_free: Time::ZERO,
             busy: Span::ZERO,
+            ills: Ills::default(),
         };
         for (name, contents) in &image.files {
             let durable = match contents {
@@ -148,7 +155,11 @@ impl SimDisk {
         let transfer = Span::from_nanos(
             (u128::from(bytes) * 1_000_000_000 / u128::from(self.bytes_per_second)) as u64,
         );
-        let service = (self.spacing * operations.max(1)).max(transfer);
+        let mut service = (self.spacing * operations.max(1)).max(transfer);
+        let mut latency = latency;
+        if !self.ills.is_empty() {
+            (service, latency) = self.ills.times(service, latency, operations);
+        }
         let start = now.max(self.next_free);
         self.next_free = start + service;
         self.busy += service;
@@ -184,6 +195,11 @@ impl SimDisk {
         stream: &mut Stream,
     ) -> Submitted {
         let done = Submitted::Now(Ok(DiskReply::Done));
+        if !self.ills.is_empty()
+            && let Some(answer) = self.submit_ill(&request)
+        {
+            return answer;
+        }
         match request {
             DiskRequest::ReadPage { file, page } => {
                 let latency = self.access.sample(stream);
@@ -253,14 +269,28 @@ impl SimDisk {
 
     /// Completes a timed operation; none when a crash took it.
     pub(crate) fn complete(&mut self, op: DiskOp) -> Option<Result<DiskReply, DiskError>> {
+        if !self.ills.is_empty() && self.holds(op) {
+            return None;
+        }
         Some(match self.in_flight.remove(&op)? {
-            Pending::ReadPage(name, page) => match self.page(name, page) {
-                Some(image) => Ok(DiskReply::Page(image)),
-                None => Err(DiskError::NotFound),
-            },
+            Pending::ReadPage(name, page) => {
+                let image = match self.slot(name) {
+                    Some(slot) if !self.ills.is_empty() => self.read_ill(slot, page),
+                    _ => Ok(self.page(name, page)),
+                };
+                match image {
+                    Ok(Some(image)) => Ok(DiskReply::Page(image)),
+                    Ok(None) => Err(DiskError::NotFound),
+                    Err(error) => Err(error),
+                }
+            }
             Pending::ReadAt(name, offset, len) => match self.slot(name) {
                 Some(slot) => {
-                    Ok(DiskReply::Bytes(self.files[slot as usize].bytes(offset, len).into()))
+                    let mut bytes = self.files[slot as usize].bytes(offset, len);
+                    if !self.ills.is_empty() {
+                        self.bytes_ill(slot, offset, &mut bytes);
+                    }
+                    Ok(DiskReply::Bytes(bytes.into()))
                 }
                 None => Err(DiskError::NotFound),
             },
@@ -283,12 +313,14 @@ impl SimDisk {
     /// are no longer wanted.
     pub(crate) fn crash(&mut self) {
         self.in_flight.clear();
+        self.ills.forget_answers();
     }
 
     /// The machine lost its power: each pending write is kept, dropped or torn, and of the
     /// changes of names a first part is kept.
     pub(crate) fn power_loss(&mut self, stream: &mut Stream) {
         self.in_flight.clear();
+        self.ills.forget_answers();
         let keep = stream.below(self.changes.len() as u64 + 1) as usize;
         for change in self.changes.drain(..keep) {
             change.apply(&mut self.durable_names);

@@ -42,6 +42,8 @@ pub(crate) enum Event {
     FaultBegins { fault: u16 },
     /// A fault ends.
     FaultEnds { fault: u16 },
+    /// A fault goes on to its next part.
+    FaultTurns { fault: u16 },
     /// Quantities are sampled.
     Sample,
     /// The operators' monitoring asks every instance.
@@ -98,12 +100,13 @@ impl Event {
             Event::Heal => [19, 0, 0],
             Event::Look => [20, 0, 0],
             Event::Monitor => [21, 0, 0],
+            Event::FaultTurns { fault } => [22, u64::from(*fault), 0],
         }
     }
 
     /// The kind of an event from the first of its words, for people.
     pub(crate) fn kind_name(word: u64) -> &'static str {
-        const NAMES: [&str; 22] = [
+        const NAMES: [&str; 23] = [
             "unknown",
             "message",
             "timer",
@@ -126,6 +129,7 @@ impl Event {
             "heal",
             "look",
             "monitor",
+            "fault turns",
         ];
         NAMES.get(word as usize).copied().unwrap_or("unknown")
     }

@@ -14,6 +14,7 @@ mod costs;
 mod disk;
 mod ending;
 mod event;
+mod fault_plan;
 mod faults;
 mod graph;
 mod machine;
@@ -25,11 +26,12 @@ mod trigger;
 mod world;
 
 pub use costs::CostTable;
+pub use fault_plan::{FaultPlan, Members, Strength, Target};
 pub use graph::BaseGraph;
 pub use plan::{
-    BalancerPlan, Bounds, ClientPlan, EdgeList, Expectation, Expected, FaultPlan, GraphPlan,
-    GraphSource, InstancePlan, LinkPlan, NetworkPlan, Plan, RetryPlan, Routing, SeedRule,
-    SessionGuarantee, Target, VolumePlan,
+    BalancerPlan, Bounds, ClientPlan, EdgeList, Expectation, Expected, GraphPlan, GraphSource,
+    InstancePlan, LinkPlan, NetworkPlan, Plan, RetryPlan, Routing, SeedRule, SessionGuarantee,
+    VolumePlan,
 };
 pub use trigger::Trigger;
 pub use wavetank_instance::{BranchedDataPolicy, Compat, Program, PushStrategy, Settings};

@@ -1,13 +1,36 @@
 //! A machine: cores that serve tasks in turn, a disk, and the process that runs on it.
 
 use alloc::collections::VecDeque;
+use alloc::string::String;
 use alloc::vec::Vec;
 
-use wavetank_instance::{Instance, TaskId, Timer};
+use alloc::sync::Arc;
+use wavetank_instance::{Instance, Settings, TaskId, Timer};
+
 use wavetank_kernel::{Stream, TimerTable};
-use wavetank_vocabulary::{Span, Time};
+use wavetank_store::PAGE_SIZE;
+use wavetank_vocabulary::{Bytes, Ratio, Span, Time};
 
 use crate::disk::SimDisk;
+use crate::fault_plan::Members;
+
+/// The page cache is never smaller (HA specification 6.3: 30 pages at the least).
+const MIN_FRAMES: usize = 30;
+
+/// What is wrong with a clock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ClockIll {
+    Offset {
+        by: Span,
+        backwards: bool,
+    },
+    /// It gains or loses this part of the time that passes.
+    Drift {
+        part: Ratio,
+        backwards: bool,
+        since: Time,
+    },
+}
 
 /// A machine and what runs on it.
 #[derive(Clone, Debug)]
@@ -31,8 +54,24 @@ pub(crate) struct Machine {
     last_heard: Vec<Option<Time>>,
     /// The longest silence between two of them since the last sample.
     longest_silence: Span,
-    /// A fault keeps the process down.
-    pub(crate) held_down: bool,
+    /// Why the last process ended itself, if it did.
+    pub(crate) failure: Option<String>,
+    /// How many faults keep the process down.
+    pub(crate) held: u16,
+    /// The process was told to stop: it takes no more requests.
+    pub(crate) stopping: bool,
+    /// By fault: how many times slower the cores are.
+    pub(crate) slow: Vec<(u16, Ratio)>,
+    /// By fault: what is wrong with the clock.
+    pub(crate) clock: Vec<(u16, ClockIll)>,
+    /// By fault: how much later answers to clients leave.
+    pub(crate) grey: Vec<(u16, Span)>,
+    /// By fault: the part of its frames that the page cache is left with.
+    pub(crate) cache_parts: Vec<(u16, Ratio)>,
+    /// By fault: the settings that the process starts with instead of its own.
+    pub(crate) changed: Vec<(u16, Arc<Settings>)>,
+    /// By fault: the initial hosts that it starts with instead of all.
+    pub(crate) hosts: Vec<(u16, Members)>,
     /// The machine has power: its kernel answers even when no process listens.
     pub(crate) powered: bool,
 }
@@ -52,9 +91,47 @@ impl Machine {
             stolen: 0,
             last_heard: alloc::vec![None; total],
             longest_silence: Span::ZERO,
-            held_down: false,
+            failure: None,
+            held: 0,
+            stopping: false,
+            slow: Vec::new(),
+            clock: Vec::new(),
+            grey: Vec::new(),
+            cache_parts: Vec::new(),
+            changed: Vec::new(),
+            hosts: Vec::new(),
             powered: true,
         }
+    }
+
+    /// What the clock shows where the true one shows `true_ms`.
+    #[inline]
+    pub(crate) fn wall_ms(&self, now: Time, true_ms: u64) -> u64 {
+        self.clock.iter().fold(true_ms, |wall, (_, ill)| {
+            let (by, backwards) = match *ill {
+                ClockIll::Offset { by, backwards } => (by, backwards),
+                ClockIll::Drift { part, backwards, since } => {
+                    (scaled(now.since(since), part), backwards)
+                }
+            };
+            let by = by.as_nanos() / 1_000_000;
+            if backwards { wall.saturating_sub(by) } else { wall.saturating_add(by) }
+        })
+    }
+
+    /// The frames of a page cache of that size, as faults leave them.
+    pub(crate) fn frames(&self, size: Bytes) -> usize {
+        let all = size.0 / PAGE_SIZE as u64;
+        let left = self.cache_parts.iter().fold(all, |all, (_, part)| {
+            all * u64::from(part.numerator) / u64::from(part.denominator)
+        });
+        (left as usize).max(MIN_FRAMES)
+    }
+
+    /// How long work takes that would take `cost` on healthy cores.
+    #[inline]
+    pub(crate) fn slowed(&self, cost: Span) -> Span {
+        self.slow.iter().fold(cost, |cost, (_, factor)| scaled(cost, *factor))
     }
 
     /// A task wants a core: now, if one is idle, else in its turn.
@@ -119,6 +196,7 @@ impl Machine {
     /// The process is gone: its work and its timers with it.
     pub(crate) fn kill(&mut self, cores: u32, total: usize) {
         self.instance = None;
+        self.stopping = false;
         self.life += 1;
         self.idle_cores = cores;
         self.ready.clear();
@@ -128,4 +206,10 @@ impl Machine {
             self.timers.cancel(slot);
         }
     }
+}
+
+/// A span times a ratio.
+pub(crate) fn scaled(span: Span, by: Ratio) -> Span {
+    let nanos = u128::from(span.as_nanos()) * u128::from(by.numerator);
+    Span::from_nanos(u64::try_from(nanos / u128::from(by.denominator)).unwrap_or(u64::MAX))
 }

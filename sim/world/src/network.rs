@@ -8,9 +8,42 @@
 use alloc::vec::Vec;
 
 use wavetank_kernel::{Distribution, Stream, Streams};
-use wavetank_vocabulary::{Span, Time};
+use wavetank_vocabulary::{Bytes, Ratio, Span, Time};
 
 use crate::plan::Plan;
+
+/// What a fault makes worse about a link.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ill {
+    /// This part of the packets is lost.
+    Loss(Ratio),
+    /// Messages take so much longer.
+    Delay(Span),
+    /// Messages take longer by up to so much.
+    Jitter(Span),
+    /// No more than this a second passes.
+    Throttle(Bytes),
+    /// What is no heartbeat takes so much longer.
+    Grey(Span),
+}
+
+/// The first wait of TCP before it sends a packet again (RFC 6298 with the minimum that
+/// Linux uses); it doubles each time.
+const RETRANSMIT: Span = Span::from_millis(200);
+
+/// After so many losses of the same packet the connection counts as broken: some 13 s, as
+/// the database's own keep-alive has it, and not the quarter of an hour that TCP would try.
+const MOST_RETRANSMITS: u32 = 6;
+
+/// What becomes of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    Arrives(Time),
+    /// The link is cut.
+    Lost,
+    /// The connection breaks, and both ends know it then.
+    Breaks(Time),
+}
 
 #[derive(Clone, Debug)]
 struct Link {
@@ -23,6 +56,12 @@ struct Link {
     last: Time,
     /// How many faults cut it.
     cuts: u32,
+    /// By fault: what is worse, and the dice for it. Empty on a healthy link.
+    ills: Vec<(u16, Ill, Stream)>,
+    /// When the last message arrives that a grey instance is late with.
+    last_late: Time,
+    /// What arrives until then was on a connection that has been reset.
+    reset: Option<Time>,
 }
 
 /// The links between instances.
@@ -62,18 +101,43 @@ impl Network {
                     free: Time::ZERO,
                     last: Time::ZERO,
                     cuts: 0,
+                    ills: Vec::new(),
+                    last_late: Time::ZERO,
+                    reset: None,
                 });
             }
         }
         Network { links, total, sent: 0 }
     }
 
-    /// When a message that is sent now arrives; none when the link is cut.
+    /// When a notice of the machine's kernel that is sent now arrives; none when the link is
+    /// cut.
     #[inline]
     pub(crate) fn send(&mut self, now: Time, from: usize, to: usize, bytes: u64) -> Option<Time> {
+        match self.send_message(now, from, to, bytes, false) {
+            Sent::Arrives(at) | Sent::Breaks(at) => Some(at),
+            Sent::Lost => None,
+        }
+    }
+
+    /// When a message that is sent now arrives. `data` is what is no heartbeat and no vote:
+    /// it has connections of its own.
+    #[inline]
+    pub(crate) fn send_message(
+        &mut self,
+        now: Time,
+        from: usize,
+        to: usize,
+        bytes: u64,
+        data: bool,
+    ) -> Sent {
         let link = &mut self.links[from * self.total + to];
         if link.cuts > 0 {
-            return None;
+            return Sent::Lost;
+        }
+        if !link.ills.is_empty() {
+            self.sent += 1;
+            return link.send_ill(now, bytes, data);
         }
         let transmission =
             Span::from_nanos(bytes.saturating_mul(1_000_000_000) / link.bytes_per_second);
@@ -81,7 +145,7 @@ impl Network {
         let arrival = link.free + link.latency.sample(&mut link.stream);
         link.last = link.last.max(arrival);
         self.sent += 1;
-        Some(link.last)
+        Sent::Arrives(link.last)
     }
 
     /// Messages sent so far.
@@ -91,8 +155,28 @@ impl Network {
 
     /// Whether a message that is under way gets through.
     #[inline]
-    pub(crate) fn is_open(&self, from: usize, to: usize) -> bool {
-        self.links[from * self.total + to].cuts == 0
+    pub(crate) fn is_open(&self, now: Time, from: usize, to: usize) -> bool {
+        let link = &self.links[from * self.total + to];
+        link.cuts == 0 && link.reset.is_none_or(|reset| now > reset)
+    }
+
+    /// What is under way on the link is lost; what is sent from now on arrives after it.
+    pub(crate) fn reset(&mut self, from: usize, to: usize) {
+        let link = &mut self.links[from * self.total + to];
+        let last = link.last.max(link.last_late);
+        link.reset = Some(last);
+        link.last = last + Span::from_nanos(1);
+        link.last_late = link.last;
+    }
+
+    /// A fault makes a link worse.
+    pub(crate) fn worsen(&mut self, from: usize, to: usize, ill: (u16, Ill, Stream)) {
+        self.links[from * self.total + to].ills.push(ill);
+    }
+
+    /// A fault no longer does.
+    pub(crate) fn better(&mut self, from: usize, to: usize, fault: u16) {
+        self.links[from * self.total + to].ills.retain(|(of, ..)| *of != fault);
     }
 
     pub(crate) fn cut(&mut self, from: usize, to: usize) {
@@ -102,5 +186,48 @@ impl Network {
     pub(crate) fn join(&mut self, from: usize, to: usize) {
         let link = &mut self.links[from * self.total + to];
         link.cuts = link.cuts.saturating_sub(1);
+    }
+}
+
+impl Link {
+    /// The same as for a healthy link, with all that faults add to it.
+    #[cold]
+    fn send_ill(&mut self, now: Time, bytes: u64, data: bool) -> Sent {
+        let mut bytes_per_second = self.bytes_per_second;
+        let (mut later, mut late) = (Span::ZERO, Span::ZERO);
+        let mut broken = false;
+        for (_, ill, stream) in &mut self.ills {
+            match *ill {
+                Ill::Throttle(most) => bytes_per_second = bytes_per_second.min(most.0.max(1)),
+                Ill::Delay(by) => later = later + by,
+                Ill::Jitter(by) => {
+                    later = later + Span::from_nanos(stream.up_to(by.as_nanos()));
+                }
+                Ill::Grey(by) if data => late = late + by,
+                Ill::Grey(_) => {}
+                Ill::Loss(part) => {
+                    let mut wait = RETRANSMIT;
+                    let mut losses = 0;
+                    while losses < MOST_RETRANSMITS && stream.chance(part) {
+                        later = later + wait;
+                        wait = wait * 2;
+                        losses += 1;
+                    }
+                    broken |= losses == MOST_RETRANSMITS;
+                }
+            }
+        }
+        let transmission = Span::from_nanos(bytes.saturating_mul(1_000_000_000) / bytes_per_second);
+        self.free = self.free.max(now) + transmission;
+        let arrival = self.free + self.latency.sample(&mut self.stream) + later;
+        if broken {
+            return Sent::Breaks(arrival);
+        }
+        self.last = self.last.max(arrival);
+        if late.is_zero() {
+            return Sent::Arrives(self.last);
+        }
+        self.last_late = self.last_late.max(self.last + late);
+        Sent::Arrives(self.last_late)
     }
 }

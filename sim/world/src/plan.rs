@@ -9,12 +9,11 @@ use wavetank_instance::{Program, Settings};
 use wavetank_kernel::Distribution;
 use wavetank_store::CachePolicy;
 use wavetank_vocabulary::{
-    Bytes, FaultId, FaultKind, InstanceId, OperationKind, PlantedBugs, Rate, Ratio, Span, Status,
-    Time,
+    Bytes, InstanceId, OperationKind, PlantedBugs, Rate, Ratio, Span, Status,
 };
 
 use crate::costs::CostTable;
-use crate::trigger::Trigger;
+use crate::fault_plan::FaultPlan;
 
 /// Everything that a run needs to know, and nothing random but what the seed's streams draw
 /// while it plays.
@@ -269,40 +268,6 @@ impl RetryPlan {
             _ => self.transient && status.classification() == Some(Classification::TransientError),
         }
     }
-}
-
-/// A fault.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FaultPlan {
-    /// Stable: the rest keep theirs when one is deleted.
-    pub id: FaultId,
-    /// What happens.
-    pub kind: FaultKind,
-    /// To whom.
-    pub target: Target,
-    /// From whom else it is cut off, for partitions; all others when none is named.
-    pub peer: Option<Target>,
-    /// When it begins; with a trigger, from when on that is waited for.
-    pub at: Time,
-    /// What it waits for from then on, and how long after that it begins.
-    pub when: Option<(Trigger, Span)>,
-    /// How long it lasts; until the end of `duration` when not given.
-    pub lasts: Option<Span>,
-}
-
-/// Who is hit. Roles are resolved when the fault begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Target {
-    /// This instance.
-    Instance(InstanceId),
-    /// Who is master at that moment.
-    Master,
-    /// A slave, drawn from the fault's own stream.
-    Slave,
-    /// Any instance that is up, drawn from the fault's own stream.
-    Any,
-    /// Where the fault's trigger happened.
-    Trigger,
 }
 
 /// A lower and an upper limit, both allowed values themselves.

@@ -1,56 +1,71 @@
 //! The lives of processes: how they start, and how they end.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use wavetank_cluster::Configuration;
 use wavetank_instance::{Input, Instance, InstanceConfig};
-use wavetank_store::PAGE_SIZE;
 use wavetank_vocabulary::{Fact, InstanceId, Observer, Role, Status, TxId};
 
 use crate::event::Event;
 use crate::world::World;
 
-/// The page cache is never smaller (HA specification 6.3: 30 pages at the least).
-const MIN_FRAMES: usize = 30;
-
 impl<O: Observer> World<O> {
     pub(crate) fn start(&mut self, instance: u16) {
         let index = usize::from(instance);
         let machine = &mut self.machines[index];
-        if machine.instance.is_some() || machine.held_down {
+        if machine.instance.is_some() || machine.held > 0 {
             return;
         }
         let plan = &self.plan.instances[index];
         let members: Vec<InstanceId> = self.plan.instances.iter().map(|i| i.id).collect();
         let configuration = Configuration::new(plan.id, &members)
             .expect("a Plan's server ids are distinct and few");
+        let mut settings = match machine.changed.last() {
+            Some((_, settings)) => settings.clone(),
+            None => self.settings[index].clone(),
+        };
+        if let Some((_, hosts)) = machine.hosts.last() {
+            Arc::make_mut(&mut settings).cluster.initial_hosts = hosts.iter().collect();
+        }
         machine.powered = true;
+        machine.failure = None;
         machine.instance = Some(Instance::new(InstanceConfig {
             configuration,
-            settings: self.settings[usize::from(instance)].clone(),
+            settings,
             slave_only: plan.slave_only,
             arbiter: plan.arbiter,
             // A machine counts its processes.
             address: if plan.new_address { machine.life as u16 } else { 0 },
             cache_policy: plan.cache_policy,
-            frames: (plan.page_cache.0 as usize / PAGE_SIZE).max(MIN_FRAMES),
+            frames: machine.frames(plan.page_cache),
             programs: self.programs.clone(),
             bugs: self.plan.bugs,
         }));
         self.input(instance, Input::Start);
     }
 
-    /// Ends an instance's process in order: it leaves the cluster before, so that it is no
-    /// member after that and no quorum counts it. Nothing happens if it does not run.
+    /// Ends an instance's process in order. Nothing happens if it does not run.
     pub fn stop(&mut self, id: InstanceId) {
-        if let Some(instance) = self.index_of(id) {
-            self.input(instance, Input::Stop);
+        if let Some(on) = self.index_of(id) {
+            self.stop_process(on);
+        }
+    }
+
+    /// Lets a process end in order: it leaves the cluster before, so that it is no member
+    /// after that and no quorum counts it.
+    pub(crate) fn stop_process(&mut self, on: u16) {
+        if self.machines[usize::from(on)].instance.is_some() {
+            self.input(on, Input::Stop);
         }
     }
 
     /// A process ends and its machine lives on: that closes its connections, so everybody
     /// knows at once.
     pub(crate) fn process_exits(&mut self, on: u16) {
+        if self.machines[usize::from(on)].instance.is_none() {
+            return;
+        }
         let now = self.kernel.now();
         let cut_off = self.flights.at_instance(on);
         self.process_ends(on);

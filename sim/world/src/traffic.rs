@@ -165,6 +165,13 @@ impl<O: Observer> World<O> {
         let client = usize::from(operation.client);
         let plan = &self.plan.clients[client];
         let balancer = usize::from(plan.balancer);
+        if self.balancers[balancer].down > 0 {
+            let latency = self.plan.network.local.sample(&mut self.client_links[client]);
+            let (status, tx) = (Status::ConnectionRefused, TxId(0));
+            let answer = Event::Answer { flight, generation, status, tx, instance: None };
+            self.kernel.schedule(now + latency, answer);
+            return;
+        }
         let writes = self.programs[operation.request.kind.index()].writes();
         let spreads = self.plan.bugs.contains(PlantedBugs::BALANCER_IGNORES_RULE);
         let rule = if spreads { Routing::SplitOverAll } else { plan.routing };
@@ -233,7 +240,7 @@ impl<O: Observer> World<O> {
         operation.request.reply_to = u64::from(flight) << 32 | u64::from(generation);
         let request = operation.request;
         let machine = &self.machines[usize::from(instance)];
-        let listens = !self.plan.instances[usize::from(instance)].arbiter;
+        let listens = !machine.stopping && !self.plan.instances[usize::from(instance)].arbiter;
         if machine.instance.is_some() && listens {
             self.input(instance, Input::Request(request));
         } else if machine.powered {
@@ -280,6 +287,8 @@ impl<O: Observer> World<O> {
         let balancer = usize::from(self.plan.clients[client].balancer);
         let way = self.balancer_latency(balancer, instance)
             + self.plan.network.local.sample(&mut self.client_links[client]);
+        let grey = &self.machines[usize::from(instance)].grey;
+        let way = grey.iter().fold(way, |way, (_, by)| way + *by);
         let answer = Event::Answer { flight, generation, status, tx, instance: Some(instance) };
         self.kernel.schedule_in(way, answer);
     }
@@ -290,7 +299,11 @@ impl<O: Observer> World<O> {
         let mut master = None;
         for (machine, plan) in self.machines.iter().zip(&self.plan.instances) {
             let Some(process) = &machine.instance else {
-                return Some(format!("instance {} is down", plan.id.0));
+                let id = plan.id.0;
+                return Some(match &machine.failure {
+                    Some(why) => format!("instance {id} is down: its store stopped ({why})"),
+                    None => format!("instance {id} is down"),
+                });
             };
             if let Some(what) = process.waits_for() {
                 let role = process.role().name();

@@ -1,14 +1,14 @@
 //! The World: owns everything, borrows nothing, and can be cloned at any instant.
 
 use alloc::collections::VecDeque;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use wavetank_instance::{Effect, Input, Instance, Now, PeerMessage, Programs, Timer};
 use wavetank_kernel::{EventWindow, Fired, Kernel, Stream, Streams, Trail};
-use wavetank_vocabulary::{
-    Classes, Fact, InstanceId, Observer, Seq, Span, Time, WALL_START_MS,
-};
+use wavetank_store::StoreState;
+use wavetank_vocabulary::{Classes, Fact, InstanceId, Observer, Seq, Span, Time, WALL_START_MS};
 
 use crate::balancer::Balancer;
 use crate::clients::{Client, Flights};
@@ -17,7 +17,7 @@ use crate::event::Event;
 use crate::faults::{ActiveFault, Triggers};
 use crate::graph::BaseGraph;
 use crate::machine::Machine;
-use crate::network::{Network, latency};
+use crate::network::{Network, Sent, latency};
 use crate::plan::Plan;
 
 /// Where a run is.
@@ -312,7 +312,8 @@ impl<O: Observer> World<O> {
         let words = event.words();
         match event {
             Event::Deliver { from, to, message } => {
-                if self.network.is_open(usize::from(from), usize::from(to)) {
+                let now = self.kernel.now();
+                if self.network.is_open(now, usize::from(from), usize::from(to)) {
                     self.record(words);
                     self.deliver(from, to, message);
                 }
@@ -356,6 +357,9 @@ impl<O: Observer> World<O> {
                 }
                 if let Some(result) = machine.disk.complete(op) {
                     self.record(words);
+                    if self.machines[usize::from(instance)].disk.is_ill() {
+                        self.disk_struck(instance);
+                    }
                     self.input(instance, Input::Disk { op, result });
                 }
             }
@@ -391,6 +395,10 @@ impl<O: Observer> World<O> {
             Event::FaultEnds { fault } => {
                 self.record(words);
                 self.fault_ends(fault);
+            }
+            Event::FaultTurns { fault } => {
+                self.record(words);
+                self.fault_turns(fault);
             }
             traffic => {
                 if self.is_current(&traffic) {
@@ -441,7 +449,7 @@ impl<O: Observer> World<O> {
     }
 
     fn step(&mut self, instance: u16, input: Input) {
-        let now = self.clocks();
+        let now = self.clocks(instance);
         let Some(process) = &mut self.machines[usize::from(instance)].instance else { return };
         let mut effects = core::mem::take(&mut self.effects);
         process.step(now, input, &mut effects);
@@ -451,10 +459,34 @@ impl<O: Observer> World<O> {
         self.effects = effects;
     }
 
-    /// The clocks of every machine: no machine's clock is wrong yet.
-    fn clocks(&self) -> Now {
+    /// The clocks of a machine.
+    #[inline]
+    fn clocks(&self, instance: u16) -> Now {
         let mono = self.kernel.now();
-        Now { mono, wall_ms: WALL_START_MS + mono.as_nanos() / 1_000_000 }
+        let wall_ms = WALL_START_MS + mono.as_nanos() / 1_000_000;
+        Now { mono, wall_ms: self.machines[usize::from(instance)].wall_ms(mono, wall_ms) }
+    }
+
+    /// How many frames the page cache of an instance has now.
+    pub(crate) fn frames(&self, instance: u16) -> usize {
+        let index = usize::from(instance);
+        self.machines[index].frames(self.plan.instances[index].page_cache)
+    }
+
+    /// A disk with a fault has done something: faults that lay in wait may have struck.
+    #[cold]
+    fn disk_struck(&mut self, instance: u16) {
+        for fault in self.machines[usize::from(instance)].disk.struck() {
+            self.disk_fault_strikes(instance, fault);
+        }
+    }
+
+    /// Both ends of a connection learn that it broke.
+    #[cold]
+    fn connection_breaks(&mut self, at: Time, from: u16, to: u16) {
+        for (instance, peer) in [(from, to), (to, from)] {
+            self.kernel.schedule(at, Event::PeerLost { instance, peer });
+        }
     }
 
     #[inline]
@@ -466,8 +498,13 @@ impl<O: Observer> World<O> {
             Effect::Send { to, message } => {
                 let Some(to) = self.index_of(to) else { return };
                 let bytes = message.wire_bytes();
-                if let Some(at) = self.network.send(now, index, usize::from(to), bytes) {
-                    self.kernel.schedule(at, Event::Deliver { from: instance, to, message });
+                let data = matches!(message, PeerMessage::Data(_));
+                match self.network.send_message(now, index, usize::from(to), bytes, data) {
+                    Sent::Arrives(at) => {
+                        self.kernel.schedule(at, Event::Deliver { from: instance, to, message });
+                    }
+                    Sent::Breaks(at) => self.connection_breaks(at, instance, to),
+                    Sent::Lost => {}
                 }
             }
             Effect::Arm { timer, after } => {
@@ -481,6 +518,9 @@ impl<O: Observer> World<O> {
             Effect::Disk { op, request } => {
                 match machine.disk.submit(now, op, request, &mut machine.disk_stream) {
                     Submitted::Now(result) => {
+                        if machine.disk.is_ill() {
+                            self.disk_struck(instance);
+                        }
                         self.work.push_back((instance, Input::Disk { op, result }));
                     }
                     Submitted::At(at) => {
@@ -491,7 +531,7 @@ impl<O: Observer> World<O> {
             }
             Effect::Ready(task) => machine.ready(task),
             Effect::Spend { task, ledger } => {
-                let cost = self.plan.costs.of(&ledger);
+                let cost = machine.slowed(self.plan.costs.of(&ledger));
                 machine.core_busy += cost;
                 let (life, stolen) = (machine.life, machine.stolen);
                 self.spent = true;
@@ -501,7 +541,10 @@ impl<O: Observer> World<O> {
             Effect::Respond { request, status, tx, seen, time } => {
                 self.answered(instance, &request, status, tx, (seen, time));
             }
-            Effect::Exit => self.process_exits(instance),
+            Effect::Exit => {
+                machine.failure = machine.instance.as_ref().and_then(failure);
+                self.process_exits(instance);
+            }
             Effect::Fact(fact) => self.tell(fact),
         }
     }
@@ -525,4 +568,12 @@ fn settings(plan: &Plan) -> Vec<Arc<wavetank_instance::Settings>> {
     let shared = Arc::new(plan.settings.clone());
     let own = |settings: &Option<Arc<_>>| settings.as_ref().unwrap_or(&shared).clone();
     plan.instances.iter().map(|instance| own(&instance.settings)).collect()
+}
+
+/// Why a process ended itself.
+fn failure(process: &Instance) -> Option<String> {
+    match process.store().state() {
+        StoreState::Failed(error) => Some(error.to_string()),
+        _ => None,
+    }
 }

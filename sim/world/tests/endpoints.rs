@@ -1,11 +1,14 @@
 //! What load balancers and monitoring are told while a cluster runs.
 
 mod common;
+#[path = "common/fault.rs"]
+mod fault;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use common::{fault, plan};
+use common::plan;
+use fault::fault;
 use wavetank_instance::Endpoint;
 use wavetank_vocabulary::{
     Classes, Fact, FaultKind, HaRole, InstanceId, Monitored, Observer, OperationOutcome, Role, Seq,

@@ -2,10 +2,13 @@
 //! slave-only instances, and what each version does when members are lost.
 
 mod common;
+#[path = "common/fault.rs"]
+mod fault;
 
 use std::sync::Arc;
 
-use common::{fault, plan};
+use common::plan;
+use fault::fault;
 use wavetank_vocabulary::{
     Classes, Fact, FaultKind, InstanceId, Observer, Ratio, Role, Seq, Span, Time,
 };

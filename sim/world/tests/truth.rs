@@ -4,11 +4,14 @@
 //! agreement asked for is 2 %, over so many observations that chance stays below 1 %.
 
 mod common;
+#[path = "common/fault.rs"]
+mod fault;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use common::{fault, plan};
+use common::plan;
+use fault::fault;
 use wavetank_kernel::Distribution;
 use wavetank_vocabulary::{
     Classes, Fact, FaultId, FaultKind, InstanceId, Observer, Ratio, Seq, Span, Time, TxId,

@@ -1,11 +1,14 @@
 //! Whole voyages of a small cluster: with and without faults it ends up whole.
 
 mod common;
+#[path = "common/fault.rs"]
+mod fault;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use common::{fault, plan};
+use common::plan;
+use fault::fault;
 use wavetank_vocabulary::{
     Bytes, Classes, Fact, FaultKind, InstanceId, Metric, Observer, OperationOutcome, Role, Seq,
     ServerPhase, Span, Status, Time,

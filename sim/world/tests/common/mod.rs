@@ -1,12 +1,10 @@
-//! A small Plan and a fault for it.
+//! A small Plan.
 
 use wavetank_kernel::Distribution;
-use wavetank_vocabulary::{
-    Bytes, FaultId, FaultKind, InstanceId, OperationKind, PlantedBugs, Rate, Ratio, Span, Time,
-};
+use wavetank_vocabulary::{Bytes, InstanceId, OperationKind, PlantedBugs, Rate, Ratio, Span};
 use wavetank_world::{
-    BalancerPlan, CachePolicy, ClientPlan, Compat, CostTable, FaultPlan, GraphPlan, GraphSource,
-    InstancePlan, NetworkPlan, Plan, Program, RetryPlan, Routing, Settings, Target, VolumePlan,
+    BalancerPlan, CachePolicy, ClientPlan, Compat, CostTable, GraphPlan, GraphSource, InstancePlan,
+    NetworkPlan, Plan, Program, RetryPlan, Routing, Settings, VolumePlan,
 };
 
 /// Three instances under a light load for so many seconds.
@@ -91,18 +89,5 @@ pub(crate) fn plan(seconds: u64, seed: u64) -> Plan {
         monitor_every: Plan::MONITOR_EVERY,
         costs: CostTable::assumed(),
         bugs: PlantedBugs::NONE,
-    }
-}
-
-/// A fault of that kind on that target.
-pub(crate) fn fault(kind: FaultKind, target: Target, at: u64, lasts: u64) -> FaultPlan {
-    FaultPlan {
-        id: FaultId(1),
-        kind,
-        target,
-        peer: None,
-        at: Time::ZERO + Span::from_secs(at),
-        when: None,
-        lasts: Some(Span::from_secs(lasts)),
     }
 }
