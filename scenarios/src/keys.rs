@@ -15,6 +15,9 @@ pub static FAULTS: std::sync::LazyLock<Vec<(&'static str, &'static str)>> =
     std::sync::LazyLock::new(tables::actions);
 pub(crate) use tables::{ACTIONS, MOST_INSTANCES};
 
+/// What a target may be, in words.
+pub(crate) const TARGETS: &str = "an instance: its number, a list of numbers, \"master\", \"slave\", \"any\", \"trigger\", \"minority\", \"majority\", \"all\" or { datacentre = \"NAME\" }";
+
 /// A table of the language.
 #[derive(Debug)]
 pub struct Table {
@@ -75,6 +78,8 @@ pub enum Kind {
     Time(Span, Span),
     /// A length of time up to this, or a range to draw one from.
     Window(Span),
+    /// A list of ranges of time up to this.
+    Windows(Span),
     /// A number of bytes in this range.
     Size(Bytes, Bytes),
     /// Bits or bytes per second.
@@ -136,6 +141,7 @@ impl Kind {
             Kind::Grid => "a table of lists".into(),
             Kind::Time(low, high) => format!("a time, {low} to {high}"),
             Kind::Window(high) => format!("a time or a range of times, up to {high}"),
+            Kind::Windows(_) => "a list of ranges of time".into(),
             Kind::Size(low, high) => {
                 format!("a size, {} to {}", bytes_text(*low), bytes_text(*high))
             }
@@ -147,9 +153,7 @@ impl Kind {
             Kind::Choices(names) => format!("a list of {}", quoted(names)),
             Kind::Distribution => "a time or a distribution of times".into(),
             Kind::SeedRule => "\"every\", \"any\" or \">= 95%\"".into(),
-            Kind::Target => {
-                "an instance: its number, \"master\", \"slave\", \"any\" or \"trigger\"".into()
-            }
+            Kind::Target => TARGETS.into(),
             Kind::Seed => "a number or a git commit hash".into(),
             Kind::Weights => "a table of weights".into(),
             Kind::NameOr(table) => format!("a name, or a table {}", table.name),

@@ -34,6 +34,7 @@ mod edges;
 mod errors;
 mod keys;
 mod library;
+mod nemesis;
 mod overlay;
 mod profiles;
 mod properties;

@@ -19,6 +19,7 @@ macro_rules! library {
 /// All of them, in the order of their names.
 pub static LIBRARY: &[Builtin] = library![
     "faults/master-dies-during-store-copy",
+    "faults/nemesis",
     "faults/storm",
     "fiftythree/own-write-not-seen",
     "fiftythree/own-write-seen",

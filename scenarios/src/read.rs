@@ -7,8 +7,10 @@ mod cluster;
 mod expectations;
 mod faults;
 mod links;
+mod nemesis;
 mod round_trips;
 mod settings;
+mod strength;
 
 pub(crate) use expectations::PERCENTILES;
 
@@ -99,9 +101,12 @@ pub(crate) fn scenario(
     let (graph, edges) = graph(&top);
     let clients = clients::read(&top, &built.balancers, duration);
     let total = built.instances.len();
-    let faults = faults::read(&top, total, duration);
+    let faults = faults::read(&top, &built, duration);
+    let nemeses = nemesis::read(&top, &built, duration);
+    let ranges = nemesis::ranges(&top.table_or_empty("cluster"), &built);
     let expectations = expectations::read(&top, &clients);
     if faults.is_empty()
+        && nemeses.is_empty()
         && let Some(place) = expectations::place_of_recovers(&top)
     {
         findings.add(
@@ -117,7 +122,7 @@ pub(crate) fn scenario(
     if let Some(duration) = &duration
         && timeout >= duration.value
         && total > 1
-        && !faults.is_empty()
+        && !(faults.is_empty() && nemeses.is_empty())
     {
         let place = built.configured.origins.get("ha.heartbeat_timeout").copied();
         findings.add(
@@ -181,6 +186,8 @@ pub(crate) fn scenario(
         edges,
         loaded: std::sync::OnceLock::new(),
         faults,
+        nemeses,
+        ranges,
     })
 }
 

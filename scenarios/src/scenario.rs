@@ -8,10 +8,11 @@ use std::sync::{Arc, OnceLock};
 use wavetank_kernel::Stream;
 use wavetank_kernel::Streams;
 use wavetank_vocabulary::{FaultId, FaultKind, Span, Time};
-use wavetank_world::{EdgeList, FaultPlan, GraphSource, Plan, Target, Trigger};
+use wavetank_world::{EdgeList, FaultPlan, GraphSource, Plan, Strength, Target, Trigger};
 
 use crate::edges;
 use crate::errors::{Errors, Place, Problem, Source, Warnings};
+use crate::nemesis::{NemesisDraft, RangeDraft};
 use crate::section::{At, Drawn};
 use crate::settings::SETTINGS;
 use crate::tree::{LONGEST, Node};
@@ -34,6 +35,8 @@ pub struct Scenario {
     /// The edge list, once it was read.
     pub(crate) loaded: OnceLock<Arc<EdgeList>>,
     pub(crate) faults: Vec<FaultDraft>,
+    pub(crate) nemeses: Vec<NemesisDraft>,
+    pub(crate) ranges: Vec<RangeDraft>,
 }
 
 /// A setting, its value, and where that came from.
@@ -57,6 +60,8 @@ pub(crate) struct FaultDraft {
     pub(crate) at: Drawn,
     pub(crate) when: Option<(Trigger, Drawn)>,
     pub(crate) lasts: Option<Drawn>,
+    pub(crate) strength: Strength,
+    pub(crate) spares_copy: bool,
 }
 
 /// Gives the contents of a file.
@@ -183,7 +188,19 @@ impl Scenario {
     pub fn draw(&self, seed: u64, read: Reader<'_>) -> Result<Plan, Errors> {
         let mut plan = self.plan.clone();
         plan.seed = seed;
-        plan.faults = self.faults.iter().map(|fault| fault.draw(Streams::new(seed))).collect();
+        let streams = Streams::new(seed);
+        for range in &self.ranges {
+            range.draw(streams, &mut plan.settings);
+            for instance in &mut plan.instances {
+                if let Some(own) = &mut instance.settings {
+                    range.draw(streams, Arc::make_mut(own));
+                }
+            }
+        }
+        plan.faults = self.faults.iter().map(|fault| fault.draw(streams)).collect();
+        for (index, nemesis) in self.nemeses.iter().enumerate() {
+            nemesis.draw(index as u64, streams, &mut plan);
+        }
         if let Some(path) = &self.edges {
             // All seeds share one list.
             let edges = match self.loaded.get() {
@@ -234,6 +251,8 @@ impl FaultDraft {
             at: Time::ZERO + at,
             when: self.when.map(|(trigger, after)| (trigger, after.draw(&mut stream))),
             lasts: self.lasts.map(|lasts| lasts.draw(&mut stream)),
+            strength: self.strength.clone(),
+            spares_copy: self.spares_copy,
         }
     }
 }
@@ -241,7 +260,7 @@ impl FaultDraft {
 impl Drawn {
     /// A value of the range, in the coarsest of ns, us and ms that both ends are multiples
     /// of, so that a Plan is readable.
-    fn draw(self, stream: &mut Stream) -> Span {
+    pub(crate) fn draw(self, stream: &mut Stream) -> Span {
         let (low, high) = (self.low.as_nanos(), self.high.as_nanos());
         let whole = |grain: &u64| low.is_multiple_of(*grain) && high.is_multiple_of(*grain);
         let grain = [1_000_000, 1_000].into_iter().find(whole).unwrap_or(1);

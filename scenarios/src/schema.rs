@@ -89,6 +89,7 @@ fn kind(kind: &Kind) -> Json {
         Kind::Grid => json!({ "type": "object", "additionalProperties": { "type": "array" } }),
         Kind::Time(..) => text(TIME),
         Kind::Window(_) => text(WINDOW),
+        Kind::Windows(_) => json!({ "type": "array", "items": text(WINDOW) }),
         Kind::Size(..) => text(SIZE),
         Kind::Bandwidth => text(BANDWIDTH),
         Kind::Rate(_) => text(RATE),
@@ -104,7 +105,14 @@ fn kind(kind: &Kind) -> Json {
         Kind::SeedRule => text(r"^(every|any|>=.*)$"),
         Kind::Target => json!({ "anyOf": [
             { "type": "integer", "minimum": 1 },
-            { "enum": ["master", "slave", "any", "trigger"] },
+            { "enum": ["master", "slave", "any", "trigger", "minority", "majority", "all"] },
+            { "type": "array", "items": whole(1, 64), "minItems": 1 },
+            {
+                "type": "object",
+                "properties": { "datacentre": { "type": "string" } },
+                "required": ["datacentre"],
+                "additionalProperties": false,
+            },
         ] }),
         Kind::Seed => json!({ "anyOf": [
             { "type": "integer", "minimum": 0 },

@@ -25,6 +25,10 @@ impl Findings {
         self.0.borrow_mut().push(problem);
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
+
     pub(crate) fn into_inner(self) -> Vec<Problem> {
         self.0.into_inner()
     }

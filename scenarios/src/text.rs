@@ -10,7 +10,7 @@ use wavetank_kernel::Distribution;
 use wavetank_vocabulary::{FaultKind, PlantedBugs, Span};
 use wavetank_world::{
     BalancerPlan, Bounds, ClientPlan, Expectation, Expected, FaultPlan, GraphSource, InstancePlan,
-    Plan, RetryPlan, SeedRule, Settings, Target,
+    Members, Plan, RetryPlan, SeedRule, Settings, Strength, Target,
 };
 
 use crate::read::PERCENTILES;
@@ -32,7 +32,7 @@ pub fn to_text(plan: &Plan) -> String {
         text.client(plan, client);
     }
     for fault in &plan.faults {
-        text.fault(fault);
+        text.fault(plan, fault);
     }
     for expectation in &plan.expectations {
         text.expectation(expectation);
@@ -91,14 +91,27 @@ fn distribution(of: &Distribution) -> String {
     }
 }
 
-fn target(target: Target) -> String {
+fn target(target: Target, plan: &Plan) -> String {
     match target {
         Target::Instance(id) => id.0.to_string(),
+        Target::Several(members) => numbers(members),
         Target::Master => quoted("master"),
         Target::Slave => quoted("slave"),
         Target::Any => quoted("any"),
         Target::Trigger => quoted("trigger"),
+        Target::Minority => quoted("minority"),
+        Target::Majority => quoted("majority"),
+        Target::All => quoted("all"),
+        Target::Datacentre(index) => {
+            format!("{{ datacentre = {} }}", quoted(&plan.datacentres[usize::from(index)]))
+        }
+        Target::Balancer(index) => quoted(&plan.balancers[usize::from(index)].name),
     }
+}
+
+fn numbers(members: Members) -> String {
+    let ids: Vec<String> = members.iter().map(|id| id.0.to_string()).collect();
+    format!("[{}]", ids.join(", "))
 }
 
 /// A seed; TOML's whole numbers end at 63 bits.
@@ -244,7 +257,7 @@ impl Text {
         }
     }
 
-    fn fault(&mut self, fault: &FaultPlan) {
+    fn fault(&mut self, plan: &Plan, fault: &FaultPlan) {
         self.table("[[faults]]");
         self.line("id", fault.id.0);
         self.line("at", quoted(Span::from_nanos(fault.at.as_nanos())));
@@ -253,20 +266,47 @@ impl Text {
             self.line("after", quoted(after));
         }
         let action = match fault.kind {
-            FaultKind::Crash => "crash",
-            FaultKind::PowerLoss => "power-loss",
-            FaultKind::Pause => "pause",
-            FaultKind::Partition | FaultKind::PartitionOneWay => "partition",
+            FaultKind::PartitionOneWay => FaultKind::Partition.name(),
+            kind => kind.name(),
         };
-        self.line(action, target(fault.target));
+        self.line(action, target(fault.target, plan));
         if let Some(peer) = fault.peer {
-            self.line("from", target(peer));
+            self.line("from", target(peer, plan));
         }
         if fault.kind == FaultKind::PartitionOneWay {
             self.line("one_way", true);
         }
         if let Some(lasts) = fault.lasts {
             self.line("for", quoted(lasts));
+        }
+        self.strength(plan, &fault.strength);
+        if fault.spares_copy {
+            self.line("budget", quoted("keep-one-copy"));
+        }
+    }
+
+    fn strength(&mut self, plan: &Plan, strength: &Strength) {
+        let mut line = |key, value: Option<String>| {
+            if let Some(value) = value {
+                self.line(key, value);
+            }
+        };
+        line("factor", strength.factor.map(ratio_text));
+        line("part", strength.part.map(ratio_text));
+        line("by", strength.by.map(quoted));
+        line("every", strength.every.map(quoted));
+        line("iops", strength.iops.map(|iops| iops.to_string()));
+        line("bandwidth", strength.bandwidth.map(bandwidth));
+        line("backwards", strength.backwards.map(|backwards| backwards.to_string()));
+        line("hosts", strength.hosts.map(numbers));
+        if let Some(changed) = &strength.settings {
+            let differs = SETTINGS.iter().filter_map(|setting| {
+                let value = setting.text(changed)?;
+                (setting.text(&plan.settings).as_ref() != Some(&value))
+                    .then(|| format!("{} = {value}", quoted(setting.name)))
+            });
+            let differs: Vec<String> = differs.collect();
+            self.line("settings", format!("{{ {} }}", differs.join(", ")));
         }
     }
 

@@ -85,7 +85,7 @@ wrong! {
     table_unknown: told_with("[clutser]\ncompat = \"3.2\"\n");
     table_for_tables: told_with("[balancer]\nname = \"front\"\n");
     text_for_table: told_instead("machine = \"aws:r3.xlarge\"", "machine = \"aws:r3.xlarge\"\nvolume = \"300GB\"");
-    later_tables: told_with("[[nemesis]]\nkind = \"any\"\n[sweep]\nx = 1\n[[operations]]\nbackup = \"a\"\n");
+    later_tables: told_with("[sweep]\nx = 1\n[[operations]]\nbackup = \"a\"\n");
     later_tables_wrong_inside: told_with("[[operations]]\nbackup = \"master\"\nevry = \"1h\"\n[targets]\nload = \"900\"\n[sweep]\nvary = { \"ha.pull_interval\" = \"1s\" }\n");
     trigger_misspelt: told_with("[[faults]]\nwhen = \"store copy begins\"\ncrash = \"trigger\"\n");
     trigger_missing: told_with("[[faults]]\nat = \"1m\"\ncrash = \"trigger\"\n");

@@ -5,18 +5,20 @@ use wavetank_world::CachePolicy;
 
 use super::{Key, Kind, Need, Table};
 
+mod faults;
 mod later;
 mod work;
 
 use Kind::{
-    Bandwidth, Choice, Count, Distribution, Flag, Later, LaterTable, Name, NameOr, Pair, Ratio,
-    Seed, Settings, Size, Tables, Text, Time,
+    Bandwidth, Choice, Count, Distribution, Flag, Grid, Later, LaterTable, Name, NameOr, Pair,
+    Ratio, Seed, Settings, Size, Tables, Text, Time,
 };
 use Need::{Default, Optional, Required};
-use later::{NEMESIS, OPERATION, OPERATIONS, SWEEP, TARGETS};
-pub(crate) use work::ACTIONS;
-pub(in crate::keys) use work::actions;
-use work::{CLIENTS, EXPECT, FAULTS};
+pub(crate) use faults::ACTIONS;
+pub(in crate::keys) use faults::actions;
+use faults::{FAULTS, NEMESIS};
+use later::{OPERATION, OPERATIONS, SWEEP, TARGETS};
+use work::{CLIENTS, EXPECT};
 
 const fn key(name: &'static str, kind: Kind, need: Need, about: &'static str) -> Key {
     Key { name, kind, need, about, since: "0.1" }
@@ -96,7 +98,7 @@ pub static ROOT: Table = Table {
             "An operation of one's own, beside those of the workload.",
         ),
         key("operations", LaterTable(&OPERATIONS), Optional, "What operators do while it runs."),
-        key("nemesis", LaterTable(&NEMESIS), Optional, "Faults drawn at random."),
+        key("nemesis", Tables(&NEMESIS), Optional, "Faults drawn at random."),
         key("sweep", LaterTable(&SWEEP), Optional, "Parameters against outcomes."),
         key("targets", LaterTable(&TARGETS), Optional, "What a search for a cluster aims at."),
         later("scale", "data and caches made smaller together"),
@@ -120,6 +122,12 @@ static CLUSTER: Table = Table {
             "How many independent copies of the whole cluster there are.",
         ),
         key("settings", Settings, Optional, "Settings by Neo4j's names."),
+        key(
+            "ranges",
+            Grid,
+            Optional,
+            "Settings that each seed draws between two values, such as \"ha.pull_interval\" = [\"100ms\", \"2s\"]; they come before `settings`.",
+        ),
         key(
             "planted_bugs",
             Kind::Choices(PLANTED_BUGS),

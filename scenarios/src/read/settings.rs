@@ -375,3 +375,40 @@ fn flatten(prefix: &str, entries: Vec<Entry>, flat: &mut Vec<Entry>) {
         }
     }
 }
+
+/// A setting of the cluster that an entry names, and the cluster's settings with this value
+/// for it; what is wrong is noted.
+pub(super) fn single(
+    entry: &Entry,
+    node: &Node,
+    cluster: &Read,
+    section: &Section<'_>,
+) -> Option<(&'static Setting, Settings)> {
+    let Some(setting) = Setting::by_name(&entry.key) else {
+        section.findings().add(stranger(entry));
+        return None;
+    };
+    let mut read = cluster.clone();
+    if let Err(wrong) = read.apply(&setting.field, node) {
+        section.findings().add(wrong.problem(&entry.key, &wants(&setting.field), node.place));
+        return None;
+    }
+    Some((setting, read.settings))
+}
+
+/// Whether a value can be drawn from one to the other.
+pub(super) fn is_range(setting: &Setting, low: &Settings, high: &Settings) -> bool {
+    let (low, high) = (&mut low.clone(), &mut high.clone());
+    match &setting.field {
+        Field::Span(of, ..) | Field::SpanOrOff(of, ..) => *of(low) <= *of(high),
+        Field::Bytes(of, ..) => of(low).0 <= of(high).0,
+        Field::Count(of, ..) => *of(low) <= *of(high),
+        Field::LongCount(of, ..) => *of(low) <= *of(high),
+        Field::Strategy(_) => true,
+        Field::Heap
+        | Field::HeapMegabytes
+        | Field::PageCache
+        | Field::DefaultTimeout
+        | Field::PaxosTimeout => false,
+    }
+}

@@ -1,6 +1,6 @@
 //! One method for each kind of value that a key takes.
 
-use wavetank_world::SeedRule;
+use wavetank_world::{Members, SeedRule};
 
 use super::*;
 
@@ -24,14 +24,13 @@ fn wants(kind: &Kind) -> String {
         Kind::Window(_) => "a time such as \"2m\", or a range such as \"1m..2m\"".into(),
         Kind::Size(..) => "a number of bytes such as \"300GB\" or \"30.5GiB\"".into(),
         Kind::Bandwidth => "a bandwidth such as \"1Gbit/s\" or \"100MB/s\"".into(),
+        Kind::Windows(_) => "a list of ranges of time such as \"10s..20s\"".into(),
         Kind::Rate(_) => "a rate such as \"200/s\" or \"10/m\"".into(),
         Kind::Ratio(..) => "a number such as 0.5, or a fraction such as \"1/64\"".into(),
         Kind::Choice(now, _) => format!("one of {}", quoted(now)),
         Kind::Choices(names) => format!("a list of {}", quoted(names)),
         Kind::Distribution => "a length of time, or a distribution of them".into(),
-        Kind::Target => {
-            "an instance: its number, \"master\", \"slave\", \"any\" or \"trigger\"".into()
-        }
+        Kind::Target => crate::keys::TARGETS.into(),
         Kind::Seed => "a number, or a git commit hash in quotes".into(),
         Kind::Weights => "a table of weights".into(),
         Kind::Texts => "a list of texts".into(),
@@ -169,10 +168,37 @@ pub(super) fn items(node: &Node) -> Result<&[Node], Wrong> {
     }
 }
 
-fn target(node: &Node) -> Result<Target, Wrong> {
-    if matches!(node.value, Value::Integer(_)) {
-        let number = whole(node, 1, u64::from(u16::MAX))?;
-        return Ok(Target::Instance(InstanceId(number as u16)));
+/// Who is hit, as it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Whom {
+    Is(Target),
+    /// The instances of that data centre.
+    Datacentre(String),
+}
+
+fn target(node: &Node) -> Result<Whom, Wrong> {
+    match &node.value {
+        Value::Integer(_) => {
+            let number = whole(node, 1, u64::from(u16::MAX))?;
+            return Ok(Whom::Is(Target::Instance(InstanceId(number as u16))));
+        }
+        Value::List(items) => {
+            let mut members = Members::default();
+            for item in items {
+                members = members.with(InstanceId(whole(item, 1, 64)? as u16));
+            }
+            if members.is_empty() {
+                return Err(String::from("this list is empty").into());
+            }
+            return Ok(Whom::Is(Target::Several(members)));
+        }
+        Value::Table(entries) => {
+            return match entries.as_slice() {
+                [one] if one.key == "datacentre" => Ok(Whom::Datacentre(name(&one.node)?)),
+                _ => Err(helped("this is another table", "write { datacentre = \"NAME\" }")),
+            };
+        }
+        _ => {}
     }
     let text = text(node)?;
     let names = [
@@ -180,9 +206,12 @@ fn target(node: &Node) -> Result<Target, Wrong> {
         ("slave", Target::Slave),
         ("any", Target::Any),
         ("trigger", Target::Trigger),
+        ("minority", Target::Minority),
+        ("majority", Target::Majority),
+        ("all", Target::All),
     ];
     match names.iter().find(|(name, _)| *name == text) {
-        Some((_, target)) => Ok(*target),
+        Some((_, target)) => Ok(Whom::Is(*target)),
         None => Err(match nearest(text, names.map(|(name, _)| name)) {
             Some(near) => helped("no such role", format!("a similar name is \"{near}\"")),
             None => String::from("no such role").into(),
@@ -198,10 +227,8 @@ pub(super) fn check(section: &Section<'_>, key: &'static Key) {
         Kind::Name => drop(section.name(key.name)),
         Kind::Count(..) => drop(section.count(key.name)),
         Kind::Time(..) => drop(section.span(key.name)),
-        Kind::Window(_) => drop(section.drawn(key.name)),
         Kind::Rate(_) => drop(section.rate(key.name)),
         Kind::Choice(..) => drop(section.choice(key.name)),
-        Kind::Weights => drop(section.weights(key.name)),
         Kind::Texts => drop(section.read(key.name, wants, |node, _| {
             items(node)?.iter().map(|item| text(item).map(drop)).collect::<Result<Vec<_>, _>>()
         })),
@@ -281,6 +308,25 @@ impl<'a> Section<'a> {
                 between(quantity(node, "s", units::span)?, low, high, Span::to_string)
             }
             _ => self.mismatch(key),
+        })
+    }
+
+    /// Ranges of time.
+    pub(crate) fn windows(&self, key: &str) -> Option<At<Vec<(Span, Span)>>> {
+        self.read(key, wants, |node, kind| {
+            let Kind::Windows(most) = kind else { self.mismatch(key) };
+            let one = |item: &Node| -> Result<(Span, Span), Wrong> {
+                let Some((from, to)) = text(item)?.split_once("..") else {
+                    return Err(String::from("this is no range").into());
+                };
+                let (from, to) = (units::span(from)?, units::span(to)?);
+                let to = between(to, &Span::ZERO, most, Span::to_string)?;
+                if from >= to {
+                    return Err(String::from("this range is empty").into());
+                }
+                Ok((from, to))
+            };
+            items(node)?.iter().map(one).collect()
         })
     }
 
@@ -376,7 +422,7 @@ impl<'a> Section<'a> {
         })
     }
 
-    pub(crate) fn target(&self, key: &str) -> Option<At<Target>> {
+    pub(crate) fn target(&self, key: &str) -> Option<At<Whom>> {
         self.read(key, wants, |node, _| target(node))
     }
 

@@ -1,9 +1,12 @@
 //! How fast whole worlds play: a day of heartbeats in a cluster of ten, five minutes of
-//! three instances under 200 requests a second, and thirty clusters of ten that pull. A plain program, so that what it prints is
-//! the figure that the documentation quotes: `cargo bench -p wavetank-world`.
+//! three instances under 200 requests a second, and thirty clusters of ten that pull. A
+//! plain program, so that what it prints is the figure that the documentation quotes:
+//! `cargo bench -p wavetank-world`.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
+#[path = "../tests/common/fault.rs"]
+mod fault;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -49,7 +52,7 @@ fn quickstart() -> Plan {
     if let GraphSource::Social { users, .. } = &mut plan.graph.source {
         *users = 4000;
     }
-    plan.faults = vec![common::fault(FaultKind::PowerLoss, Target::Master, 120, 60)];
+    plan.faults = vec![fault::fault(FaultKind::PowerLoss, Target::Master, 120, 60)];
     plan
 }
 

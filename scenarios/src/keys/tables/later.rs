@@ -1,7 +1,7 @@
 //! Tables that can be written and not be played yet.
 
 use super::{Kind, MILLISECOND, Need, Table, YEAR, key};
-use Kind::{Choice, Count, Name, Text, Time, Weights, Window};
+use Kind::{Choice, Count, Name, Text, Time};
 use Need::{Default, Optional, Required};
 use wavetank_vocabulary::{Rate, Span};
 
@@ -26,17 +26,6 @@ pub(super) static OPERATIONS: Table = Table {
             "Whose store is backed up.",
         ),
         key("every", Time(MILLISECOND, YEAR), Required, "How often."),
-    ],
-};
-
-pub(super) static NEMESIS: Table = Table {
-    name: "[[nemesis]]",
-    about: "Faults drawn at random.",
-    keys: &[
-        key("faults", Weights, Required, "The weight of each kind of fault."),
-        key("every", Window(YEAR), Required, "The time between two of them."),
-        key("for", Window(YEAR), Required, "How long each lasts."),
-        key("quiet", Window(YEAR), Optional, "The time without faults after each."),
     ],
 };
 

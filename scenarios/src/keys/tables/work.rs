@@ -1,13 +1,9 @@
-//! What is done to a cluster, and what must hold: clients, faults, expectations.
+//! What is done to a cluster, and what must hold: clients and expectations.
 
 use super::{Kind, MILLISECOND, Need, Table, YEAR, key, later};
-use Kind::{
-    Choice, Choices, Count, Counts, Flag, Name, Ratio, SeedRule, Target, Text, Time, Weights,
-    Window,
-};
+use Kind::{Choice, Choices, Count, Counts, Name, Ratio, SeedRule, Text, Time, Weights};
 use Need::{Default, Optional, Required};
 use wavetank_vocabulary::{Rate, Span};
-use wavetank_world::Trigger;
 
 pub(super) static CLIENTS: Table = Table {
     name: "[[clients]]",
@@ -112,80 +108,6 @@ pub(super) static RETRY: Table = Table {
         later("deadline", "an end to all attempts"),
     ],
 };
-
-pub(super) static FAULTS: Table = Table {
-    name: "[[faults]]",
-    about: "Something that goes wrong.",
-    keys: &[
-        key(
-            "id",
-            Count(1, u16::MAX as u64),
-            Optional,
-            "Its number, by which its dice are known; its place in the file unless told.",
-        ),
-        key(
-            "at",
-            Window(YEAR),
-            Optional,
-            "When it begins: a time, or a range that the seed draws from. With `when`, from when on the trigger is waited for; from the beginning unless told.",
-        ),
-        key("when", Choice(TRIGGERS, &[]), Optional, "A trigger instead of a time: its first."),
-        key(
-            "after",
-            Window(YEAR),
-            Optional,
-            "How long after the trigger it begins; at once unless told.",
-        ),
-        key("crash", Target, Optional, "The process is killed."),
-        key(
-            "power-loss",
-            Target,
-            Optional,
-            "The machine dies; what was not synced may be lost or torn.",
-        ),
-        key("pause", Target, Optional, "The machine stands still but for its clock."),
-        key(
-            "partition",
-            Target,
-            Optional,
-            "No message passes to or from the instance that `from` names; without it, to or from all others.",
-        ),
-        key("isolate", Target, Optional, "No message passes to or from any other instance."),
-        key("from", Target, Optional, "The other side of a partition."),
-        key(
-            "one_way",
-            Flag,
-            Default("false"),
-            "Whether only messages that the instance sends are lost.",
-        ),
-        key(
-            "for",
-            Window(YEAR),
-            Optional,
-            "How long it lasts; to the end of the duration unless told.",
-        ),
-    ],
-};
-
-/// The names of the triggers.
-const TRIGGERS: &[&str] = &{
-    let mut names = [""; Trigger::ALL.len()];
-    let mut i = 0;
-    while i < names.len() {
-        names[i] = Trigger::ALL[i].1;
-        i += 1;
-    }
-    names
-};
-
-/// The keys of [`FAULTS`] that say what happens, one of which each fault has.
-pub(crate) const ACTIONS: [&str; 5] = ["crash", "power-loss", "pause", "partition", "isolate"];
-
-/// The same, each with its sentence.
-pub(in crate::keys) fn actions() -> Vec<(&'static str, &'static str)> {
-    let about = |name: &'static str| Some((name, FAULTS.key(name)?.about));
-    ACTIONS.into_iter().filter_map(about).collect()
-}
 
 pub(super) static EXPECT: Table = Table {
     name: "[[expect]]",
