@@ -191,8 +191,19 @@ impl RangeDraft {
                     *of(settings) = *one;
                 }
             }
-            // They are no settings of a Plan; reading refuses them.
-            Field::Heap
+            Field::Flag(of) => {
+                let either = [*of(&mut low), *of(&mut high)];
+                *of(settings) = stream.pick(&either).is_some_and(|one| *one);
+            }
+            Field::Policy(of) => {
+                let either = [*of(&mut low), *of(&mut high)];
+                if let Some(one) = stream.pick(&either) {
+                    *of(settings) = *one;
+                }
+            }
+            // There is nothing between two of these; reading refuses them.
+            Field::Hosts
+            | Field::Heap
             | Field::HeapMegabytes
             | Field::PageCache
             | Field::DefaultTimeout

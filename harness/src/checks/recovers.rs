@@ -139,7 +139,7 @@ impl Observer for Recovers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wavetank_vocabulary::LogMark;
+    use wavetank_vocabulary::{FaultKind, LogMark};
 
     struct Story(Recovers);
 

@@ -404,8 +404,9 @@ pub(super) fn is_range(setting: &Setting, low: &Settings, high: &Settings) -> bo
         Field::Bytes(of, ..) => of(low).0 <= of(high).0,
         Field::Count(of, ..) => *of(low) <= *of(high),
         Field::LongCount(of, ..) => *of(low) <= *of(high),
-        Field::Strategy(_) => true,
-        Field::Heap
+        Field::Strategy(_) | Field::Policy(_) | Field::Flag(_) => true,
+        Field::Hosts
+        | Field::Heap
         | Field::HeapMegabytes
         | Field::PageCache
         | Field::DefaultTimeout
