@@ -2,11 +2,13 @@
 //!
 //! Lives in memory only, so a restart forgets what was promised (HA specification 2.3): with
 //! that, and with quorums of the alive set, chosen values may differ. The property tests of
-//! this crate show both.
+//! this crate show both, and `tests/peers` finds the shortest ways there. To compare with,
+//! [`AcceptorMemory::Durable`] lets the driver keep what was promised, as [`Kept`].
 
 use alloc::collections::BTreeMap;
 
 use crate::message::{Accepted, Ballot, Message, PaxosInstance, Value};
+use crate::settings::AcceptorMemory;
 
 /// How many Paxos instances an acceptor remembers (`InMemoryAcceptorInstanceStore`).
 pub(crate) const MAX_REMEMBERED: usize = 1000;
@@ -26,6 +28,17 @@ struct Remembered {
     accepted: Option<Accepted>,
 }
 
+/// All that an acceptor knows of one Paxos instance, to be kept over restarts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Kept {
+    /// Which instance.
+    pub instance: PaxosInstance,
+    /// No ballot below this one is accepted.
+    pub promised: Ballot,
+    /// What was accepted last.
+    pub accepted: Option<Accepted>,
+}
+
 /// The acceptor of one member.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Acceptor {
@@ -39,9 +52,24 @@ impl Acceptor {
         self.state = State::Acceptor;
     }
 
-    /// `leave`: everything is forgotten.
-    pub(crate) fn leave(&mut self) {
-        *self = Acceptor::default();
+    /// `leave`: everything is forgotten, unless it is kept over restarts, too.
+    pub(crate) fn leave(&mut self, memory: AcceptorMemory) {
+        self.state = State::Start;
+        if memory == AcceptorMemory::Volatile {
+            self.instances.clear();
+        }
+    }
+
+    /// What there is to keep of this Paxos instance.
+    pub(crate) fn kept(&self, instance: PaxosInstance) -> Option<Kept> {
+        let Remembered { promised, accepted } = *self.instances.get(&instance)?;
+        Some(Kept { instance, promised, accepted })
+    }
+
+    /// What an earlier life kept of a Paxos instance.
+    pub(crate) fn recall(&mut self, kept: Kept) {
+        let Kept { instance, promised, accepted } = kept;
+        self.instances.insert(instance, Remembered { promised, accepted });
     }
 
     /// Phase 1: the answer to `prepare`, if this acceptor takes part.
@@ -59,11 +87,15 @@ impl Acceptor {
         } else {
             Message::RejectPrepare { instance, ballot, promised: remembered.promised }
         };
-        // The newest are kept, which are those with the highest numbers.
+        Some(answer)
+    }
+
+    /// Only the newest are remembered, which are those with the highest numbers.
+    #[inline]
+    pub(crate) fn forget_the_oldest(&mut self) {
         if self.instances.len() > MAX_REMEMBERED {
             self.instances.pop_first();
         }
-        Some(answer)
     }
 
     /// Phase 2: the answer to `accept`. Only the very ballot that was promised is accepted.
@@ -128,6 +160,7 @@ mod tests {
         let mut a = acceptor();
         for instance in 0..=MAX_REMEMBERED as u32 {
             a.prepare(instance, 2000);
+            a.forget_the_oldest();
         }
         let forgotten = Some(Message::Promise { instance: 0, ballot: 1000, accepted: None });
         assert_eq!(a.prepare(0, 1000), forgotten);
@@ -140,8 +173,28 @@ mod tests {
         assert_eq!((a.prepare(0, 1), a.accept(0, 1, V)), (None, None));
         a.join();
         a.prepare(0, 5);
-        a.leave();
+        a.leave(AcceptorMemory::Volatile);
         a.join();
         assert!(matches!(a.prepare(0, 1), Some(Message::Promise { accepted: None, .. })));
+    }
+
+    #[test]
+    fn what_was_kept_binds_the_next_life() {
+        let mut first = acceptor();
+        first.prepare(0, 1002);
+        first.accept(0, 1002, V);
+        first.leave(AcceptorMemory::Durable);
+        assert_eq!(first.prepare(0, 3002), None, "it takes no part");
+        let kept = first.kept(0).unwrap();
+        let accepted = Some(Accepted { ballot: 1002, value: V });
+        assert_eq!(kept, Kept { instance: 0, promised: 1002, accepted });
+        assert_eq!(first.kept(1), None);
+
+        let mut second = Acceptor::default();
+        second.recall(kept);
+        second.join();
+        assert!(matches!(second.prepare(0, 1001), Some(Message::RejectPrepare { .. })));
+        let promise = Message::Promise { instance: 0, ballot: 2001, accepted };
+        assert_eq!(second.prepare(0, 2001), Some(promise));
     }
 }

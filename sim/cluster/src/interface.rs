@@ -2,6 +2,7 @@
 
 use wavetank_vocabulary::{Epoch, Fact, InstanceId, Role, Span, Time, TxId};
 
+use crate::acceptor::Kept;
 use crate::message::Message;
 use crate::proposer::MAX_BOOKED;
 
@@ -97,6 +98,8 @@ impl Timer {
 /// What happens to a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
+    /// What an earlier life of this instance asked to be kept; before [`Input::Start`].
+    Recall(Kept),
     /// The store is open: find the cluster and join it, or create it.
     Start,
     /// Leave the cluster for good; [`Input::Start`] joins it again.
@@ -163,6 +166,9 @@ pub enum Effect {
     },
     /// Cancel a timer.
     Cancel(Timer),
+    /// Keep this over restarts, before anything that comes after it among the effects is
+    /// done. Only with [`AcceptorMemory::Durable`](crate::AcceptorMemory::Durable).
+    Keep(Kept),
     /// The role changed.
     Switch(Switch),
     /// It cannot join: the process that it belongs to does not start.

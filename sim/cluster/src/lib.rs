@@ -41,7 +41,7 @@ mod snapshot;
 #[cfg(test)]
 mod testing;
 
-pub use acceptor::Acceptor;
+pub use acceptor::{Acceptor, Kept};
 pub use broadcast::Broadcast;
 pub use cluster::{Cluster, ClusterState};
 pub use configuration::{Configuration, ConfigurationError, MemberSet};
@@ -53,5 +53,5 @@ pub use member::Member;
 pub use message::{Accepted, Address, Availability, Ballot, Message, PaxosInstance, Value};
 pub use proposer::Proposer;
 pub use role::RoleMachine;
-pub use settings::{Compat, PushStrategy, Settings};
+pub use settings::{AcceptorMemory, Compat, PushStrategy, Quorum, Settings};
 pub use snapshot::Snapshot;

@@ -21,7 +21,7 @@ use crate::message::{Address, Availability, Message, PaxosInstance};
 use crate::out::Out;
 use crate::proposer::{Audience, Proposer};
 use crate::role::RoleMachine;
-use crate::settings::Settings;
+use crate::settings::{AcceptorMemory, Quorum, Settings};
 use crate::snapshot::Snapshot;
 
 /// The way out of a step, while the state machines themselves stay free to be borrowed.
@@ -187,6 +187,7 @@ impl Member {
     /// Takes one input; appends what is to be done to `effects`.
     pub fn step(&mut self, moment: Moment, input: Input, effects: &mut Vec<Effect>) {
         match input {
+            Input::Recall(kept) => self.acceptor.recall(kept),
             Input::Start => self.cluster.join(out!(self, effects)),
             Input::Leave => self.leave(effects),
             Input::RefreshSnapshot => {
@@ -248,10 +249,14 @@ impl Member {
         Rules { compat: self.settings.compat, members: self.members(), me: self.me() }
     }
 
-    /// Who decides on a value (whoever is alive, up to `ha.max_acceptors`) and who is told.
+    /// Who decides on a value (up to `ha.max_acceptors`) and who is told.
     fn audience(&self) -> Audience {
-        let alive = self.alive().iter().take(self.settings.max_acceptors as usize);
-        let acceptors = alive.fold(MemberSet::EMPTY, MemberSet::with);
+        let deciding = match self.settings.quorum {
+            Quorum::OfTheAlive => self.alive(),
+            Quorum::OfAllHosts => self.configuration.everyone(),
+        };
+        let deciding = deciding.iter().take(self.settings.max_acceptors as usize);
+        let acceptors = deciding.fold(MemberSet::EMPTY, MemberSet::with);
         Audience { acceptors, learners: self.members() }
     }
 
@@ -283,7 +288,7 @@ impl Member {
             }
             Timer::Join => {
                 if self.cluster.join_timed_out(out!(self, effects)) {
-                    self.acceptor.leave();
+                    self.acceptor.leave(self.settings.acceptor_memory);
                     self.learner.leave();
                     self.broadcast.leave();
                 }
@@ -298,6 +303,11 @@ impl Member {
             Timer::Learn => {
                 let others = self.alive().without(self.me());
                 self.learner.timed_out(others, out!(self, effects));
+                if self.settings.acceptor_memory == AcceptorMemory::Durable
+                    && self.learner.is_stranded(others)
+                {
+                    self.ask_the_acceptors(effects);
+                }
             }
             Timer::Paxos(slot) => {
                 let (known, audience) = (self.learner.known(), self.audience());
@@ -390,6 +400,7 @@ impl Member {
             Message::Propose(value) => self.propose(value, effects),
             Message::Prepare { instance, ballot } => {
                 if let Some(answer) = self.acceptor.prepare(instance, ballot) {
+                    self.keep(instance, effects);
                     self.send(from, answer, effects);
                 }
             }
@@ -402,6 +413,7 @@ impl Member {
             }
             Message::Accept { instance, ballot, value } => {
                 if let Some(answer) = self.acceptor.accept(instance, ballot, value) {
+                    self.keep(instance, effects);
                     self.send(from, answer, effects);
                 }
             }

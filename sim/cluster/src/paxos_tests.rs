@@ -15,6 +15,7 @@ use crate::configuration::MemberSet;
 use crate::learner::Learner;
 use crate::message::{Message, PaxosInstance, Value};
 use crate::proposer::{Audience, MAX_BOOKED, Proposer};
+use crate::settings::AcceptorMemory;
 use crate::testing::Bench;
 
 /// What a restart leaves of a node's proposer and acceptor. Learners always begin anew.
@@ -103,7 +104,7 @@ impl Net {
         node.learner.join(0, None);
         if self.memory == Memory::Forgotten {
             node.proposer.join(InstanceId(at as u16 + 1), 0);
-            node.acceptor.leave();
+            node.acceptor.leave(AcceptorMemory::Volatile);
             node.acceptor.join();
         }
     }

@@ -17,6 +17,7 @@ use crate::configuration::MemberSet;
 use crate::interface::Timer;
 use crate::message::{Accepted, Ballot, Message, PaxosInstance, Value};
 use crate::out::Out;
+use crate::settings::Quorum;
 
 /// How many Paxos instances a proposer has under way at most.
 pub(crate) const MAX_BOOKED: usize = 10;
@@ -89,12 +90,14 @@ impl Audience {
                 None => self,
             },
             // A leaver decides no more, but learns that it is out.
-            Value::Leave(id) => match out.configuration.index_of(id) {
-                Some(leaver) if self.acceptors.len() > 1 => {
-                    Audience { acceptors: self.acceptors.without(leaver), ..self }
+            Value::Leave(id) if out.settings.quorum == Quorum::OfTheAlive => {
+                match out.configuration.index_of(id) {
+                    Some(leaver) if self.acceptors.len() > 1 => {
+                        Audience { acceptors: self.acceptors.without(leaver), ..self }
+                    }
+                    _ => self,
                 }
-                _ => self,
-            },
+            }
             _ => self,
         }
     }
@@ -132,6 +135,28 @@ impl Proposer {
             return;
         }
         self.queue.push_back(value);
+        self.start_queued(known, audience, out);
+    }
+
+    /// Finds out what was decided in a Paxos instance that no learner remembers: by proposing
+    /// a value there, that yields to what the acceptors know and goes elsewhere then.
+    pub(crate) fn fill(
+        &mut self,
+        instance: PaxosInstance,
+        value: Value,
+        known: PaxosInstance,
+        audience: Audience,
+        out: &mut Out<'_>,
+    ) {
+        if self.state == State::Start
+            || self.booked.iter().flatten().any(|b| b.instance == instance)
+        {
+            return;
+        }
+        self.vacant.insert(instance);
+        if !self.queue.contains(&value) {
+            self.queue.push_front(value);
+        }
         self.start_queued(known, audience, out);
     }
 
@@ -407,6 +432,26 @@ mod tests {
     }
 
     #[test]
+    fn a_forgotten_value_is_asked_of_the_acceptors() {
+        let mut bench = Bench::new(1, 3);
+        let mut p = proposer(&mut bench);
+        p.learned(0, V, 3, audience(), &mut bench.out());
+        p.fill(1, W, 3, audience(), &mut bench.out());
+        p.fill(1, W, 3, audience(), &mut bench.out());
+        let sent = bench.take_sent();
+        let prepare = Message::Prepare { instance: 1, ballot: 1001 };
+        assert_eq!(sent, [(2, prepare), (3, prepare), (1, prepare)], "once");
+        let known = Some(Accepted { ballot: 1002, value: V });
+        p.promise(1, 1, 1001, known, &mut bench.out());
+        p.promise(2, 1, 1001, None, &mut bench.out());
+        let accept = Message::Accept { instance: 1, ballot: 1001, value: V };
+        assert_eq!(bench.take_sent()[0].1, accept);
+        p.learned(1, V, 3, audience(), &mut bench.out());
+        p.propose(W, 3, audience(), &mut bench.out());
+        assert_eq!(bench.take_sent()[0].1, Message::Prepare { instance: 3, ballot: 1001 });
+    }
+
+    #[test]
     fn ten_are_under_way_and_the_others_wait() {
         let mut bench = Bench::new(1, 3);
         let mut p = proposer(&mut bench);
@@ -427,5 +472,8 @@ mod tests {
         assert_eq!((joining.acceptors.len(), joining.learners.len()), (2, 3));
         let leaving = two.of(Value::Leave(InstanceId(2)), &bench.out());
         assert_eq!((leaving.acceptors.len(), leaving.learners.len()), (1, 2));
+        bench.settings.quorum = Quorum::OfAllHosts;
+        let leaving = two.of(Value::Leave(InstanceId(2)), &bench.out());
+        assert_eq!(leaving.acceptors.len(), 2, "the majority stays the same");
     }
 }

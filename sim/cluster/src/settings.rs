@@ -67,6 +67,29 @@ impl PushStrategy {
     }
 }
 
+/// What a restart leaves of an acceptor's promises. No setting of Neo4j's: it is here to show
+/// what the original's agreement lacks (`tests/peers`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum AcceptorMemory {
+    /// Nothing, as in the original.
+    #[default]
+    Volatile,
+    /// Everything: each change goes out as an effect, to be kept before the answer is sent,
+    /// and comes back before the start. Values that no learner remembers are asked of the
+    /// acceptors.
+    Durable,
+}
+
+/// Whose majority decides on a value. No setting of Neo4j's either.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Quorum {
+    /// That of the members which the proposer believes to be alive, as in the original.
+    #[default]
+    OfTheAlive,
+    /// That of all initial hosts.
+    OfAllHosts,
+}
+
 /// The settings that this room reads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Settings {
@@ -100,6 +123,10 @@ pub struct Settings {
     pub initial_hosts: Vec<InstanceId>,
     /// `ha.allow_init_cluster`: whether an instance that finds no cluster may create one.
     pub allow_init_cluster: bool,
+    /// What a restart leaves of the acceptor.
+    pub acceptor_memory: AcceptorMemory,
+    /// Whose majority decides.
+    pub quorum: Quorum,
 }
 
 impl Settings {
@@ -120,6 +147,8 @@ impl Settings {
             max_acceptors: 21,
             initial_hosts: Vec::new(),
             allow_init_cluster: true,
+            acceptor_memory: AcceptorMemory::Volatile,
+            quorum: Quorum::OfTheAlive,
         }
     }
 }

@@ -217,7 +217,7 @@ impl Net {
                     let work = Span::from_millis(20 + self.draw(100));
                     self.at(work, Event::Switched { member: index, input, life });
                 }
-                Effect::JoinFailed(_) | Effect::Left | Effect::Fact(_) => {}
+                Effect::JoinFailed(_) | Effect::Left | Effect::Fact(_) | Effect::Keep(_) => {}
             }
         }
     }

@@ -237,7 +237,7 @@ fn answer(machine: &str, before: &Member, after: &Member, effects: &[Effect]) ->
             }
             Effect::JoinFailed(why) => parts.push(format!("start fails: {why:?}")),
             Effect::Left => parts.push("is out of the cluster".into()),
-            Effect::Cancel(_) | Effect::Switch(_) | Effect::Fact(_) => {}
+            Effect::Cancel(_) | Effect::Switch(_) | Effect::Fact(_) | Effect::Keep(_) => {}
         }
     }
     parts.extend(sends.into_iter().map(|(name, whom)| format!("{name} to {}", whom.join(", "))));

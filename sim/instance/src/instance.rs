@@ -312,6 +312,8 @@ impl Instance {
                         effects.push(Effect::Exit);
                     }
                 }
+                // Only with durable acceptors, which no simulated instance is set to have.
+                wavetank_cluster::Effect::Keep(_) => {}
                 wavetank_cluster::Effect::Switch(switch) => {
                     self.switch(now, switch, effects);
                 }

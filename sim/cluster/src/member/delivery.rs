@@ -8,10 +8,10 @@ use super::Member;
 use crate::broadcast::Route;
 use crate::configuration::MemberSet;
 use crate::interface::{Effect, Moment, Switch, Timer};
-use crate::message::{Address, Availability, Message, Value};
+use crate::message::{Address, Availability, Message, PaxosInstance, Value};
 use crate::out::Out;
 use crate::role::{RoleMachine, Transition};
-use crate::settings::Compat;
+use crate::settings::{AcceptorMemory, Compat};
 
 impl Member {
     // ---- in ---------------------------------------------------------------------------
@@ -31,6 +31,26 @@ impl Member {
     pub(super) fn propose(&mut self, value: Value, effects: &mut Vec<Effect>) {
         let (known, audience) = (self.learner.known(), self.audience());
         self.proposer.propose(value, known, audience, out!(self, effects));
+    }
+
+    /// The acceptor's memory changed in a Paxos instance: has it kept, or makes room.
+    #[inline]
+    pub(super) fn keep(&mut self, instance: PaxosInstance, effects: &mut Vec<Effect>) {
+        match self.settings.acceptor_memory {
+            AcceptorMemory::Durable => {
+                effects.extend(self.acceptor.kept(instance).map(Effect::Keep));
+            }
+            AcceptorMemory::Volatile => self.acceptor.forget_the_oldest(),
+        }
+    }
+
+    /// No learner remembers the next value, but durable acceptors do: what this member says
+    /// of itself anyway is proposed in its place.
+    pub(super) fn ask_the_acceptors(&mut self, effects: &mut Vec<Effect>) {
+        let value = Value::member(self.id(), self.broadcast.announced());
+        let (instance, known) = (self.learner.delivered(), self.learner.known());
+        let audience = self.audience();
+        self.proposer.fill(instance, value, known, audience, out!(self, effects));
     }
 
     fn keeps_writes_alone(&self) -> bool {

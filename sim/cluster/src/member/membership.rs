@@ -126,7 +126,7 @@ impl Member {
         self.give_up(effects);
         self.cluster.gone(out!(self, effects));
         self.proposer.leave(out!(self, effects));
-        self.acceptor.leave();
+        self.acceptor.leave(self.settings.acceptor_memory);
         self.learner.leave();
         self.heartbeat.leave();
         self.election.leave();
