@@ -1,0 +1,55 @@
+//! The explorer on bounds that take seconds.
+
+use std::time::Duration;
+
+use wavetank_cluster::{AcceptorMemory, Compat, Quorum, Settings};
+use wavetank_peers::explore::{Limits, Report, explore};
+use wavetank_peers::heal::{converged, heal};
+use wavetank_peers::model::{Bounds, Model, Network, Violation};
+use wavetank_peers::nodes::Library;
+
+fn settings(memory: AcceptorMemory, quorum: Quorum) -> Settings {
+    Settings { acceptor_memory: memory, quorum, ..Settings::defaults(Compat::V2_3_6) }
+}
+
+fn run(settings: &Settings, bounds: [u8; 12], network: Network, depth: u32) -> Report {
+    let mut model = Model::new(Library::new(settings.clone()), Bounds(bounds), network);
+    let unborn = model.unborn();
+    let formed = heal(&mut model, settings, &unborn).expect("a cluster forms");
+    assert!(converged(&model, &formed));
+    let limits =
+        Limits { depth, states: 1 << 24, time: Duration::from_secs(600), heal_one_in: 100 };
+    explore(&mut model, settings, &formed, limits, |_, _| {})
+}
+
+#[test]
+fn quorums_of_the_alive_disagree_after_eight_events() {
+    let settings = settings(AcceptorMemory::Durable, Quorum::OfTheAlive);
+    let bounds = [0, 0, 0, 0, 0, 4, 0, 0, 2, 0, 0, 0];
+    let found = run(&settings, bounds, Network::Fifo, 9).found.expect("a way to disagree");
+    assert_eq!(found.way.len(), 8);
+    assert!(matches!(found.violation, Violation::ChosenTwice(..)), "{:?}", found.violation);
+}
+
+#[test]
+fn durable_acceptors_and_quorums_of_all_hosts_agree() {
+    let settings = settings(AcceptorMemory::Durable, Quorum::OfAllHosts);
+    for (bounds, network, depth) in [
+        ([1, 0, 0, 1, 0, 4, 1, 1, 2, 0, 0, 0], Network::Fifo, 7),
+        ([0, 0, 0, 0, 0, 4, 0, 0, 2, 0, 0, 0], Network::Fifo, 9),
+        ([1, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0], Network::Fifo, 14),
+        ([1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0], Network::Unordered, 11),
+    ] {
+        let report = run(&settings, bounds, network, depth);
+        assert!(report.found.is_none(), "{:?}", report.found);
+        assert_eq!(report.depth, depth);
+        assert!(report.states > 1000 && report.healed > 0, "{report:?}");
+    }
+}
+
+#[test]
+fn a_single_restart_is_explored_to_the_end() {
+    let settings = settings(AcceptorMemory::Durable, Quorum::OfAllHosts);
+    let report = run(&settings, [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], Network::Fifo, 1000);
+    assert!(report.exhausted && report.found.is_none(), "{report:?}");
+}
