@@ -51,12 +51,15 @@ impl Play {
         for index in 0..3 {
             play.start(index);
         }
-        // Nothing fails and nothing repeats but the questions of those who look for a cluster.
+        // Nothing fails; who waits for something asks again.
         for _ in 0..20 {
             play.calm();
             for index in 0..3 {
                 play.fire(index, Timer::Configuration);
                 play.fire(index, Timer::Election);
+                for place in 0..10 {
+                    play.fire(index, Timer::Paxos(place));
+                }
             }
         }
         play.calm();

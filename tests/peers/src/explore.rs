@@ -115,7 +115,9 @@ pub fn explore(
                 let number = parents.len() as u32;
                 parents.push((index, action.pack()));
                 report.states += 1;
-                if limits.heal_one_in > 0 && (fingerprint >> 64) as u64 % limits.heal_one_in == 0 {
+                if limits.heal_one_in > 0
+                    && ((fingerprint >> 64) as u64).is_multiple_of(limits.heal_one_in)
+                {
                     report.healed += 1;
                     if let Err(violation) = heal(model, settings, &reached) {
                         let way = way_to(&parents, number);
