@@ -260,7 +260,8 @@ impl Run {
                     };
                     self.began_work |= node.work.is_some();
                 }
-                Effect::Fact(_) => {}
+                // Nobody is told to leave, and every server id is there once.
+                Effect::JoinFailed(_) | Effect::Left | Effect::Fact(_) => {}
             }
         }
     }

@@ -59,7 +59,7 @@ pub fn value_text(value: Value) -> String {
             let winner = winner.map_or("nobody".to_owned(), |id| id.0.to_string());
             format!("elected {winner} (elector {}, version {version})", elector.0)
         }
-        Value::Join(who) => format!("join {}", who.0),
+        Value::Join(who, _) => format!("join {}", who.0),
         Value::Leave(who) => format!("leave {}", who.0),
         Value::Master(who, epoch) => format!("master {} (epoch {})", who.0, epoch.0),
         Value::Slave(who) => format!("slave {}", who.0),
