@@ -415,6 +415,14 @@ mod tests {
     fn the_table_names_what_was_reached_and_what_was_not() {
         let mut facts = strike(1, FaultKind::Crash, ProtocolState::Election).to_vec();
         facts.push(Fact::FaultSkipped { fault: FaultId(2), kind: FaultKind::LostWrite });
-        insta::assert_snapshot!(told(&facts).table());
+        let table = told(&facts).table();
+        let row = |name: &str| {
+            let line = table.lines().find(|line| line.starts_with(name));
+            line.expect("it has a row").split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(row("crash "), "crash 1 0 . . . 1 . . . . . . . . . . .");
+        assert_eq!(row("lost-write "), "lost-write 0 1 . . . . . . . . . . . . . . .");
+        assert_eq!(row("fault not exercised"), "fault not exercised 1");
+        assert_eq!(row("election won"), "election won never");
     }
 }

@@ -80,9 +80,11 @@ fn checks() -> String {
 fn faults() -> String {
     let mut text = String::from("What can go wrong: a key of [[faults]], with whom it hits.\n\n");
     for (name, about) in FAULTS.iter() {
-        text += &format!("  {name:<12}{}\n", wrapped(about, 14).trim_start());
+        text += &format!("  {name:<18}{}\n", wrapped(about, 20).trim_start());
     }
-    text += "\nWho: an instance's number, \"master\", \"slave\", \"any\" or \"trigger\".\n";
+    text += "\nWho: an instance's number, a list of numbers, \"master\", \"slave\", \"any\",\n\
+        \"trigger\", \"minority\", \"majority\", \"all\" or { datacentre = \"NAME\" }; of the\n\
+        balancers' faults, a balancer's name.\n";
     text += "\nWhat `when` can wait for:\n\n";
     for (_, name) in Trigger::ALL {
         text += &format!("  {name}\n");
@@ -129,7 +131,7 @@ mod tests {
     fn lists_name_what_there_is() {
         assert!(settings().contains("ha.pull_interval"));
         assert!(settings().contains("40s in 3.2"), "{}", settings());
-        assert!(faults().contains("power-loss") && faults().contains("store-copy begins"));
+        assert!(faults().contains("misdirected-write ") && faults().contains("store-copy begins"));
         assert!(scenarios().contains("The master loses power under load"));
     }
 }

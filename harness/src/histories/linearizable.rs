@@ -217,11 +217,11 @@ impl Linearizer {
             Op::CasMiss(from) => from != value,
             Op::Write(_) => false,
         };
-        let under_way = self.slots.iter().zip(&config.slots).enumerate();
-        let open = self.open.iter().zip(&config.used);
-        !under_way.into_iter().any(|(number, (other, status))| {
+        let mut under_way = self.slots.iter().zip(&config.slots).enumerate();
+        let mut open = self.open.iter().zip(&config.used);
+        !under_way.any(|(number, (other, status))| {
             number != slot && *status != Slot::Done && other.as_ref().is_some_and(notices)
-        }) && !open.into_iter().any(|((other, called), used)| used < called && notices(other))
+        }) && !open.any(|((other, called), used)| used < called && notices(other))
     }
 
     /// Lets an operation happen, and whatever only looks and likes what it sees then.

@@ -1,7 +1,7 @@
 //! Histories that somebody else recorded, judged: what clients asked and were told, and whether
 //! any store that keeps its promises could have answered so.
 //!
-//! A file is recognised by its content ([`read`]). [`linearizable`] is the core that a check of
+//! A file is recognised by its content (`read.rs`). [`linearizable`] is the core that a check of
 //! a running simulation can feed as well: calls and returns in the order of time, bounded by
 //! what is under way at once. [`sessions`] judges histories without times by what causality
 //! proves, [`list_append`] judges transactions over lists.

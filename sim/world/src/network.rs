@@ -199,17 +199,17 @@ impl Link {
         for (_, ill, stream) in &mut self.ills {
             match *ill {
                 Ill::Throttle(most) => bytes_per_second = bytes_per_second.min(most.0.max(1)),
-                Ill::Delay(by) => later = later + by,
+                Ill::Delay(by) => later += by,
                 Ill::Jitter(by) => {
-                    later = later + Span::from_nanos(stream.up_to(by.as_nanos()));
+                    later += Span::from_nanos(stream.up_to(by.as_nanos()));
                 }
-                Ill::Grey(by) if data => late = late + by,
+                Ill::Grey(by) if data => late += by,
                 Ill::Grey(_) => {}
                 Ill::Loss(part) => {
                     let mut wait = RETRANSMIT;
                     let mut losses = 0;
                     while losses < MOST_RETRANSMITS && stream.chance(part) {
-                        later = later + wait;
+                        later += wait;
                         wait = wait * 2;
                         losses += 1;
                     }

@@ -177,9 +177,9 @@ impl SimDisk {
     }
 
     fn damage_log(&mut self, fault: u16, stream: &mut Stream) {
-        let logs =
+        let mut logs =
             self.names.iter().filter(|(name, _)| name.area == 0 && name.kind == FileKind::Log);
-        let Some((_, slot)) = logs.last() else { return };
+        let Some((_, slot)) = logs.next_back() else { return };
         let len = self.files[*slot as usize].len();
         if len > 0 {
             let place = stream.below(len);

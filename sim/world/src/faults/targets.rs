@@ -64,7 +64,7 @@ impl<O: Observer> World<O> {
             serves.then(|| process.store().mark())
         };
         let all = 0..self.machines.len() as u16;
-        let good: Vec<_> = all.clone().filter(|index| !hurt(*index)).filter_map(mark).collect();
+        let good: Vec<_> = all.filter(|index| !hurt(*index)).filter_map(mark).collect();
         if good.len() < self.machines.len() / 2 + 1 {
             return false;
         }
