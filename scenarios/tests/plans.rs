@@ -427,7 +427,9 @@ fn measured_round_trips_make_the_links_that_nobody_wrote() {
     assert_eq!(found[2], ([1, 2], constant(10_500)), "the mean of both ways");
     let refused = |bytes: &'static [u8]| {
         let mut read = |_: &Path| Ok(bytes.to_vec());
-        let errors = parse_with("s.toml", text.as_bytes(), &[], &mut read).err().expect("wrong");
+        let Err(errors) = parse_with("s.toml", text.as_bytes(), &[], &mut read) else {
+            panic!("this should be wrong")
+        };
         errors.render(false)
     };
     insta::assert_snapshot!("no_matrix", refused(b"from,to\n"));
