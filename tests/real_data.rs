@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use support::{Folder, run};
 use wavetank_vocabulary::Ratio;
-use wavetank_world::{BaseGraph, EdgeList, GraphPlan, GraphSource};
+use wavetank_world::{BaseGraph, EdgeList, GraphModel, GraphPlan, GraphSource};
 
 fn data(file: &str) -> Option<PathBuf> {
     let root = std::env::var_os("WAVETANK_DATA").map_or_else(
@@ -95,7 +95,13 @@ fn the_generator_follows_the_degrees_of_ego_facebook() {
     let mut worst: f64 = 0.0;
     for seed in 1..=5 {
         let source = GraphSource::Social { users: 4039, mean_follows: Ratio::new(2184, 100) };
-        let graph = BaseGraph::build(&GraphPlan { seed, source });
+        let graph = BaseGraph::build(&GraphPlan {
+            seed,
+            source,
+            model: GraphModel::MonolithicNode,
+            properties: Vec::new(),
+            names: Vec::new(),
+        });
         worst = worst.max(distance(&degrees(&graph.edges), &real));
     }
     eprintln!("largest distance of five generated graphs: {worst:.4}");

@@ -606,6 +606,8 @@ impl Observer for Recorder {
             | Fact::StruckIn { .. }
             | Fact::Logged { .. }
             | Fact::Session { .. }
+            | Fact::Observed { .. }
+            | Fact::SecondStore { .. }
             | Fact::Found { .. } => {}
         }
         let told = Classes::CLUSTER | Classes::STORE | Classes::FAULTS;

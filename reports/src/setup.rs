@@ -1,7 +1,7 @@
 //! The report's account of the set-up: graph, load, machines, settings, costs.
 
 use maud::{Markup, html};
-use wavetank_world::{ClientPlan, InstancePlan, Plan, RetryPlan, VolumePlan};
+use wavetank_world::{ClientPlan, Deployment, InstancePlan, Plan, RetryPlan, VolumePlan};
 
 use crate::provenance::{LoadLine, Provenance, distribution, settings_of};
 use crate::result::RunResult;
@@ -55,7 +55,17 @@ fn load(plan: &Plan, client: &ClientPlan) -> Markup {
     let balancer = plan.balancers.get(usize::from(client.balancer));
     html! {
         p {
-            b { (client.name) } ": " (client.rate) " in Poisson arrivals: " (listed(&parts))
+            b { (client.name) } ": "
+            @match &client.users {
+                None => { (client.rate) " in Poisson arrivals" }
+                Some(users) => { (users.count) " users who wait for each answer and think" }
+            }
+            ": " (listed(&parts))
+            @match client.deployment {
+                Deployment::Extension => {}
+                Deployment::Embedded => { "; in the database's own process" }
+                Deployment::Server => { "; a round trip for each statement" }
+            }
             "; routed " (client.routing.name())
             @if let Some(balancer) = balancer {
                 " by " (balancer.name) ", which asks the instances every " (balancer.poll)

@@ -10,9 +10,9 @@ use wavetank_vocabulary::{
     ServerPhase, ServerTime, Span, Status, Subject, Time, TxId,
 };
 use wavetank_world::{
-    BalancerPlan, CachePolicy, ClientPlan, Compat, CostTable, Expectation, FaultPlan, GraphPlan,
-    GraphSource, InstancePlan, NetworkPlan, Plan, Program, RetryPlan, Routing, Settings, Strength,
-    Target, VolumePlan,
+    BalancerPlan, CachePolicy, ClientPlan, Compat, CostTable, Deployment, Expectation, FaultPlan,
+    GraphModel, GraphPlan, GraphSource, InstancePlan, NetworkPlan, Plan, RetryPlan, Routing,
+    Settings, Strength, Target, VolumePlan,
 };
 
 /// A cluster of three and two clients, for `seconds` with 10 s of warm-up. The master loses
@@ -42,6 +42,9 @@ pub(crate) fn plan(seconds: u64) -> Plan {
     let client = |name: &str, rate, mix: &[(u16, u32)]| ClientPlan {
         name: String::from(name),
         rate: Rate::per_second(rate),
+        users: None,
+        deployment: Deployment::Extension,
+        clock_ahead_ms: 0,
         mix: mix.iter().map(|&(kind, weight)| (OperationKind(kind), weight)).collect(),
         balancer: 0,
         routing: Routing::Split,
@@ -67,6 +70,9 @@ pub(crate) fn plan(seconds: u64) -> Plan {
         graph: GraphPlan {
             seed: 1,
             source: GraphSource::Social { users: 4_000, mean_follows: Ratio::new(22, 1) },
+            model: GraphModel::MonolithicNode,
+            properties: Vec::new(),
+            names: Vec::new(),
         },
         balancers: vec![BalancerPlan {
             name: String::from("front"),
@@ -76,7 +82,12 @@ pub(crate) fn plan(seconds: u64) -> Plan {
             fall: 3,
             credentials: true,
         }],
-        operations: Program::social(),
+        operations: wavetank_scenario::OPERATIONS
+            .iter()
+            .filter(|known| known.pattern.as_deref().is_none_or(|name| name == "unchecked"))
+            .map(|known| known.program.clone())
+            .take(5)
+            .collect(),
         clients: vec![
             client("app", 190, &[(0, 80), (2, 15), (4, 5)]),
             client("batch", 10, &[(3, 1)]),

@@ -1,7 +1,7 @@
 //! Facts, values and verdicts in words, the same in every report.
 
 use serde_json::Value;
-use wavetank_vocabulary::{Fact, InstanceId};
+use wavetank_vocabulary::{Fact, InstanceId, Observation, SecondWrite};
 
 use crate::result::{FaultEffect, FaultResult, Overall, RunResult, Verdict};
 
@@ -247,6 +247,25 @@ pub fn sentence(fact: &Fact) -> String {
         Fact::Session { operation, user, seen, instance, .. } => {
             format!("{operation} of user {} saw {instance} at {seen}", user.0)
         }
+        Fact::Observed { operation, instance, what, node, value, .. } => {
+            let value = value.map_or_else(|| String::from("nothing"), |value| value.to_string());
+            match what {
+                Observation::Read => format!("{operation} reads {value} of {node} at {instance}"),
+                Observation::Wrote => format!("{operation} writes {value} to {node} at {instance}"),
+                Observation::Listed => {
+                    format!("{operation} reads {value} in the list of {node} at {instance}")
+                }
+                Observation::End => {
+                    format!("{operation} has read the list of {node} at {instance}")
+                }
+            }
+        }
+        Fact::SecondStore { operation, store, what, node, .. } => match what {
+            SecondWrite::Written => format!("{operation} writes {node} to second store {store}"),
+            SecondWrite::TakenBack => {
+                format!("{operation} takes back what it wrote for {node} to second store {store}")
+            }
+        },
         Fact::Spent { operation, server, .. } => {
             format!("of the time of {operation}, {} were at an instance", server.total())
         }

@@ -44,9 +44,11 @@ mod scenario;
 mod schema;
 mod section;
 mod settings;
+mod steps;
 mod text;
 mod tree;
 mod units;
+mod workloads;
 
 pub use checks::{CHECKS, Check};
 pub use edges::{EdgeError, LoadedEdges, parse as parse_edges};
@@ -63,3 +65,4 @@ pub use text::{seed_rule_text, to_text};
 pub use tree::LONGEST as LONGEST_SCENARIO;
 pub use units::{SeedError, parse_seed};
 pub use wavetank_world::Plan;
+pub use workloads::{ALL as WORKLOADS, OPERATIONS, Operation, Workload};

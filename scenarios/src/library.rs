@@ -74,7 +74,8 @@ mod tests {
             let path = entry.expect("an entry").path();
             let name = path.file_name().expect("a name").to_string_lossy().into_owned();
             if path.is_dir()
-                && !["src", "tests", "templates", "benches", "target"].contains(&&*name)
+                && !["src", "tests", "templates", "benches", "target", "workloads"]
+                    .contains(&&*name)
             {
                 files(&path, &format!("{prefix}{name}/"), found);
             } else if let Some(stem) = name.strip_suffix(".toml").filter(|s| *s != "Cargo") {

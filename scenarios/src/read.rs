@@ -8,6 +8,7 @@ mod expectations;
 mod faults;
 mod links;
 mod nemesis;
+mod operations;
 mod round_trips;
 mod settings;
 mod strength;
@@ -18,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use wavetank_vocabulary::{PlantedBugs, Ratio, Span};
-use wavetank_world::{CostTable, EdgeList, GraphPlan, GraphSource, Plan, Program};
+use wavetank_world::{CostTable, EdgeList, GraphModel, GraphPlan, GraphSource, Plan};
 
 use crate::errors::{Errors, Problem, Source, Warnings};
 use crate::keys::ROOT;
@@ -98,13 +99,15 @@ pub(crate) fn scenario(
         }
         Some(text)
     });
-    let (graph, edges) = graph(&top);
-    let clients = clients::read(&top, &built.balancers, duration);
+    let (mut graph, edges) = graph(&top);
+    let own = operations::read(&top, &sources[0].text, graph.model);
+    let (mut clients, mixes, used) = clients::read(&top, &built.balancers, duration, &own);
+    let operations = operations::settle(&top, &own, &mixes, &mut clients, &mut graph, &used);
     let total = built.instances.len();
     let faults = faults::read(&top, &built, duration);
     let nemeses = nemesis::read(&top, &built, duration);
     let ranges = nemesis::ranges(&top.table_or_empty("cluster"), &built);
-    let expectations = expectations::read(&top, &clients);
+    let expectations = expectations::read(&top, &clients, &operations);
     if faults.is_empty()
         && nemeses.is_empty()
         && let Some(place) = expectations::place_of_recovers(&top)
@@ -159,7 +162,7 @@ pub(crate) fn scenario(
         network: built.network,
         graph,
         balancers: built.balancers,
-        operations: Program::social(),
+        operations,
         clients,
         faults: Vec::new(),
         expectations,
@@ -228,7 +231,20 @@ fn graph(top: &Section<'_>) -> (GraphPlan, Option<At<String>>) {
             GraphSource::Social { users, mean_follows: or(follows, Ratio::ZERO) }
         }
     };
-    (GraphPlan { seed: or(graph.seed("seed"), 1), source }, edges)
+    let model = match or(graph.choice("model"), "monolithic-node") {
+        "split-nodes" => GraphModel::SplitNodes,
+        _ => GraphModel::MonolithicNode,
+    };
+    let properties = or(graph.weights("properties"), Vec::new());
+    let properties = properties.into_iter().map(|(key, number)| (key.value, i64::from(number)));
+    let plan = GraphPlan {
+        seed: or(graph.seed("seed"), 1),
+        source,
+        model,
+        properties: properties.collect(),
+        names: Vec::new(),
+    };
+    (plan, edges)
 }
 
 fn costs(top: &Section<'_>) -> CostTable {

@@ -1,21 +1,20 @@
 //! A Plan as a scenario file: every quantity written out with its unit, so that reading and
-//! drawing it gives the same Plan.
-//!
-//! What is not written, because the language has one form of it: the operations, which are
-//! those of the social workload.
+//! drawing it gives the same Plan. Operations are written out unless they are those of the
+//! library in their default patterns.
 
 use std::fmt::Write;
 
 use wavetank_kernel::Distribution;
 use wavetank_vocabulary::{FaultKind, PlantedBugs, Span};
 use wavetank_world::{
-    BalancerPlan, Bounds, ClientPlan, Expectation, Expected, FaultPlan, GraphSource, InstancePlan,
-    Members, Plan, RetryPlan, SeedRule, Settings, Strength, Target,
+    BalancerPlan, Bounds, ClientPlan, Expectation, Expected, FaultPlan, GraphModel, GraphSource,
+    InstancePlan, Members, Plan, Program, RetryPlan, SeedRule, Settings, Strength, Target,
 };
 
 use crate::read::PERCENTILES;
 use crate::settings::SETTINGS;
 use crate::units::{bytes_text, decimal_bytes_text, rate_text, ratio_text};
+use crate::workloads;
 
 /// Writes a Plan as a scenario.
 pub fn to_text(plan: &Plan) -> String {
@@ -27,6 +26,12 @@ pub fn to_text(plan: &Plan) -> String {
     text.network(plan);
     for balancer in &plan.balancers {
         text.balancer(plan, balancer);
+    }
+    for program in &plan.operations {
+        let library = workloads::operation(&program.name, None, plan.graph.model);
+        if library.is_none_or(|library| library.program != *program) {
+            text.operation(program);
+        }
     }
     for client in &plan.clients {
         text.client(plan, client);
@@ -114,6 +119,13 @@ fn numbers(members: Members) -> String {
     format!("[{}]", ids.join(", "))
 }
 
+/// The workload that a client's operations belong to: that of the first which the library has.
+fn workload(plan: &Plan, client: &ClientPlan) -> &'static str {
+    let names = client.mix.iter().map(|(kind, _)| plan.operations[kind.index()].name.as_str());
+    let of = |name: &str| workloads::OPERATIONS.iter().find(|known| known.program.name == name);
+    names.filter_map(of).map(|operation| operation.workload).next().unwrap_or("social")
+}
+
 /// A seed; TOML's whole numbers end at 63 bits.
 fn seed(seed: u64) -> String {
     if i64::try_from(seed).is_ok() { seed.to_string() } else { quoted(seed) }
@@ -199,6 +211,18 @@ impl Text {
     fn graph(&mut self, plan: &Plan) {
         self.table("[graph]");
         self.line("seed", seed(plan.graph.seed));
+        if plan.graph.model != GraphModel::MonolithicNode {
+            self.line("model", quoted(plan.graph.model.name()));
+        }
+        if !plan.graph.properties.is_empty() {
+            let numbers: Vec<String> = plan
+                .graph
+                .properties
+                .iter()
+                .map(|(key, number)| format!("{} = {number}", quoted(key)))
+                .collect();
+            self.line("properties", format!("{{ {} }}", numbers.join(", ")));
+        }
         match &plan.graph.source {
             GraphSource::Edges { path, .. } => self.line("edges", quoted(path)),
             GraphSource::Social { users, mean_follows } => {
@@ -234,11 +258,38 @@ impl Text {
         self.line("datacentre", quoted(&plan.datacentres[usize::from(balancer.datacentre)]));
     }
 
+    fn operation(&mut self, program: &Program) {
+        self.table("[[operation]]");
+        self.line("name", quoted(&program.name));
+        if !program.about.is_empty() {
+            self.line("about", quoted(&program.about));
+        }
+        let steps: Vec<String> = program.source.iter().map(quoted).collect();
+        self.line("steps", format!("[{}]", steps.join(", ")));
+    }
+
     fn client(&mut self, plan: &Plan, client: &ClientPlan) {
         self.table("[[clients]]");
         self.line("name", quoted(&client.name));
-        self.line("arrivals", format!("{{ poisson = {} }}", quoted(rate_text(client.rate))));
-        self.line("workload", quoted("social"));
+        match &client.users {
+            None => {
+                self.line(
+                    "arrivals",
+                    format!("{{ poisson = {} }}", quoted(rate_text(client.rate))),
+                );
+            }
+            Some(users) => {
+                self.line("users", users.count);
+                self.line("think", distribution(&users.think));
+            }
+        }
+        self.line("workload", quoted(workload(plan, client)));
+        self.line("deployment", quoted(client.deployment.name()));
+        match client.clock_ahead_ms {
+            0 => {}
+            ahead @ 1.. => self.line("clock_ahead", quoted(Span::from_millis(ahead as u64))),
+            behind => self.line("clock_behind", quoted(Span::from_millis(behind.unsigned_abs()))),
+        }
         let mix: Vec<String> = client
             .mix
             .iter()

@@ -1,7 +1,8 @@
 //! `wavetank list`: what there is, read off the tables that the parser reads by.
 
 use wavetank_scenario::{
-    CHECKS, FAULTS, LIBRARY, PROFILES, SETTINGS, parse, reference, settings_without_effect,
+    CHECKS, FAULTS, LIBRARY, OPERATIONS, PROFILES, SETTINGS, WORKLOADS, parse, reference,
+    settings_without_effect,
 };
 use wavetank_world::{Compat, Trigger};
 
@@ -14,6 +15,7 @@ pub(super) fn list(what: Listed) -> Result<Exit, Failure> {
         Listed::Checks => checks(),
         Listed::Faults => faults(),
         Listed::Profiles => profiles(),
+        Listed::Operations => operations(),
         Listed::Scenarios => scenarios(),
         Listed::Reference => reference(),
     };
@@ -103,6 +105,35 @@ fn profiles() -> String {
     text
 }
 
+fn operations() -> String {
+    let mut text = String::from(
+        "Operations of the workloads, as [[operation]] would define them. Of several\n\
+         patterns the first is the default.\n",
+    );
+    for workload in WORKLOADS.iter() {
+        let mix: Vec<String> =
+            workload.mix.iter().map(|(name, weight)| format!("{name} = {weight}")).collect();
+        let mix = wrapped(&format!("mix = {{ {} }}", mix.join(", ")), 4);
+        text += &format!("\nworkload = \"{}\"\n{mix}\n", workload.name);
+        for operation in OPERATIONS.iter().filter(|known| known.workload == workload.name) {
+            let program = &operation.program;
+            text += &format!("\n  {}", program.name);
+            if let Some(pattern) = &operation.pattern {
+                text += &format!(", pattern = \"{pattern}\"");
+            }
+            if let Some(model) = operation.model {
+                text += &format!(", model = \"{}\"", model.name());
+            }
+            text += &format!("\n{}\n", wrapped(&program.about, 4));
+            for statement in &program.source {
+                let steps: Vec<&str> = statement.split(';').map(str::trim).collect();
+                text += &format!("{}\n", wrapped(&steps.join("; "), 6));
+            }
+        }
+    }
+    text
+}
+
 fn scenarios() -> String {
     let mut text = String::from("Scenarios of the library; `wavetank run NAME` plays one.\n");
     for builtin in LIBRARY {
@@ -120,7 +151,7 @@ mod tests {
 
     #[test]
     fn no_list_is_wider_than_a_terminal() {
-        for text in [settings(), checks(), faults(), profiles(), scenarios()] {
+        for text in [settings(), checks(), faults(), profiles(), scenarios(), operations()] {
             for line in text.lines() {
                 assert!(line.chars().count() <= 80, "{line}");
             }
@@ -132,6 +163,7 @@ mod tests {
         assert!(settings().contains("ha.pull_interval"));
         assert!(settings().contains("40s in 3.2"), "{}", settings());
         assert!(faults().contains("misdirected-write ") && faults().contains("store-copy begins"));
+        assert!(operations().contains("follow, pattern = \"double-checked\""));
         assert!(scenarios().contains("The master loses power under load"));
     }
 }

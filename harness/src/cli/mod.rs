@@ -146,6 +146,8 @@ enum Listed {
     Faults,
     /// Machines by name.
     Profiles,
+    /// The operations of the workloads, in the step language.
+    Operations,
     /// The scenarios of the library.
     Scenarios,
     /// Every key of the scenario language, as the Markdown of the reference.

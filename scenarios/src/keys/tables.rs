@@ -17,8 +17,8 @@ use Need::{Default, Optional, Required};
 pub(crate) use faults::ACTIONS;
 pub(in crate::keys) use faults::actions;
 use faults::{FAULTS, NEMESIS};
-use later::{OPERATION, OPERATIONS, SWEEP, TARGETS};
-use work::{CLIENTS, EXPECT};
+use later::{OPERATIONS, SWEEP, TARGETS};
+use work::{CLIENTS, EXPECT, OPERATION};
 
 const fn key(name: &'static str, kind: Kind, need: Need, about: &'static str) -> Key {
     Key { name, kind, need, about, since: "0.1" }
@@ -93,9 +93,9 @@ pub static ROOT: Table = Table {
         key("costs", Kind::Table(&COSTS), Optional, "What a step costs in core time."),
         key(
             "operation",
-            LaterTable(&OPERATION),
+            Tables(&OPERATION),
             Optional,
-            "An operation of one's own, beside those of the workload.",
+            "An operation of one's own, or a pattern for one of the workload.",
         ),
         key("operations", LaterTable(&OPERATIONS), Optional, "What operators do while it runs."),
         key("nemesis", Tables(&NEMESIS), Optional, "Faults drawn at random."),
@@ -290,6 +290,18 @@ static GRAPH: Table = Table {
             "An edge list, plain or gzip; the path is relative to the scenario.",
         ),
         key("seed", Seed, Default("1"), "The graph's own seed: all runs share one graph."),
+        key(
+            "model",
+            Choice(&["monolithic-node", "split-nodes"], &[]),
+            Default("monolithic-node"),
+            "Whether a user is one node, or has further ones for what is written often.",
+        ),
+        key(
+            "properties",
+            Kind::Weights,
+            Optional,
+            "Numbers that every user has at the start, by property, beside those that the workload needs.",
+        ),
     ],
 };
 

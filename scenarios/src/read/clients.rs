@@ -1,8 +1,10 @@
 //! `[[clients]]`: who asks for what, how often, and what they do when it fails.
 
-use wavetank_vocabulary::{OperationKind, Rate, Ratio, Span};
-use wavetank_world::{BalancerPlan, ClientPlan, Program, RetryPlan, Routing};
+use wavetank_kernel::Distribution;
+use wavetank_vocabulary::{Rate, Ratio, Span};
+use wavetank_world::{BalancerPlan, ClientPlan, Deployment, RetryPlan, Routing, UsersPlan};
 
+use super::operations::{self, NamedMix, Own};
 use super::or;
 use crate::errors::Problem;
 use crate::section::{At, Section, meant};
@@ -15,8 +17,10 @@ pub(super) fn read(
     top: &Section<'_>,
     balancers: &[BalancerPlan],
     duration: Option<At<Span>>,
-) -> Vec<ClientPlan> {
+    own: &[Own],
+) -> (Vec<ClientPlan>, Vec<NamedMix>, Vec<&'static str>) {
     let mut clients: Vec<ClientPlan> = Vec::new();
+    let (mut mixes, mut used) = (Vec::new(), Vec::new());
     for section in top.tables("clients") {
         if clients.len() == MOST_CLIENTS {
             let label = format!("there can be {MOST_CLIENTS}");
@@ -30,9 +34,12 @@ pub(super) fn read(
             let title = format!("there are two clients called `{value}`");
             section.note(title, *place, "a name is given once");
         }
+        let workload = or(section.choice("workload"), "social");
+        mixes.push(mix(&section, workload, own));
+        used.push(workload);
         clients.push(client(&section, or(name, String::new()), balancers, duration));
     }
-    clients
+    (clients, mixes, used)
 }
 
 fn client(
@@ -41,13 +48,15 @@ fn client(
     balancers: &[BalancerPlan],
     duration: Option<At<Span>>,
 ) -> ClientPlan {
-    // The only workload; read so that a wrong one is noted.
-    let _social = section.choice("workload");
-    let programs = Program::social();
+    let users = users(section);
     ClientPlan {
         name,
-        rate: rate(section, duration),
-        mix: mix(section, &programs),
+        rate: rate(section, duration, users.is_some()),
+        users,
+        deployment: deployment(section),
+        clock_ahead_ms: clock_ahead(section),
+        // Settled when all operations are known.
+        mix: Vec::new(),
         balancer: balancer(section, balancers),
         routing: routing(section),
         zipf: or(section.table_or_empty("popularity").ratio("zipf"), Ratio::ZERO),
@@ -60,7 +69,60 @@ fn client(
 /// A run of so many operations takes minutes; more is a slip of the pen.
 const MOST_OPERATIONS: u128 = 100_000_000;
 
-fn rate(section: &Section<'_>, duration: Option<At<Span>>) -> Rate {
+/// A closed loop, if there is one.
+fn users(section: &Section<'_>) -> Option<UsersPlan> {
+    let think = section.distribution("think");
+    let Some(place) = section.has("users") else {
+        if let Some(place) = section.has("think") {
+            section.note("`think` goes with `users`", place, "nobody thinks here");
+        }
+        return None;
+    };
+    if let Some(arrivals) = section.has("arrivals") {
+        section.findings().add(
+            Problem::new("there are either arrivals or users", place, "these users")
+                .also(arrivals, "and these arrivals"),
+        );
+    }
+    if let Some(At { value: Distribution::Constant(Span::ZERO), place }) = &think {
+        let label = "operations without a cost in time would never end";
+        section.note("users need some time to think", *place, label);
+    }
+    let think = or(think, Distribution::Constant(Span::from_secs(1)));
+    Some(UsersPlan { count: or(section.count("users"), 1) as u32, think })
+}
+
+fn deployment(section: &Section<'_>) -> Deployment {
+    let name = or(section.choice("deployment"), Deployment::Extension.name());
+    Deployment::ALL.into_iter().find(|known| known.name() == name).unwrap_or_default()
+}
+
+fn clock_ahead(section: &Section<'_>) -> i64 {
+    let (ahead, behind) = (section.span("clock_ahead"), section.span("clock_behind"));
+    if let (Some(ahead), Some(behind)) = (&ahead, &behind) {
+        section.findings().add(
+            Problem::new("a clock is ahead or behind", behind.place, "behind")
+                .also(ahead.place, "and ahead"),
+        );
+    }
+    let millis = |at: Option<At<Span>>| (or(at, Span::ZERO).as_nanos() / 1_000_000) as i64;
+    millis(ahead) - millis(behind)
+}
+
+fn rate(section: &Section<'_>, duration: Option<At<Span>>, closed: bool) -> Rate {
+    if section.has("arrivals").is_none() {
+        if !closed && !section.misspelt(&["arrivals", "users"]) {
+            section.findings().add(
+                Problem::new(
+                    "when do they ask?",
+                    section.place,
+                    "`arrivals` is missing, or `users`",
+                )
+                .help("for example arrivals = { poisson = \"200/s\" }, or users = 200"),
+            );
+        }
+        return Rate::default();
+    }
     let Some(arrivals) = section.table("arrivals") else { return Rate::default() };
     let Some(At { value: rate, place }) = arrivals.rate("poisson") else { return Rate::default() };
     // Millionths of an operation, times nanoseconds.
@@ -80,10 +142,15 @@ fn rate(section: &Section<'_>, duration: Option<At<Span>>) -> Rate {
     rate
 }
 
-/// The weight of each operation, in the order of their kinds; those of no weight left out.
-fn mix(section: &Section<'_>, programs: &[Program]) -> Vec<(OperationKind, u32)> {
-    let Some(weights) = section.weights("mix") else { return Vec::new() };
-    let names: Vec<&str> = programs.iter().map(|program| program.name.as_str()).collect();
+/// The weight of each operation by its name.
+fn mix(section: &Section<'_>, workload: &str, own: &[Own]) -> NamedMix {
+    let Some(weights) = section.weights("mix") else {
+        // A slip in it was noted; else the workload has its own.
+        return crate::workloads::workload(workload)
+            .filter(|_| section.has("mix").is_none())
+            .map_or_else(Vec::new, |workload| workload.mix.clone());
+    };
+    let names = operations::known(workload, own);
     for (name, _) in &weights.value {
         if !names.contains(&name.value.as_str()) {
             section.findings().add(
@@ -96,22 +163,13 @@ fn mix(section: &Section<'_>, programs: &[Program]) -> Vec<(OperationKind, u32)>
             );
         }
     }
-    let weight = |name: &str| {
-        weights.value.iter().find(|(known, _)| known.value == name).map_or(0, |(_, weight)| *weight)
-    };
-    let mix: Vec<(OperationKind, u32)> = names
-        .iter()
-        .enumerate()
-        .map(|(kind, name)| (OperationKind(kind as u16), weight(name)))
-        .filter(|(_, weight)| *weight > 0)
-        .collect();
     if weights.value.iter().all(|(_, weight)| *weight == 0) {
         section.findings().add(
             Problem::new("the mix names nothing to do", weights.place, "no operation has a weight")
                 .help(format!("give a weight to one of {}", names.join(", "))),
         );
     }
-    mix
+    weights.value.into_iter().map(|(name, weight)| (name.value, weight)).collect()
 }
 
 fn balancer(section: &Section<'_>, balancers: &[BalancerPlan]) -> u16 {

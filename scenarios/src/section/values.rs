@@ -302,6 +302,16 @@ impl<'a> Section<'a> {
         })
     }
 
+    /// A list of texts, each with its place.
+    pub(crate) fn texts(&self, key: &str) -> Option<At<Vec<At<String>>>> {
+        self.read(key, wants, |node, _| {
+            let one = |item: &Node| {
+                Ok::<_, Wrong>(At { value: text(item)?.to_string(), place: item.place })
+            };
+            items(node)?.iter().map(one).collect()
+        })
+    }
+
     pub(crate) fn span(&self, key: &str) -> Option<At<Span>> {
         self.read(key, wants, |node, kind| match kind {
             Kind::Time(low, high) => {

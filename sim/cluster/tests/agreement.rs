@@ -191,7 +191,7 @@ impl Play {
                         _ => None,
                     };
                 }
-                Effect::Fact(_) => {}
+                Effect::JoinFailed(_) | Effect::Left | Effect::Fact(_) => {}
             }
         }
     }

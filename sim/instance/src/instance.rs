@@ -5,13 +5,12 @@ use alloc::vec::Vec;
 
 use wavetank_cluster::{JoinFailure, Member, Moment};
 use wavetank_store::{
-    DiskOp, DiskRequest, Ledger, Store, StoreConfig, StoreState, Ticket, TokenId, TokenKind,
+    DiskOp, DiskRequest, Ledger, Store, StoreConfig, StoreState, Ticket, TokenId,
 };
 use wavetank_vocabulary::{Epoch, Fact, InstanceId, Role, ServerPhase, Span, Status, Time, TxId};
 
 use crate::interface::{Effect, Input, InstanceConfig, Now, Timer};
 use crate::message::{DataMessage, PeerMessage};
-use crate::program::{FOLLOWS, PROPERTIES, USER};
 use crate::replication::{Puller, Pusher};
 use crate::switch::Switching;
 use crate::task::{Phase, Task, TaskId, Tasks};
@@ -22,14 +21,6 @@ pub(crate) const SLICE_RECORDS: u32 = 64;
 /// How long after the disk was full writing pages is tried again.
 const DISK_RETRY: Span = Span::from_secs(1);
 
-/// The tokens that programs use.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ProgramTokens {
-    pub(crate) properties: [TokenId; PROPERTIES.len()],
-    pub(crate) user: TokenId,
-    pub(crate) follows: TokenId,
-}
-
 /// A running instance.
 #[derive(Clone, Debug)]
 pub struct Instance {
@@ -37,11 +28,14 @@ pub struct Instance {
     pub(crate) store: Store,
     /// None until the store is open.
     pub(crate) member: Option<Member>,
-    pub(crate) tokens: Option<ProgramTokens>,
+    /// Of each program, the tokens of its names, once they were looked up.
+    pub(crate) tokens: Vec<Option<Vec<TokenId>>>,
     pub(crate) tasks: Tasks,
     pub(crate) waiters: BTreeMap<Ticket, Vec<TaskId>>,
     /// Requests that wait for the database to become available, oldest first.
     pub(crate) blocked: VecDeque<(Time, TaskId)>,
+    /// Open transactions that wait for their next statement, oldest first; some have got it.
+    pub(crate) idle: VecDeque<(Time, TaskId)>,
     pub(crate) open_writes: u32,
     pub(crate) epoch: Epoch,
     pub(crate) switching: Switching,
@@ -66,6 +60,7 @@ pub struct Instance {
     pub(crate) copied: bool,
     // Reused from step to step.
     member_effects: Vec<wavetank_cluster::Effect>,
+    pub(crate) labels: Vec<TokenId>,
     submissions: Vec<(DiskOp, DiskRequest)>,
     tickets: Vec<Ticket>,
 }
@@ -86,10 +81,12 @@ impl Instance {
             config,
             store,
             member: None,
-            tokens: None,
+            tokens: Vec::new(),
             tasks: Tasks::default(),
             waiters: BTreeMap::new(),
             blocked: VecDeque::new(),
+            idle: VecDeque::new(),
+            labels: Vec::new(),
             open_writes: 0,
             epoch: Epoch(0),
             switching: Switching::None,
@@ -206,6 +203,7 @@ impl Instance {
             }
             Input::PeerLost(peer) => self.peer_lost(peer, effects),
             Input::Request(request) => self.request(now, request, effects),
+            Input::Called(task) => self.called(task, effects),
             Input::Timer(timer) => self.timer(now, timer, effects),
             Input::Run(task) => self.run(now, task, effects),
             Input::Ran(task) => self.ran(now, task, effects),
@@ -226,6 +224,7 @@ impl Instance {
             Timer::PullTimeout => self.pull_failed(effects),
             Timer::Switch => self.switch_timer(now, effects),
             Timer::Access => self.access_timed_out(now, effects),
+            Timer::Idle => self.idle_expired(effects),
             Timer::Checkpoint => {
                 self.store.request_checkpoint();
                 let after = self.config.settings.checkpoint_interval_time;
@@ -441,20 +440,16 @@ impl Instance {
         }
     }
 
-    /// The tokens of the programs, looked up once per store.
-    pub(crate) fn program_tokens(&mut self) -> Option<ProgramTokens> {
-        if self.tokens.is_none() {
-            let mut properties = [TokenId::default(); PROPERTIES.len()];
-            for (token, name) in properties.iter_mut().zip(PROPERTIES) {
-                *token = self.store.token(TokenKind::PropertyKey, name)?;
-            }
-            self.tokens = Some(ProgramTokens {
-                properties,
-                user: self.store.token(TokenKind::Label, USER)?,
-                follows: self.store.token(TokenKind::RelationshipType, FOLLOWS)?,
-            });
+    /// Hands out the tokens of a program's names, looked up once; the caller puts them back.
+    pub(crate) fn program_tokens(&mut self, kind: usize) -> Option<Vec<TokenId>> {
+        if self.tokens.is_empty() {
+            self.tokens.resize(self.config.programs.len(), None);
         }
-        self.tokens
+        if let Some(tokens) = self.tokens.get_mut(kind)?.take() {
+            return Some(tokens);
+        }
+        let names = &self.config.programs.get(kind)?.names;
+        names.iter().map(|(kind, name)| self.store.token(*kind, name)).collect()
     }
 
     /// Parks a task until the ticket completes.
@@ -506,20 +501,27 @@ impl Instance {
         which: impl Fn(&crate::task::RequestTask) -> bool,
         effects: &mut Vec<Effect>,
     ) {
-        let ending: Vec<TaskId> = self
+        let ending: Vec<(TaskId, bool)> = self
             .tasks
             .iter()
             .filter_map(|(id, task)| match task {
-                Task::Request(request)
-                    if matches!(request.phase, Phase::Execute) && which(request) =>
-                {
-                    Some(id)
-                }
+                Task::Request(request) if which(request) => match request.phase {
+                    Phase::Execute | Phase::Calling | Phase::Between | Phase::Replying => {
+                        Some((id, true))
+                    }
+                    Phase::Open => Some((id, false)),
+                    _ => None,
+                },
                 _ => None,
             })
             .collect();
-        for id in ending {
-            self.finish_request(id, status, effects);
+        for (id, asked) in ending {
+            if asked {
+                self.finish_request(id, status, effects);
+            } else {
+                // Its next statement is told that the transaction is not known.
+                self.forget(id);
+            }
         }
     }
 }

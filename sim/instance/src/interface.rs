@@ -4,7 +4,9 @@ use alloc::sync::Arc;
 
 use wavetank_cluster::{Address, Configuration};
 use wavetank_store::{CachePolicy, DiskError, DiskOp, DiskReply, DiskRequest, Ledger};
-use wavetank_vocabulary::{Fact, InstanceId, PlantedBugs, ServerTime, Span, Status, Time, TxId};
+use wavetank_vocabulary::{
+    Fact, InstanceId, NodeId, PlantedBugs, ServerTime, Span, Status, Subject, Time, TxId,
+};
 
 use crate::message::PeerMessage;
 use crate::program::{Programs, Request};
@@ -58,6 +60,8 @@ pub enum Timer {
     Access,
     /// `dbms.checkpoint.interval.time`.
     Checkpoint,
+    /// The oldest open transaction has waited long enough for its next statement.
+    Idle,
     /// The slave (by index) did not answer a push within `ha.read_timeout`.
     Push(u8),
     /// The disk was full; there may be space again.
@@ -81,8 +85,9 @@ impl Timer {
             Timer::Switch => base + 2,
             Timer::Access => base + 3,
             Timer::Checkpoint => base + 4,
-            Timer::Push(index) => base + 5 + index as usize,
-            Timer::Disk => base + 5 + total,
+            Timer::Idle => base + 5,
+            Timer::Push(index) => base + 6 + index as usize,
+            Timer::Disk => base + 6 + total,
         }
     }
 
@@ -99,8 +104,9 @@ impl Timer {
             2 => Some(Timer::Switch),
             3 => Some(Timer::Access),
             4 => Some(Timer::Checkpoint),
-            index if index - 5 < total => Some(Timer::Push((index - 5) as u8)),
-            index if index - 5 == total => Some(Timer::Disk),
+            5 => Some(Timer::Idle),
+            index if index - 6 < total => Some(Timer::Push((index - 6) as u8)),
+            index if index - 6 == total => Some(Timer::Disk),
             _ => None,
         }
     }
@@ -132,6 +138,8 @@ pub enum Input {
     PeerLost(InstanceId),
     /// A client's request came in.
     Request(Request),
+    /// The second store has what this task wrote.
+    Called(TaskId),
     /// An armed timer is due.
     Timer(Timer),
     /// A core is free for this task: run a slice. The answer is [`Effect::Spend`], or none
@@ -139,6 +147,21 @@ pub enum Input {
     Run(TaskId),
     /// The core time of the task's slice has passed.
     Ran(TaskId),
+}
+
+/// What a request came to, beside its status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reply {
+    /// The last transaction that was committed for it; 0 is none. With a failure, it is
+    /// only a part of the operation.
+    pub tx: TxId,
+    /// The last transaction that the store had when the request's last one began; 0 if none
+    /// did.
+    pub seen: TxId,
+    /// What can be looked for afterwards.
+    pub left: Subject,
+    /// The transaction that is open and waits for the next statement; none at the end.
+    pub open: Option<TaskId>,
 }
 
 /// What an instance wants done.
@@ -182,12 +205,23 @@ pub enum Effect {
         request: Request,
         /// How it ended.
         status: Status,
-        /// The acknowledged transaction; 0 is none.
-        tx: TxId,
-        /// The last transaction that the store had when the request's began; 0 if none did.
-        seen: TxId,
+        /// What it came to.
+        reply: Reply,
         /// Where the request's time went, for the record.
         time: ServerTime,
+    },
+    /// Write into the second store beside the graph; [`Input::Called`] answers.
+    Call {
+        /// Which task waits for it.
+        task: TaskId,
+        /// On whose behalf.
+        request: Request,
+        /// Which store.
+        store: u8,
+        /// Under which node.
+        node: NodeId,
+        /// What; none takes it away.
+        value: Option<i64>,
     },
     /// The process ends itself: its store is poisoned, it was stopped, or it cannot join.
     Exit,

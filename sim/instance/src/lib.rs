@@ -6,6 +6,7 @@
 //!
 //! * `interface`: inputs and effects, the border to the driver
 //! * `instance`: the one door, and the way to store and member
+//! * `program`: what an operation does, as data; `play` plays it, `binding` computes
 //! * `request`: client operations as transactions
 //! * `replication`: pulls, pushes, application of what was received
 //! * `switch`: becoming master or slave, handshake, store copy
@@ -15,10 +16,12 @@
 extern crate alloc;
 
 mod bean;
+mod binding;
 mod endpoint;
 mod instance;
 mod interface;
 mod message;
+mod play;
 mod program;
 mod replication;
 mod request;
@@ -30,13 +33,14 @@ mod task;
 pub use bean::{ClusterMember, HighAvailability};
 pub use endpoint::{Answer, Endpoint};
 pub use instance::Instance;
-pub use interface::{Effect, Input, InstanceConfig, Now, Timer};
+pub use interface::{Effect, Input, InstanceConfig, Now, Reply, Timer};
 pub use message::{DataMessage, PeerMessage, Verdict};
 pub use program::{
-    FOLLOWS, NAME, OP, Operand, OperationStep, PROPERTIES, Program, Programs, Request, STATUS,
-    STATUS_BY, Source, USER,
+    Comparison, Exit, Expression, FOLLOWS, LOCKED_AT_ONCE, Name, OP, Operand, OperationStep, Path,
+    Program, Programs, Request, SLOTS, STATUS_BY, Slot, Test, USER,
 };
 pub use settings::Settings;
 pub use task::TaskId;
 pub use wavetank_cluster::{Compat, PushStrategy};
 pub use wavetank_store::BranchedDataPolicy;
+pub use wavetank_store::{Direction, TokenKind};

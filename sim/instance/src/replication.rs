@@ -10,7 +10,7 @@ use wavetank_store::{Ledger, LogRead, MarkOf, Step, TxRecord};
 use wavetank_vocabulary::{Epoch, Fact, InstanceId, LogMark, PlantedBugs, Role, Status, TxId};
 
 use crate::instance::{Instance, SLICE_RECORDS};
-use crate::interface::{Effect, Now, Timer};
+use crate::interface::{Effect, Now, Reply, Timer};
 use crate::message::{DataMessage, PeerMessage, Verdict};
 use crate::request::respond;
 use crate::task::{Phase, RequestTask, ServeTask, Task, TaskId};
@@ -479,7 +479,8 @@ impl Instance {
             let status = Status::CommitInterrupted;
             if let Some(Task::Request(request)) = self.tasks.remove(task) {
                 self.open_writes -= 1;
-                effects.push(respond(&request, status, request.mark.tx, self.clock));
+                let reply = Reply { tx: request.mark.tx, ..Reply::of(&request) };
+                effects.push(respond(&request, status, reply, self.clock));
             }
         }
     }

@@ -1,17 +1,21 @@
-//! Client operations: a program's steps as micro-steps of one transaction, two-phase commit,
-//! push, answer.
+//! Client operations: a request's way from admission over its transactions, with two-phase
+//! commit and push, to the answer. `play` plays the steps.
 
 use alloc::vec::Vec;
 
-use wavetank_store::{Direction, Entity, Ledger, MicroStep, Step, StoreError, TxHandle, Value};
+use wavetank_store::{Ledger, MicroStep, Step, StoreError, TokenId, TxHandle, Value};
 use wavetank_vocabulary::{
-    Fact, NodeId, OperationId, Role, ServerPhase, ServerTime, Status, Stopwatch, Time, TxId,
+    Fact, OperationId, Role, ServerPhase, ServerTime, Span, Status, Stopwatch, Subject, Time, TxId,
 };
 
-use crate::instance::{Instance, ProgramTokens, SLICE_RECORDS};
-use crate::interface::{Effect, Now, Timer};
-use crate::program::{OP, Operand, OperationStep, Request, Source};
+use crate::instance::{Instance, SLICE_RECORDS};
+use crate::interface::{Effect, Now, Reply, Timer};
+use crate::program::Request;
 use crate::task::{Phase, RequestTask, Task, TaskId};
+
+/// How long an open transaction waits for its client's next statement
+/// (`org.neo4j.server.transaction.timeout`).
+const IDLE_MOST: Span = Span::from_secs(60);
 
 /// Whether a request may run now.
 enum Access {
@@ -21,7 +25,7 @@ enum Access {
 }
 
 /// What one turn on the transaction gave.
-enum Turn {
+pub(crate) enum Turn {
     /// The micro-step is done.
     Done(Value),
     /// It must wait for that ticket.
@@ -29,11 +33,6 @@ enum Turn {
     /// It failed.
     Failed(Status),
 }
-
-/// The text that `Source::Text` writes: as long as asked, telling the operation.
-const FILLER: &str = "the quick brown fox jumps over the lazy dog and goes on to chase the \
-                      next one, which is a little slower than the one before it was, and so \
-                      on until the status of this user has grown as long as it has to be.";
 
 impl Instance {
     fn access(&self, writes: bool) -> Access {
@@ -52,6 +51,10 @@ impl Instance {
 
     /// A client's request came in.
     pub(crate) fn request(&mut self, now: Now, request: Request, effects: &mut Vec<Effect>) {
+        if let Some(open) = request.open {
+            self.resume(open, request, effects);
+            return;
+        }
         let Some(program) = self.config.programs.get(request.kind.index()) else {
             refuse(request, Status::EntityNotFound, effects);
             return;
@@ -67,7 +70,8 @@ impl Instance {
         };
         let waits = if phase == Phase::Blocked { ServerPhase::Access } else { ServerPhase::Queue };
         let watch = Stopwatch::start(now.mono, waits);
-        let task = self.tasks.add(Task::Request(RequestTask::new(request, writes, phase, watch)));
+        let work = RequestTask::new(request, writes, phase, watch, self.id());
+        let task = self.tasks.add(Task::Request(work));
         if phase == Phase::Execute {
             self.open_writes += u32::from(writes);
             effects.push(Effect::Ready(task));
@@ -78,6 +82,77 @@ impl Instance {
             }
             let deadline = now.mono + self.config.settings.state_switch_timeout;
             self.blocked.push_back((deadline, task));
+        }
+    }
+
+    /// The next statement of an open transaction came in.
+    fn resume(&mut self, open: TaskId, request: Request, effects: &mut Vec<Effect>) {
+        let now = self.clock;
+        match self.tasks.request_mut(open) {
+            Some(work)
+                if work.phase == Phase::Open
+                    && work.request.operation == request.operation
+                    && work.request.attempt == request.attempt =>
+            {
+                work.request = request;
+                work.phase = Phase::Execute;
+                work.watch = Stopwatch::start(now, ServerPhase::Queue);
+                effects.push(Effect::Ready(open));
+            }
+            _ => refuse(request, Status::UnknownId, effects),
+        }
+    }
+
+    /// A statement is done: its client is answered and asks for the next one.
+    fn reply(&mut self, task: TaskId, effects: &mut Vec<Effect>) {
+        let now = self.clock;
+        let Some(work) = self.tasks.request_mut(task) else { return };
+        work.phase = Phase::Open;
+        work.idle_until = now + IDLE_MOST;
+        let reply = Reply { open: Some(task), ..Reply::of(work) };
+        effects.push(respond(work, Status::Ok, reply, now));
+        if self.idle.is_empty() {
+            effects.push(Effect::Arm { timer: Timer::Idle, after: IDLE_MOST });
+        }
+        self.idle.push_back((now + IDLE_MOST, task));
+    }
+
+    /// The oldest of the open transactions may have waited long enough.
+    pub(crate) fn idle_expired(&mut self, effects: &mut Vec<Effect>) {
+        let now = self.clock;
+        while let Some((until, task)) = self.idle.front().copied() {
+            if until > now {
+                effects.push(Effect::Arm { timer: Timer::Idle, after: until.since(now) });
+                break;
+            }
+            self.idle.pop_front();
+            let expired =
+                |work: &mut RequestTask| work.phase == Phase::Open && work.idle_until == until;
+            if self.tasks.request_mut(task).is_some_and(expired) {
+                self.forget(task);
+            }
+        }
+    }
+
+    /// Rolls back and forgets a request for whose answer nobody waits.
+    pub(crate) fn forget(&mut self, task: TaskId) -> Option<RequestTask> {
+        let Some(Task::Request(request)) = self.tasks.remove(task) else { return None };
+        if let Some(tx) = request.tx {
+            self.store.rollback(tx);
+        }
+        self.open_writes -= u32::from(request.writes);
+        Some(request)
+    }
+
+    /// The second store beside the graph has answered.
+    pub(crate) fn called(&mut self, task: TaskId, effects: &mut Vec<Effect>) {
+        let now = self.clock;
+        if let Some(work) = self.tasks.request_mut(task)
+            && work.phase == Phase::Calling
+        {
+            work.phase = Phase::Execute;
+            work.watch.enter(now, ServerPhase::Queue);
+            effects.push(Effect::Ready(task));
         }
     }
 
@@ -120,42 +195,50 @@ impl Instance {
     /// Answers and forgets a request that has no transaction.
     fn answer(&mut self, task: TaskId, status: Status, effects: &mut Vec<Effect>) {
         if let Some(Task::Request(request)) = self.tasks.remove(task) {
-            effects.push(respond(&request, status, TxId(0), self.clock));
+            effects.push(respond(&request, status, Reply::default(), self.clock));
         }
     }
 
-    /// Rolls back, answers and forgets a request that has not committed.
+    /// Rolls back, answers and forgets a request whose present transaction has not committed.
     pub(crate) fn finish_request(
         &mut self,
         task: TaskId,
         status: Status,
         effects: &mut Vec<Effect>,
     ) {
-        if let Some(Task::Request(request)) = self.tasks.remove(task) {
-            if let Some(tx) = request.tx {
-                self.store.rollback(tx);
-            }
-            self.open_writes -= u32::from(request.writes);
-            effects.push(respond(&request, status, TxId(0), self.clock));
+        if let Some(request) = self.forget(task) {
+            effects.push(respond(&request, status, Reply::of(&request), self.clock));
         }
     }
 
     /// One slice of a request.
     pub(crate) fn run_request(&mut self, now: Now, task: TaskId, effects: &mut Vec<Effect>) {
-        let Some(tokens) = self.program_tokens() else {
+        let Some(kind) = self.tasks.request_mut(task).map(|work| work.request.kind.index()) else {
+            return;
+        };
+        let Some(tokens) = self.program_tokens(kind) else {
             self.finish_request(task, Status::EntityNotFound, effects);
             return;
         };
+        self.run_slice(now, task, &tokens, effects);
+        // Back to its place, for the next slice of such a program.
+        if let Some(place) = self.tokens.get_mut(kind) {
+            *place = Some(tokens);
+        }
+    }
+
+    fn run_slice(&mut self, now: Now, task: TaskId, tokens: &[TokenId], effects: &mut Vec<Effect>) {
         let Some(request) = self.tasks.request_mut(task) else { return };
         // Taken out for the slice, so that store and request can be used side by side.
         request.watch.enter(now.mono, ServerPhase::Core);
+        let (instance, phase) = (request.instance, request.phase);
         let stand_in =
-            RequestTask::new(request.request, request.writes, request.phase, request.watch);
+            RequestTask::new(request.request, request.writes, phase, request.watch, instance);
         let mut work = core::mem::replace(request, stand_in);
         let parked = match work.phase {
             Phase::Execute => {
                 let faults = work.ledger.faults;
-                let parked = self.execute(now, &mut work, tokens);
+                let parked = self.execute(now, &mut work, tokens, effects);
                 if parked.is_some() {
                     // A step that waits for a page has counted a fault, whoever reads it.
                     let page = work.ledger.faults > faults;
@@ -179,7 +262,13 @@ impl Instance {
                 }
                 parked
             }
-            Phase::Blocked | Phase::Pushing | Phase::Ending(_) => None,
+            Phase::Blocked
+            | Phase::Pushing
+            | Phase::Ending(_)
+            | Phase::Calling
+            | Phase::Between
+            | Phase::Replying
+            | Phase::Open => None,
         };
         let ledger = work.ledger;
         if parked.is_none() {
@@ -200,22 +289,23 @@ impl Instance {
         &mut self,
         now: Now,
         work: &mut RequestTask,
-        tokens: ProgramTokens,
+        tokens: &[TokenId],
+        effects: &mut Vec<Effect>,
     ) -> Option<wavetank_store::Ticket> {
-        let tx = match work.tx {
-            Some(tx) => tx,
-            None => {
-                let tx = self.store.begin(work.request.operation.to_word(), now.wall_ms);
-                work.tx = Some(tx);
-                work.seen = self.store.mark().tx;
-                tx
-            }
-        };
         let programs = self.config.programs.clone();
-        let steps = &programs[work.request.kind.index()].steps;
+        let program = &programs[work.request.kind.index()];
         while work.ledger.records < SLICE_RECORDS {
-            let turn = match steps.get(usize::from(work.step)) {
-                Some(step) => self.program_step(tx, work, *step, tokens),
+            let tx = match work.tx {
+                Some(tx) => tx,
+                None => {
+                    let tx = self.store.begin(work.request.operation.to_word(), now.wall_ms);
+                    work.tx = Some(tx);
+                    work.seen = self.store.mark().tx;
+                    tx
+                }
+            };
+            let turn = match program.steps.get(usize::from(work.step)) {
+                Some(step) => self.play_step(tx, work, (program, step), tokens, effects),
                 None => self.conclude(tx, work),
             };
             match turn {
@@ -234,7 +324,7 @@ impl Instance {
         None
     }
 
-    fn micro(&mut self, tx: TxHandle, step: &MicroStep, ledger: &mut Ledger) -> Turn {
+    pub(crate) fn micro(&mut self, tx: TxHandle, step: &MicroStep, ledger: &mut Ledger) -> Turn {
         match self.store.step(tx, step, ledger) {
             Step::Done(value) => Turn::Done(value),
             Step::Wait(ticket) => Turn::Wait(ticket),
@@ -242,168 +332,8 @@ impl Instance {
         }
     }
 
-    /// One micro-step of a program step. The step's counter moves on when it is complete.
-    fn program_step(
-        &mut self,
-        tx: TxHandle,
-        work: &mut RequestTask,
-        step: OperationStep,
-        tokens: ProgramTokens,
-    ) -> Turn {
-        let mut ledger = work.ledger;
-        let turn = match step {
-            OperationStep::Read(of) => {
-                let step = MicroStep::ReadProperties { entity: Entity::Node(operand(work, of)) };
-                self.micro(tx, &step, &mut ledger)
-            }
-            OperationStep::Expand { from, limit } => {
-                work.ledger = ledger;
-                return self.expand(tx, work, operand(work, from), limit, tokens);
-            }
-            OperationStep::CreateUser => {
-                work.ledger = ledger;
-                return self.create_user(tx, work, tokens);
-            }
-            OperationStep::Follow { from, to } => {
-                work.ledger = ledger;
-                return self.follow(tx, work, [operand(work, from), operand(work, to)], tokens);
-            }
-            OperationStep::Set { on, key, value } => {
-                let value = match value {
-                    Source::Operation => Value::Int(work.request.operation.to_word() as i64),
-                    Source::Text(bytes) => {
-                        let bytes = usize::from(bytes).min(FILLER.len());
-                        Value::Text(FILLER[..bytes].into())
-                    }
-                };
-                let step = MicroStep::SetProperty {
-                    entity: Entity::Node(operand(work, on)),
-                    key: tokens.properties[usize::from(key)],
-                    value,
-                };
-                self.micro(tx, &step, &mut ledger)
-            }
-        };
-        work.ledger = ledger;
-        if matches!(turn, Turn::Done(_)) {
-            work.step += 1;
-        }
-        turn
-    }
-
-    /// First the chain, then each neighbour.
-    fn expand(
-        &mut self,
-        tx: TxHandle,
-        work: &mut RequestTask,
-        node: NodeId,
-        limit: u32,
-        tokens: ProgramTokens,
-    ) -> Turn {
-        if work.progress == 0 {
-            let step = MicroStep::Expand {
-                node,
-                direction: Direction::Outgoing,
-                kind: Some(tokens.follows),
-                limit,
-                from: work.cursor,
-            };
-            let turn = self.micro(tx, &step, &mut work.ledger);
-            if let Turn::Done(value) = &turn {
-                work.cursor = match value {
-                    Value::Expanded { rest, .. } => *rest,
-                    _ => None,
-                };
-                if work.cursor.is_none() {
-                    work.neighbours.extend(self.store.results(tx).iter().map(|n| n.node));
-                    work.progress = 1;
-                }
-            }
-            return turn;
-        }
-        let Some(next) = work.neighbours.get(work.progress as usize - 1).copied() else {
-            work.progress = 0;
-            work.step += 1;
-            work.neighbours.clear();
-            return Turn::Done(Value::Null);
-        };
-        let turn = self.micro(
-            tx,
-            &MicroStep::ReadProperties { entity: Entity::Node(next) },
-            &mut work.ledger,
-        );
-        match turn {
-            // A neighbour that was deleted meanwhile is no error for the reader.
-            Turn::Done(_) | Turn::Failed(Status::EntityNotFound) => {
-                work.progress += 1;
-                Turn::Done(Value::Null)
-            }
-            other => other,
-        }
-    }
-
-    fn create_user(&mut self, tx: TxHandle, work: &mut RequestTask, tokens: ProgramTokens) -> Turn {
-        let entity = Entity::Node(work.created);
-        let operation = work.request.operation.to_word() as i64;
-        let step = match work.progress {
-            0 => MicroStep::CreateNode { labels: alloc::vec![tokens.user] },
-            1 => MicroStep::SetProperty {
-                entity,
-                key: tokens.properties[usize::from(crate::program::NAME)],
-                value: Value::Text("a new user".into()),
-            },
-            _ => MicroStep::SetProperty {
-                entity,
-                key: tokens.properties[usize::from(OP)],
-                value: Value::Int(operation),
-            },
-        };
-        let turn = self.micro(tx, &step, &mut work.ledger);
-        if let Turn::Done(value) = &turn {
-            if let Value::Node(id) = value {
-                work.created = *id;
-            }
-            work.progress += 1;
-            if work.progress == 3 {
-                work.progress = 0;
-                work.step += 1;
-            }
-        }
-        turn
-    }
-
-    fn follow(
-        &mut self,
-        tx: TxHandle,
-        work: &mut RequestTask,
-        [from, to]: [NodeId; 2],
-        tokens: ProgramTokens,
-    ) -> Turn {
-        let step = if work.progress == 0 {
-            MicroStep::CreateRelationship { from, to, kind: tokens.follows }
-        } else {
-            MicroStep::SetProperty {
-                entity: Entity::Relationship(wavetank_vocabulary::RelationshipId(work.created.0)),
-                key: tokens.properties[usize::from(OP)],
-                value: Value::Int(work.request.operation.to_word() as i64),
-            }
-        };
-        let turn = self.micro(tx, &step, &mut work.ledger);
-        if let Turn::Done(value) = &turn {
-            if let Value::Relationship(id) = value {
-                work.created = NodeId(id.0);
-            }
-            work.progress += 1;
-            if work.progress == 2 {
-                work.progress = 0;
-                work.step += 1;
-            }
-        }
-        turn
-    }
-
-    /// The program is through: end a read, prepare and commit a write.
-    fn conclude(&mut self, tx: TxHandle, work: &mut RequestTask) -> Turn {
+    /// The transaction's steps are through: end a read, prepare and commit a write.
+    pub(crate) fn conclude(&mut self, tx: TxHandle, work: &mut RequestTask) -> Turn {
         if !work.writes {
             work.phase = Phase::Ending(Status::Ok);
             return Turn::Done(Value::Null);
@@ -413,6 +343,13 @@ impl Instance {
             return turn;
         }
         match self.store.commit(tx, &mut work.ledger) {
+            // Nothing was written: there is nothing to make durable.
+            Ok(committing) if committing.ticket.is_none() => {
+                self.store.apply(tx, &mut work.ledger);
+                work.tx = None;
+                work.phase = Phase::Ending(Status::Ok);
+                turn
+            }
             Ok(committing) => {
                 work.mark = committing.mark;
                 work.before = committing.before;
@@ -479,41 +416,87 @@ impl Instance {
                 }
                 _ => effects.push(Effect::Ready(task)),
             },
-            Phase::Ending(status) => self.finish_request(task, status, effects),
+            Phase::Ending(status) => {
+                if status == Status::Ok && self.goes_on(task) {
+                    self.next_transaction(task, effects);
+                } else {
+                    self.finish_request(task, status, effects);
+                }
+            }
+            Phase::Calling => {
+                request.watch.enter(now, ServerPhase::Calling);
+                if let Some((store, node, value)) = request.call.take() {
+                    let request = request.request;
+                    effects.push(Effect::Call { task, request, store, node, value });
+                }
+            }
+            Phase::Between => {
+                request.phase = Phase::Execute;
+                effects.push(Effect::Ready(task));
+            }
+            Phase::Replying => self.reply(task, effects),
             Phase::Pushing => {
                 request.watch.enter(now, ServerPhase::Push);
                 self.try_finish_push(task, effects);
             }
-            Phase::Blocked | Phase::Applying => effects.push(Effect::Ready(task)),
+            Phase::Blocked | Phase::Applying | Phase::Open => effects.push(Effect::Ready(task)),
         }
     }
 
-    /// Answers a committed request.
+    /// Whether the program has steps left after the present transaction.
+    fn goes_on(&mut self, task: TaskId) -> bool {
+        let Some(work) = self.tasks.request_mut(task) else { return false };
+        let (step, kind) = (usize::from(work.step), work.request.kind.index());
+        step < self.config.programs[kind].steps.len()
+    }
+
+    /// Ends the present transaction and begins the next one of the same program.
+    fn next_transaction(&mut self, task: TaskId, effects: &mut Vec<Effect>) {
+        let now = self.clock;
+        let Some(work) = self.tasks.request_mut(task) else { return };
+        work.phase = Phase::Execute;
+        work.watch.enter(now, ServerPhase::Queue);
+        if let Some(tx) = work.tx.take() {
+            self.store.rollback(tx);
+        }
+        effects.push(Effect::Ready(task));
+    }
+
+    /// A transaction is committed, and pushed as far as it has to be: answers its request,
+    /// or goes on with the next one.
     pub(crate) fn acknowledge(&mut self, task: TaskId, effects: &mut Vec<Effect>) {
-        if let Some(Task::Request(request)) = self.tasks.remove(task) {
+        let goes_on = self.goes_on(task);
+        let Some(work) = self.tasks.request_mut(task) else { return };
+        work.committed = work.mark.tx;
+        if goes_on {
+            self.next_transaction(task, effects);
+        } else if let Some(Task::Request(request)) = self.tasks.remove(task) {
             self.open_writes -= 1;
-            effects.push(respond(&request, Status::Ok, request.mark.tx, self.clock));
+            effects.push(respond(&request, Status::Ok, Reply::of(&request), self.clock));
         }
     }
 }
 
 /// Answers a request that gets no task.
 fn refuse(request: Request, status: Status, effects: &mut Vec<Effect>) {
-    let (seen, time) = (TxId(0), ServerTime::default());
-    effects.push(Effect::Respond { request, status, tx: TxId(0), seen, time });
+    let (reply, time) = (Reply::default(), ServerTime::default());
+    effects.push(Effect::Respond { request, status, reply, time });
 }
 
-/// The answer to a request whose task is over.
-pub(crate) fn respond(task: &RequestTask, status: Status, tx: TxId, now: Time) -> Effect {
-    let (seen, time) = (task.seen, task.watch.stop(now));
-    Effect::Respond { request: task.request, status, tx, seen, time }
+/// The answer to a request.
+pub(crate) fn respond(task: &RequestTask, status: Status, reply: Reply, now: Time) -> Effect {
+    Effect::Respond { request: task.request, status, reply, time: task.watch.stop(now) }
 }
 
-fn operand(work: &RequestTask, operand: Operand) -> NodeId {
-    match operand {
-        Operand::Me => work.request.me,
-        Operand::Other => work.request.other,
-        Operand::Created => work.created,
+impl Reply {
+    /// What a request has come to.
+    pub(crate) fn of(work: &RequestTask) -> Reply {
+        Reply {
+            tx: work.committed,
+            seen: work.seen,
+            left: if work.committed == TxId(0) { Subject::Nothing } else { work.left },
+            open: None,
+        }
     }
 }
 
@@ -522,6 +505,9 @@ fn status_of(error: &StoreError) -> Status {
     match error {
         StoreError::DeadlockDetected => Status::DeadlockDetected,
         StoreError::NodeNotFound(_) | StoreError::RelationshipNotFound(_) => Status::EntityNotFound,
+        StoreError::ConstraintViolation { .. } | StoreError::NodeHasRelationships(_) => {
+            Status::ConstraintViolation
+        }
         _ => Status::CouldNotWriteToLog,
     }
 }

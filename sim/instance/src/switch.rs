@@ -312,7 +312,7 @@ impl Instance {
         let master = switch.master;
         effects.push(Effect::Fact(Fact::StoreCopy { instance, master, pages: 0, done: false }));
         self.copied = false;
-        self.tokens = None;
+        self.tokens.clear();
         self.store.begin_receive_copy();
         self.ask_for_chunk(true, effects);
     }

@@ -4,10 +4,12 @@
 use alloc::vec::Vec;
 
 use wavetank_cluster::MemberSet;
-use wavetank_store::{CopyCursor, ExpandCursor, Ledger, Ticket, TxHandle};
-use wavetank_vocabulary::{InstanceId, LogMark, NodeId, Status, Stopwatch, TxId};
+use wavetank_store::{CopyCursor, Ledger, Ticket, TxHandle};
+use wavetank_vocabulary::{InstanceId, LogMark, NodeId, Status, Stopwatch, Subject, Time, TxId};
 
-use crate::program::Request;
+use crate::binding::Binding;
+use crate::play::StepState;
+use crate::program::{Request, SLOTS};
 
 /// A task of one instance. The generation tells a reused slot from its former owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,6 +51,14 @@ pub(crate) enum Phase {
     Blocked,
     /// Runs its program.
     Execute,
+    /// Waits for the second store beside the graph.
+    Calling,
+    /// A statement is done: the next one asks for a core again.
+    Between,
+    /// A statement is done: answered at the end of the slice.
+    Replying,
+    /// Its client has the answer to a statement and the next one has not come yet.
+    Open,
     /// Its transaction is in the log; waits for the sync.
     Syncing(Option<Ticket>),
     /// Durable; its writes go to the pages.
@@ -71,12 +81,21 @@ pub(crate) struct RequestTask {
     pub(crate) seen: TxId,
     /// The program step that is next, and how far it has come.
     pub(crate) step: u16,
-    pub(crate) progress: u32,
-    /// Neighbours that an expansion found.
-    pub(crate) neighbours: Vec<NodeId>,
-    /// Where the expansion goes on.
-    pub(crate) cursor: Option<ExpandCursor>,
-    pub(crate) created: NodeId,
+    pub(crate) at: StepState,
+    /// The program's variables.
+    pub(crate) slots: [Binding; SLOTS],
+    /// Nodes that a step has to lock.
+    pub(crate) nodes: Vec<NodeId>,
+    /// What is to be written into the second store: which, under which node, what.
+    pub(crate) call: Option<(u8, NodeId, Option<i64>)>,
+    /// What the operation leaves behind for the audit.
+    pub(crate) left: Subject,
+    /// Where it runs.
+    pub(crate) instance: InstanceId,
+    /// An open one is given up when no statement has come until then.
+    pub(crate) idle_until: Time,
+    /// The last of its transactions that is committed; 0 is none.
+    pub(crate) committed: TxId,
     pub(crate) ledger: Ledger,
     pub(crate) mark: LogMark,
     pub(crate) before: u64,
@@ -88,7 +107,13 @@ pub(crate) struct RequestTask {
 
 impl RequestTask {
     /// A request at the beginning of its way.
-    pub(crate) fn new(request: Request, writes: bool, phase: Phase, watch: Stopwatch) -> Self {
+    pub(crate) fn new(
+        request: Request,
+        writes: bool,
+        phase: Phase,
+        watch: Stopwatch,
+        instance: InstanceId,
+    ) -> Self {
         RequestTask {
             request,
             writes,
@@ -97,10 +122,14 @@ impl RequestTask {
             tx: None,
             seen: TxId(0),
             step: 0,
-            progress: 0,
-            neighbours: Vec::new(),
-            cursor: None,
-            created: NodeId(0),
+            at: StepState::default(),
+            slots: Default::default(),
+            nodes: Vec::new(),
+            call: None,
+            left: Subject::Nothing,
+            instance,
+            idle_until: Time::ZERO,
+            committed: TxId(0),
             ledger: Ledger::default(),
             mark: LogMark::BASE,
             before: 0,

@@ -12,8 +12,8 @@ use messages::message;
 use proptest::prelude::*;
 use wavetank_cluster::Configuration;
 use wavetank_instance::{
-    Compat, DataMessage, Effect, Input, Instance, InstanceConfig, Now, PeerMessage, Program,
-    Request, Settings, Timer, Verdict,
+    Compat, DataMessage, Effect, Input, Instance, InstanceConfig, Now, Operand, OperationStep,
+    PeerMessage, Program, Request, Settings, Timer, Verdict,
 };
 use wavetank_store::{CachePolicy, DiskError, DiskReply, DiskRequest};
 use wavetank_vocabulary::{
@@ -30,9 +30,21 @@ fn instance() -> Instance {
         address: 0,
         frames: 64,
         cache_policy: CachePolicy::ClockSweep,
-        programs: Program::social().into(),
+        programs: programs().into(),
         bugs: PlantedBugs::NONE,
     })
+}
+
+/// Programs that read, write, and write in two transactions.
+fn programs() -> Vec<Program> {
+    use OperationStep as Do;
+    let me = || Do::Node { into: 0, label: None, id: Operand::Me.into() };
+    let of = |steps: Vec<Do>| Program { steps, ..Program::default() };
+    vec![
+        of(vec![me(), Do::Read(0)]),
+        of(vec![me(), Do::Lock([Some(0), None, None, None])]),
+        of(vec![me(), Do::DetachDelete(0), Do::Commit, Do::Statement, Do::Delete(7)]),
+    ]
 }
 
 /// Gives the instance an input and serves its disk and its tasks until it is quiet.
@@ -127,6 +139,9 @@ fn input() -> impl Strategy<Value = Input> {
                 kind: OperationKind(kind),
                 me: NodeId(me),
                 other: NodeId(me + 1),
+                now_ms: 0,
+                by_statement: me % 2 == 0,
+                open: None,
                 reply_to: 0,
             })
         }),

@@ -125,6 +125,28 @@ pub enum Subject {
     Property(NodeId),
 }
 
+/// What an observation of an operation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Observation {
+    /// A value that was read.
+    Read,
+    /// A value that was written; it stands once the operation has ended well.
+    Wrote,
+    /// The element of a list that was read.
+    Listed,
+    /// The end of that list: `index` is its length.
+    End,
+}
+
+/// What happened to the second store beside the graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SecondWrite {
+    /// An operation wrote into it.
+    Written,
+    /// The client took it back, before another attempt or because the last one failed.
+    TakenBack,
+}
+
 /// A quantity that is sampled on an interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Metric {
@@ -181,6 +203,8 @@ impl Classes {
     pub const TIMES: Classes = Classes(1 << 7);
     /// What users wrote, and how much of it their reads could see.
     pub const SESSIONS: Classes = Classes(1 << 8);
+    /// What operations read and wrote, and what they wrote beside the graph.
+    pub const VALUES: Classes = Classes(1 << 9);
     /// What was going on when faults struck.
     pub const COVERAGE: Classes = Classes(1 << 10);
     /// Every class.
@@ -457,6 +481,42 @@ pub enum Fact {
         /// When the operation was due.
         intended: Time,
     },
+    /// What an operation read or wrote, where its program says `return`: told at the moment
+    /// itself, by the instance. It counts if the operation's [`Fact::Completed`] is `Ok` and
+    /// names the same attempt as its last.
+    Observed {
+        /// Which operation.
+        operation: OperationId,
+        /// In which attempt, from 1.
+        attempt: u16,
+        /// Where.
+        instance: InstanceId,
+        /// Read, written, or a part of a list.
+        what: Observation,
+        /// Which of the program's return steps, from 0.
+        place: u8,
+        /// Of a list: which element, from 0, or how many there were; else 0.
+        index: u32,
+        /// The node that it is about.
+        node: NodeId,
+        /// The value: a number, or one that stands for a text; none where there is none.
+        value: Option<i64>,
+    },
+    /// The second store beside the graph was written.
+    SecondStore {
+        /// By which operation.
+        operation: OperationId,
+        /// In which attempt, from 1.
+        attempt: u16,
+        /// Which store: its place among the Plan's.
+        store: u8,
+        /// Written or taken back.
+        what: SecondWrite,
+        /// Under which node.
+        node: NodeId,
+        /// What stands there now.
+        value: Option<i64>,
+    },
     /// A fault took effect on an instance (and, for a link, on its peer).
     FaultBegan {
         /// Which.
@@ -570,6 +630,7 @@ impl Fact {
             }
             Fact::Served { .. } | Fact::Spent { .. } => Classes::TIMES,
             Fact::Session { .. } => Classes::SESSIONS,
+            Fact::Observed { .. } | Fact::SecondStore { .. } => Classes::VALUES,
             Fact::FaultBegan { .. }
             | Fact::FaultEnded { .. }
             | Fact::FaultSkipped { .. }

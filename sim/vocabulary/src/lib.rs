@@ -21,7 +21,8 @@ mod units;
 pub use coverage::{ProtocolState, ProtocolStates};
 pub use date::{Date, WALL_START_MS};
 pub use fact::{
-    Classes, Fact, HaRole, Metric, Monitored, Observer, OperationOutcome, Role, Seq, Subject,
+    Classes, Fact, HaRole, Metric, Monitored, Observation, Observer, OperationOutcome, Role,
+    SecondWrite, Seq, Subject,
 };
 pub use fault::{FaultFamily, FaultKind};
 pub use ids::{

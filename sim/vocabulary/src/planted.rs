@@ -35,6 +35,8 @@ bugs! {
     PUSH_TO_FAILED_SLAVES = 4, "push-to-failed-slaves";
     /// A balancer spreads reads over all instances, whatever its rule says.
     BALANCER_IGNORES_RULE = 6, "balancer-ignores-rule";
+    /// A client does not take back what it wrote beside the graph before it tries again.
+    NO_COMPENSATION = 15, "no-compensation";
     /// The command lets chance into the Plan, so that two runs differ.
     NONDETERMINISM = 5, "nondeterminism";
 }

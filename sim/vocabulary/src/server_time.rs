@@ -22,11 +22,13 @@ pub enum ServerPhase {
     Sync,
     /// Waits for slaves to acknowledge its transaction.
     Push,
+    /// Waits for the second store beside the graph.
+    Calling,
 }
 
 impl ServerPhase {
     /// All of them, in the order in which a request may first come by them.
-    pub const ALL: [ServerPhase; 8] = [
+    pub const ALL: [ServerPhase; 9] = [
         ServerPhase::Paused,
         ServerPhase::Access,
         ServerPhase::Queue,
@@ -35,6 +37,7 @@ impl ServerPhase {
         ServerPhase::Lock,
         ServerPhase::Sync,
         ServerPhase::Push,
+        ServerPhase::Calling,
     ];
 
     /// The name that reports print.
@@ -48,6 +51,7 @@ impl ServerPhase {
             ServerPhase::Lock => "waiting for locks",
             ServerPhase::Sync => "log sync",
             ServerPhase::Push => "push to slaves",
+            ServerPhase::Calling => "second store",
         }
     }
 }
@@ -66,6 +70,15 @@ impl ServerTime {
     #[must_use]
     pub fn with(mut self, phase: ServerPhase, time: Span) -> Self {
         self.0[phase as usize] = micros(time.as_nanos());
+        self
+    }
+
+    /// This and that together, phase by phase.
+    #[must_use]
+    pub fn plus(mut self, other: ServerTime) -> Self {
+        for (sum, more) in self.0.iter_mut().zip(other.0) {
+            *sum = sum.saturating_add(more);
+        }
         self
     }
 

@@ -37,11 +37,20 @@ pub enum Status {
     ConnectionReset,
     /// No answer within the client's time-out.
     ClientTimeout,
+    /// The operation's own steps gave it up: nothing matched, or what it verifies did not
+    /// hold. Nothing was done.
+    Aborted,
+    /// The open transaction is not known here: it expired, its instance restarted or changed
+    /// its role, or the statement came to another instance.
+    UnknownId,
+    /// A value that must be unique is there already, or a node to be deleted still has
+    /// relationships.
+    ConstraintViolation,
 }
 
 impl Status {
     /// Every status, in order, for tables indexed by it.
-    pub const ALL: [Status; 11] = [
+    pub const ALL: [Status; 14] = [
         Status::Ok,
         Status::DeadlockDetected,
         Status::NoMaster,
@@ -53,6 +62,9 @@ impl Status {
         Status::ConnectionRefused,
         Status::ConnectionReset,
         Status::ClientTimeout,
+        Status::Aborted,
+        Status::UnknownId,
+        Status::ConstraintViolation,
     ];
 
     /// Neo4j's status code, where it sends one (2.3: `Status.java`; the HA failures as the
@@ -65,11 +77,14 @@ impl Status {
             }
             Status::EntityNotFound => Some("Neo.ClientError.Statement.EntityNotFound"),
             Status::CouldNotWriteToLog => Some("Neo.DatabaseError.Transaction.CouldNotWriteToLog"),
+            Status::UnknownId => Some("Neo.ClientError.Transaction.UnknownId"),
+            Status::ConstraintViolation => Some("Neo.ClientError.Schema.ConstraintViolation"),
             Status::Ok
             | Status::NoServer
             | Status::ConnectionRefused
             | Status::ConnectionReset
-            | Status::ClientTimeout => None,
+            | Status::ClientTimeout
+            | Status::Aborted => None,
         }
     }
 
@@ -80,13 +95,16 @@ impl Status {
             | Status::NoMaster
             | Status::DatabaseUnavailable
             | Status::CommitInterrupted => Some(Classification::TransientError),
-            Status::EntityNotFound => Some(Classification::ClientError),
+            Status::EntityNotFound | Status::UnknownId | Status::ConstraintViolation => {
+                Some(Classification::ClientError)
+            }
             Status::CouldNotWriteToLog => Some(Classification::DatabaseError),
             Status::Ok
             | Status::NoServer
             | Status::ConnectionRefused
             | Status::ConnectionReset
-            | Status::ClientTimeout => None,
+            | Status::ClientTimeout
+            | Status::Aborted => None,
         }
     }
 
@@ -104,6 +122,9 @@ impl Status {
             Status::ConnectionRefused => "connection refused",
             Status::ConnectionReset => "connection reset",
             Status::ClientTimeout => "client time-out",
+            Status::Aborted => "aborted by its steps",
+            Status::UnknownId => "transaction not known",
+            Status::ConstraintViolation => "constraint violation",
         }
     }
 

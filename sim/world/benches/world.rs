@@ -1,7 +1,7 @@
 //! How fast whole worlds play: a day of heartbeats in a cluster of ten, five minutes of
-//! three instances under 200 requests a second, and thirty clusters of ten that pull. A
-//! plain program, so that what it prints is the figure that the documentation quotes:
-//! `cargo bench -p wavetank-world`.
+//! three instances under 200 requests a second, thirty clusters of ten that pull, and client
+//! operations as fast as they go. A plain program, so that what it prints is the figure that
+//! the documentation quotes: `cargo bench -p wavetank-world`.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -12,7 +12,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use common::plan;
-use wavetank_vocabulary::{Classes, Fact, FaultKind, InstanceId, Observer, Rate, Seq, Span, Time};
+use wavetank_vocabulary::{
+    Bytes, Classes, Fact, FaultKind, InstanceId, Observer, OperationKind, Rate, Seq, Span, Time,
+};
 use wavetank_world::{BaseGraph, GraphSource, Plan, Target, World};
 
 #[derive(Clone)]
@@ -56,6 +58,28 @@ fn quickstart() -> Plan {
     plan
 }
 
+/// Client operations and little else: the mix of the scenario language's example, all data in
+/// the page caches, no faults.
+fn operations(names: &[&str], weights: &[u32]) -> Plan {
+    let mut plan = plan(10, 1);
+    plan.operations = common::operations(names);
+    plan.clients[0].mix = weights
+        .iter()
+        .enumerate()
+        .map(|(kind, weight)| (OperationKind(kind as u16), *weight))
+        .collect();
+    plan.clients[0].rate = Rate::per_second(20_000);
+    for instance in &mut plan.instances {
+        instance.cores = 32;
+        instance.volume.iops = 1_000_000;
+        instance.volume.throughput = Bytes::gib(1);
+    }
+    if let GraphSource::Social { users, .. } = &mut plan.graph.source {
+        *users = 4000;
+    }
+    plan
+}
+
 #[expect(clippy::print_stdout, reason = "a bench prints its figures")]
 fn play(name: &str, plan: Plan) {
     let base = Arc::new(BaseGraph::build(&plan.graph));
@@ -63,6 +87,8 @@ fn play(name: &str, plan: Plan) {
     let mut seconds = Vec::new();
     let mut events = 0;
     let mut virtual_seconds = 0.0;
+    let offered: f64 = plan.clients.iter().map(|client| client.rate.as_f64()).sum::<f64>()
+        * plan.duration.as_secs_f64();
     for _ in 0..5 {
         let started = Instant::now();
         let mut world = World::new(plan.clone(), base.clone(), Nobody);
@@ -76,10 +102,11 @@ fn play(name: &str, plan: Plan) {
     let median = seconds[2];
     println!(
         "{name:<12} {median:.3} s (of 5: {:.3} to {:.3}), {events} events, {:.2} M events/s, \
-         {:.0} times life",
+         {:.0} operations/s, {:.0} times life",
         seconds[0],
         seconds[4],
         events as f64 / median / 1e6,
+        offered / median,
         virtual_seconds / median
     );
 }
@@ -130,7 +157,15 @@ fn clusters() {
 fn main() {
     // Arguments choose: `cargo bench -p wavetank-world -- heartbeats`.
     let chosen: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
-    for (name, plan) in [("heartbeats", heartbeats()), ("quickstart", quickstart())] {
+    for (name, plan) in [
+        ("heartbeats", heartbeats()),
+        ("quickstart", quickstart()),
+        ("mixed", operations(&["home_stream", "follow", "sign_up"], &[80, 15, 5])),
+        ("profile", operations(&["profile"], &[1])),
+        ("home_stream", operations(&["home_stream"], &[1])),
+        ("follow", operations(&["follow"], &[1])),
+        ("status", operations(&["status"], &[1])),
+    ] {
         if chosen.is_empty() || chosen.iter().any(|c| c == name) {
             play(name, plan);
         }

@@ -3,7 +3,7 @@
 
 use alloc::vec::Vec;
 
-use wavetank_instance::{OP, PROPERTIES, STATUS_BY};
+use wavetank_instance::{OP, STATUS_BY};
 use wavetank_store::{AuditNode, AuditRelationship, AuditVisitor, TokenId, TokenKind, Value};
 use wavetank_vocabulary::{Classes, Fact, NodeId, Observer, OperationId, Role, Subject};
 
@@ -79,8 +79,7 @@ impl<O: Observer> World<O> {
             && let Some(process) = &machine.instance
         {
             let store = process.store();
-            let key =
-                |index: u8| store.token(TokenKind::PropertyKey, PROPERTIES[usize::from(index)]);
+            let key = |name| store.token(TokenKind::PropertyKey, name);
             let mut marks = Marks { op: key(OP), status_by: key(STATUS_BY), found: Vec::new() };
             if store.audit(&machine.disk, &mut marks).is_ok() {
                 facts.extend(

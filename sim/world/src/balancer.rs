@@ -66,6 +66,11 @@ impl Balancer {
         self.slaves[instance].answered(slave, plan);
     }
 
+    /// Whether an instance may still be sent what belongs to a transaction there.
+    pub(crate) fn keeps(&self, instance: usize, writes: bool) -> bool {
+        self.masters[instance].up || !writes && self.slaves[instance].up
+    }
+
     /// Where a request goes; none when its pool is empty.
     pub(crate) fn route(&mut self, routing: Routing, writes: bool) -> Option<usize> {
         let total = self.masters.len();

@@ -1,4 +1,5 @@
-//! Clients: open-loop arrivals, the operations that they draw, and the retry loop.
+//! Clients: open-loop arrivals and closed-loop users, the operations that they draw, and the
+//! retry loop.
 //!
 //! Each operation draws from a generator of its own, keyed by client and index, and its
 //! retries from another; so a fault or a setting that changes how one operation fares does
@@ -6,15 +7,15 @@
 
 use alloc::vec::Vec;
 
-use wavetank_instance::Request;
+use wavetank_instance::{Reply, Request};
 use wavetank_kernel::distribution::{self, Zipf};
 use wavetank_kernel::{Stream, Streams};
 use wavetank_vocabulary::{
     ClientId, Fact, NodeId, OperationId, OperationKind, OperationOutcome, ServerPhase, ServerTime,
-    Span, Status, Time, TxId,
+    Span, Status, Time,
 };
 
-use crate::plan::{ClientPlan, RetryPlan};
+use crate::plan::{ClientPlan, RetryPlan, UsersPlan};
 
 /// A population of clients.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub(crate) struct Client {
     users: u64,
     zipf: Option<Zipf>,
     next_index: u32,
+    /// How many operations each user of a closed loop has begun.
+    begun: Vec<u32>,
 }
 
 /// An operation under way.
@@ -39,8 +42,12 @@ pub(crate) struct Flight {
     pub(crate) attempted: Time,
     /// Where the attempt's time at an instance went, once that has answered.
     pub(crate) served: Option<ServerTime>,
-    /// The last transaction of the store that answered, when the attempt's own began.
-    pub(crate) seen: TxId,
+    /// What the attempt has come to at the instance, once that has answered.
+    pub(crate) reply: Reply,
+    /// Who of a closed loop waits for it.
+    pub(crate) user: Option<u32>,
+    /// What the attempt has written into second stores: which, where, and what was there.
+    pub(crate) called: Vec<(u8, NodeId, Option<i64>)>,
     /// How long the attempt waited for a machine that stood still.
     pub(crate) held_up: Span,
     /// Where the attempt is now, once it was sent to an instance.
@@ -87,7 +94,13 @@ pub(crate) struct Flights {
 }
 
 impl Flights {
-    pub(crate) fn add(&mut self, client: u16, request: Request, intended: Time) -> (u32, u32) {
+    pub(crate) fn add(
+        &mut self,
+        client: u16,
+        user: Option<u32>,
+        request: Request,
+        intended: Time,
+    ) -> (u32, u32) {
         self.live += 1;
         let flight = Flight {
             generation: 0,
@@ -96,7 +109,9 @@ impl Flights {
             intended,
             attempted: intended,
             served: None,
-            seen: TxId(0),
+            reply: Reply::default(),
+            user,
+            called: Vec::new(),
             held_up: Span::ZERO,
             at: None,
             ambiguous: false,
@@ -170,7 +185,31 @@ impl Client {
             users: u64::from(users.max(1)),
             zipf,
             next_index: 0,
+            begun: alloc::vec![0; plan.users.map_or(0, |users| users.count as usize)],
         }
+    }
+
+    /// How long a user thinks before the operation that comes next.
+    pub(crate) fn think(&self, user: u32, plan: &UsersPlan, streams: Streams) -> Span {
+        let begun = self.begun[user as usize];
+        let key = [u64::from(self.id.0), u64::from(user), u64::from(begun)];
+        plan.think.sample(&mut streams.stream("think", key))
+    }
+
+    /// Draws the next operation of a user; none when the Plan leaves it out. The `n`-th
+    /// operation of a user has the same number whatever the others do.
+    pub(crate) fn next_of_user(
+        &mut self,
+        user: u32,
+        plan: &ClientPlan,
+        streams: Streams,
+    ) -> Option<Request> {
+        let count = self.begun.len() as u32;
+        let begun = self.begun.get_mut(user as usize)?;
+        let index = begun.checked_mul(count)?.checked_add(user)?;
+        *begun += 1;
+        let me = NodeId(u64::from(user) % self.users);
+        self.request(index, Some(me), plan, streams)
     }
 
     /// The time to the next arrival: Poisson.
@@ -183,6 +222,16 @@ impl Client {
     pub(crate) fn next_request(&mut self, plan: &ClientPlan, streams: Streams) -> Option<Request> {
         let index = self.next_index;
         self.next_index += 1;
+        self.request(index, None, plan, streams)
+    }
+
+    fn request(
+        &self,
+        index: u32,
+        user: Option<NodeId>,
+        plan: &ClientPlan,
+        streams: Streams,
+    ) -> Option<Request> {
         if plan.skip.binary_search(&index).is_ok() {
             return None;
         }
@@ -190,13 +239,28 @@ impl Client {
         let mut stream = streams.stream("operation", key);
         let chosen = stream.pick_weighted(&self.weights)?;
         let kind = plan.mix.get(chosen).map_or(OperationKind(0), |(kind, _)| *kind);
-        let me = self.user(&mut stream);
+        let me = match user {
+            Some(user) => user,
+            None => self.user(&mut stream),
+        };
         let mut other = self.user(&mut stream);
         if other == me {
             other = NodeId((me.0 + 1) % self.users);
         }
         let operation = OperationId { client: self.id, index };
-        Some(Request { operation, attempt: 1, kind, me, other, reply_to: 0 })
+        let by_statement = plan.deployment == crate::plan::Deployment::Server;
+        let attempt = 1;
+        Some(Request {
+            operation,
+            attempt,
+            kind,
+            me,
+            other,
+            now_ms: 0,
+            by_statement,
+            open: None,
+            reply_to: 0,
+        })
     }
 
     fn user(&self, stream: &mut Stream) -> NodeId {
@@ -244,6 +308,9 @@ mod tests {
             kind: OperationKind(0),
             me: NodeId(1),
             other: NodeId(2),
+            now_ms: 0,
+            by_statement: false,
+            open: None,
             reply_to: 0,
         }
     }
@@ -267,9 +334,9 @@ mod tests {
     #[test]
     fn a_reused_place_is_not_mistaken() {
         let mut flights = Flights::default();
-        let (slot, first) = flights.add(0, request(1), Time::ZERO);
+        let (slot, first) = flights.add(0, None, request(1), Time::ZERO);
         flights.remove(slot);
-        let (again, second) = flights.add(0, request(1), Time::ZERO);
+        let (again, second) = flights.add(0, None, request(1), Time::ZERO);
         assert_eq!(slot, again);
         assert!(flights.get_mut(slot, first).is_none());
         assert!(flights.get_mut(slot, second).is_some());

@@ -30,6 +30,10 @@ pub(crate) enum Event {
     AtInstance { instance: u16, flight: u32, generation: u32 },
     /// An answer reaches the client.
     Answer { flight: u32, generation: u32, status: Status, tx: TxId, instance: Option<u16> },
+    /// A user has thought and asks for the next operation.
+    UserActs { client: u16, user: u32 },
+    /// The second store has what a task wrote.
+    Called { instance: u16, life: u32, task: TaskId },
     /// A client has waited long enough for an answer.
     ClientTimeout { flight: u32, generation: u32 },
     /// A balancer asks all instances for their role.
@@ -101,12 +105,16 @@ impl Event {
             Event::Look => [20, 0, 0],
             Event::Monitor => [21, 0, 0],
             Event::FaultTurns { fault } => [22, u64::from(*fault), 0],
+            Event::UserActs { client, user } => [23, u64::from(*client), u64::from(*user)],
+            Event::Called { instance, life, task } => {
+                [24, flight(u32::from(*instance), *life), task.to_word()]
+            }
         }
     }
 
     /// The kind of an event from the first of its words, for people.
     pub(crate) fn kind_name(word: u64) -> &'static str {
-        const NAMES: [&str; 23] = [
+        const NAMES: [&str; 25] = [
             "unknown",
             "message",
             "timer",
@@ -130,6 +138,8 @@ impl Event {
             "look",
             "monitor",
             "fault turns",
+            "user acts",
+            "second store answers",
         ];
         NAMES.get(word as usize).copied().unwrap_or("unknown")
     }

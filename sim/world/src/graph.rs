@@ -4,12 +4,12 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use wavetank_instance::{FOLLOWS, NAME, PROPERTIES, USER};
+use wavetank_instance::{FOLLOWS, OP, STATUS_BY, USER};
 use wavetank_kernel::{Stream, Streams};
 use wavetank_store::{Image, ImageBuilder, ImageFile, PAGE_SIZE, TokenKind, Value};
 use wavetank_vocabulary::{Bytes, Ratio};
 
-use crate::plan::{EdgeList, GraphPlan, GraphSource};
+use crate::plan::{EdgeList, GraphModel, GraphPlan, GraphSource};
 
 /// Degree of a user by quantile (in thousandths), read off ego-Facebook (McAuley and
 /// Leskovec 2012; SNAP): 4,039 users, mean degree 43.69, largest 1,045.
@@ -46,12 +46,20 @@ const DEGREES: [(u32, u32); 27] = [
 /// The mean degree of the quantiles above, interpolated.
 const MEAN_DEGREE: f64 = 43.69;
 
+/// The parts that a user is split into: the type of the relationship that leads there, the
+/// label, and the properties that are kept there.
+const PARTS: [(&str, &str, &[&str]); 3] = [
+    ("AUTH", "Auth", &["password", "email", "last_write"]),
+    ("COUNTERS", "Counters", &["followers", "following", "notifications"]),
+    ("STREAM", "Stream", &["posts"]),
+];
+
 /// The graph as pages, ready to be put on disks.
 #[derive(Clone, Debug)]
 pub struct BaseGraph {
     /// The files of the store.
     pub image: Arc<Image>,
-    /// How many nodes it has; users are the nodes from 0 on.
+    /// How many users it has: they are the nodes from 0 on.
     pub nodes: u32,
     /// How many relationships it has.
     pub relationships: u64,
@@ -79,20 +87,68 @@ impl BaseGraph {
         };
         // Any constant but zero: all instances of all runs hold the same store.
         let mut builder = ImageBuilder::new(plan.seed | 1);
-        let mut token =
-            |kind, name| builder.token(kind, name).expect("the programs' names are few and short");
-        let keys = PROPERTIES.map(|name| token(TokenKind::PropertyKey, name));
+        let mut token = |kind, name: &str| {
+            builder.token(kind, name).expect("the programs' names are few and short")
+        };
+        let [name_key, ..] =
+            ["name", OP, "status", STATUS_BY].map(|name| token(TokenKind::PropertyKey, name));
         let user = token(TokenKind::Label, USER);
         let follows = token(TokenKind::RelationshipType, FOLLOWS);
+        for (kind, name) in &plan.names {
+            token(*kind, name);
+        }
+        let numbers: Vec<_> = plan
+            .properties
+            .iter()
+            .map(|(key, number)| (token(TokenKind::PropertyKey, key), Value::Int(*number)))
+            .collect();
+        let parts = match plan.model {
+            GraphModel::MonolithicNode => Vec::new(),
+            GraphModel::SplitNodes => PARTS
+                .iter()
+                .map(|(kind, label, keys)| {
+                    let of =
+                        |(key, _): &&(alloc::string::String, i64)| keys.contains(&key.as_str());
+                    let start = plan.properties.iter().filter(of).map(|(key, number)| {
+                        (token(TokenKind::PropertyKey, key), Value::Int(*number))
+                    });
+                    let start: Vec<_> = start.collect();
+                    let kind = token(TokenKind::RelationshipType, kind);
+                    (kind, token(TokenKind::Label, label), start)
+                })
+                .collect(),
+        };
+        // What a part of the user has, the user's own node has not.
+        let split = |key: &alloc::string::String| {
+            plan.model == GraphModel::SplitNodes
+                && PARTS.iter().any(|(_, _, keys)| keys.contains(&key.as_str()))
+        };
+        let own: Vec<_> = plan
+            .properties
+            .iter()
+            .zip(&numbers)
+            .filter(|((key, _), _)| !split(key))
+            .map(|(_, number)| number.clone())
+            .collect();
         let mut name = alloc::string::String::new();
         let mut ids = Vec::with_capacity(edges.nodes as usize);
         for number in 0..edges.nodes {
             name.clear();
             // Writing to a String cannot fail.
             let _ = core::fmt::Write::write_fmt(&mut name, format_args!("user {number}"));
-            let properties = [(keys[usize::from(NAME)], Value::Text(name.as_str().into()))];
+            let mut properties = alloc::vec![(name_key, Value::Text(name.as_str().into()))];
+            properties.extend(own.iter().cloned());
             let id = builder.add_node(&[user], &properties);
-            ids.push(id.expect("one label and a short name fit a record"));
+            ids.push(id.expect("one label, a short name and a few numbers fit"));
+        }
+        // The parts come behind the users, whose numbers clients draw from.
+        for (kind, label, start) in &parts {
+            for user in &ids {
+                let part = builder.add_node(&[*label], start).expect("a few numbers fit");
+                builder
+                    .add_relationship(*user, part, *kind, &[])
+                    .expect("both nodes were added above");
+            }
         }
         for (from, to) in &edges.edges {
             builder
@@ -102,7 +158,7 @@ impl BaseGraph {
         BaseGraph {
             image: Arc::new(builder.finish()),
             nodes: edges.nodes,
-            relationships: edges.edges.len() as u64,
+            relationships: edges.edges.len() as u64 + parts.len() as u64 * u64::from(edges.nodes),
             edges,
         }
     }

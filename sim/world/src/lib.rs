@@ -9,6 +9,7 @@ extern crate alloc;
 
 mod audit;
 mod balancer;
+mod beside;
 mod clients;
 mod costs;
 mod disk;
@@ -29,11 +30,20 @@ pub use costs::CostTable;
 pub use fault_plan::{FaultPlan, Members, Strength, Target};
 pub use graph::BaseGraph;
 pub use plan::{
-    BalancerPlan, Bounds, ClientPlan, EdgeList, Expectation, Expected, GraphPlan, GraphSource,
-    InstancePlan, LinkPlan, NetworkPlan, Plan, RetryPlan, Routing, SeedRule, SessionGuarantee,
-    VolumePlan,
+    BalancerPlan, Bounds, ClientPlan, Deployment, EdgeList, Expectation, Expected, GraphModel,
+    GraphPlan, GraphSource, InstancePlan, LinkPlan, NetworkPlan, Plan, RetryPlan, Routing,
+    SeedRule, SessionGuarantee, UsersPlan, VolumePlan,
 };
 pub use trigger::Trigger;
+
+/// What operations are made of: see [`Program`].
+pub mod operation {
+    pub use wavetank_instance::{
+        Comparison, Direction, Exit, Expression, LOCKED_AT_ONCE, Name, Operand, OperationStep,
+        Path, Program, SLOTS, Slot, Test, TokenKind,
+    };
+}
+
 pub use wavetank_instance::{BranchedDataPolicy, Compat, Program, PushStrategy, Settings};
 pub use wavetank_kernel::Distribution;
 pub use wavetank_store::CachePolicy;

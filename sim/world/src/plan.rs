@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use wavetank_instance::{Program, Settings};
+use wavetank_instance::{Program, Settings, TokenKind};
 use wavetank_kernel::Distribution;
 use wavetank_store::CachePolicy;
 use wavetank_vocabulary::{
@@ -134,6 +134,33 @@ pub struct GraphPlan {
     pub seed: u64,
     /// Where it comes from.
     pub source: GraphSource,
+    /// How the data of a user are laid out.
+    pub model: GraphModel,
+    /// Numbers that every user node has at the start, by property key.
+    pub properties: Vec<(String, i64)>,
+    /// Names that the operations use: the store knows them from the start.
+    pub names: Vec<(TokenKind, String)>,
+}
+
+/// How the data of a user are laid out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum GraphModel {
+    /// Everything is a property of the user's node.
+    #[default]
+    MonolithicNode,
+    /// What is written often, or by others, has nodes of its own: `(u)-[:AUTH]->(:Auth)`,
+    /// `(u)-[:COUNTERS]->(:Counters)` and `(u)-[:STREAM]->(:Stream)`.
+    SplitNodes,
+}
+
+impl GraphModel {
+    /// The name that scenarios use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            GraphModel::MonolithicNode => "monolithic-node",
+            GraphModel::SplitNodes => "split-nodes",
+        }
+    }
 }
 
 /// Where a graph comes from.
@@ -187,8 +214,14 @@ pub struct BalancerPlan {
 pub struct ClientPlan {
     /// Its name.
     pub name: String,
-    /// Operations per second, in Poisson arrivals.
+    /// Operations per second, in Poisson arrivals; zero where `users` is there.
     pub rate: Rate,
+    /// Users that wait for each answer and think, instead of arrivals.
+    pub users: Option<UsersPlan>,
+    /// Where their application runs, as seen from the database.
+    pub deployment: Deployment,
+    /// By how many milliseconds the application server's clock is ahead; behind, if negative.
+    pub clock_ahead_ms: i64,
     /// The weight of each kind of operation.
     pub mix: Vec<(OperationKind, u32)>,
     /// Through which balancer; index into [`Plan::balancers`].
@@ -203,6 +236,42 @@ pub struct ClientPlan {
     pub retry: RetryPlan,
     /// Operations left out, by index (a shrunk Plan names them).
     pub skip: Vec<u32>,
+}
+
+/// A closed loop: each user has one operation under way at the most.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct UsersPlan {
+    /// How many there are. Each is one node of the graph, and its operations are its session.
+    pub count: u32,
+    /// The time between an answer and the next operation.
+    pub think: Distribution,
+}
+
+/// How an application reaches the database: the talk's three deployment options.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Deployment {
+    /// In the same process: no network in between.
+    Embedded,
+    /// Through the transactional endpoint: a round trip for each statement.
+    Server,
+    /// As a server-side extension: one round trip.
+    #[default]
+    Extension,
+}
+
+impl Deployment {
+    /// All of them.
+    pub const ALL: [Deployment; 3] =
+        [Deployment::Embedded, Deployment::Server, Deployment::Extension];
+
+    /// The name that scenarios use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Deployment::Embedded => "embedded",
+            Deployment::Server => "server",
+            Deployment::Extension => "extension",
+        }
+    }
 }
 
 /// How a balancer spreads requests.
@@ -406,6 +475,17 @@ impl Plan {
     /// How many instances have a store: all but the arbiters.
     pub fn stores(&self) -> usize {
         self.instances.iter().filter(|instance| !instance.arbiter).count()
+    }
+
+    /// The second stores beside the graph that operations write into, each once.
+    pub fn second_stores(&self) -> Vec<&str> {
+        let mut stores: Vec<&str> = Vec::new();
+        for store in self.operations.iter().flat_map(|program| &program.stores) {
+            if !stores.contains(&store.as_str()) {
+                stores.push(store);
+            }
+        }
+        stores
     }
 
     /// The longest `within` of the expectations, zero when there is none: for so long play

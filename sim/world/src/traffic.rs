@@ -2,14 +2,15 @@
 
 use alloc::string::String;
 
-use wavetank_instance::{Endpoint, Input, Request};
+use wavetank_instance::{Endpoint, Input, Reply, Request};
 use wavetank_vocabulary::{
     Fact, Observer, OperationOutcome, PlantedBugs, Role, ServerTime, Span, Status, Subject, TxId,
+    WALL_START_MS,
 };
 
 use crate::clients::{backoff, outcome};
 use crate::event::Event;
-use crate::plan::Routing;
+use crate::plan::{Deployment, Routing};
 use crate::world::{Phase, World};
 
 impl<O: Observer> World<O> {
@@ -32,6 +33,7 @@ impl<O: Observer> World<O> {
     pub(crate) fn traffic(&mut self, event: &Event) {
         match *event {
             Event::Arrival { client } => self.arrival(client),
+            Event::UserActs { client, user } => self.user_acts(client, user),
             Event::Attempt { flight, generation } => self.attempt(flight, generation),
             Event::AtBalancer { flight, generation } => self.at_balancer(flight, generation),
             Event::AtInstance { instance, flight, generation } => {
@@ -66,9 +68,35 @@ impl<O: Observer> World<O> {
         let gap = self.clients[index].next_gap(&plan.clients[index]);
         self.kernel.schedule_in(gap, Event::Arrival { client });
         let drawn = self.clients[index].next_request(&plan.clients[index], self.streams);
-        let Some(request) = drawn else { return };
+        if let Some(request) = drawn {
+            self.invoke(client, None, request);
+        }
+    }
+
+    /// A user of a closed loop has thought.
+    fn user_acts(&mut self, client: u16, user: u32) {
+        if self.phase() != Phase::Running {
+            return;
+        }
+        let index = usize::from(client);
+        let plan = self.plan.clone();
+        match self.clients[index].next_of_user(user, &plan.clients[index], self.streams) {
+            Some(request) => self.invoke(client, Some(user), request),
+            None => self.user_thinks(client, user),
+        }
+    }
+
+    fn user_thinks(&mut self, client: u16, user: u32) {
+        let index = usize::from(client);
+        if let Some(users) = &self.plan.clients[index].users {
+            let think = self.clients[index].think(user, users, self.streams);
+            self.kernel.schedule_in(think, Event::UserActs { client, user });
+        }
+    }
+
+    fn invoke(&mut self, client: u16, user: Option<u32>, request: Request) {
         self.tell(Fact::Invoked { operation: request.operation, kind: request.kind });
-        let (flight, generation) = self.flights.add(client, request, self.kernel.now());
+        let (flight, generation) = self.flights.add(client, user, request, self.kernel.now());
         self.attempt(flight, generation);
     }
 
@@ -80,11 +108,33 @@ impl<O: Observer> World<O> {
         operation.attempted = now;
         operation.served = None;
         operation.held_up = Span::ZERO;
+        operation.reply = Reply::default();
+        operation.request.open = None;
+        let clock = self.plan.clients[usize::from(operation.client)].clock_ahead_ms;
+        operation.request.now_ms =
+            (WALL_START_MS + now.as_nanos() / 1_000_000).saturating_add_signed(clock);
+        self.ask(flight, generation);
+    }
+
+    /// A request leaves its client: an attempt, or a further statement of it.
+    fn ask(&mut self, flight: u32, generation: u32) {
+        let now = self.kernel.now();
+        let Some(operation) = self.flights.get_mut(flight, generation) else { return };
         let client = usize::from(operation.client);
-        let plan = &self.plan.clients[client];
-        let latency = self.plan.network.local.sample(&mut self.client_links[client]);
+        let latency = self.client_latency(client);
+        let timeout = self.plan.clients[client].timeout;
         self.kernel.schedule(now + latency, Event::AtBalancer { flight, generation });
-        self.kernel.schedule(now + plan.timeout, Event::ClientTimeout { flight, generation });
+        self.kernel.schedule(now + timeout, Event::ClientTimeout { flight, generation });
+    }
+
+    /// One way between a client and its balancer; none where both are one process.
+    fn client_latency(&mut self, client: usize) -> Span {
+        match self.plan.clients[client].deployment {
+            Deployment::Embedded => Span::ZERO,
+            Deployment::Server | Deployment::Extension => {
+                self.plan.network.local.sample(&mut self.client_links[client])
+            }
+        }
     }
 
     /// An answer, a refusal or the client's own time-out.
@@ -99,18 +149,30 @@ impl<O: Observer> World<O> {
         let running = self.phase() == Phase::Running;
         let now = self.kernel.now();
         let Some(operation) = self.flights.get_mut(flight, generation) else { return };
+        let reply = core::mem::take(&mut operation.reply);
+        if let (Status::Ok, Some(_)) = (status, reply.open) {
+            // A statement is done: the next one goes on in the same transaction.
+            operation.request.open = reply.open;
+            operation.generation = operation.generation.wrapping_add(1);
+            let generation = operation.generation;
+            self.ask(flight, generation);
+            return;
+        }
         let plan = &self.plan.clients[usize::from(operation.client)];
         let retry = plan.retry;
         let again = status != Status::Ok
             && running
             && operation.request.attempt < retry.attempts
             && retry.covers(status);
-        operation.ambiguous |= status.is_ambiguous();
+        // An earlier transaction of several may be committed although the last one failed.
+        operation.ambiguous |= status.is_ambiguous() || status != Status::Ok && tx != TxId(0);
         operation.at = None;
         if again {
+            self.take_back(flight, generation);
+            let Some(operation) = self.flights.get_mut(flight, generation) else { return };
             let wait = backoff(&retry, &operation.request, self.streams);
-            operation.request.attempt += 1;
             operation.waits = Some(status);
+            operation.request.attempt += 1;
             operation.generation = operation.generation.wrapping_add(1);
             let generation = operation.generation;
             let (attempt, id) = (operation.request.attempt, operation.request.operation);
@@ -121,16 +183,18 @@ impl<O: Observer> World<O> {
         let request = operation.request;
         let spent = operation.spent(now, status);
         let (intended, ambiguous) = (operation.intended, operation.ambiguous);
-        let seen = operation.seen;
+        let (client, user) = (operation.client, operation.user);
+        let seen = reply.seen;
         let instance =
             instance.or(operation.at).map(|index| self.plan.instances[usize::from(index)].id);
+        let ended = outcome(status, ambiguous, self.beside.writes(request.kind));
+        if ended == OperationOutcome::Failed {
+            self.take_back(flight, generation);
+        }
         self.flights.remove(flight);
-        let program = &self.programs[request.kind.index()];
-        let ended = outcome(status, ambiguous, program.writes());
-        let subject = if ended == OperationOutcome::Failed {
-            Subject::Nothing
-        } else {
-            program.subject(&request)
+        let subject = match ended {
+            OperationOutcome::Ok if self.beside.marks_stay(request.kind) => reply.left,
+            _ => Subject::Nothing,
         };
         self.tell(Fact::Completed {
             operation: request.operation,
@@ -147,6 +211,9 @@ impl<O: Observer> World<O> {
         if let (OperationOutcome::Ok, Some(instance)) = (ended, instance) {
             let (operation, user) = (request.operation, request.me);
             self.tell(Fact::Session { operation, user, seen, wrote: tx, instance, intended });
+        }
+        if let Some(user) = user {
+            self.user_thinks(client, user);
         }
     }
 
@@ -166,25 +233,39 @@ impl<O: Observer> World<O> {
         let plan = &self.plan.clients[client];
         let balancer = usize::from(plan.balancer);
         if self.balancers[balancer].down > 0 {
-            let latency = self.plan.network.local.sample(&mut self.client_links[client]);
+            let latency = self.client_latency(client);
             let (status, tx) = (Status::ConnectionRefused, TxId(0));
             let answer = Event::Answer { flight, generation, status, tx, instance: None };
             self.kernel.schedule(now + latency, answer);
             return;
         }
-        let writes = self.programs[operation.request.kind.index()].writes();
+        let embedded = plan.deployment == Deployment::Embedded;
+        let writes = self.beside.writes(operation.request.kind);
+        // A transaction stays where it was begun, as long as that may be asked.
+        let stays = operation
+            .request
+            .open
+            .and(operation.at)
+            .filter(|at| self.balancers[balancer].keeps(usize::from(*at), writes));
         let spreads = self.plan.bugs.contains(PlantedBugs::BALANCER_IGNORES_RULE);
         let rule = if spreads { Routing::SplitOverAll } else { plan.routing };
-        match self.balancers[balancer].route(rule, writes) {
+        let chosen = match stays {
+            Some(at) => Some(usize::from(at)),
+            None => self.balancers[balancer].route(rule, writes),
+        };
+        match chosen {
             Some(index) => {
                 let instance = index as u16;
                 operation.at = Some(instance);
-                let latency = self.balancer_latency(balancer, instance);
+                let latency = match embedded {
+                    true => Span::ZERO,
+                    false => self.balancer_latency(balancer, instance),
+                };
                 let event = Event::AtInstance { instance, flight, generation };
                 self.kernel.schedule(now + latency, event);
             }
             None => {
-                let latency = self.plan.network.local.sample(&mut self.client_links[client]);
+                let latency = self.client_latency(client);
                 let answer = Event::Answer {
                     flight,
                     generation,
@@ -254,14 +335,14 @@ impl<O: Observer> World<O> {
         instance: u16,
         request: &Request,
         status: Status,
-        tx: TxId,
-        (seen, time): (TxId, ServerTime),
+        reply: Reply,
+        time: ServerTime,
     ) {
         let flight = (request.reply_to >> 32) as u32;
         let generation = request.reply_to as u32;
         if let Some(operation) = self.flights.get_mut(flight, generation) {
-            operation.served = Some(time);
-            operation.seen = seen;
+            operation.served = Some(operation.served.map_or(time, |sum| sum.plus(time)));
+            operation.reply = reply;
         }
         self.tell(Fact::Served {
             operation: request.operation,
@@ -271,7 +352,7 @@ impl<O: Observer> World<O> {
             status,
             time,
         });
-        self.send_answer(instance, flight, generation, status, tx);
+        self.send_answer(instance, flight, generation, status, reply.tx);
     }
 
     pub(crate) fn send_answer(
@@ -285,8 +366,10 @@ impl<O: Observer> World<O> {
         let Some(operation) = self.flights.get_mut(flight, generation) else { return };
         let client = usize::from(operation.client);
         let balancer = usize::from(self.plan.clients[client].balancer);
-        let way = self.balancer_latency(balancer, instance)
-            + self.plan.network.local.sample(&mut self.client_links[client]);
+        let way = match self.plan.clients[client].deployment {
+            Deployment::Embedded => Span::ZERO,
+            _ => self.balancer_latency(balancer, instance) + self.client_latency(client),
+        };
         let grey = &self.machines[usize::from(instance)].grey;
         let way = grey.iter().fold(way, |way, (_, by)| way + *by);
         let answer = Event::Answer { flight, generation, status, tx, instance: Some(instance) };

@@ -11,6 +11,7 @@ use wavetank_store::StoreState;
 use wavetank_vocabulary::{Classes, Fact, InstanceId, Observer, Seq, Span, Time, WALL_START_MS};
 
 use crate::balancer::Balancer;
+use crate::beside::Beside;
 use crate::clients::{Client, Flights};
 use crate::disk::{SimDisk, Submitted};
 use crate::event::Event;
@@ -54,6 +55,7 @@ pub struct World<O> {
     pub(crate) triggers: Triggers,
     pub(crate) phase: Phase,
     pub(crate) converged: bool,
+    pub(crate) beside: Beside,
     observer: O,
     interests: Classes,
     seq: Seq,
@@ -107,6 +109,7 @@ impl<O: Observer> World<O> {
             kernel: Kernel::new(),
             phase: Phase::Running,
             converged: false,
+            beside: Beside::new(&plan),
             interests: observer.interests(),
             observer,
             seq: 0,
@@ -131,6 +134,13 @@ impl<O: Observer> World<O> {
         }
         let plan = self.plan.clone();
         for (index, client) in plan.clients.iter().enumerate() {
+            if let Some(users) = &client.users {
+                for user in 0..users.count {
+                    let think = self.clients[index].think(user, users, self.streams);
+                    self.kernel.schedule_in(think, Event::UserActs { client: index as u16, user });
+                }
+                continue;
+            }
             let gap = self.clients[index].next_gap(client);
             self.kernel.schedule_in(gap, Event::Arrival { client: index as u16 });
         }
@@ -291,6 +301,7 @@ impl<O: Observer> World<O> {
             | Event::PeerLost { instance, .. }
             | Event::AtInstance { instance, .. }
             | Event::PollArrives { instance, .. }
+            | Event::Called { instance, .. }
             | Event::Start { instance } => Some(*instance),
             _ => None,
         }
@@ -371,6 +382,12 @@ impl<O: Observer> World<O> {
                 self.record(words);
                 let peer = self.plan.instances[usize::from(peer)].id;
                 self.input(instance, Input::PeerLost(peer));
+            }
+            Event::Called { instance, life, task } => {
+                if self.machines[usize::from(instance)].life == life {
+                    self.record(words);
+                    self.input(instance, Input::Called(task));
+                }
             }
             Event::Sample => {
                 self.record(words);
@@ -538,8 +555,12 @@ impl<O: Observer> World<O> {
                 let event = Event::CoreDone { instance, life, task, stolen };
                 self.kernel.schedule_in(cost, event);
             }
-            Effect::Respond { request, status, tx, seen, time } => {
-                self.answered(instance, &request, status, tx, (seen, time));
+            Effect::Respond { request, status, reply, time } => {
+                self.answered(instance, &request, status, reply, time);
+            }
+            Effect::Call { task, request, store, node, value } => {
+                let life = machine.life;
+                self.call(&request, (store, node, value), Event::Called { instance, life, task });
             }
             Effect::Exit => {
                 machine.failure = machine.instance.as_ref().and_then(failure);

@@ -1,19 +1,9 @@
 //! Tables that can be written and not be played yet.
 
 use super::{Kind, MILLISECOND, Need, Table, YEAR, key};
-use Kind::{Choice, Count, Name, Text, Time};
+use Kind::{Choice, Count, Time};
 use Need::{Default, Optional, Required};
 use wavetank_vocabulary::{Rate, Span};
-
-pub(super) static OPERATION: Table = Table {
-    name: "[[operation]]",
-    about: "An operation of one's own.",
-    keys: &[
-        key("name", Name, Required, "Its name, for a mix."),
-        key("pattern", Text, Optional, "A pattern by name, such as \"double-checked\"."),
-        key("steps", Kind::Texts, Optional, "Its steps, instead of a pattern."),
-    ],
-};
 
 pub(super) static OPERATIONS: Table = Table {
     name: "[[operations]]",

@@ -10,13 +10,48 @@ pub(super) static CLIENTS: Table = Table {
     about: "A population of clients.",
     keys: &[
         key("name", Name, Required, "Its name, for `of = \"NAME.OPERATION\"`."),
-        key("arrivals", Kind::Table(&ARRIVALS), Required, "When operations begin."),
-        key("workload", Choice(&["social"], &[]), Default("social"), "Which operations there are."),
+        key(
+            "arrivals",
+            Kind::Table(&ARRIVALS),
+            Optional,
+            "When operations begin; either this or `users`.",
+        ),
+        key(
+            "users",
+            Count(1, 1_000_000),
+            Optional,
+            "Users that wait for each answer and think before they ask again: a closed loop instead of `arrivals`. Each is one user of the graph, and its operations are its session.",
+        ),
+        key("think", Kind::Distribution, Default("1s"), "How long such a user thinks."),
+        key(
+            "workload",
+            Choice(crate::workloads::WORKLOADS, &[]),
+            Default("social"),
+            "Which operations there are.",
+        ),
         key(
             "mix",
             Weights,
-            Default("{ home_stream = 60, profile = 20, follow = 8, status = 10, sign_up = 2 }"),
-            "The weight of each operation.",
+            Optional,
+            "The weight of each operation; that of the workload unless told.",
+        ),
+        key(
+            "deployment",
+            Choice(&["embedded", "server", "extension"], &[]),
+            Default("extension"),
+            "Where the application runs: in the database's process, behind its transactional endpoint with a round trip for each statement, or as an extension of the server with one.",
+        ),
+        key(
+            "clock_ahead",
+            Time(Span::ZERO, Span::from_secs(3600)),
+            Optional,
+            "By how much the application server's clock is ahead.",
+        ),
+        key(
+            "clock_behind",
+            Time(Span::ZERO, Span::from_secs(3600)),
+            Optional,
+            "By how much it is behind.",
         ),
         key(
             "routing",
@@ -39,7 +74,27 @@ pub(super) static CLIENTS: Table = Table {
         ),
         key("retry", Kind::Table(&RETRY), Optional, "What is tried again; nothing unless told."),
         key("skip", Counts(u32::MAX as u64), Optional, "Operations left out, by their index."),
-        later("think_time", "users that wait for an answer and think"),
+    ],
+};
+
+pub(super) static OPERATION: Table = Table {
+    name: "[[operation]]",
+    about: "An operation of one's own, or a pattern for one of the workload.",
+    keys: &[
+        key("name", Name, Required, "Its name, for a mix."),
+        key("about", Text, Optional, "What it does, in a sentence."),
+        key(
+            "pattern",
+            Text,
+            Optional,
+            "One of the patterns in which the library has it, such as \"double-checked\".",
+        ),
+        key(
+            "steps",
+            Kind::Texts,
+            Optional,
+            "Its steps, instead of a pattern: a text for each statement.",
+        ),
     ],
 };
 
@@ -53,7 +108,6 @@ pub(super) static ARRIVALS: Table = Table {
             Required,
             "Independently of each other, at this rate.",
         ),
-        later("closed", "users that wait for an answer"),
         later("bursts", "bursts"),
         later("daily", "a curve over the day"),
         later("recorded", "a recorded sequence"),

@@ -3,9 +3,18 @@
 use wavetank_kernel::Distribution;
 use wavetank_vocabulary::{Bytes, InstanceId, OperationKind, PlantedBugs, Rate, Ratio, Span};
 use wavetank_world::{
-    BalancerPlan, CachePolicy, ClientPlan, Compat, CostTable, GraphPlan, GraphSource, InstancePlan,
-    NetworkPlan, Plan, Program, RetryPlan, Routing, Settings, VolumePlan,
+    BalancerPlan, CachePolicy, ClientPlan, Compat, CostTable, Deployment, GraphModel, GraphPlan,
+    GraphSource, InstancePlan, NetworkPlan, Plan, Program, RetryPlan, Routing, Settings,
+    VolumePlan,
 };
+
+/// Operations of the library, in their default patterns.
+pub(crate) fn operations(names: &[&str]) -> Vec<Program> {
+    let named = |name: &&str| {
+        wavetank_scenario::OPERATIONS.iter().find(|known| known.program.name == **name)
+    };
+    names.iter().map(|name| named(name).expect("it is there").program.clone()).collect()
+}
 
 /// Three instances under a light load for so many seconds.
 pub(crate) fn plan(seconds: u64, seed: u64) -> Plan {
@@ -52,6 +61,9 @@ pub(crate) fn plan(seconds: u64, seed: u64) -> Plan {
         graph: GraphPlan {
             seed: 1,
             source: GraphSource::Social { users: 400, mean_follows: Ratio::new(22, 1) },
+            model: GraphModel::MonolithicNode,
+            properties: Vec::new(),
+            names: Vec::new(),
         },
         balancers: vec![BalancerPlan {
             name: "front".into(),
@@ -61,10 +73,13 @@ pub(crate) fn plan(seconds: u64, seed: u64) -> Plan {
             fall: 3,
             credentials: true,
         }],
-        operations: Program::social(),
+        operations: operations(&["home_stream", "profile", "follow", "status", "sign_up"]),
         clients: vec![ClientPlan {
             name: "app".into(),
             rate: Rate::per_second(100),
+            users: None,
+            deployment: Deployment::Extension,
+            clock_ahead_ms: 0,
             mix: [(0, 60), (1, 20), (2, 8), (3, 10), (4, 2)]
                 .map(|(kind, weight)| (OperationKind(kind), weight))
                 .to_vec(),

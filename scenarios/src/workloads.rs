@@ -1,0 +1,216 @@
+//! The workloads that there are, and the operations that they are made of: text files in the
+//! step language, embedded. A user's own operations are no different.
+
+use std::sync::LazyLock;
+
+use wavetank_world::{GraphModel, Program};
+
+use crate::steps;
+use crate::tree::{Entry, Node, Value};
+
+/// The embedded files.
+const FILES: [&str; 2] =
+    [include_str!("../workloads/social.toml"), include_str!("../workloads/generic.toml")];
+
+/// The names of the workloads.
+pub(crate) const WORKLOADS: &[&str] =
+    &["social", "register", "counter", "list-append", "unique-pair", "bank"];
+
+/// An operation of the library, in one of its patterns.
+#[derive(Debug)]
+pub struct Operation {
+    /// The workload that it belongs to.
+    pub workload: &'static str,
+    /// The pattern, where there are several.
+    pub pattern: Option<String>,
+    /// The data model that it is written for; any, if none.
+    pub model: Option<GraphModel>,
+    /// The operation itself.
+    pub program: Program,
+}
+
+/// A workload.
+#[derive(Debug)]
+pub struct Workload {
+    /// Its name.
+    pub name: &'static str,
+    /// The weight of each operation unless a scenario says otherwise.
+    pub mix: Vec<(String, u32)>,
+    /// What its users have at the start, as far as its operations use it.
+    pub properties: Vec<(String, i64)>,
+}
+
+/// All operations, in the order of the files; of several patterns the default comes first.
+pub static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| library().0);
+/// All workloads, in the order of their names above.
+pub static ALL: LazyLock<Vec<Workload>> = LazyLock::new(|| library().1);
+
+/// The workload of that name.
+pub(crate) fn workload(name: &str) -> Option<&'static Workload> {
+    ALL.iter().find(|workload| workload.name == name)
+}
+
+/// The operation of that name for a data model, in its default pattern or the one named.
+pub(crate) fn operation(
+    name: &str,
+    pattern: Option<&str>,
+    model: GraphModel,
+) -> Option<&'static Operation> {
+    let mut fitting = OPERATIONS.iter().filter(|operation| {
+        operation.program.name == name
+            && operation.model.is_none_or(|of| of == model)
+            && pattern.is_none_or(|pattern| operation.pattern.as_deref() == Some(pattern))
+    });
+    let first = fitting.next()?;
+    // One that was written for the model comes before one for any.
+    let own = |operation: &&Operation| operation.model.is_some();
+    Some(std::iter::once(first).chain(fitting).find(own).unwrap_or(first))
+}
+
+/// The names of the patterns of an operation.
+pub(crate) fn patterns(name: &str, model: GraphModel) -> Vec<&'static str> {
+    let mut names: Vec<&str> = Vec::new();
+    for operation in OPERATIONS.iter() {
+        let fits = operation.program.name == name && operation.model.is_none_or(|of| of == model);
+        if let Some(pattern) = operation.pattern.as_deref().filter(|_| fits)
+            && !names.contains(&pattern)
+        {
+            names.push(pattern);
+        }
+    }
+    names
+}
+
+/// The names of the operations of a workload, each once.
+pub(crate) fn names(workload: &str) -> Vec<&'static str> {
+    let mut names: Vec<&str> = Vec::new();
+    for operation in OPERATIONS.iter().filter(|operation| operation.workload == workload) {
+        if !names.contains(&operation.program.name.as_str()) {
+            names.push(&operation.program.name);
+        }
+    }
+    names
+}
+
+fn get<'n>(entries: &'n [Entry], key: &str) -> Option<&'n Node> {
+    entries.iter().find(|entry| entry.key == key).map(|entry| &entry.node)
+}
+
+fn text<'n>(entries: &'n [Entry], key: &str) -> Option<&'n str> {
+    get(entries, key).and_then(Node::text)
+}
+
+fn tables(entries: &[Entry], key: &str) -> Vec<Vec<Entry>> {
+    let Some(Node { value: Value::List(items), .. }) = get(entries, key) else { return Vec::new() };
+    let table = |node: &Node| match &node.value {
+        Value::Table(entries) => Some(entries.clone()),
+        _ => None,
+    };
+    items.iter().filter_map(table).collect()
+}
+
+fn numbers(entries: &[Entry], key: &str) -> Vec<(String, i64)> {
+    let Some(Node { value: Value::Table(numbers), .. }) = get(entries, key) else {
+        return Vec::new();
+    };
+    let number = |entry: &Entry| match &entry.node.value {
+        Value::Integer(digits) => Some((entry.key.clone(), digits.parse().ok()?)),
+        _ => None,
+    };
+    numbers.iter().filter_map(number).collect()
+}
+
+/// Reads the embedded files. What is wrong in them panics here; this crate's tests read them.
+fn library() -> (Vec<Operation>, Vec<Workload>) {
+    let (mut operations, mut workloads) = (Vec::new(), Vec::new());
+    let mut social = true;
+    for file in FILES {
+        let root = Node::document(file, 0).expect("the workloads are TOML");
+        let Value::Table(root) = root.value else { unreachable!("a document is a table") };
+        let named = |name: &str| {
+            WORKLOADS.iter().copied().find(|known| *known == name).expect("its name is listed")
+        };
+        let mut add = |name: &'static str, entries: &[Entry]| {
+            let mix = numbers(entries, "mix").into_iter();
+            let mix = mix.map(|(name, weight)| (name, weight as u32)).collect();
+            let properties = numbers(entries, "properties");
+            workloads.push(Workload { name, mix, properties });
+        };
+        if social {
+            add("social", &root);
+        }
+        for table in tables(&root, "workload") {
+            add(named(text(&table, "name").expect("a workload has a name")), &table);
+        }
+        for table in tables(&root, "operation") {
+            let name = text(&table, "name").expect("an operation has a name");
+            let Some(Node { value: Value::List(steps), .. }) = get(&table, "steps") else {
+                panic!("{name} has no steps");
+            };
+            let steps: Vec<String> =
+                steps.iter().filter_map(Node::text).map(String::from).collect();
+            let about = text(&table, "about").unwrap_or_default();
+            let program = steps::compile(name, about, &steps)
+                .unwrap_or_else(|error| panic!("{name}, {}: {error:?}", steps[error.statement]));
+            let workload = match social {
+                true => "social",
+                // The operations of the others begin with the name of their data.
+                false => match name.split('_').next() {
+                    Some("register") => "register",
+                    Some("counter") => "counter",
+                    Some("list") => "list-append",
+                    Some("pair") => "unique-pair",
+                    _ => "bank",
+                },
+            };
+            let model = text(&table, "model").map(|model| {
+                let models = [GraphModel::MonolithicNode, GraphModel::SplitNodes];
+                models.into_iter().find(|known| known.name() == model).expect("a model")
+            });
+            let pattern = text(&table, "pattern").map(String::from);
+            operations.push(Operation { workload, pattern, model, program });
+        }
+        social = false;
+    }
+    (operations, workloads)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_library_is_sound() {
+        assert_eq!(names("social")[..5], ["home_stream", "profile", "follow", "status", "sign_up"]);
+        for name in WORKLOADS {
+            let workload = workload(name).expect("it is there");
+            assert!(!workload.mix.is_empty());
+            for (operation, _) in &workload.mix {
+                assert!(names(name).contains(&operation.as_str()), "{name}.{operation}");
+            }
+        }
+    }
+
+    #[test]
+    fn patterns_are_chosen_by_name_and_data_model() {
+        let one = GraphModel::MonolithicNode;
+        let split = GraphModel::SplitNodes;
+        let chosen = |pattern, model| {
+            let operation = operation("follow", pattern, model)?;
+            Some((operation.pattern.as_deref()?, operation.model))
+        };
+        assert_eq!(chosen(None, one), Some(("unchecked", None)));
+        assert_eq!(chosen(Some("merge"), split), Some(("merge", None)));
+        assert_eq!(chosen(Some("naive"), split), Some(("naive", Some(split))));
+        assert_eq!(chosen(Some("nave"), one), None);
+        assert!(patterns("follow", one).contains(&"locked-both-ends"));
+    }
+
+    #[test]
+    fn what_only_reads_needs_no_master() {
+        let writes =
+            |name| operation(name, None, GraphModel::MonolithicNode).expect("it").program.writes();
+        assert!(!writes("home_stream") && !writes("auth") && !writes("list_read"));
+        assert!(writes("follow") && writes("transfer") && writes("delete_user"));
+    }
+}

@@ -1,0 +1,110 @@
+//! The second stores that operations write beside the graph, and what is known of each kind
+//! of operation.
+//!
+//! A second store is a search index, a cache or a mail queue of the application: it takes
+//! every write at once and knows nothing of the graph's transactions. Its clients take back
+//! what they wrote before they try again, and when they have failed for good.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use wavetank_instance::Request;
+use wavetank_vocabulary::{Fact, NodeId, Observer, OperationKind, PlantedBugs, SecondWrite};
+
+use crate::event::Event;
+use crate::plan::Plan;
+use crate::world::World;
+
+/// What is known of a kind of operation.
+#[derive(Clone, Debug)]
+struct Kind {
+    writes: bool,
+    marks_stay: bool,
+    /// The number of each of its second stores among all.
+    stores: Vec<u8>,
+}
+
+/// The second stores.
+#[derive(Clone, Debug)]
+pub(crate) struct Beside {
+    kinds: Vec<Kind>,
+    values: BTreeMap<(u8, NodeId), i64>,
+}
+
+impl Beside {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let all = plan.second_stores();
+        let number = |name: &str| all.iter().position(|store| *store == name).unwrap_or(0) as u8;
+        let kinds = plan.operations.iter().map(|program| Kind {
+            writes: program.writes(),
+            marks_stay: program.marks_stay(&plan.operations),
+            stores: program.stores.iter().map(|store| number(store)).collect(),
+        });
+        Beside { kinds: kinds.collect(), values: BTreeMap::new() }
+    }
+
+    /// Whether the operation needs the master.
+    #[inline]
+    pub(crate) fn writes(&self, kind: OperationKind) -> bool {
+        self.kinds.get(kind.index()).is_some_and(|kind| kind.writes)
+    }
+
+    /// Whether what the operation marks can be looked for at the end.
+    pub(crate) fn marks_stay(&self, kind: OperationKind) -> bool {
+        self.kinds.get(kind.index()).is_some_and(|kind| kind.marks_stay)
+    }
+
+    /// Puts a value, or takes it away; gives what was there.
+    fn put(&mut self, store: u8, node: NodeId, value: Option<i64>) -> Option<i64> {
+        match value {
+            Some(value) => self.values.insert((store, node), value),
+            None => self.values.remove(&(store, node)),
+        }
+    }
+}
+
+impl<O: Observer> World<O> {
+    /// An instance writes into a second store on behalf of a request.
+    pub(crate) fn call(
+        &mut self,
+        request: &Request,
+        (store, node, value): (u8, NodeId, Option<i64>),
+        done: Event,
+    ) {
+        let id = request.operation;
+        let known = self.beside.kinds.get(request.kind.index());
+        let store = known.and_then(|kind| kind.stores.get(usize::from(store))).copied();
+        let Some(store) = store else { return };
+        let before = self.beside.put(store, node, value);
+        let (flight, generation) = ((request.reply_to >> 32) as u32, request.reply_to as u32);
+        // Nobody is left to take it back if the client has given the attempt up.
+        if let Some(flight) = self.flights.get_mut(flight, generation) {
+            flight.called.push((store, node, before));
+        }
+        let (attempt, what) = (request.attempt, SecondWrite::Written);
+        self.tell(Fact::SecondStore { operation: id, attempt, store, what, node, value });
+        let key = [u64::from(id.client.0), u64::from(id.index), u64::from(attempt)];
+        let mut stream = self.streams.stream("second-store", key);
+        let there = self.plan.network.local.sample(&mut stream);
+        let back = self.plan.network.local.sample(&mut stream);
+        self.kernel.schedule_in(there + back, done);
+    }
+
+    /// The client takes back what its last attempt wrote into second stores.
+    pub(crate) fn take_back(&mut self, flight: u32, generation: u32) {
+        let Some(operation) = self.flights.get_mut(flight, generation) else { return };
+        if operation.called.is_empty() {
+            return;
+        }
+        let called = core::mem::take(&mut operation.called);
+        let (id, attempt) = (operation.request.operation, operation.request.attempt);
+        if self.plan.bugs.contains(PlantedBugs::NO_COMPENSATION) {
+            return;
+        }
+        for (store, node, before) in called.into_iter().rev() {
+            self.beside.put(store, node, before);
+            let (what, value) = (SecondWrite::TakenBack, before);
+            self.tell(Fact::SecondStore { operation: id, attempt, store, what, node, value });
+        }
+    }
+}
