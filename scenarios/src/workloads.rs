@@ -207,6 +207,21 @@ mod tests {
     }
 
     #[test]
+    fn what_others_delete_is_not_looked_for_afterwards() {
+        let of = |name: &str| {
+            operation(name, None, GraphModel::MonolithicNode).expect("it is there").program.clone()
+        };
+        let stays = |name: &str, with: &[&str]| {
+            let among: Vec<Program> = with.iter().map(|name| of(name)).collect();
+            of(name).marks_stay(&among)
+        };
+        assert!(stays("follow", &["follow", "post", "sign_up", "deactivate"]));
+        assert!(!stays("follow", &["follow", "unfollow"]));
+        assert!(stays("sign_up", &["sign_up", "unfollow"]));
+        assert!(!stays("sign_up", &["sign_up", "delete_user"]));
+    }
+
+    #[test]
     fn what_only_reads_needs_no_master() {
         let writes =
             |name| operation(name, None, GraphModel::MonolithicNode).expect("it").program.writes();

@@ -152,7 +152,7 @@ fn every_pattern_of_the_library_comes_back_from_the_plan() {
             text += &format!("[[operation]]\nname = \"{name}\"\npattern = \"{pattern}\"\n");
         }
         let plan = round_trip(&text);
-        assert_eq!(plan.operations, [operation.program.clone()], "{text}");
+        assert_eq!(plan.operations, std::slice::from_ref(&operation.program), "{text}");
     }
 }
 

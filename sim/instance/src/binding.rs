@@ -109,3 +109,36 @@ pub(crate) fn compare(left: &Binding, by: Comparison, right: &Binding) -> bool {
         Comparison::GreaterOrEqual => numbers.is_some_and(|(left, right)| left >= right),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_numbers_are_less_than_others() {
+        let text = |text: &str| Binding::Text(text.into());
+        assert!(compare(&Binding::Int(1), Comparison::Less, &Binding::Int(2)));
+        assert!(!compare(&text("a"), Comparison::Less, &text("b")));
+        assert!(!compare(&Binding::Null, Comparison::GreaterOrEqual, &Binding::Int(0)));
+        assert!(compare(&text("a"), Comparison::Equal, &text("a")));
+        assert!(compare(&Binding::Null, Comparison::Different, &Binding::Int(0)));
+    }
+
+    #[test]
+    fn properties_come_back_as_they_were_written() {
+        for binding in
+            [Binding::Null, Binding::Flag(true), Binding::Int(-7), Binding::Text("x".into())]
+        {
+            assert_eq!(Binding::from(binding.clone().into_property()), binding);
+        }
+        assert_eq!(Binding::Node(NodeId(3)).into_property(), Value::Null);
+    }
+
+    #[test]
+    fn equal_texts_have_equal_numbers() {
+        let number = |text: &str| Binding::Text(text.into()).number();
+        assert_eq!(number("ann"), number("ann"));
+        assert_ne!(number("ann"), number("bob"));
+        assert_eq!(Binding::Null.number(), None);
+    }
+}

@@ -6,7 +6,8 @@
 //!
 //! * `interface`: inputs and effects, the border to the driver
 //! * `instance`: the one door, and the way to store and member
-//! * `program`: what an operation does, as data; `play` plays it, `binding` computes
+//! * `program`: what an operation does, as data; `play` and `follow` play it,
+//!   `binding` computes
 //! * `request`: client operations as transactions
 //! * `replication`: pulls, pushes, application of what was received
 //! * `switch`: becoming master or slave, handshake, store copy
@@ -18,6 +19,7 @@ extern crate alloc;
 mod bean;
 mod binding;
 mod endpoint;
+mod follow;
 mod instance;
 mod interface;
 mod message;

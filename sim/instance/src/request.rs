@@ -228,13 +228,8 @@ impl Instance {
     }
 
     fn run_slice(&mut self, now: Now, task: TaskId, tokens: &[TokenId], effects: &mut Vec<Effect>) {
-        let Some(request) = self.tasks.request_mut(task) else { return };
-        // Taken out for the slice, so that store and request can be used side by side.
-        request.watch.enter(now.mono, ServerPhase::Core);
-        let (instance, phase) = (request.instance, request.phase);
-        let stand_in =
-            RequestTask::new(request.request, request.writes, phase, request.watch, instance);
-        let mut work = core::mem::replace(request, stand_in);
+        let Some(mut work) = self.tasks.take_out(task) else { return };
+        work.watch.enter(now.mono, ServerPhase::Core);
         let parked = match work.phase {
             Phase::Execute => {
                 let faults = work.ledger.faults;
@@ -274,9 +269,7 @@ impl Instance {
         if parked.is_none() {
             work.ledger = Ledger::default();
         }
-        if let Some(request) = self.tasks.request_mut(task) {
-            *request = work;
-        }
+        self.tasks.put_back(task, work);
         match parked {
             Some(ticket) => self.park(task, ticket),
             None => effects.push(Effect::Spend { task, ledger }),

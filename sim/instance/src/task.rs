@@ -198,6 +198,28 @@ impl Tasks {
         }
     }
 
+    /// Takes a request out for one slice, so that it and the rest of the instance can be used
+    /// side by side; [`Self::put_back`] ends that.
+    pub(crate) fn take_out(&mut self, id: TaskId) -> Option<RequestTask> {
+        let slot = self.slots.get_mut(id.slot as usize)?;
+        if slot.generation != id.generation {
+            return None;
+        }
+        match slot.task.take() {
+            Some(Task::Request(request)) => Some(request),
+            other => {
+                slot.task = other;
+                None
+            }
+        }
+    }
+
+    pub(crate) fn put_back(&mut self, id: TaskId, request: RequestTask) {
+        if let Some(slot) = self.slots.get_mut(id.slot as usize) {
+            slot.task = Some(Task::Request(request));
+        }
+    }
+
     pub(crate) fn remove(&mut self, id: TaskId) -> Option<Task> {
         let slot = self.slots.get_mut(id.slot as usize)?;
         if slot.generation != id.generation {
