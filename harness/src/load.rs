@@ -92,7 +92,7 @@ impl Load {
     }
 
     fn add(&mut self, plan: &Plan, client: &ClientPlan) {
-        let rate = client.rate.as_micros() as f64 / 1e6;
+        let rate = client.offered();
         let weight = |writing: Option<bool>| -> f64 {
             let counted = client.mix.iter().filter(|(kind, _)| {
                 writing.is_none_or(|writing| plan.operations[kind.index()].writes() == writing)
@@ -261,7 +261,7 @@ fn trial(plan: &Plan, base: &Arc<BaseGraph>) -> Option<Trial> {
     plan.sample_every = Span::from_millis(100);
     plan.duration = Span::from_secs(86_400);
     plan.warm_up = Span::ZERO;
-    let rate: f64 = plan.clients.iter().map(|c| c.rate.as_micros() as f64 / 1e6).sum();
+    let rate: f64 = plan.clients.iter().map(ClientPlan::offered).sum();
     let enough = (OPERATIONS / rate.max(1e-9)).clamp(0.5, LONGEST.as_secs_f64());
     let mut world = World::new(Arc::new(plan.clone()), base.clone(), Meter::default());
     let mut started = None;

@@ -238,6 +238,28 @@ pub struct ClientPlan {
     pub skip: Vec<u32>,
 }
 
+impl ClientPlan {
+    /// Operations per second that they begin; for users who think, the most it can be, were
+    /// every answer there at once.
+    pub fn offered(&self) -> f64 {
+        let Some(users) = &self.users else { return self.rate.as_f64() };
+        let think = match users.think {
+            Distribution::Constant(span)
+            | Distribution::Exponential { mean: span }
+            | Distribution::Normal { mean: span, .. } => span.as_secs_f64(),
+            Distribution::Uniform { low, high } => (low.as_secs_f64() + high.as_secs_f64()) / 2.0,
+            Distribution::LogNormal { median, sigma } => {
+                median.as_secs_f64() * libm::exp(sigma * sigma / 2.0)
+            }
+            // Without a mean for shapes up to 1: near there it is as long as one likes.
+            Distribution::Pareto { scale, shape } => {
+                scale.as_secs_f64() * shape / (shape - 1.0).max(1e-3)
+            }
+        };
+        f64::from(users.count) / think.max(1e-9)
+    }
+}
+
 /// A closed loop: each user has one operation under way at the most.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct UsersPlan {
