@@ -6,7 +6,7 @@
 //!
 //! Exercised: a fault took effect.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wavetank_reports::{ExpectationResult, Verdict};
 use wavetank_vocabulary::{Classes, Fact, FaultId, InstanceId, Observer, Role, Seq, Span, Time};
@@ -23,8 +23,9 @@ pub struct Recovers {
     awaited: Vec<(Time, String)>,
     longest: Option<(Span, String)>,
     exercised: bool,
-    /// A fault with several links tells one fact for each: the first one counts.
-    last_told: Option<(FaultId, Time, InstanceId)>,
+    /// Faults at work, and on whom. One with several links tells one fact for each: the first
+    /// one counts.
+    active: BTreeSet<(FaultId, InstanceId)>,
 }
 
 impl Recovers {
@@ -37,7 +38,7 @@ impl Recovers {
             awaited: Vec::new(),
             longest: None,
             exercised: false,
-            last_told: None,
+            active: BTreeSet::new(),
         }
     }
 
@@ -108,8 +109,7 @@ impl Observer for Recovers {
             }
             Fact::FaultBegan { fault, kind, on, .. } => {
                 self.exercised = true;
-                if self.last_told != Some((fault, at, on)) {
-                    self.last_told = Some((fault, at, on));
+                if self.active.insert((fault, on)) {
                     *self.hit.entry(on).or_default() += 1;
                     let what = match on {
                         InstanceId::NOBODY => format!("the {}", kind.name()),
@@ -119,16 +119,16 @@ impl Observer for Recovers {
                     self.look(at);
                 }
             }
-            Fact::FaultEnded { fault, kind, on, .. } if self.last_told != Some((fault, at, on)) => {
-                self.last_told = Some((fault, at, on));
+            Fact::FaultEnded { fault, kind, on, .. } if self.active.remove(&(fault, on)) => {
                 if let Some(count) = self.hit.get_mut(&on) {
                     *count = count.saturating_sub(1);
                 }
-                let what = match kind {
-                    kind if kind.downs() => "the return of instance",
-                    _ => "the healing of instance",
+                let what = match on {
+                    InstanceId::NOBODY => format!("the end of the {}", kind.name()),
+                    on if kind.downs() => format!("the return of instance {}", on.0),
+                    on => format!("the healing of instance {}", on.0),
                 };
-                self.awaited.push((at, format!("{what} {}", on.0)));
+                self.awaited.push((at, what));
                 self.look(at);
             }
             _ => {}
@@ -207,6 +207,14 @@ mod tests {
         assert_eq!(story.0.finish().measured, "never", "both are master");
         story.role(31, 1, Role::Slave);
         assert_eq!(story.0.finish().verdict, Verdict::Held);
+    }
+
+    #[test]
+    fn a_fault_that_ends_at_once_is_over() {
+        let mut story = Story::new();
+        story.fault(10, 1, true);
+        story.fault(10, 1, false);
+        assert_eq!(story.0.finish().verdict, Verdict::Held, "it is no longer hit");
     }
 
     #[test]
