@@ -52,6 +52,7 @@ pub(crate) fn plan(seconds: u64) -> Plan {
         timeout: Span::from_secs(10),
         retry: RetryPlan { transient: true, attempts: 5, ..RetryPlan::NONE },
         skip: Vec::new(),
+        only: None,
     };
     Plan {
         name: String::from("master-loss"),

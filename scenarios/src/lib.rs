@@ -29,6 +29,7 @@
 //! The way of a file: `tree` (TOML, with places) → `overlay` (`--set`) → `read`, which walks
 //! it with `section`s against the table of `keys` → [`Scenario`] → [`Scenario::draw`] → Plan.
 
+mod brief;
 mod checks;
 mod edges;
 mod errors;
@@ -50,6 +51,7 @@ mod tree;
 mod units;
 mod workloads;
 
+pub use brief::to_brief_text;
 pub use checks::{CHECKS, Check};
 pub use edges::{EdgeError, LoadedEdges, parse as parse_edges};
 pub use errors::{Errors, Warnings};

@@ -50,6 +50,26 @@ const SECOND: Span = Span::from_secs(1);
 const MILLISECOND: Span = Span::from_millis(1);
 const DAY: Span = Span::from_secs(86_400);
 
+impl Setting {
+    /// Gives this setting the default of the version that is modelled.
+    pub fn reset(&self, settings: &mut Settings) {
+        let mut defaults = Settings::defaults(settings.compat());
+        match self.field {
+            Field::Span(of, ..) | Field::SpanOrOff(of, ..) => *of(settings) = *of(&mut defaults),
+            Field::Bytes(of, ..) => *of(settings) = *of(&mut defaults),
+            Field::Count(of, ..) => *of(settings) = *of(&mut defaults),
+            Field::LongCount(of, ..) => *of(settings) = *of(&mut defaults),
+            Field::Strategy(of) => *of(settings) = *of(&mut defaults),
+            // These stand for others, or lie outside.
+            Field::Heap
+            | Field::HeapMegabytes
+            | Field::PageCache
+            | Field::DefaultTimeout
+            | Field::PaxosTimeout => {}
+        }
+    }
+}
+
 /// The settings that are modelled.
 pub static SETTINGS: &[Setting] = &[
     Setting {

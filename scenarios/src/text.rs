@@ -306,6 +306,10 @@ impl Text {
             let skip: Vec<String> = client.skip.iter().map(u32::to_string).collect();
             self.line("skip", format!("[{}]", skip.join(", ")));
         }
+        if let Some(only) = &client.only {
+            let only: Vec<String> = only.iter().map(u32::to_string).collect();
+            self.line("only", format!("[{}]", only.join(", ")));
+        }
     }
 
     fn fault(&mut self, plan: &Plan, fault: &FaultPlan) {

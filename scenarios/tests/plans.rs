@@ -279,7 +279,7 @@ prop_compose! {
              [graph.generate]\nusers = {users}\nmean_follows = \"1/{lower}\"\n\
              [[clients]]\nname = \"app\"\narrivals = {{ poisson = \"{}.{:06}/s\" }}\n\
              mix = {{ home_stream = {}, profile = {b}, follow = {c}, status = {d}, sign_up = {e} }}\n\
-             popularity = {{ zipf = \"{}/{lower}\" }}\nskip = {skip:?}\n\
+             popularity = {{ zipf = \"{}/{lower}\" }}\nskip = {skip:?}\nonly = {skip:?}\n\
              retry = {{ on = [\"timeout\"], attempts = {attempts} }}\n\
              [[expect]]\ncheck = \"latency\"\nof = \"app\"\np50 = {{ max = \"{limit}ns\" }}\n\
              p99 = {{ min = \"{limit}ns\" }}\nseeds = \">= {limit_part}%\"\n\

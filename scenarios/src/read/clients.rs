@@ -62,7 +62,8 @@ fn client(
         zipf: or(section.table_or_empty("popularity").ratio("zipf"), Ratio::ZERO),
         timeout: or(section.span("timeout"), Span::ZERO),
         retry: retry(section),
-        skip: skip(section),
+        skip: indexes(section, "skip").unwrap_or_default(),
+        only: indexes(section, "only"),
     }
 }
 
@@ -230,11 +231,11 @@ fn retry(section: &Section<'_>) -> RetryPlan {
     }
 }
 
-/// The operations left out, in ascending order and each once.
-fn skip(section: &Section<'_>) -> Vec<u32> {
-    let mut skip: Vec<u32> =
-        or(section.counts("skip"), Vec::new()).into_iter().map(|index| index as u32).collect();
-    skip.sort_unstable();
-    skip.dedup();
-    skip
+/// Indexes of operations, in ascending order and each once; none when the key is not there.
+fn indexes(section: &Section<'_>, key: &str) -> Option<Vec<u32>> {
+    let named = section.counts(key)?.value;
+    let mut indexes: Vec<u32> = named.into_iter().map(|index| index as u32).collect();
+    indexes.sort_unstable();
+    indexes.dedup();
+    Some(indexes)
 }

@@ -168,6 +168,11 @@ impl Flights {
             .collect()
     }
 
+    /// The operations under way, in the order of their places.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Flight> {
+        self.flights.iter().filter(|flight| flight.live)
+    }
+
     /// Operations under way.
     pub(crate) fn live(&self) -> usize {
         self.live
@@ -232,7 +237,8 @@ impl Client {
         plan: &ClientPlan,
         streams: Streams,
     ) -> Option<Request> {
-        if plan.skip.binary_search(&index).is_ok() {
+        let among = |list: &Vec<u32>| list.binary_search(&index).is_ok();
+        if among(&plan.skip) || plan.only.as_ref().is_some_and(|only| !among(only)) {
             return None;
         }
         let key = [u64::from(self.id.0), u64::from(index), 0];

@@ -24,6 +24,7 @@ mod plan;
 mod processes;
 mod traffic;
 mod trigger;
+mod view;
 mod world;
 
 pub use costs::CostTable;
@@ -35,6 +36,7 @@ pub use plan::{
     SeedRule, SessionGuarantee, UsersPlan, VolumePlan,
 };
 pub use trigger::Trigger;
+pub use view::{MemberView, OperationView};
 
 /// What operations are made of: see [`Program`].
 pub mod operation {

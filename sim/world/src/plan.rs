@@ -236,6 +236,9 @@ pub struct ClientPlan {
     pub retry: RetryPlan,
     /// Operations left out, by index (a shrunk Plan names them).
     pub skip: Vec<u32>,
+    /// The only operations that are not left out, by index in ascending order; all when none
+    /// are named.
+    pub only: Option<Vec<u32>>,
 }
 
 impl ClientPlan {

@@ -74,6 +74,7 @@ pub(super) static CLIENTS: Table = Table {
         ),
         key("retry", Kind::Table(&RETRY), Optional, "What is tried again; nothing unless told."),
         key("skip", Counts(u32::MAX as u64), Optional, "Operations left out, by their index."),
+        key("only", Counts(u32::MAX as u64), Optional, "The only operations not left out."),
     ],
 };
 

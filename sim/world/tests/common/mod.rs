@@ -97,6 +97,7 @@ pub(crate) fn plan(seconds: u64, seed: u64) -> Plan {
                 jitter: Ratio::new(1, 2),
             },
             skip: Vec::new(),
+            only: None,
         }],
         faults: Vec::new(),
         expectations: Vec::new(),
