@@ -123,6 +123,7 @@ fn a_failure_is_kept_with_all_that_shows_it_again() {
     let (junit, summary) = (folder.path("junit.xml"), folder.path("summary.md"));
     let done = run(&[
         "test",
+        "--no-shrink",
         &file,
         "--seeds",
         "4..6",
@@ -198,6 +199,69 @@ fn whatever_is_wrong_with_one_file_the_others_are_told_too() {
     for expected in ["duratio", "crush", "c: "] {
         assert!(done.stderr.contains(expected), "{expected}: {}", done.stderr);
     }
+}
+
+/// Loses what was not pushed, as HA may: nothing is pushed, and slaves pull every five seconds.
+fn lossy() -> String {
+    SHORT
+        .replace("\"500ms\"\n", "\"5s\"\n\"ha.tx_push_factor\" = 0\n\"ha.heartbeat_interval\" = \"1s\"\n\"ha.heartbeat_timeout\" = \"3s\"\n")
+        .replace("for = \"3s\"\n", "")
+        .replace(
+            "check = \"replicas-equal\"",
+            "check = \"acknowledged-writes-lost\"\nexplained = { max = 0 }",
+        )
+}
+
+#[test]
+fn a_failure_shrinks_to_a_scenario_that_fails_for_the_same_reason() {
+    let folder = Folder::with("lossy.toml", &lossy());
+    let (file, small) = (folder.path("lossy.toml"), folder.path("small.toml"));
+    let shrink =
+        |out: &str| run(&["shrink", &file, "--seed", "1", "--time-limit", "0s", "--out", out]);
+    let done = shrink(&small);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let text = read(&small);
+    let plan = run(&["plan", &small]).stdout;
+    assert_eq!(plan.matches("[[faults]]").count(), 1, "{text}");
+    assert!(text.contains("lossy.toml seed 1") && text.contains("seed = 1"), "{text}");
+    let again = run(&["run", &small, "--json", "--out", &folder.path("again")]);
+    let result = json(&again);
+    assert_eq!((again.code, &result["expectations"][0]["verdict"]), (1, &"broke".into()), "{text}");
+    let offered = result["operations"]["app"]["offered"].as_u64().unwrap();
+    assert!(offered <= 5, "{offered} operations: {text}");
+    let other = folder.path("other.toml");
+    assert_eq!(shrink(&other).code, 0);
+    assert_eq!(read(&other), text, "the same seed shrinks to the same scenario");
+    assert_eq!(shrink(&other).code, 2, "a file that is there is left alone");
+    let calm = Folder::with("short.toml", SHORT);
+    let holds = run(&["shrink", &calm.path("short.toml"), "--seed", "1"]);
+    assert_eq!(holds.code, 2);
+    assert!(holds.stderr.contains("nothing to shrink"), "{}", holds.stderr);
+}
+
+#[test]
+fn a_story_and_a_moment_are_told() {
+    let folder = Folder::with("lossy.toml", &lossy());
+    let file = folder.path("lossy.toml");
+    let story = run(&["explain", &file, "--seed", "1"]);
+    assert_eq!(story.code, 0, "{}", story.stderr);
+    for expected in ["lossy seed 1", "acknowledged-writes-lost broke", "crash", "slave of", "down"]
+    {
+        assert!(story.stdout.contains(expected), "{expected}: {}", story.stdout);
+    }
+    let moment = run(&["explain", &file, "--seed", "1", "--at", "12.5s"]);
+    for expected in ["at 12.5", "instance", "crash on", "operations under way"] {
+        assert!(moment.stdout.contains(expected), "{expected}: {}", moment.stdout);
+    }
+    let out = folder.path("out");
+    let done = run(&["test", &file, "--seeds", "1..2", "--out", &out]);
+    assert_eq!(done.code, 1, "{}", done.stderr);
+    let kept = |name: &str| read(&folder.path(&format!("out/failures/lossy-1/{name}")));
+    assert_eq!(kept("story.txt"), story.stdout);
+    let small = folder.path("out/failures/lossy-1/smallest.toml");
+    assert_eq!(run(&["run", &small, "--out", &folder.path("again")]).code, 1);
+    let result: Value = serde_json::from_str(&read(&folder.path("out/result.json"))).unwrap();
+    assert_eq!(result["failures"][0]["smallest"]["faults"], 1);
 }
 
 #[test]

@@ -150,6 +150,60 @@ fn a_balancer_that_ignores_its_rule_breaks_what_users_expect_of_reads() {
     }
 }
 
+/// Shrinks the first seed that fails; gives what is left: faults, operations, seconds.
+fn shrunk(scenario: &str, bug: &str, check: &str) -> (usize, usize, u64) {
+    let planted = scenario
+        .replace("compat = \"2.3.6\"", &format!("compat = \"2.3.6\"\nplanted_bugs = [\"{bug}\"]"));
+    let folder = Folder::with("scenario.toml", &planted);
+    let (file, small) = (folder.path("scenario.toml"), folder.path("small.toml"));
+    let seed = (0..24).map(|seed: u32| seed.to_string()).find(|seed| {
+        let out = folder.path("out");
+        let done = run(&["run", &file, "--seed", seed, "--json", "--out", &out]);
+        let json: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+        json["expectations"][0]["verdict"] == "broke"
+    });
+    let seed = seed.expect("a seed fails");
+    let limit = "120s";
+    let done = run(&["shrink", &file, "--seed", &seed, "--time-limit", limit, "--out", &small]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let text = std::fs::read_to_string(&small).unwrap();
+    let again = run(&["run", &small, "--json", "--out", &folder.path("again")]);
+    let json: serde_json::Value = serde_json::from_str(&again.stdout).unwrap();
+    assert_eq!(json["seed"].to_string(), seed);
+    assert_eq!(json["expectations"].as_array().unwrap().len(), 1, "{text}");
+    assert_eq!(json["expectations"][0]["check"], check, "{text}");
+    assert_eq!(json["expectations"][0]["verdict"], "broke", "{text}");
+    assert!(text.contains("Shrunk from") && text.contains(&format!("seed = {seed}")), "{text}");
+    let offered = json["operations"]["app"]["offered"].as_u64().unwrap();
+    let duration = text.lines().find_map(|line| line.strip_prefix("duration = \"")).unwrap();
+    let seconds = duration.trim_end_matches("s\"").parse().unwrap_or(u64::MAX);
+    println!("{bug}: {}\n{text}", done.stderr);
+    (text.matches("[[faults]]").count(), offered as usize, seconds)
+}
+
+#[test]
+fn a_lost_property_shrinks_to_a_few_lines() {
+    let scenario = scenario(
+        "at = \"30s\"\ncrash = \"slave\"\nfor = \"10s\"\n\n[[faults]]\nat = \"45s\"\npause = \"any\"\nfor = \"2s\"",
+        "",
+        "check = \"replicas-equal\"",
+    );
+    let (faults, operations, seconds) = shrunk(&scenario, "apply-skips-property", "replicas-equal");
+    assert!(faults <= 3 && operations <= 5 && seconds <= 30, "{faults}, {operations}, {seconds}");
+}
+
+#[test]
+fn a_skipped_sync_shrinks_to_a_few_lines() {
+    let scenario = scenario(
+        "at = \"30s\"\npower-loss = 1\nfor = \"5s\"\n\n[[faults]]\nat = \"30s\"\npower-loss = 2\nfor = \"5s\"\n\n[[faults]]\nat = \"30s\"\npower-loss = 3\nfor = \"5s\"",
+        "",
+        "check = \"acknowledged-writes-lost\"\nexplained = { max = 1000 }",
+    );
+    let (faults, operations, seconds) =
+        shrunk(&scenario, "sync-skipped", "acknowledged-writes-lost");
+    assert!(faults <= 3 && operations <= 5 && seconds <= 30, "{faults}, {operations}, {seconds}");
+}
+
 #[test]
 fn a_nondeterministic_run_is_named_with_its_first_event() {
     let text = scenario(

@@ -11,11 +11,13 @@ pub mod cli;
 pub mod coverage;
 pub mod determinism;
 pub mod exit;
+pub mod explain;
 pub mod histories;
 pub mod interrupt;
 pub mod load;
 pub mod output;
 pub mod play;
 pub mod progress;
+pub mod shrink;
 #[cfg(test)]
 mod testing;

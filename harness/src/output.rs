@@ -20,8 +20,13 @@ const MARK: &str = ".wavetank";
 /// only what it lists, in our folders and with our endings, is ours. Nothing else is ever
 /// removed, and no folder is removed with
 /// what is in it: so a wrong `--out` cannot cost anybody anything.
-const FILES: [&str; 6] =
-    [MARK, "result.json", "report.html", "series.csv", "plan.toml", "failure.txt"];
+const FILES: [&str; 8] =
+    [MARK, "result.json", "report.html", "series.csv", "plan.toml", "failure.txt", SMALLEST, STORY];
+
+/// What a seed that failed was shrunk to.
+pub const SMALLEST: &str = "smallest.toml";
+/// What happened around the failure.
+pub const STORY: &str = "story.txt";
 
 /// The folders of the data files.
 const FOLDERS: [&str; 4] = ["figures", "latency", "logs", "metrics"];
@@ -101,6 +106,8 @@ pub struct Background {
     pub command: String,
     /// Where its settings came from, and what its load amounts to.
     pub provenance: Provenance,
+    /// Further files that tell why it failed, such as [`SMALLEST`].
+    pub notes: Vec<(&'static str, String)>,
 }
 
 /// A folder under a temporary name, to be renamed into place. Dropped before that, it takes
@@ -216,6 +223,9 @@ impl Output {
         file("series.csv", wavetank_reports::series_csv(plan, &played.recorder).as_bytes())?;
         let text = to_text(plan);
         file("plan.toml", text.as_bytes())?;
+        for (name, note) in &background.notes {
+            file(name, note.as_bytes())?;
+        }
         if played.result.partial {
             return Ok(());
         }

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use wavetank_reports::{CAMPAIGN_SCHEMA, CampaignResult, SeedResult};
+use wavetank_reports::{CAMPAIGN_SCHEMA, CampaignResult, SeedResult, Smallest};
 
 use crate::exit::Exit;
 use crate::output::{OutputError, at};
@@ -241,6 +241,16 @@ impl Folder {
         self.path.join("failures").join(format!("{name}-{}", result.seed))
     }
 
+    /// What an earlier start has shrunk that failure to.
+    pub fn smallest(&self, of: &SeedResult) -> Option<Smallest> {
+        let text = fs::read(self.path.join("result.json")).ok()?;
+        let earlier: CampaignResult = serde_json::from_slice(&text).ok()?;
+        let same = |r: &SeedResult| {
+            (&r.scenario, r.seed, &r.digest) == (&of.scenario, of.seed, &of.digest)
+        };
+        earlier.failures.into_iter().find(|failed| same(&failed.result))?.smallest
+    }
+
     /// Leaves the campaign's result in three forms.
     ///
     /// # Errors
@@ -391,7 +401,7 @@ mod tests {
         for (wrong, right) in [("../../etc", "etc"), ("...", "scenario"), ("a b/\u{e4}", "-")] {
             assert_eq!(slug(wrong), right, "{wrong}");
         }
-        assert_eq!(plain("../.."), "-..");
+        assert_eq!(plain("../.."), "scenario");
     }
 
     #[test]

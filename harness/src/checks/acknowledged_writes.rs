@@ -25,6 +25,7 @@ use wavetank_vocabulary::{
 use wavetank_world::{Bounds, Plan};
 
 use super::limit_json;
+use crate::explain::Evidence;
 
 /// The check.
 #[derive(Clone, Debug)]
@@ -127,6 +128,27 @@ impl AcknowledgedWrites {
             self.chosen.iter().skip(own + 1).any(|(_, log)| !self.contains(*log, mark));
         let set_aside = self.discarded.iter().any(|log| self.contains(*log, mark));
         passed_over && set_aside
+    }
+
+    /// The first write that was lost without an explanation, or else the first lost one.
+    pub fn evidence(&self) -> Evidence {
+        let Some(end) = self.end else { return Evidence::default() };
+        let history = self.history(end);
+        let (mut explained, mut unexplained) = (None, None);
+        for write in &self.acknowledged {
+            let mark = self.mark(write);
+            let in_log = mark.is_some_and(|mark| history.contains(&mark));
+            if in_log && self.shows(write, &history) {
+                continue;
+            }
+            if !in_log && mark.is_some_and(|mark| self.is_explained(mark)) {
+                explained.get_or_insert(write.operation);
+            } else {
+                unexplained.get_or_insert(write.operation);
+            }
+        }
+        let operations = unexplained.or(explained).into_iter().collect();
+        Evidence { operations, ..Evidence::default() }
     }
 
     /// The verdict.

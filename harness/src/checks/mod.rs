@@ -16,6 +16,8 @@ pub use recovers::Recovers;
 pub use replicas_equal::ReplicasEqual;
 pub use sessions::Sessions;
 
+use crate::explain::Evidence;
+
 /// Limits for a result: the bare value where there is an upper one only.
 fn limit_json<T>(bounds: &Bounds<T>, value: impl Fn(&T) -> serde_json::Value) -> serde_json::Value {
     let words = |value: serde_json::Value| match value {
@@ -62,6 +64,16 @@ impl Check {
                 Check::Sessions(Box::new(sessions))
             }
             Expectation::Recovers { within } => Check::Recovers(Recovers::new(plan, *within)),
+        }
+    }
+
+    /// What proves the verdict, where the check can name it.
+    pub fn evidence(&self) -> Evidence {
+        match self {
+            Check::AcknowledgedWrites(check) => check.evidence(),
+            Check::ReplicasEqual(check) => check.evidence(),
+            Check::Sessions(check) => check.evidence(),
+            _ => Evidence::default(),
         }
     }
 

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use wavetank_reports::{ExpectationResult, Verdict};
 use wavetank_vocabulary::{Classes, Fact, InstanceId, LogMark, Observer, Seq, Time};
 
+use crate::explain::Evidence;
+
 /// The check.
 #[derive(Clone, Debug)]
 pub struct ReplicasEqual {
@@ -21,6 +23,19 @@ impl ReplicasEqual {
     /// A check of a cluster of `total` instances that have a store.
     pub fn new(total: usize) -> Self {
         ReplicasEqual { total, committed: 0, contents: BTreeMap::new() }
+    }
+
+    /// The instances whose contents fewer others have, or nobody could read.
+    pub fn evidence(&self) -> Evidence {
+        let holders = |mine: &Option<[u64; 2]>| {
+            self.contents.values().filter(|(_, contents)| contents == mine).count()
+        };
+        let most = self.contents.values().map(|(_, contents)| holders(contents)).max();
+        let odd = |(_, (_, contents)): &(&InstanceId, &(LogMark, Option<[u64; 2]>))| {
+            contents.is_none() || Some(holders(contents)) < most
+        };
+        let instances = self.contents.iter().filter(odd).map(|(id, _)| *id).collect();
+        Evidence { instances, ..Evidence::default() }
     }
 
     /// The verdict.

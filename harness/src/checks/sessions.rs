@@ -14,11 +14,12 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use wavetank_reports::{ExpectationResult, Verdict, grouped};
 use wavetank_vocabulary::{
-    Classes, ClientId, Fact, InstanceId, NodeId, Observer, Ratio, Seq, Time, TxId,
+    Classes, ClientId, Fact, InstanceId, NodeId, Observer, OperationId, Ratio, Seq, Time, TxId,
 };
 use wavetank_world::{Bounds, Plan, SessionGuarantee};
 
 use super::limit_json;
+use crate::explain::Evidence;
 
 /// What a user did last, of the kind that reads are held against.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +42,8 @@ pub struct Sessions {
     reads: u64,
     misses: u64,
     furthest: Option<(u64, String)>,
+    /// The furthest miss: when, which read, at whom, and who had what it missed.
+    proof: Option<(Time, OperationId, [InstanceId; 2])>,
 }
 
 impl Sessions {
@@ -62,10 +65,19 @@ impl Sessions {
             reads: 0,
             misses: 0,
             furthest: None,
+            proof: None,
         }
     }
 
-    fn read(&mut self, user: NodeId, seen: TxId, instance: InstanceId, due: Time) {
+    /// `told` is when the client was told of the read, and which operation it was.
+    fn read(
+        &mut self,
+        told: (Time, OperationId),
+        user: NodeId,
+        seen: TxId,
+        instance: InstanceId,
+        due: Time,
+    ) {
         let Some(known) = self.users.get(&user).filter(|known| known.at <= due) else { return };
         if due < self.from || due >= self.until {
             return;
@@ -86,6 +98,7 @@ impl Sessions {
                 user.0, known.tx.0, known.by.0, known.at, instance.0, seen.0
             );
             self.furthest = Some((by, story));
+            self.proof = Some((told.0, told.1, [instance, known.by]));
         }
     }
 
@@ -95,6 +108,15 @@ impl Sessions {
         if tx > entry.tx {
             *entry = known;
         }
+    }
+
+    /// The read that missed most.
+    pub fn evidence(&self) -> Evidence {
+        self.proof.map_or_else(Evidence::default, |(at, operation, instances)| Evidence {
+            at: Some(at),
+            operations: vec![operation],
+            instances: instances.to_vec(),
+        })
     }
 
     /// The verdict.
@@ -138,7 +160,7 @@ impl Observer for Sessions {
             {
                 let is_read = wrote.0 == 0;
                 if is_read {
-                    self.read(user, seen, instance, intended);
+                    self.read((at, operation), user, seen, instance, intended);
                 }
                 match self.guarantee {
                     SessionGuarantee::ReadYourWrites if !is_read => {
@@ -163,7 +185,7 @@ impl Observer for Sessions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wavetank_vocabulary::{Epoch, LogMark, OperationId, Span};
+    use wavetank_vocabulary::{Epoch, LogMark, Span};
 
     fn second(n: u64) -> Time {
         Time::ZERO + Span::from_secs(n)

@@ -2,6 +2,7 @@
 
 mod campaign_progress;
 mod diff;
+mod explain;
 mod find;
 mod history;
 mod keep_failures;
@@ -9,6 +10,7 @@ mod library;
 mod list;
 mod play_once;
 mod shell;
+mod shrink;
 mod store;
 mod test;
 
@@ -49,6 +51,10 @@ enum Command {
     Test(test::TestArgs),
     /// Puts campaigns together that were played in shards.
     Merge(test::MergeArgs),
+    /// Tells what happened around a failure, or how things stood at a time.
+    Explain(explain::ExplainArgs),
+    /// Shrinks a seed that fails to the smallest scenario that fails for the same reason.
+    Shrink(shrink::ShrinkArgs),
     /// Prints a scenario with everything random drawn from the seed.
     Plan(PlanArgs),
     /// Writes a commented first scenario to NAME.toml.
@@ -232,6 +238,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => play_once::run(args),
         Command::Test(args) => test::test(args),
         Command::Merge(args) => test::merge(args),
+        Command::Explain(args) => explain::explain(args),
+        Command::Shrink(args) => shrink::shrink(args),
         Command::Plan(args) => plan(args),
         Command::New(args) => library::new(args),
         Command::CheckScenario(args) => library::check_scenario(args),

@@ -57,7 +57,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let provenance = provenance(&scenario, &load);
     played.result.set_settings(&provenance);
     let json = played.result.to_json();
-    let background = Background { command: command(args, seed), provenance };
+    let background = Background { command: command(args, seed), provenance, notes: Vec::new() };
     let place = output
         .commit(&plan, &played, &background)
         .map_err(|error| Failure { exit: error.exit(), message: error.to_string() })?;

@@ -52,6 +52,13 @@ pub(super) struct TestArgs {
     /// Plays each run three times and names the first event that differs.
     #[arg(long)]
     check_determinism: bool,
+    /// Leaves failures as they are. Without it, and with --out, the first failure of each kind is
+    /// shrunk to the smallest scenario that fails for the same reason.
+    #[arg(long)]
+    no_shrink: bool,
+    /// How long each failure is shrunk at the most.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = wall_time)]
+    shrink_limit: Duration,
     #[command(flatten)]
     forms: Forms,
 }
@@ -151,7 +158,8 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
     let mut result =
         CampaignResult::new(results, ended, wall, digest_of, |result| command(result, &args.set));
     if let Some(folder) = &folder {
-        keep_failures(folder, &entries, &mut result)?;
+        let limit = (!args.no_shrink).then_some(args.shrink_limit);
+        keep_failures(folder, &entries, &mut result, limit)?;
         folder.conclude(&result)?;
     }
     let few = entries.len() > result.scenarios.len() || result.fewest_seeds() < args.min_seeds;

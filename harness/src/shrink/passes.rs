@@ -1,0 +1,134 @@
+//! The steps by which a Plan gets smaller. Each gives a changed copy; whether that still fails
+//! is for others to find out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use wavetank_vocabulary::{ClientId, FaultId, InstanceId, OperationId, Ratio, Span, Time};
+use wavetank_world::{CostTable, FaultPlan, GraphSource, Plan, RetryPlan, Settings, Target};
+
+/// The Plan with one expectation, or none.
+pub(super) fn only_expectation(plan: &Plan, index: Option<usize>) -> Plan {
+    let kept = index.and_then(|index| plan.expectations.get(index)).cloned();
+    Plan { expectations: kept.into_iter().collect(), ..plan.clone() }
+}
+
+/// The Plan as if it had ended sooner: what would begin later is gone, what would last longer
+/// lasts to the end.
+pub(super) fn shortened(plan: &Plan, duration: Span) -> Plan {
+    let end = Time::ZERO + duration;
+    let mut plan = Plan { duration, ..plan.clone() };
+    plan.faults.retain(|fault| fault.at < end);
+    for fault in &mut plan.faults {
+        if fault.lasts.is_some_and(|lasts| fault.at + lasts > end) {
+            fault.lasts = None;
+        }
+    }
+    plan.warm_up = plan.warm_up.min(duration.saturating_sub(Span::from_secs(1)));
+    plan
+}
+
+/// The Plan with all faults, and the end, so much earlier.
+pub(super) fn earlier(plan: &Plan, by: Span) -> Plan {
+    let mut plan = plan.clone();
+    plan.duration = plan.duration.saturating_sub(by);
+    for fault in &mut plan.faults {
+        fault.at = Time::ZERO + fault.at.since(Time::ZERO).saturating_sub(by);
+    }
+    plan
+}
+
+/// When the first fault begins, or is waited for.
+pub(super) fn first_fault(plan: &Plan) -> Span {
+    plan.faults.iter().map(|fault| fault.at.since(Time::ZERO)).min().unwrap_or_default()
+}
+
+/// The Plan with these faults of its own.
+pub(super) fn with_faults(plan: &Plan, faults: &[FaultPlan]) -> Plan {
+    Plan { faults: faults.to_vec(), ..plan.clone() }
+}
+
+/// The Plan with a fault on the instance that it was seen to hit.
+pub(super) fn pinned(
+    plan: &Plan,
+    fault: FaultId,
+    hit: &BTreeMap<FaultId, BTreeSet<InstanceId>>,
+) -> Option<Plan> {
+    let hit = hit.get(&fault).filter(|hit| hit.len() == 1)?.first().copied()?;
+    let mut plan = plan.clone();
+    let fault = plan.faults.iter_mut().find(|planned| planned.id == fault)?;
+    let target = Target::Instance(hit);
+    if fault.target == target {
+        return None;
+    }
+    fault.target = target;
+    Some(plan)
+}
+
+/// The Plan with a change to one fault; none when that changes nothing.
+pub(super) fn with_fault(
+    plan: &Plan,
+    index: usize,
+    change: impl FnOnce(&mut FaultPlan),
+) -> Option<Plan> {
+    let mut changed = plan.clone();
+    change(changed.faults.get_mut(index)?);
+    (changed != *plan).then_some(changed)
+}
+
+/// The Plan without its last instance.
+pub(super) fn fewer_instances(plan: &Plan) -> Option<Plan> {
+    let mut plan = plan.clone();
+    plan.instances.pop();
+    (!plan.instances.is_empty()).then_some(plan)
+}
+
+/// The Plan without a population of clients. The others keep their names but not their
+/// numbers, from which their streams come.
+pub(super) fn without_client(plan: &Plan, index: usize) -> Plan {
+    let mut plan = plan.clone();
+    plan.clients.remove(index);
+    plan
+}
+
+/// The Plan with these operations only.
+pub(super) fn with_operations(plan: &Plan, operations: &[OperationId]) -> Plan {
+    let mut plan = plan.clone();
+    for (number, client) in plan.clients.iter_mut().enumerate() {
+        let own = operations.iter().filter(|id| id.client == ClientId(number as u16));
+        let mut only: Vec<u32> = own.map(|id| id.index).collect();
+        only.sort_unstable();
+        only.dedup();
+        client.only = Some(only);
+        client.skip.clear();
+    }
+    plan
+}
+
+/// How many operations a Plan names; none when it does not name all of them.
+pub(super) fn operations(plan: &Plan) -> Option<usize> {
+    plan.clients.iter().map(|client| client.only.as_ref().map(Vec::len)).sum()
+}
+
+/// A step towards what is usual.
+pub(super) type Plainer = fn(&mut Plan);
+
+/// Steps towards what is usual, each to be tried on its own.
+pub(super) const PLAINER: [Plainer; 8] = [
+    |plan| plan.settings = Settings::defaults(plan.settings.compat()),
+    |plan| plan.instances.iter_mut().for_each(|instance| instance.settings = None),
+    |plan| plan.instances.iter_mut().for_each(|instance| instance.slave_only = false),
+    |plan| plan.instances.iter_mut().for_each(|instance| instance.datacentre = 0),
+    |plan| plan.costs = CostTable::assumed(),
+    |plan| plan.clients.iter_mut().for_each(|client| client.retry = RetryPlan::NONE),
+    |plan| fewer_users(plan, 100),
+    |plan| fewer_users(plan, 10),
+];
+
+fn fewer_users(plan: &mut Plan, fewer: u32) {
+    if let GraphSource::Social { users, mean_follows } = &mut plan.graph.source
+        && *users > fewer
+    {
+        *users = fewer;
+        *mean_follows = Ratio::new(2, 1);
+    }
+}

@@ -1,0 +1,135 @@
+//! Trying smaller Plans: is it a sound scenario, and does it fail for the same reason?
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use wavetank_scenario::{parse_with, to_text};
+use wavetank_vocabulary::{Classes, Fact, FaultId, InstanceId, Observer, OperationId, Seq, Time};
+use wavetank_world::{GraphSource, Plan, World};
+
+use super::reason::Reason;
+use crate::campaign::Bases;
+use crate::interrupt;
+use crate::play::Checks;
+
+/// Events between two looks at the wall clock.
+const STRIDE: u64 = 20_000;
+
+/// What a run was seen to consist of.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// The client operations that were due.
+    pub operations: Vec<OperationId>,
+    /// Whom each fault hit.
+    pub hit: BTreeMap<FaultId, BTreeSet<InstanceId>>,
+}
+
+#[derive(Clone, Debug)]
+struct Watcher {
+    checks: Checks,
+    observed: Observed,
+}
+
+impl Observer for Watcher {
+    fn interests(&self) -> Classes {
+        self.checks.interests() | Classes::OPERATIONS | Classes::FAULTS
+    }
+
+    fn observe(&mut self, at: Time, seq: Seq, fact: &Fact) {
+        match *fact {
+            Fact::Invoked { operation, .. } => self.observed.operations.push(operation),
+            Fact::FaultBegan { fault, on, .. } => {
+                self.observed.hit.entry(fault).or_default().insert(on);
+            }
+            _ => {}
+        }
+        self.checks.observe(at, seq, fact);
+    }
+}
+
+/// Plays Plans until there is no time left.
+#[derive(Debug)]
+pub struct Trials {
+    bases: Bases,
+    until: Option<Instant>,
+    runs: u64,
+}
+
+/// A run that failed.
+#[derive(Clone, Debug)]
+pub struct Failed {
+    /// The place of the expectation that broke; none when the cluster just did not recover.
+    pub index: Option<usize>,
+    /// Why it failed.
+    pub reason: Reason,
+    /// In the words of the check, or what the cluster was waiting for.
+    pub why: String,
+    /// What the run consisted of.
+    pub observed: Observed,
+}
+
+impl Trials {
+    /// Trials that end at that moment, if there is one.
+    pub fn new(until: Option<Instant>) -> Self {
+        Trials { bases: Bases::default(), until, runs: 0 }
+    }
+
+    /// How many Plans were played.
+    pub fn runs(&self) -> u64 {
+        self.runs
+    }
+
+    /// Whether the time is over.
+    pub fn over(&self) -> bool {
+        interrupt::asked() || self.until.is_some_and(|until| Instant::now() >= until)
+    }
+
+    /// Plays a Plan; none when it held, or there was no time.
+    pub fn play(&mut self, plan: &Plan) -> Option<Failed> {
+        if self.over() {
+            return None;
+        }
+        self.runs += 1;
+        let base = self.bases.of(&plan.graph);
+        let watcher = Watcher { checks: Checks::new(plan), observed: Observed::default() };
+        // A Plan that no seed would draw may find a broken invariant: another reason than ours.
+        let played = catch_unwind(AssertUnwindSafe(|| {
+            let mut world = World::new(Arc::new(plan.clone()), base, watcher);
+            while world.advance(STRIDE) {
+                if self.over() {
+                    return None;
+                }
+            }
+            let waiting = if world.converged() { None } else { world.waits_for() };
+            Some((waiting, world.into_observer()))
+        }));
+        let (waiting, watcher) = played.ok().flatten()?;
+        let results = watcher.checks.finish();
+        let (index, reason) = Reason::of(&results, waiting.as_deref())?;
+        let why = match index {
+            Some(index) => results[index].why.clone(),
+            None => format!("The cluster did not recover: {}.", waiting.unwrap_or_default()),
+        };
+        Some(Failed { index, reason, why, observed: watcher.observed })
+    }
+}
+
+/// Whether the Plan can be written as a scenario that gives it again.
+pub(super) fn is_sound(plan: &Plan) -> bool {
+    let mut plan = plan.clone();
+    if let GraphSource::Edges { .. } = plan.graph.source {
+        // No step here changes the graph to one, and reading it each time takes long.
+        let mean_follows = wavetank_vocabulary::Ratio::new(1, 1);
+        plan.graph.source = GraphSource::Social { users: 2, mean_follows };
+    }
+    let none = |_: &Path| -> io::Result<Vec<u8>> { Err(io::ErrorKind::NotFound.into()) };
+    let text = to_text(&plan);
+    let scenario = parse_with(&format!("{}.toml", plan.name), text.as_bytes(), &[], &mut { none });
+    scenario
+        .and_then(|scenario| scenario.draw(plan.seed, &mut { none }))
+        .is_ok_and(|drawn| drawn == plan)
+}
