@@ -224,3 +224,22 @@ fn a_nondeterministic_run_is_named_with_its_first_event() {
     assert!(done.stderr.contains("first diverging event: number"), "{}", done.stderr);
     assert!(done.stderr.contains("fault begins"), "{}", done.stderr);
 }
+
+#[test]
+fn a_campaign_names_the_seeds_that_are_not_deterministic() {
+    let text = scenario(
+        "at = \"30s\"\ncrash = \"master\"\nfor = \"10s\"",
+        "",
+        "check = \"replicas-equal\"",
+    )
+    .replace("compat = \"2.3.6\"", "compat = \"2.3.6\"\nplanted_bugs = [\"nondeterminism\"]");
+    let folder = Folder::with("scenario.toml", &text);
+    let file = folder.path("scenario.toml");
+    let done = run(&["test", &file, "--seeds", "0..2", "--check-determinism", "--json"]);
+    assert_eq!(done.code, 4, "{}{}", done.stdout, done.stderr);
+    let json: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    for seed in 0..2 {
+        let error = json["failures"][seed]["error"].as_str().unwrap();
+        assert!(error.contains("first diverging event: number"), "{error}");
+    }
+}
