@@ -60,6 +60,9 @@ impl Setting {
             Field::Count(of, ..) => *of(settings) = *of(&mut defaults),
             Field::LongCount(of, ..) => *of(settings) = *of(&mut defaults),
             Field::Strategy(of) => *of(settings) = *of(&mut defaults),
+            Field::Flag(of) => *of(settings) = *of(&mut defaults),
+            Field::Policy(of) => *of(settings) = *of(&mut defaults),
+            Field::Hosts => settings.cluster.initial_hosts = defaults.cluster.initial_hosts,
             // These stand for others, or lie outside.
             Field::Heap
             | Field::HeapMegabytes
