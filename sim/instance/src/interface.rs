@@ -71,7 +71,7 @@ pub enum Timer {
 impl Timer {
     /// How many timers an instance in a cluster of `total` has.
     pub const fn count(total: usize) -> usize {
-        wavetank_cluster::Timer::count(total) + 6 + total
+        wavetank_cluster::Timer::count(total) + 7 + total
     }
 
     /// The timer's place in a table of [`Self::count`] timers.

@@ -138,7 +138,7 @@ fn links(pattern: &str) -> i64 {
     let operations =
         vec![operation("pair_link", Some(pattern), one), operation("pair_count", None, one)];
     let mut plan = crowded(operations, &[], 40);
-    plan.duration = Span::from_secs(10);
+    plan.duration = Span::from_secs(8);
     plan.clients[0].routing = Routing::AllToMaster;
     plan.clients[0].deployment = Deployment::Server;
     plan.clients[0].rate = Rate::per_second(3_000);
