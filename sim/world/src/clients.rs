@@ -198,7 +198,8 @@ impl Client {
     pub(crate) fn think(&self, user: u32, plan: &UsersPlan, streams: Streams) -> Span {
         let begun = self.begun[user as usize];
         let key = [u64::from(self.id.0), u64::from(user), u64::from(begun)];
-        plan.think.sample(&mut streams.stream("think", key))
+        // Never nothing at all: where an answer takes no time, time would stand still.
+        plan.think.sample(&mut streams.stream("think", key)).max(Span::from_micros(1))
     }
 
     /// Draws the next operation of a user; none when the Plan leaves it out. The `n`-th

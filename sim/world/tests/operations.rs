@@ -357,6 +357,21 @@ fn users_wait_and_think_and_do_one_thing_at_a_time() {
 }
 
 #[test]
+fn time_goes_on_for_users_who_never_think() {
+    let mut plan = crowded(vec![operation("profile", None, GraphModel::MonolithicNode)], &[], 10);
+    let think = Distribution::Exponential { mean: Span::ZERO };
+    plan.clients[0].users = Some(UsersPlan { count: 1, think });
+    plan.clients[0].deployment = Deployment::Embedded;
+    plan.clients[0].retry = wavetank_world::RetryPlan::NONE;
+    // Nobody is master yet: every answer is there at once.
+    plan.duration = Span::from_millis(20);
+    let base = Arc::new(BaseGraph::build(&plan.graph));
+    let mut world = World::new(Arc::new(plan), base, Facts::default());
+    world.advance(100_000);
+    assert!(world.now() >= Time::ZERO + Span::from_millis(20));
+}
+
+#[test]
 fn the_second_store_is_put_right_before_another_attempt() {
     let program = operation("change_email", None, GraphModel::MonolithicNode);
     let facts = play(crowded(vec![program], &[("email", 0), ("last_write", 0)], 40));
