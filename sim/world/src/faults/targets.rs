@@ -69,13 +69,17 @@ impl<O: Observer> World<O> {
             return false;
         }
         // What was synced survives the loss of power.
-        kind == FaultKind::PowerLoss
-            || on
-                .iter()
-                .filter_map(|index| {
-                    Some(self.machines[usize::from(*index)].instance.as_ref()?.store().mark())
-                })
-                .all(|mark| good.iter().any(|other| other.tx >= mark.tx))
+        if kind == FaultKind::PowerLoss {
+            return true;
+        }
+        // A slave's log is the beginning of its master's. Any other log may be a branch, which
+        // higher numbers elsewhere do not make up for.
+        on.iter().filter_map(|index| self.machines[usize::from(*index)].instance.as_ref()).all(
+            |process| {
+                let (mark, slave) = (process.store().mark(), process.role() == Role::Slave);
+                good.iter().any(|other| *other == mark || slave && other.tx >= mark.tx)
+            },
+        )
     }
 
     pub(super) fn id(&self, index: u16) -> InstanceId {
