@@ -133,7 +133,7 @@ impl Facts {
 
     pub(crate) fn sample(&mut self, at: Time, instance: InstanceId, metric: Metric, value: u64) {
         self.tell(at, Fact::Sample { instance, metric, value });
-        if metric == Metric::LastCommittedTx && at.as_nanos() % 10_000_000_000 == 0 {
+        if metric == Metric::LastCommittedTx && at.as_nanos().is_multiple_of(10_000_000_000) {
             let role = HaRole::from(self.roles.get(&instance).copied().unwrap_or_default());
             let available = role != HaRole::Unknown;
             let bean = Some(Monitored { available, role, last_committed: TxId(value) });

@@ -55,10 +55,13 @@ impl Play {
         for _ in 0..20 {
             play.calm();
             for index in 0..3 {
-                play.fire(index, Timer::Configuration);
-                play.fire(index, Timer::Election);
-                for place in 0..10 {
-                    play.fire(index, Timer::Paxos(place));
+                let again = |timer: &Timer| {
+                    !matches!(timer, Timer::IAmAlive(_) | Timer::Election | Timer::Join)
+                };
+                let armed: Vec<_> = play.nodes[index].armed.iter().copied().filter(again).collect();
+                for timer in armed {
+                    play.fire(index, timer);
+                    play.calm();
                 }
             }
         }
