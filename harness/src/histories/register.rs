@@ -95,7 +95,7 @@ impl History {
 /// Operations named in a story, at most, of each sort.
 const NAMED: usize = 6;
 
-/// Judges it, with that budget for all its registers together.
+/// Judges it, with that budget for each of its registers.
 pub fn judge(history: &History, budget: u64) -> Judged {
     let mut by_key: BTreeMap<Option<&str>, Vec<&Deed>> = BTreeMap::new();
     for deed in &history.deeds {
