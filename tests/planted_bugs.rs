@@ -73,6 +73,27 @@ routing = {{ by = "reads-to-slaves" }}
 }
 
 #[test]
+fn work_that_a_core_forgets_breaks_littles_law() {
+    let crowded =
+        scenario("at = \"30s\"\npause = 2\nfor = \"5s\"", "", "check = \"replicas-equal\"")
+            .replace("100/s", "400/s");
+    let planted = crowded.replace(
+        "compat = \"2.3.6\"",
+        "compat = \"2.3.6\"\nplanted_bugs = [\"core-forgets-work\"]",
+    );
+    for (text, lawful) in [(&crowded, true), (&planted, false)] {
+        let folder = Folder::with("scenario.toml", text);
+        let out = folder.path("out");
+        let done = run(&["run", &folder.path("scenario.toml"), "--json", "--out", &out]);
+        let json: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+        let queues = json["queues"].as_array().unwrap();
+        assert_eq!(queues.len(), 6);
+        assert_eq!(queues.iter().all(|queue| queue["little_holds"] == true), lawful);
+        assert_eq!(done.code == 4, !lawful, "{}", done.stderr);
+    }
+}
+
+#[test]
 fn a_skipped_sync_loses_acknowledged_writes() {
     // All machines lose power one after the other, before anyone else can take over.
     let scenario = scenario(

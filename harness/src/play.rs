@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use wavetank_reports::{
-    Ending, ExpectationResult, FaultCount, GraphResult, Overall, Recorder, RunResult, Verdict,
+    Ending, ExpectationResult, FaultCount, GraphResult, Overall, QueueResult, Recorder, RunResult,
+    Verdict,
 };
 use wavetank_vocabulary::{Classes, Fact, FaultId, Observer, Seq, Time};
-use wavetank_world::{BaseGraph, Expected, Plan, World};
+use wavetank_world::{BaseGraph, Expected, Plan, QueueTotals, World};
 
 use crate::checks::Check;
 use crate::exit::Exit;
@@ -161,10 +162,12 @@ pub fn judge_only(
     }
     let waiting = if world.converged() { None } else { world.waits_for() };
     let (digest, events, simulated) = (world.digest(), world.events(), world.now());
+    let lawful = world.queues().iter().all(QueueTotals::little_holds);
     let recovered = world.converged();
     let tally = world.into_observer();
     let expectations = tally.checks.finish();
     let exit = match Overall::of(recovered, &expectations) {
+        _ if !lawful => Exit::Internal,
         Overall::Held => Exit::Held,
         Overall::Broke => Exit::Broke,
         Overall::NotRecovered => Exit::NotRecovered,
@@ -184,6 +187,8 @@ fn judge(world: World<Judges>, started: Instant, interrupted: bool) -> Played {
     let (digest, events, ended) = (world.digest(), world.events(), world.now());
     let plan = world.plan().clone();
     let graph = world.graph_counts();
+    let queues = world.queues();
+    let lawful = queues.iter().all(QueueTotals::little_holds);
     let judges = world.into_observer();
     let mut expectations = judges.checks.finish();
     if interrupted {
@@ -200,6 +205,10 @@ fn judge(world: World<Judges>, started: Instant, interrupted: bool) -> Played {
             digest,
             expectations,
             graph: GraphResult::new(&plan, u64::from(graph.0), graph.1),
+            queues: queues
+                .iter()
+                .map(|totals| QueueResult::new(totals, ended.since(Time::ZERO)))
+                .collect(),
             recovered,
             waiting,
             simulated: ended,
@@ -209,6 +218,8 @@ fn judge(world: World<Judges>, started: Instant, interrupted: bool) -> Played {
     );
     let result = if interrupted { result.interrupted() } else { result };
     let exit = match result.verdict {
+        // Work that was lost or done twice: nothing that was measured can be believed.
+        _ if !lawful => Exit::Internal,
         _ if interrupted => Exit::Surroundings,
         Overall::Held => Exit::Held,
         Overall::Broke => Exit::Broke,

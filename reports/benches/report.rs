@@ -30,6 +30,7 @@ fn result(plan: &Plan, recorder: &Recorder) -> RunResult {
         digest: 0,
         expectations: Vec::new(),
         graph: GraphResult::new(plan, 4_000, 88_000),
+        queues: Vec::new(),
         recovered: true,
         waiting: None,
         simulated: recorder.now(),

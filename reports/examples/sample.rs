@@ -58,6 +58,7 @@ fn main() -> std::io::Result<()> {
         digest: 0x0123_4567_89ab_cdef_0011_2233_4455_6677,
         expectations,
         graph: GraphResult::new(&plan, 4_000, 88_000),
+        queues: Vec::new(),
         recovered: true,
         waiting: None,
         simulated: recorder.now(),

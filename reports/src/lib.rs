@@ -55,7 +55,7 @@ pub use provenance::{LoadLine, Provenance, SettingRow};
 pub use recorder::{Event, FaultMiss, FaultSpan, FinalState, InstanceStats, Recorder};
 pub use result::{
     Ending, ExpectationResult, FaultEffect, FaultResult, GraphResult, InstanceResult,
-    OperationResult, Overall, RESULT_SCHEMA, RunResult, SCHEMA, Verdict,
+    OperationResult, Overall, QueueResult, RESULT_SCHEMA, RunResult, SCHEMA, Verdict,
 };
 pub use series::{Bucket, Extent, InstanceBucket, Series};
 pub use slowest::{Breakdown, SlowOperation};

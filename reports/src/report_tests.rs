@@ -24,6 +24,7 @@ fn ended(
     expectations: Vec<ExpectationResult>,
 ) -> RunResult {
     let ending = Ending {
+        queues: Vec::new(),
         recovered: waiting.is_none(),
         waiting: waiting.map(str::to_owned),
         digest: 0xabc,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wavetank_vocabulary::{InstanceId, Span, Time};
-use wavetank_world::{GraphSource, Plan};
+use wavetank_world::{GraphSource, Plan, QueueTotals};
 
 use crate::operations::OperationStats;
 use crate::provenance::Provenance;
@@ -331,6 +331,37 @@ impl GraphResult {
     }
 }
 
+/// One queue over the whole run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QueueResult {
+    /// `ha.server_id` of the machine.
+    pub instance: u16,
+    /// `cores` or `disk`.
+    pub queue: String,
+    /// What came.
+    pub arrivals: u64,
+    /// L: how many were there, waiting or served, on average over time.
+    pub mean_inside: f64,
+    /// T: how long each was there, on average; null when nothing came.
+    pub mean_stay_ms: Option<f64>,
+    /// Whether L is the rate of arrivals times T (Little's law). If not, wavetank lost work.
+    pub little_holds: bool,
+}
+
+impl QueueResult {
+    /// The totals over a run of that length.
+    pub fn new(totals: &QueueTotals, run: Span) -> Self {
+        QueueResult {
+            instance: totals.instance.0,
+            queue: totals.queue.name().to_owned(),
+            arrivals: totals.arrivals,
+            mean_inside: six_digits(totals.mean_inside(run)),
+            mean_stay_ms: totals.mean_stay().map(millis),
+            little_holds: totals.little_holds(),
+        }
+    }
+}
+
 /// What a run came to, beside what the recorder saw.
 #[derive(Clone, Debug)]
 pub struct Ending {
@@ -340,6 +371,8 @@ pub struct Ending {
     pub expectations: Vec<ExpectationResult>,
     /// The graph at the start.
     pub graph: GraphResult,
+    /// What went through the queues.
+    pub queues: Vec<QueueResult>,
     /// Where the virtual clock stopped.
     pub simulated: Time,
     /// How long it took, in seconds of the real clock.
@@ -386,6 +419,9 @@ pub struct RunResult {
     pub settings: BTreeMap<String, SettingResult>,
     /// The graph at the start.
     pub graph: GraphResult,
+    /// The cores and the disk of each machine.
+    #[serde(default)]
+    pub queues: Vec<QueueResult>,
     /// Which cost table turned work into time.
     pub costs: String,
     /// Elections that ended with a winner.
@@ -431,6 +467,7 @@ impl RunResult {
             faults: faults(plan, recorder),
             settings: BTreeMap::new(),
             graph: ending.graph,
+            queues: ending.queues,
             costs: plan.costs.name.clone(),
             elections: recorder.elections(),
             simulated_seconds: seconds(ending.simulated),

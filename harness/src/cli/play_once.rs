@@ -74,6 +74,12 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     if played.exit == Exit::Surroundings {
         tell("interrupted: the result and the report say how far it came");
     }
+    if played.exit == Exit::Internal {
+        tell(
+            "internal error: Little's law does not hold on a queue (`queues` in result.json): \
+             work was lost, and nothing that was measured can be believed",
+        );
+    }
     Ok(played.exit)
 }
 

@@ -39,6 +39,8 @@ bugs! {
     NO_COMPENSATION = 15, "no-compensation";
     /// The command lets chance into the Plan, so that two runs differ.
     NONDETERMINISM = 5, "nondeterminism";
+    /// A machine forgets tasks when many wait for a core.
+    CORE_FORGETS_WORK = 16, "core-forgets-work";
 }
 
 impl PlantedBugs {

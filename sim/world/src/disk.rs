@@ -18,8 +18,9 @@ use wavetank_store::{
     DiskError, DiskOp, DiskReply, DiskRequest, FileName, Image, ImageFile, PAGE_SIZE, Page,
     PageNumber, PageSource,
 };
-use wavetank_vocabulary::{Span, Time};
+use wavetank_vocabulary::{InstanceId, Span, Time};
 
+use crate::meter::{Meter, QueueKind, QueueTotals};
 use crate::plan::VolumePlan;
 use ills::Ills;
 
@@ -92,7 +93,9 @@ pub(crate) struct SimDisk {
     changes: Vec<NameChange>,
     /// Changes of names that became durable so far.
     changes_settled: u64,
-    in_flight: BTreeMap<DiskOp, Pending>,
+    /// And when each was submitted.
+    in_flight: BTreeMap<DiskOp, (Pending, Time)>,
+    meter: Meter,
     spacing: Span,
     bytes_per_second: u64,
     access: Distribution,
@@ -111,6 +114,7 @@ impl SimDisk {
             changes: Vec::new(),
             changes_settled: 0,
             in_flight: BTreeMap::new(),
+            meter: Meter::default(),
             spacing: Span::from_nanos(1_000_000_000 / u64::from(volume.iops.max(1))),
             bytes_per_second: volume.throughput.0.max(1),
             access: volume.access,
@@ -148,6 +152,18 @@ impl SimDisk {
     /// For how long the disk was busy since the run began.
     pub(crate) fn busy(&self) -> Span {
         self.busy
+    }
+
+    /// An operation that takes time.
+    fn begin(&mut self, now: Time, op: DiskOp, pending: Pending) {
+        self.meter.arrive(now);
+        self.in_flight.insert(op, (pending, now));
+    }
+
+    /// What went through the disk so far.
+    pub(crate) fn totals(&self, now: Time, instance: InstanceId) -> QueueTotals {
+        let inside = self.in_flight.values().map(|(_, submitted)| *submitted);
+        self.meter.totals(now, instance, QueueKind::Disk, inside)
     }
 
     /// Occupies the disk for `operations` and `bytes`; gives when they are through.
@@ -203,12 +219,12 @@ impl SimDisk {
         match request {
             DiskRequest::ReadPage { file, page } => {
                 let latency = self.access.sample(stream);
-                self.in_flight.insert(op, Pending::ReadPage(file, page));
+                self.begin(now, op, Pending::ReadPage(file, page));
                 Submitted::At(self.occupy(now, 1, PAGE_SIZE as u64, latency))
             }
             DiskRequest::ReadAt { file, offset, len } => {
                 let latency = self.access.sample(stream);
-                self.in_flight.insert(op, Pending::ReadAt(file, offset, len));
+                self.begin(now, op, Pending::ReadAt(file, offset, len));
                 Submitted::At(self.occupy(now, 1, u64::from(len), latency))
             }
             DiskRequest::WritePage { file, page, image } => {
@@ -233,13 +249,13 @@ impl SimDisk {
                 let latency = self.sync.sample(stream);
                 let (operations, bytes) = self.files[slot as usize].unsynced();
                 let upto = self.files[slot as usize].total();
-                self.in_flight.insert(op, Pending::Sync(slot, upto));
+                self.begin(now, op, Pending::Sync(slot, upto));
                 Submitted::At(self.occupy(now, operations, bytes, latency))
             }
             DiskRequest::SyncDir => {
                 let latency = self.sync.sample(stream);
                 let upto = self.changes_settled + self.changes.len() as u64;
-                self.in_flight.insert(op, Pending::SyncDir(upto));
+                self.begin(now, op, Pending::SyncDir(upto));
                 Submitted::At(self.occupy(now, 1, 0, latency))
             }
             DiskRequest::Rename { from, to } => {
@@ -268,11 +284,17 @@ impl SimDisk {
     }
 
     /// Completes a timed operation; none when a crash took it.
-    pub(crate) fn complete(&mut self, op: DiskOp) -> Option<Result<DiskReply, DiskError>> {
+    pub(crate) fn complete(
+        &mut self,
+        now: Time,
+        op: DiskOp,
+    ) -> Option<Result<DiskReply, DiskError>> {
         if !self.ills.is_empty() && self.holds(op) {
             return None;
         }
-        Some(match self.in_flight.remove(&op)? {
+        let (pending, submitted) = self.in_flight.remove(&op)?;
+        self.meter.leave(now, submitted);
+        Some(match pending {
             Pending::ReadPage(name, page) => {
                 let image = match self.slot(name) {
                     Some(slot) if !self.ills.is_empty() => self.read_ill(slot, page),
@@ -311,16 +333,18 @@ impl SimDisk {
 
     /// The process was killed: what was submitted stays with the operating system, answers
     /// are no longer wanted.
-    pub(crate) fn crash(&mut self) {
+    pub(crate) fn crash(&mut self, now: Time) {
+        for (_, submitted) in self.in_flight.values() {
+            self.meter.leave(now, *submitted);
+        }
         self.in_flight.clear();
         self.ills.forget_answers();
     }
 
     /// The machine lost its power: each pending write is kept, dropped or torn, and of the
     /// changes of names a first part is kept.
-    pub(crate) fn power_loss(&mut self, stream: &mut Stream) {
-        self.in_flight.clear();
-        self.ills.forget_answers();
+    pub(crate) fn power_loss(&mut self, now: Time, stream: &mut Stream) {
+        self.crash(now);
         let keep = stream.below(self.changes.len() as u64 + 1) as usize;
         for change in self.changes.drain(..keep) {
             change.apply(&mut self.durable_names);

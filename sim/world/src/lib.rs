@@ -11,6 +11,7 @@ mod audit;
 mod balancer;
 mod beside;
 mod clients;
+mod cores;
 mod costs;
 mod disk;
 mod ending;
@@ -19,6 +20,7 @@ mod fault_plan;
 mod faults;
 mod graph;
 mod machine;
+mod meter;
 mod network;
 mod plan;
 mod processes;
@@ -30,6 +32,7 @@ mod world;
 pub use costs::CostTable;
 pub use fault_plan::{FaultPlan, Members, Strength, Target};
 pub use graph::BaseGraph;
+pub use meter::{QueueKind, QueueTotals};
 pub use plan::{
     BalancerPlan, Bounds, ClientPlan, Deployment, EdgeList, Expectation, Expected, GraphModel,
     GraphPlan, GraphSource, InstancePlan, LinkPlan, NetworkPlan, Plan, RetryPlan, Routing,

@@ -1,6 +1,5 @@
 //! A machine: cores that serve tasks in turn, a disk, and the process that runs on it.
 
-use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -9,10 +8,12 @@ use wavetank_instance::{Instance, Settings, TaskId, Timer};
 
 use wavetank_kernel::{Stream, TimerTable};
 use wavetank_store::PAGE_SIZE;
-use wavetank_vocabulary::{Bytes, Ratio, Span, Time};
+use wavetank_vocabulary::{Bytes, InstanceId, Ratio, Span, Time};
 
+use crate::cores::Cores;
 use crate::disk::SimDisk;
 use crate::fault_plan::Members;
+use crate::meter::QueueTotals;
 
 /// The page cache is never smaller (HA specification 6.3: 30 pages at the least).
 const MIN_FRAMES: usize = 30;
@@ -42,9 +43,7 @@ pub(crate) struct Machine {
     pub(crate) timers: TimerTable,
     pub(crate) disk: SimDisk,
     pub(crate) disk_stream: Stream,
-    idle_cores: u32,
-    /// Tasks that wait for a core, first come first served.
-    ready: VecDeque<TaskId>,
+    pub(crate) cores: Cores<TaskId>,
     pub(crate) core_busy: Span,
     /// Until when the machine stands still.
     pub(crate) paused_until: Time,
@@ -77,15 +76,19 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    pub(crate) fn new(total: usize, cores: u32, disk: SimDisk, disk_stream: Stream) -> Self {
+    pub(crate) fn new(
+        total: usize,
+        cores: u32,
+        disk: SimDisk,
+        disk_stream: Stream,
+    ) -> Self {
         Machine {
             instance: None,
             life: 0,
             timers: TimerTable::new(Timer::count(total) as u32),
             disk,
             disk_stream,
-            idle_cores: cores,
-            ready: VecDeque::new(),
+            cores: Cores::new(cores),
             core_busy: Span::ZERO,
             paused_until: Time::ZERO,
             stolen: 0,
@@ -134,27 +137,9 @@ impl Machine {
         self.slow.iter().fold(cost, |cost, (_, factor)| scaled(cost, *factor))
     }
 
-    /// A task wants a core: now, if one is idle, else in its turn.
-    #[inline]
-    pub(crate) fn ready(&mut self, task: TaskId) {
-        self.ready.push_back(task);
-    }
-
-    /// The next task, if a core is idle for it.
-    #[inline]
-    pub(crate) fn take_core(&mut self) -> Option<TaskId> {
-        if self.idle_cores == 0 {
-            return None;
-        }
-        let task = self.ready.pop_front()?;
-        self.idle_cores -= 1;
-        Some(task)
-    }
-
-    /// The core of a task is free again.
-    #[inline]
-    pub(crate) fn free_core(&mut self) {
-        self.idle_cores += 1;
+    /// What went through the queues of this machine so far.
+    pub(crate) fn queues(&self, now: Time, instance: InstanceId) -> [QueueTotals; 2] {
+        [self.cores.totals(now, instance), self.disk.totals(now, instance)]
     }
 
     /// A sign of life of a peer came in. The silence before it counts if the peer was
@@ -194,12 +179,11 @@ impl Machine {
     }
 
     /// The process is gone: its work and its timers with it.
-    pub(crate) fn kill(&mut self, cores: u32, total: usize) {
+    pub(crate) fn kill(&mut self, now: Time, total: usize) {
         self.instance = None;
         self.stopping = false;
         self.life += 1;
-        self.idle_cores = cores;
-        self.ready.clear();
+        self.cores.clear(now);
         self.last_heard.fill(None);
         self.longest_silence = Span::ZERO;
         for slot in 0..Timer::count(total) as u32 {

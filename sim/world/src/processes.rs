@@ -85,7 +85,6 @@ impl<O: Observer> World<O> {
     pub(crate) fn process_ends(&mut self, instance: u16) {
         let index = usize::from(instance);
         let total = self.plan.total();
-        let cores = self.plan.instances[index].cores;
         let machine = &mut self.machines[index];
         let Some(process) = &machine.instance else { return };
         let fact = Fact::RoleChanged {
@@ -94,8 +93,9 @@ impl<O: Observer> World<O> {
             to: Role::Down,
             log: process.store().mark(),
         };
-        machine.kill(cores, total);
-        machine.disk.crash();
+        let now = self.kernel.now();
+        machine.kill(now, total);
+        machine.disk.crash(now);
         self.work.retain(|(at, _)| *at != instance);
         self.tell(fact);
     }

@@ -8,7 +8,9 @@ use alloc::vec::Vec;
 use wavetank_instance::{Effect, Input, Instance, Now, PeerMessage, Programs, Timer};
 use wavetank_kernel::{EventWindow, Fired, Kernel, Stream, Streams, Trail};
 use wavetank_store::StoreState;
-use wavetank_vocabulary::{Classes, Fact, InstanceId, Observer, Seq, Span, Time, WALL_START_MS};
+use wavetank_vocabulary::{
+    Classes, Fact, InstanceId, Observer, PlantedBugs, Seq, Span, Time, WALL_START_MS,
+};
 
 use crate::balancer::Balancer;
 use crate::beside::Beside;
@@ -18,6 +20,7 @@ use crate::event::Event;
 use crate::faults::{ActiveFault, Triggers};
 use crate::graph::BaseGraph;
 use crate::machine::Machine;
+use crate::meter::QueueTotals;
 use crate::network::{Network, Sent, latency};
 use crate::plan::Plan;
 
@@ -180,6 +183,13 @@ impl<O: Observer> World<O> {
     /// The checkpoints by which two runs are compared.
     pub fn trail(&self) -> &Trail {
         self.kernel.trail()
+    }
+
+    /// What went through every queue so far: of each machine, its cores and its disk.
+    pub fn queues(&self) -> Vec<QueueTotals> {
+        let now = self.kernel.now();
+        let machines = self.machines.iter().zip(&self.plan.instances);
+        machines.flat_map(|(machine, plan)| machine.queues(now, plan.id)).collect()
     }
 
     /// Messages between instances so far, those that were lost on the way included.
@@ -357,7 +367,7 @@ impl<O: Observer> World<O> {
                     self.kernel.schedule_in(Span::from_nanos(extra), event);
                     return;
                 }
-                machine.free_core();
+                machine.cores.free(self.kernel.now(), task);
                 self.record(words);
                 self.input(instance, Input::Ran(task));
             }
@@ -366,7 +376,7 @@ impl<O: Observer> World<O> {
                 if machine.life != life {
                     return;
                 }
-                if let Some(result) = machine.disk.complete(op) {
+                if let Some(result) = machine.disk.complete(self.kernel.now(), op) {
                     self.record(words);
                     if self.machines[usize::from(instance)].disk.is_ill() {
                         self.disk_struck(instance);
@@ -453,11 +463,12 @@ impl<O: Observer> World<O> {
         loop {
             if let Some((instance, input)) = self.work.pop_front() {
                 self.step(instance, input);
-            } else if let Some(task) = self.machines[usize::from(instance)].take_core() {
+            } else if let Some(task) = self.machines[usize::from(instance)].cores.take() {
                 self.spent = false;
                 self.step(instance, Input::Run(task));
                 if !self.spent {
-                    self.machines[usize::from(instance)].free_core();
+                    let now = self.kernel.now();
+                    self.machines[usize::from(instance)].cores.free(now, task);
                 }
             } else {
                 break;
@@ -546,7 +557,12 @@ impl<O: Observer> World<O> {
                     }
                 }
             }
-            Effect::Ready(task) => machine.ready(task),
+            Effect::Ready(task) => {
+                machine.cores.ready(now, task);
+                if self.plan.bugs.contains(PlantedBugs::CORE_FORGETS_WORK) {
+                    machine.cores.forget(FORGOTTEN_BEYOND);
+                }
+            }
             Effect::Spend { task, ledger } => {
                 let cost = machine.slowed(self.plan.costs.of(&ledger));
                 machine.core_busy += cost;
@@ -590,6 +606,9 @@ fn settings(plan: &Plan) -> Vec<Arc<wavetank_instance::Settings>> {
     let own = |settings: &Option<Arc<_>>| settings.as_ref().unwrap_or(&shared).clone();
     plan.instances.iter().map(|instance| own(&instance.settings)).collect()
 }
+
+/// With the planted bug, tasks beyond so many that wait are forgotten.
+const FORGOTTEN_BEYOND: usize = 4;
 
 /// Why a process ended itself.
 fn failure(process: &Instance) -> Option<String> {

@@ -9,7 +9,7 @@ use wavetank_kernel::Stream;
 use wavetank_store::{
     DiskError, DiskOp, DiskReply, DiskRequest, FileKind, PAGE_SIZE, Page, PageNumber,
 };
-use wavetank_vocabulary::{Ratio, Span};
+use wavetank_vocabulary::{Ratio, Span, Time};
 
 use super::{File, SECTOR, SimDisk, Submitted};
 use crate::machine::scaled;
@@ -321,8 +321,8 @@ impl SimDisk {
     }
 
     /// The store is deleted, and everything else.
-    pub(crate) fn wipe(&mut self) {
-        self.crash();
+    pub(crate) fn wipe(&mut self, now: Time) {
+        self.crash(now);
         self.ills.forget_files();
         self.files.clear();
         self.names.clear();

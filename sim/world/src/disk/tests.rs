@@ -28,7 +28,7 @@ impl Rig {
         let op = DiskOp(self.2);
         match self.0.submit(Time::ZERO, op, request, &mut self.1) {
             Submitted::Now(result) => result,
-            Submitted::At(_) => self.0.complete(op).expect("nothing crashed"),
+            Submitted::At(_) => self.0.complete(Time::ZERO, op).expect("nothing crashed"),
         }
     }
 
@@ -65,10 +65,10 @@ fn a_killed_process_leaves_its_writes_and_power_loss_only_synced_ones_for_sure()
         disk.ask(DiskRequest::Sync { file: FILE }).unwrap();
         disk.ask(DiskRequest::SyncDir).unwrap();
         disk.write(0, 2);
-        disk.0.crash();
+        disk.0.crash(Time::ZERO);
         assert_eq!(disk.read(0), Some(2));
         let mut stream = Streams::new(seed).stream("power", [0; 3]);
-        disk.0.power_loss(&mut stream);
+        disk.0.power_loss(Time::ZERO, &mut stream);
         let byte = disk.read(0);
         assert!(byte == Some(1) || byte == Some(2), "{byte:?}");
         lost += u32::from(byte == Some(1));
@@ -86,7 +86,7 @@ fn a_sync_covers_what_was_written_before_it_was_submitted() {
     let Rig(inner, stream, _) = &mut disk;
     inner.submit(Time::ZERO, sync, DiskRequest::Sync { file: LOG }, stream);
     disk.ask(append(2)).unwrap();
-    disk.0.complete(sync).expect("nothing crashed").unwrap();
+    disk.0.complete(Time::ZERO, sync).expect("nothing crashed").unwrap();
     let file = &disk.0.files[disk.0.slot(LOG).unwrap() as usize];
     assert_eq!((file.durable.len, file.len()), (4, 8));
     assert_eq!(file.bytes(2, 100), [1, 1, 2, 2, 2, 2]);
@@ -99,7 +99,7 @@ fn names_are_certain_only_after_the_sync_of_the_directory() {
         let mut disk = Rig::new();
         disk.write(0, 1);
         disk.ask(DiskRequest::Sync { file: FILE }).unwrap();
-        disk.0.power_loss(&mut Streams::new(seed).stream("power", [0; 3]));
+        disk.0.power_loss(Time::ZERO, &mut Streams::new(seed).stream("power", [0; 3]));
         kept += u32::from(disk.read(0).is_some());
     }
     assert!((10..40).contains(&kept), "{kept} of 50");

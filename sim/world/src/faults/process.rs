@@ -62,7 +62,8 @@ impl<O: Observer> World<O> {
                 FaultKind::Wipe => {
                     self.machines[index].held += 1;
                     self.process_exits(on);
-                    self.machines[index].disk.wipe();
+                    let now = self.kernel.now();
+                    self.machines[index].disk.wipe(now);
                 }
                 FaultKind::Pause => self.pause(on, plan),
                 FaultKind::SlowCpu => {
@@ -216,7 +217,7 @@ impl<O: Observer> World<O> {
         machine.held += 1;
         machine.powered = false;
         let mut stream = self.streams.stream("fault-disk", key);
-        machine.disk.power_loss(&mut stream);
+        machine.disk.power_loss(self.kernel.now(), &mut stream);
     }
 
     fn pause(&mut self, on: u16, plan: &FaultPlan) {
