@@ -258,6 +258,7 @@ fn costs(top: &Section<'_>) -> CostTable {
         hit: of("hit", assumed.hit),
         fault: of("fault", assumed.fault),
         logged_kib: of("logged_kib", assumed.logged_kib),
+        drawn: None,
     };
     match section.name("name") {
         Some(name) => costs.name = name.value,

@@ -3,12 +3,13 @@
 
 use alloc::string::String;
 
+use wavetank_kernel::Distribution;
 use wavetank_store::Ledger;
 use wavetank_vocabulary::Span;
 
 /// Core time per unit of work. The name says how far to trust it: `assumed`, `fitted` or
 /// `wavetank` (calibrated on the store itself).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CostTable {
     /// Which table this is.
     pub name: String,
@@ -22,6 +23,10 @@ pub struct CostTable {
     pub fault: Span,
     /// Each KiB appended to the log.
     pub logged_kib: Span,
+    /// What every slice of work takes beside that, drawn anew each time by the machine's own
+    /// stream: what the ledger does not see. None draws nothing. No scenario sets it; it is for
+    /// Plans that play queues of the textbook.
+    pub drawn: Option<Distribution>,
 }
 
 impl CostTable {
@@ -35,10 +40,11 @@ impl CostTable {
             hit: Span::from_nanos(300),
             fault: Span::from_micros(10),
             logged_kib: Span::from_micros(5),
+            drawn: None,
         }
     }
 
-    /// The core time of one completed step.
+    /// The core time of one slice, without what is drawn.
     pub fn of(&self, ledger: &Ledger) -> Span {
         self.step
             + self.record * u64::from(ledger.records)

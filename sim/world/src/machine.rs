@@ -44,6 +44,8 @@ pub(crate) struct Machine {
     pub(crate) disk: SimDisk,
     pub(crate) disk_stream: Stream,
     pub(crate) cores: Cores<TaskId>,
+    /// Draws the part of the cores' work that the cost table leaves to chance.
+    pub(crate) core_stream: Stream,
     pub(crate) core_busy: Span,
     /// Until when the machine stands still.
     pub(crate) paused_until: Time,
@@ -80,7 +82,7 @@ impl Machine {
         total: usize,
         cores: u32,
         disk: SimDisk,
-        disk_stream: Stream,
+        [disk_stream, core_stream]: [Stream; 2],
     ) -> Self {
         Machine {
             instance: None,
@@ -89,6 +91,7 @@ impl Machine {
             disk,
             disk_stream,
             cores: Cores::new(cores),
+            core_stream,
             core_busy: Span::ZERO,
             paused_until: Time::ZERO,
             stolen: 0,

@@ -82,8 +82,9 @@ impl<O: Observer> World<O> {
             .iter()
             .map(|instance| {
                 let disk = SimDisk::new(&instance.volume, &base.image);
-                let stream = streams.stream("disk", [u64::from(instance.id.0), 0, 0]);
-                Machine::new(total, instance.cores, disk, stream)
+                let draws = ["disk", "core"]
+                    .map(|name| streams.stream(name, [u64::from(instance.id.0), 0, 0]));
+                Machine::new(total, instance.cores, disk, draws)
             })
             .collect();
         let clients: Vec<_> = plan
@@ -564,7 +565,11 @@ impl<O: Observer> World<O> {
                 }
             }
             Effect::Spend { task, ledger } => {
-                let cost = machine.slowed(self.plan.costs.of(&ledger));
+                let mut cost = self.plan.costs.of(&ledger);
+                if let Some(drawn) = &self.plan.costs.drawn {
+                    cost += drawn.sample(&mut machine.core_stream);
+                }
+                let cost = machine.slowed(cost);
                 machine.core_busy += cost;
                 let (life, stolen) = (machine.life, machine.stolen);
                 self.spent = true;

@@ -104,3 +104,36 @@ fn names_are_certain_only_after_the_sync_of_the_directory() {
     }
     assert!((10..40).contains(&kept), "{kept} of 50");
 }
+
+/// Reads that come by chance at a disk that serves each in the same time wait as Pollaczek and
+/// Khinchine say (M/D/1): rho S / (2 (1 - rho)), beside the latency.
+#[test]
+fn reads_queue_as_the_closed_form_says() {
+    for (rho, waits) in [(0.5, 0.5), (0.8, 2.0)] {
+        let mut rig = Rig::new();
+        let mut arrivals = Streams::new(3).stream("arrivals", [0; 3]);
+        let gap = Distribution::Exponential { mean: Span::from_secs_f64(0.001 / rho) };
+        let mut under_way: alloc::collections::VecDeque<(Time, DiskOp)> = Default::default();
+        let (mut now, mut total) = (Time::ZERO, 0.0);
+        let reads = 400_000;
+        for number in 0..reads {
+            now = now + gap.sample(&mut arrivals);
+            while let Some((at, op)) = under_way.front().copied().filter(|(at, _)| *at <= now) {
+                under_way.pop_front();
+                rig.0.complete(at, op).expect("nothing crashed").unwrap_err();
+            }
+            let request = DiskRequest::ReadAt { file: LOG, offset: 0, len: 512 };
+            let Submitted::At(at) = rig.0.submit(now, DiskOp(number), request, &mut rig.1) else {
+                panic!("a read takes time");
+            };
+            total += at.since(now).as_secs_f64() * 1e3;
+            under_way.push_back((at, DiskOp(number)));
+        }
+        // One operation of a thousand a second, and ten microseconds of latency.
+        let wait = total / reads as f64 - 1.0 - 0.01;
+        assert!((wait / waits - 1.0).abs() < 0.02, "rho {rho}: {wait} is not {waits}");
+        let totals = rig.0.totals(now, InstanceId(1));
+        assert!(totals.little_holds(), "{totals:?}");
+        assert_eq!(totals.arrivals, reads);
+    }
+}
