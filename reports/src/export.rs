@@ -41,6 +41,9 @@ pub fn data_files(plan: &Plan, recorder: &Recorder) -> Vec<(String, String)> {
         }
         files.push((String::from("figures/percentiles.csv"), text));
     }
+    if recorder.visibility().curves().iter().any(|curve| curve.totals().0 > 0) {
+        files.push((String::from("figures/visibility.csv"), visibility_csv(plan, recorder)));
+    }
     if !recorder.slowest().is_empty() {
         files.push((String::from("figures/slowest.csv"), slowest_csv(plan, recorder)));
     }
@@ -56,6 +59,28 @@ pub fn data_files(plan: &Plan, recorder: &Recorder) -> Vec<(String, String)> {
         files.push((format!("logs/{instance}.log"), text));
     }
     files
+}
+
+/// One row for each client and bin of ages; the last bin has no end.
+fn visibility_csv(plan: &Plan, recorder: &Recorder) -> String {
+    let mut text = String::from("client,routing,age_from_ms,age_to_ms,reads,stale\n");
+    for (client, curve) in plan.clients.iter().zip(recorder.visibility().curves()) {
+        for bin in curve.bins() {
+            let to =
+                if bin.to_ms.is_finite() { format!("{:.3}", bin.to_ms) } else { String::new() };
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                text,
+                "{},{},{:.3},{to},{},{}",
+                cell(&client.name),
+                client.routing.name(),
+                bin.from_ms,
+                bin.reads,
+                bin.stale
+            );
+        }
+    }
+    text
 }
 
 fn latencies(plan: &Plan, recorder: &Recorder, files: &mut Vec<(String, String)>) {

@@ -18,6 +18,7 @@ use crate::provenance::Provenance;
 use crate::recorder::Recorder;
 use crate::result::{ExpectationResult, Overall, RunResult, Verdict};
 use crate::spent::spent;
+use crate::visibility_chart;
 use crate::{setup, tables, words};
 
 const STYLE: &str = include_str!("style.css");
@@ -66,6 +67,7 @@ pub fn report_html(
                 (all_figures(recorder, &time, &figures))
                 (tables::operations(plan, result))
                 (percentile_figure(plan, recorder, &time))
+                (visibility_figure(plan, recorder, result, &time))
                 (spent(plan, recorder))
                 (tables::errors(recorder))
                 (tables::faults(result))
@@ -240,6 +242,47 @@ fn percentile_figure(plan: &Plan, recorder: &Recorder, time: &TimeAxis) -> Marku
                 }
                 (drawn(&chart, time, "Latency of operations over percentiles"))
             }
+        }
+    }
+}
+
+fn visibility_figure(
+    plan: &Plan,
+    recorder: &Recorder,
+    result: &RunResult,
+    time: &TimeAxis,
+) -> Markup {
+    let chart = visibility_chart::chart(plan, recorder);
+    let window =
+        |ms: Option<f64>| ms.map_or_else(|| String::from("–"), |ms| words::millis(Some(ms)));
+    html! {
+        @if !chart.curves.is_empty() {
+            figure #visibility {
+                figcaption {
+                    h3 { "Stale reads by age" }
+                    p { "Of the reads that were due so long after their user's last own write, the part that did not see it. Each point rests on 30 reads at least." }
+                    ul.legend { @for curve in &chart.curves { li { (key(curve.ink, "")) (curve.name) } } }
+                }
+                (drawn(&chart, time, "Part of stale reads over the age of the write"))
+            }
+            div.scroll { table {
+                thead { tr {
+                    th { "Client" } th { "Routing" } th.n { "Reads" } th.n { "Stale" }
+                    th.n { "99 % see it after, ms" } th.n { "99.9 %" } th.n { "99.99 %" }
+                } }
+                tbody { @for (name, row) in &result.visibility {
+                    tr {
+                        td { b { (name) } }
+                        td { (row.routing) }
+                        td.n { (words::grouped(row.reads)) }
+                        td.n { (words::grouped(row.stale)) }
+                        td.n { (window(row.window_99_ms)) }
+                        td.n { (window(row.window_999_ms)) }
+                        td.n { (window(row.window_9999_ms)) }
+                    }
+                } }
+            } }
+            p.soft { "A window is given where 300, 3,000 and 30,000 reads are older: none stale among n still leaves a probability of 3/n." }
         }
     }
 }

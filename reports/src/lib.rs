@@ -38,6 +38,10 @@ mod summary;
 mod synthetic;
 mod tables;
 mod user_log;
+mod visibility;
+mod visibility_chart;
+#[cfg(test)]
+mod visibility_tests;
 mod words;
 
 pub use campaign::{
@@ -56,9 +60,11 @@ pub use recorder::{Event, FaultMiss, FaultSpan, FinalState, InstanceStats, Recor
 pub use result::{
     Ending, ExpectationResult, FaultEffect, FaultResult, GraphResult, InstanceResult,
     OperationResult, Overall, QueueResult, RESULT_SCHEMA, RunResult, SCHEMA, Verdict,
+    VisibilityResult,
 };
 pub use series::{Bucket, Extent, InstanceBucket, Series};
 pub use slowest::{Breakdown, SlowOperation};
 pub use summary::summary;
 pub use user_log::{user_log, user_logs};
+pub use visibility::{AgeBin, Curve, Visibility};
 pub use words::{grouped, sentence, verdict_sentence};

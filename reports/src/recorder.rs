@@ -13,6 +13,7 @@ use crate::metrics::place_of;
 use crate::operations::OperationStats;
 use crate::series::Series;
 use crate::slowest::{Breakdown, SlowOperation, Slowest};
+use crate::visibility::Visibility;
 
 /// Role changes kept per instance, from the start of the run.
 const ROLES_KEPT: usize = 4_000;
@@ -178,6 +179,7 @@ pub struct Recorder {
     events: u64,
     elections: u64,
     healed: Option<Time>,
+    visibility: Visibility,
     now: Time,
 }
 
@@ -229,6 +231,7 @@ impl Recorder {
             events: 0,
             elections: 0,
             healed: None,
+            visibility: Visibility::new(plan),
             now: Time::ZERO,
         }
     }
@@ -301,6 +304,11 @@ impl Recorder {
     /// When the last fact happened.
     pub fn now(&self) -> Time {
         self.now
+    }
+
+    /// How stale reads were, by the age of what they should have seen.
+    pub fn visibility(&self) -> &Visibility {
+        &self.visibility
     }
 
     fn measured(&self, intended: Time) -> bool {
@@ -470,6 +478,9 @@ impl Observer for Recorder {
 
     fn observe(&mut self, at: Time, seq: Seq, fact: &Fact) {
         self.now = at;
+        if self.visibility.interests().intersects(fact.class()) {
+            self.visibility.observe(at, seq, fact);
+        }
         match *fact {
             Fact::Invoked { operation, kind } => {
                 self.series.offered(at);

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wavetank_vocabulary::{InstanceId, Span, Time};
-use wavetank_world::{GraphSource, Plan, QueueTotals};
+use wavetank_world::{GraphSource, Plan, QueueTotals, Routing};
 
 use crate::operations::OperationStats;
 use crate::provenance::Provenance;
 use crate::recorder::{InstanceStats, Recorder};
+use crate::visibility::Curve;
 
 /// The version of the form of `result.json`.
 pub const SCHEMA: u32 = 1;
@@ -331,6 +332,39 @@ impl GraphResult {
     }
 }
 
+/// How stale the reads of a client's users were after their own last writes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VisibilityResult {
+    /// How its operations are routed.
+    pub routing: String,
+    /// Reads of users that had written before.
+    pub reads: u64,
+    /// Those that did not see what the user wrote last.
+    pub stale: u64,
+    /// The age from which on 99 % of the reads see it, in milliseconds: to the 6 % of a bin.
+    /// Null when fewer than 300 reads are older, or at no age enough of them do.
+    pub window_99_ms: Option<f64>,
+    /// The same for 99.9 %, from 3,000 reads on.
+    pub window_999_ms: Option<f64>,
+    /// The same for 99.99 %, from 30,000 reads on.
+    pub window_9999_ms: Option<f64>,
+}
+
+impl VisibilityResult {
+    fn new(routing: Routing, curve: &Curve) -> Self {
+        let (reads, stale) = curve.totals();
+        let window = |limit| curve.window(limit).map(|ms| (ms * 1e3).round() / 1e3);
+        VisibilityResult {
+            routing: routing.name().to_owned(),
+            reads,
+            stale,
+            window_99_ms: window(0.01),
+            window_999_ms: window(0.001),
+            window_9999_ms: window(0.000_1),
+        }
+    }
+}
+
 /// One queue over the whole run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QueueResult {
@@ -419,6 +453,9 @@ pub struct RunResult {
     pub settings: BTreeMap<String, SettingResult>,
     /// The graph at the start.
     pub graph: GraphResult,
+    /// By client, of those whose users read after they had written.
+    #[serde(default)]
+    pub visibility: BTreeMap<String, VisibilityResult>,
     /// The cores and the disk of each machine.
     #[serde(default)]
     pub queues: Vec<QueueResult>,
@@ -467,6 +504,7 @@ impl RunResult {
             faults: faults(plan, recorder),
             settings: BTreeMap::new(),
             graph: ending.graph,
+            visibility: visibility(plan, recorder),
             queues: ending.queues,
             costs: plan.costs.name.clone(),
             elections: recorder.elections(),
@@ -489,6 +527,14 @@ impl RunResult {
         text.push('\n');
         text
     }
+}
+
+fn visibility(plan: &Plan, recorder: &Recorder) -> BTreeMap<String, VisibilityResult> {
+    let curves = plan.clients.iter().zip(recorder.visibility().curves());
+    curves
+        .filter(|(_, curve)| curve.totals().0 > 0)
+        .map(|(client, curve)| (client.name.clone(), VisibilityResult::new(client.routing, curve)))
+        .collect()
 }
 
 fn operations(plan: &Plan, recorder: &Recorder) -> BTreeMap<String, OperationResult> {

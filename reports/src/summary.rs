@@ -39,6 +39,23 @@ pub fn summary(result: &RunResult, colour: bool) -> String {
     }
     expectations(&mut text, result, &paint);
     operations(&mut text, result, &paint);
+    for (client, row) in result.visibility.iter().filter(|(_, row)| row.stale > 0) {
+        let window = words::millis(row.window_99_ms);
+        let after = row
+            .window_99_ms
+            .map_or_else(String::new, |_| format!("; 99 % see them {window} ms after"));
+        let line = format!(
+            "{client} ({}): {} of {} reads missed their user's own last write{after}",
+            row.routing,
+            words::grouped(row.stale),
+            words::grouped(row.reads)
+        );
+        text.push('\n');
+        for line in wrapped(&line, WIDTH) {
+            text += &line;
+            text.push('\n');
+        }
+    }
     if !result.faults.is_empty() {
         text += &paint.with("1", "\nFaults");
         text.push('\n');
