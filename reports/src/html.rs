@@ -253,14 +253,17 @@ fn visibility_figure(
     time: &TimeAxis,
 ) -> Markup {
     let chart = visibility_chart::chart(plan, recorder);
-    let window =
-        |ms: Option<f64>| ms.map_or_else(|| String::from("–"), |ms| words::millis(Some(ms)));
+    let window = |ms: Option<f64>| match ms {
+        Some(0.0) => String::from("0"),
+        Some(ms) => words::millis(Some(ms)),
+        None => String::from("–"),
+    };
     html! {
         @if !chart.curves.is_empty() {
             figure #visibility {
                 figcaption {
                     h3 { "Stale reads by age" }
-                    p { "Of the reads that were due so long after their user's last own write, the part that did not see it. Each point rests on 30 reads at least." }
+                    p { "Of the reads that were due so long after their user's last own write, the part that did not see it. Each point rests on " (visibility_chart::ENOUGH) " reads at least." }
                     ul.legend { @for curve in &chart.curves { li { (key(curve.ink, "")) (curve.name) } } }
                 }
                 (drawn(&chart, time, "Part of stale reads over the age of the write"))

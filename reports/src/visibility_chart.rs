@@ -15,7 +15,7 @@ use crate::visibility::AgeBin;
 const HEIGHT: u32 = 280;
 const FINE: u32 = 2;
 /// Reads that a point of the curve must rest on.
-const ENOUGH: u64 = 30;
+pub(crate) const ENOUGH: u64 = 200;
 
 /// One client's curve.
 #[derive(Clone, Debug)]
@@ -157,11 +157,11 @@ mod tests {
     fn few_reads_are_taken_together() {
         let bin =
             |from: f64, reads, stale| AgeBin { from_ms: from, to_ms: from * 2.0, reads, stale };
-        let bins = [bin(1.0, 10, 10), bin(2.0, 25, 4), bin(4.0, 100, 1), bin(8.0, 3, 0)];
+        let bins = [bin(1.0, 70, 10), bin(2.0, 135, 4), bin(4.0, 300, 1), bin(8.0, 3, 0)];
         let all = gathered(bins.into_iter());
         let found: Vec<(f64, f64, u64, u64)> =
             all.iter().map(|b| (b.from_ms, b.to_ms, b.reads, b.stale)).collect();
-        assert_eq!(found, [(1.0, 4.0, 35, 14), (4.0, 8.0, 100, 1)]);
+        assert_eq!(found, [(1.0, 4.0, 205, 14), (4.0, 8.0, 300, 1)]);
         assert_eq!([0.0, 2.0, 3.0, 5.0].map(label), ["1 ms", "100 ms", "1 s", "100 s"]);
     }
 }

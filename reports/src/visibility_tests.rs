@@ -12,6 +12,7 @@ use crate::visibility::Visibility;
 /// A slave that pulls at a fixed rate P over a way that takes L lacks a write at age t with
 /// probability 1 - (t - L)/P; reads all go to slaves, nothing is pushed. Through the master
 /// nothing is ever stale.
+#[expect(clippy::print_stdout, reason = "the page about truth quotes what was found")]
 #[test]
 fn reads_at_slaves_that_pull_are_as_stale_as_the_closed_form_says() {
     let pull = 10.0;
@@ -49,9 +50,12 @@ fn reads_at_slaves_that_pull_are_as_stale_as_the_closed_form_says() {
             assert!((bin.part() - part).abs() < 0.05, "at {age} s: {} is not {part}", bin.part());
         }
     }
-    assert!((stale / expected - 1.0).abs() < 0.02, "{stale} stale reads, not {expected}");
+    let off = (stale / expected - 1.0) * 100.0;
+    println!("stale reads: {stale}, closed form {expected:.0} ({off:+.2} %)");
+    assert!(off.abs() < 2.0, "{stale} stale reads, not {expected}");
     let window = slaves.window(0.01).expect("there are enough reads") / 1e3;
     let closed = l + 0.99 * pull;
+    println!("window of 99 %: {window:.3} s, closed form {closed:.3} s");
     assert!((window / closed - 1.0).abs() < 0.08, "99 % after {window} s, not {closed}");
     assert!(master.totals().0 > 10_000);
     assert_eq!(master.totals().1, 0);
