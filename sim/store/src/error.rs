@@ -58,6 +58,9 @@ pub enum StoreError {
     /// A transaction that changes the schema may change nothing else.
     #[error("a transaction cannot change both the schema and data")]
     SchemaAndData,
+    /// A slave's transaction would change the schema, which only the master may.
+    #[error("the schema can only be changed at the master")]
+    SchemaAtSlave,
     /// The value is of a kind that cannot be stored as a property.
     #[error("this kind of value cannot be a property")]
     NotAProperty,

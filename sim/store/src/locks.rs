@@ -12,7 +12,7 @@ use wavetank_vocabulary::LookupMap;
 
 /// What is locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct LockKey(u64);
+pub(crate) struct LockKey(pub(crate) u64);
 
 impl LockKey {
     pub(crate) fn node(id: u64) -> LockKey {
@@ -174,6 +174,32 @@ impl LockTable {
             return Grant::Held;
         }
         self.enqueue(slot, (key, place), mode, shares, granted)
+    }
+
+    /// Whether the transaction holds the lock.
+    pub(crate) fn holds(&self, slot: Slot, key: LockKey, mode: LockMode) -> bool {
+        let place = match key {
+            LockKey::SCHEMA => Some(SCHEMA_PLACE),
+            _ => self.places.get(&key).copied(),
+        };
+        let Some(lock) = place.and_then(|place| self.locks.get(place as usize)) else {
+            return false;
+        };
+        let shares = mode == LockMode::Shared && lock.shared.contains(&slot);
+        lock.exclusive == Some(slot) || shares
+    }
+
+    /// Takes a lock if that needs no waiting.
+    pub(crate) fn try_lock(&mut self, slot: Slot, key: LockKey, mode: LockMode) -> bool {
+        let mut granted = Vec::new();
+        match self.request(slot, key, mode, &mut granted) {
+            Grant::Held => true,
+            Grant::Deadlock => false,
+            Grant::Queued => {
+                self.leave_queue(slot, &mut granted);
+                false
+            }
+        }
     }
 
     fn enqueue(

@@ -75,6 +75,29 @@ impl Overlay {
         }
     }
 
+    /// Sets an after-image that was made elsewhere.
+    pub(crate) fn put_image(&mut self, key: RecordKey, image: &[u8]) {
+        match self.position(key) {
+            Some(place) => {
+                let at = self.entries[place].at as usize;
+                self.bytes[at..at + image.len()].copy_from_slice(image);
+            }
+            None => {
+                let at = self.bytes.len() as u32;
+                self.bytes.extend_from_slice(image);
+                self.entries.push(Entry { key, at, created: false });
+                let len = self.entries.len();
+                if len == SEARCHED + 1 {
+                    for (place, entry) in self.entries.iter().enumerate() {
+                        self.index.insert(entry.key.0, place as u32);
+                    }
+                } else if len > SEARCHED {
+                    self.index.insert(key.0, (len - 1) as u32);
+                }
+            }
+        }
+    }
+
     /// Puts the entries in the order of their places in the store.
     pub(crate) fn sort(&mut self) {
         self.entries.sort_unstable_by_key(|entry| entry.key);

@@ -202,7 +202,10 @@ impl Store {
             Ok(slot) => slot,
             Err(error) => return Step::Failed(error),
         };
-        let result = self.run(slot, step, ledger);
+        let result = match self.transactions[slot as usize].guard {
+            None => self.run(slot, step, ledger),
+            Some(_) => self.ready_ids(slot, step).and_then(|()| self.run(slot, step, ledger)),
+        };
         self.finish_step(slot, result, &before, ledger)
     }
 
@@ -305,6 +308,13 @@ impl Store {
             }
             MicroStep::FindNodes { label, key, value, from } => {
                 self.find_nodes(slot, *label, Some((*key, value)), *from, ledger)
+            }
+            MicroStep::CreateIndex { .. }
+            | MicroStep::CreateConstraint { .. }
+            | MicroStep::DropIndex { .. }
+                if self.transactions[slot as usize].guard.is_some() =>
+            {
+                Err(StoreError::SchemaAtSlave.into())
             }
             MicroStep::CreateIndex { label, key } => {
                 self.create_index(slot, *label, *key, false, ledger)

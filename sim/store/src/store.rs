@@ -8,6 +8,8 @@
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Range;
+
 use wavetank_vocabulary::{Bytes, LogMark, LookupMap, PlantedBugs, TxId};
 
 use crate::cache::policy::CachePolicy;
@@ -215,6 +217,8 @@ pub struct Store {
     pub(crate) pins: Vec<PinSet>,
     pub(crate) locks: LockTable,
     pub(crate) transactions: Vec<Transaction>,
+    /// Ids that the master gave to this slave, by kind.
+    pub(crate) allotted: [VecDeque<Range<u64>>; FileKind::TABLE],
     pub(crate) free_slots: Vec<u32>,
     pub(crate) open_transactions: usize,
     pub(crate) journal: Option<Journal>,
@@ -270,6 +274,7 @@ impl Store {
             pins: Vec::new(),
             locks: LockTable::default(),
             transactions: Vec::new(),
+            allotted: Default::default(),
             free_slots: Vec::new(),
             open_transactions: 0,
             journal: None,

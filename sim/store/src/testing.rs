@@ -265,6 +265,8 @@ pub(crate) struct Rig {
     /// If set, the disk as it was before each operation, with the last transaction that was
     /// durable then.
     pub(crate) crashes: Option<Vec<(MemoryDisk, u64)>>,
+    /// The master of a guarded transaction, and the transaction that stands for it there.
+    pub(crate) master: Option<(std::boxed::Box<Rig>, TxHandle)>,
 }
 
 impl Rig {
@@ -281,8 +283,16 @@ impl Rig {
     ) -> Rig {
         let store = Store::open(config);
         let queue = vec![];
-        let mut rig =
-            Rig { store, disk, queue, stop_at, shuffle, ledger: Ledger::default(), crashes: None };
+        let mut rig = Rig {
+            store,
+            disk,
+            queue,
+            stop_at,
+            shuffle,
+            ledger: Ledger::default(),
+            crashes: None,
+            master: None,
+        };
         rig.run();
         rig
     }
@@ -366,12 +376,30 @@ impl Rig {
                 }
                 Step::Failed(error) => return Some(Err(error)),
                 Step::Wait(_) => {
-                    if !self.advance() {
+                    if !self.ask_master(tx) && !self.advance() {
                         return None;
                     }
                 }
             }
         }
+    }
+
+    /// Gets what a guarded transaction waits for; false if it waits for nothing of the kind.
+    fn ask_master(&mut self, tx: TxHandle) -> bool {
+        let (Some(need), Some((master, session))) = (self.store.need(tx), &mut self.master) else {
+            return false;
+        };
+        match need {
+            Need::Lock(request) => {
+                assert_eq!(master.store.lock_for(*session, request), Step::Done(Value::Null));
+                self.store.lock_granted(tx);
+            }
+            Need::Ids(kind) => {
+                let ids = master.store.allocate_ids(kind, 64).expect("ids of that kind");
+                self.store.allot(kind, ids);
+            }
+        }
+        true
     }
 
     /// One disk operation, or background work; false if the disk stopped.

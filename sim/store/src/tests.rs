@@ -16,4 +16,5 @@ mod isolation;
 mod log;
 mod model;
 mod policies;
+mod remote;
 mod replication;

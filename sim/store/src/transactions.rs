@@ -18,6 +18,7 @@ use crate::overlay::Overlay;
 use crate::record::{
     FARTHEST, LONGEST, Record, RecordKey, SchemaRecord, TokenRecord, is_unused, locate,
 };
+use crate::remote::Guard;
 use crate::schema::Building;
 use crate::store::{Ledger, Step, Stop, Store};
 use crate::tree::IndexKey;
@@ -93,6 +94,8 @@ pub(crate) struct Transaction {
     pub(crate) index: BTreeMap<IndexKey, bool>,
     /// The index that it makes or drops.
     pub(crate) building: Option<Building>,
+    /// Its locks, ids and commit are the master's to give.
+    pub(crate) guard: Option<Guard>,
 }
 
 impl Transaction {
@@ -111,6 +114,7 @@ impl Transaction {
         self.found.clear();
         self.index.clear();
         self.building = None;
+        self.guard = None;
     }
 
     pub(crate) fn is_prepared(&self) -> bool {
@@ -258,11 +262,14 @@ impl Store {
 
     /// Puts a record under a new id.
     pub(crate) fn add<R: Record>(&mut self, slot: Slot, record: &R, ledger: &mut Ledger) -> u64 {
-        let id = self.free.take(R::KIND).unwrap_or_else(|| {
-            let high = &mut self.high[R::KIND as usize];
-            *high += 1;
-            *high - 1
-        });
+        let id = self
+            .take_allotted(slot, R::KIND)
+            .or_else(|| self.free.take(R::KIND))
+            .unwrap_or_else(|| {
+                let high = &mut self.high[R::KIND as usize];
+                *high += 1;
+                *high - 1
+            });
         ledger.records += 1;
         ledger.allocated += R::SIZE as u64;
         self.transactions[slot as usize].overlay.put(id, record, true);
@@ -299,7 +306,10 @@ impl Store {
         }
     }
 
-    fn lock_in(&mut self, slot: Slot, key: LockKey, mode: LockMode) -> Result<(), Stop> {
+    pub(crate) fn lock_in(&mut self, slot: Slot, key: LockKey, mode: LockMode) -> Result<(), Stop> {
+        if self.transactions[slot as usize].guard.is_some() && key != LockKey::SCHEMA {
+            return self.lock_guarded(slot, key, mode);
+        }
         let grant = self.locks.request(slot, key, mode, &mut self.granted);
         self.wake_granted();
         match grant {
@@ -488,7 +498,9 @@ impl Store {
     /// Ends a transaction of which nothing stays.
     pub(crate) fn abandon(&mut self, slot: Slot) {
         self.unpin(Pinner::transaction(slot));
-        for key in self.transactions[slot as usize].overlay.made() {
+        // Of a slave's transaction they are the master's, and used if it has committed.
+        let own = self.transactions[slot as usize].guard.is_none();
+        for key in self.transactions[slot as usize].overlay.made().filter(|_| own) {
             // Tokens are numbered without gaps, by the holder of their lock.
             if key.kind() != FileKind::Tokens {
                 self.free.put(key.kind(), key.id());
@@ -510,6 +522,10 @@ impl Store {
     fn end(&mut self, slot: Slot) {
         if self.transactions[slot as usize].lock_ticket.is_some() {
             self.count_lock_wait(slot);
+        }
+        let guard = self.transactions[slot as usize].guard.take();
+        if let Some(ticket) = guard.and_then(Guard::into_ticket) {
+            self.io.finish(ticket);
         }
         self.transactions[slot as usize].clear();
         self.free_slots.push(slot);
