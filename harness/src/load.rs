@@ -102,16 +102,20 @@ impl Load {
         let writes = rate * weight(Some(true)) / weight(None).max(1.0);
         let reads = rate - writes;
         let slaves = plan.total().saturating_sub(1) as f64;
-        let (reads_at_master, reads_at_slave) = match client.routing {
+        let over_all = 1.0 / (slaves + 1.0);
+        let (reads_at_master, at_slave) = match client.routing {
             Routing::AllToMaster => (reads, 0.0),
             Routing::Split if slaves > 0.0 => (0.0, reads / slaves),
-            Routing::Split => (reads, 0.0),
-            Routing::SplitOverAll => (reads / (slaves + 1.0), reads / (slaves + 1.0)),
+            Routing::AllToSlaves if slaves > 0.0 => (0.0, rate / slaves),
+            Routing::Split | Routing::AllToSlaves => (reads, 0.0),
+            Routing::SplitOverAll => (reads * over_all, reads * over_all),
+            Routing::Anywhere => (reads * over_all, rate * over_all),
         };
         self.offered += rate;
         self.writes += writes;
+        // Whoever forwards a write, locks and commit are the master's.
         self.at_master += writes + reads_at_master;
-        self.at_slave += reads_at_slave;
+        self.at_slave += at_slave;
     }
 
     /// The lines that people read: what, how much, and what to think of it.

@@ -523,6 +523,7 @@ impl Observer for Recorder {
             Fact::Spent { operation, earlier, server, outside, answered } => {
                 let ended = self.ended.take().filter(|ended| ended.operation == operation);
                 if let Some(mut ended) = ended {
+                    let (earlier, outside) = (Span::from(earlier), Span::from(outside));
                     let (network, unanswered) =
                         if answered { (outside, Span::ZERO) } else { (Span::ZERO, outside) };
                     ended.breakdown = Breakdown { earlier, network, unanswered, server };
@@ -615,6 +616,7 @@ impl Observer for Recorder {
             | Fact::BranchDiscarded { .. }
             | Fact::Converged
             | Fact::StruckIn { .. }
+            | Fact::LockSessionReaped { .. }
             | Fact::Logged { .. }
             | Fact::Session { .. }
             | Fact::Observed { .. }

@@ -186,9 +186,9 @@ impl Facts {
         let server = if answered { time } else { ServerTime::default() };
         let spent = Fact::Spent {
             operation,
-            earlier,
+            earlier: earlier.into(),
             server,
-            outside: if answered { part(3) } else { last },
+            outside: (if answered { part(3) } else { last }).into(),
             answered,
         };
         self.tell(due + latency, spent);

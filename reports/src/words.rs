@@ -283,6 +283,9 @@ pub fn sentence(fact: &Fact) -> String {
             format!("fault not exercised: {}, nobody to hit or no trigger", kind.name())
         }
         Fact::Sample { instance, metric, value } => format!("{instance} {metric:?} = {value}"),
+        Fact::LockSessionReaped { instance, slave } => {
+            format!("{instance} ends an idle lock session of {slave}")
+        }
         Fact::Monitored { instance, bean: None } => {
             format!("{instance} gives monitoring no answer")
         }

@@ -27,6 +27,7 @@ pub static LIBRARY: &[Builtin] = library![
     "fiftythree/photo-stays",
     "neo4j-ha/data-centre-lost-failover",
     "neo4j-ha/data-centre-lost-master-confined",
+    "neo4j-ha/slave-writes-survive-master-loss",
     "quick/partition-isolates-master",
     "quick/pause-of-master",
     "quick/slave-crash",

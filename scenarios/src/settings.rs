@@ -230,6 +230,27 @@ pub static SETTINGS: &[Setting] = &[
         since: "2.2",
     },
     Setting {
+        name: "ha.lock_read_timeout",
+        also: &["ha.slave_lock_timeout"],
+        field: Field::Span(|s| &mut s.lock_read_timeout, MILLISECOND, DAY),
+        about: "How long a slave waits for a lock at the master; ha.read_timeout where it is not set.",
+        since: "2.2",
+    },
+    Setting {
+        name: "ha.max_concurrent_channels_per_slave",
+        also: &["ha.max_channels_per_slave"],
+        field: Field::Count(|s| &mut s.max_concurrent_channels_per_slave, 1, 100_000),
+        about: "Requests for transactions that a slave has under way at the master at a time.",
+        since: "2.2",
+    },
+    Setting {
+        name: "unsupported.dbms.id_reuse_safe_zone",
+        also: &[],
+        field: Field::SpanOrOff(|s| &mut s.id_reuse_safe_zone, MILLISECOND, DAY),
+        about: "How long the id of a deleted record rests, and how far back a reader at a slave may be; 0 is off.",
+        since: "2.3",
+    },
+    Setting {
         name: "ha.state_switch_timeout",
         also: &["ha.role_switch_timeout"],
         field: Field::Span(|s| &mut s.state_switch_timeout, Span::ZERO, DAY),
@@ -302,10 +323,6 @@ pub(crate) const KNOWN: &[(&str, &str)] = &[
     ("ha.cluster_name", ""),
     ("ha.cluster_server", ""),
     ("ha.server", ""),
-    ("ha.lock_read_timeout", ""),
-    ("ha.slave_lock_timeout", ""),
-    ("ha.max_concurrent_channels_per_slave", ""),
-    ("ha.max_channels_per_slave", ""),
     ("ha.branched_data_copying_strategy", ""),
     ("ha.host.coordination", ""),
     ("ha.host.data", ""),
@@ -321,7 +338,6 @@ pub(crate) const KNOWN: &[(&str, &str)] = &[
     ("cache_type", ""),
     ("online_backup_enabled", ""),
     ("online_backup_server", ""),
-    ("unsupported.dbms.id_reuse_safe_zone", ""),
 ];
 
 impl Setting {

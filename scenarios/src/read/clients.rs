@@ -202,10 +202,7 @@ fn balancer(section: &Section<'_>, balancers: &[BalancerPlan]) -> u16 {
 fn routing(section: &Section<'_>) -> Routing {
     let name = section.table("routing").and_then(|routing| routing.choice("by"));
     let name = or(name, Routing::AllToMaster.name());
-    [Routing::AllToMaster, Routing::Split, Routing::SplitOverAll]
-        .into_iter()
-        .find(|routing| routing.name() == name)
-        .unwrap_or(Routing::AllToMaster)
+    Routing::ALL.into_iter().find(|routing| routing.name() == name).unwrap_or(Routing::AllToMaster)
 }
 
 fn retry(section: &Section<'_>) -> RetryPlan {

@@ -150,10 +150,12 @@ impl Read {
         let settings = &mut self.settings;
         let broadcast = settings.cluster.broadcast_timeout;
         let role_switch = settings.state_switch_timeout;
+        let read = settings.read_timeout;
         let value = |name: &str| match name {
             "ha.default_timeout" => self.default_timeout,
             "ha.paxos_timeout" => self.paxos_timeout,
             "ha.broadcast_timeout" => Some(broadcast),
+            "ha.read_timeout" => Some(read),
             _ => Some(role_switch),
         };
         let cluster = &mut settings.cluster;
@@ -172,6 +174,7 @@ impl Read {
                 &mut settings.internal_state_switch_timeout,
                 &[switch],
             ),
+            ("ha.lock_read_timeout", &mut settings.lock_read_timeout, &["ha.read_timeout"]),
         ] {
             if self.origins.contains_key(name) && !self.derived.contains(name) {
                 continue;

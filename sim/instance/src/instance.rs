@@ -9,7 +9,9 @@ use wavetank_store::{
 };
 use wavetank_vocabulary::{Epoch, Fact, InstanceId, Role, ServerPhase, Span, Status, Time, TxId};
 
+use crate::conversations::Conversations;
 use crate::interface::{Effect, Input, InstanceConfig, Now, Timer};
+use crate::master_client::MasterClient;
 use crate::message::{DataMessage, PeerMessage};
 use crate::replication::{Puller, Pusher};
 use crate::switch::Switching;
@@ -41,6 +43,8 @@ pub struct Instance {
     pub(crate) switching: Switching,
     pub(crate) puller: Puller,
     pub(crate) pushers: Vec<Pusher>,
+    pub(crate) conversations: Conversations,
+    pub(crate) master_client: MasterClient,
     pub(crate) round_robin: usize,
     /// When the present input arrived.
     pub(crate) clock: Time,
@@ -73,6 +77,7 @@ impl Instance {
             cache_policy: config.cache_policy,
             log_rotation_threshold: config.settings.log_rotation_threshold,
             checkpoint_interval_tx: config.settings.checkpoint_interval_tx,
+            id_reuse_safe_zone_ms: config.settings.id_reuse_safe_zone.as_nanos() / 1_000_000,
             bugs: config.bugs,
             ..StoreConfig::default()
         });
@@ -92,6 +97,8 @@ impl Instance {
             switching: Switching::None,
             puller: Puller::default(),
             pushers: alloc::vec![Pusher::default(); total],
+            conversations: Conversations::default(),
+            master_client: MasterClient::default(),
             round_robin: 0,
             clock: Time::ZERO,
             wall_ms: 0,
@@ -230,6 +237,8 @@ impl Instance {
                 let after = self.config.settings.checkpoint_interval_time;
                 effects.push(Effect::Arm { timer, after });
             }
+            Timer::MasterCall => self.calls_timed_out(effects),
+            Timer::Sessions => self.reap_sessions(now, effects),
             Timer::Push(index) => self.push_failed(usize::from(index), effects),
             Timer::Disk => {
                 self.disk_full = false;
@@ -263,6 +272,12 @@ impl Instance {
             }
             DataMessage::PullRefused { attempt, verdict } => {
                 self.pull_refused(now, *attempt, *verdict, effects);
+            }
+            DataMessage::Call { id, epoch, session, call } => {
+                self.master_called(now, (from, *id, *session), *epoch, call, effects);
+            }
+            DataMessage::Reply { id, reply, obligation } => {
+                self.master_replied(now, from, *id, (reply, *obligation), effects);
             }
             DataMessage::Push { tx, epoch } => self.pushed(from, *tx, *epoch, effects),
             DataMessage::PushAnswer { applied } => self.push_answered(from, *applied, effects),
@@ -464,6 +479,7 @@ impl Instance {
             Some(Task::Apply) => self.run_apply(now, task, effects),
             Some(Task::Serve(_)) => self.run_serve(task, effects),
             Some(Task::CopyOut(_)) => self.run_copy(task, effects),
+            Some(Task::Call(_)) => self.run_call(now, task, effects),
             Some(Task::CopyIn) => {
                 self.tasks.remove(task);
                 self.copy_advanced(now, effects);
@@ -486,6 +502,7 @@ impl Instance {
             }
             Some(Task::CopyOut(copy)) if copy.asked => effects.push(Effect::Ready(task)),
             Some(Task::CopyOut(_)) => {}
+            Some(Task::Call(_)) => self.call_ran(task, effects),
             Some(Task::Background) => {
                 self.tasks.remove(task);
                 self.background = false;
@@ -506,9 +523,11 @@ impl Instance {
             .iter()
             .filter_map(|(id, task)| match task {
                 Task::Request(request) if which(request) => match request.phase {
-                    Phase::Execute | Phase::Calling | Phase::Between | Phase::Replying => {
-                        Some((id, true))
-                    }
+                    Phase::Execute
+                    | Phase::AtMaster
+                    | Phase::Calling
+                    | Phase::Between
+                    | Phase::Replying => Some((id, true)),
                     Phase::Open => Some((id, false)),
                     _ => None,
                 },
@@ -520,7 +539,7 @@ impl Instance {
                 self.finish_request(id, status, effects);
             } else {
                 // Its next statement is told that the transaction is not known.
-                self.forget(id);
+                self.forget(id, effects);
             }
         }
     }

@@ -60,6 +60,10 @@ pub enum Timer {
     Access,
     /// `dbms.checkpoint.interval.time`.
     Checkpoint,
+    /// The master did not answer a request for a transaction in time.
+    MasterCall,
+    /// Lock sessions of slaves that were idle for too long are looked for.
+    Sessions,
     /// The oldest open transaction has waited long enough for its next statement.
     Idle,
     /// The slave (by index) did not answer a push within `ha.read_timeout`.
@@ -71,7 +75,7 @@ pub enum Timer {
 impl Timer {
     /// How many timers an instance in a cluster of `total` has.
     pub const fn count(total: usize) -> usize {
-        wavetank_cluster::Timer::count(total) + 7 + total
+        wavetank_cluster::Timer::count(total) + 9 + total
     }
 
     /// The timer's place in a table of [`Self::count`] timers.
@@ -85,9 +89,11 @@ impl Timer {
             Timer::Switch => base + 2,
             Timer::Access => base + 3,
             Timer::Checkpoint => base + 4,
-            Timer::Idle => base + 5,
-            Timer::Push(index) => base + 6 + index as usize,
-            Timer::Disk => base + 6 + total,
+            Timer::MasterCall => base + 5,
+            Timer::Sessions => base + 6,
+            Timer::Idle => base + 7,
+            Timer::Push(index) => base + 8 + index as usize,
+            Timer::Disk => base + 8 + total,
         }
     }
 
@@ -104,9 +110,11 @@ impl Timer {
             2 => Some(Timer::Switch),
             3 => Some(Timer::Access),
             4 => Some(Timer::Checkpoint),
-            5 => Some(Timer::Idle),
-            index if index - 6 < total => Some(Timer::Push((index - 6) as u8)),
-            index if index - 6 == total => Some(Timer::Disk),
+            5 => Some(Timer::MasterCall),
+            6 => Some(Timer::Sessions),
+            7 => Some(Timer::Idle),
+            index if index - 8 < total => Some(Timer::Push((index - 8) as u8)),
+            index if index - 8 == total => Some(Timer::Disk),
             _ => None,
         }
     }

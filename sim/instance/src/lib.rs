@@ -10,6 +10,7 @@
 //!   `binding` computes
 //! * `request`: client operations as transactions
 //! * `replication`: pulls, pushes, application of what was received
+//! * `master_client`, `conversations`: writes at a slave, with locks and commit at the master
 //! * `switch`: becoming master or slave, handshake, store copy
 //! * [`Endpoint`]: what load balancers are told; [`HighAvailability`]: what monitoring is
 #![no_std]
@@ -18,10 +19,12 @@ extern crate alloc;
 
 mod bean;
 mod binding;
+mod conversations;
 mod endpoint;
 mod follow;
 mod instance;
 mod interface;
+mod master_client;
 mod message;
 mod play;
 mod program;
@@ -36,7 +39,7 @@ pub use bean::{ClusterMember, HighAvailability};
 pub use endpoint::{Answer, Endpoint};
 pub use instance::Instance;
 pub use interface::{Effect, Input, InstanceConfig, Now, Reply, Timer};
-pub use message::{DataMessage, PeerMessage, Verdict};
+pub use message::{DataMessage, MasterCall, MasterReply, PeerMessage, Refusal, Verdict};
 pub use program::{
     Comparison, Exit, Expression, FOLLOWS, LOCKED_AT_ONCE, Name, OP, Operand, OperationStep, Path,
     Program, Programs, Request, SLOTS, STATUS_BY, Slot, Test, USER,

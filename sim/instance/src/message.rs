@@ -3,8 +3,9 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Range;
 
-use wavetank_store::{PageImage, TxRecord};
+use wavetank_store::{FileKind, LockRequest, PageImage, TxRecord};
 use wavetank_vocabulary::{Epoch, LogMark, TxId};
 
 /// A message between two instances. Cluster messages are small and many; data messages are
@@ -87,6 +88,77 @@ pub enum DataMessage {
         /// When it was the last chunk: where the log that mends it begins.
         done: Option<LogMark>,
     },
+    /// A request to the master's server for a transaction that was begun at the sender.
+    Call {
+        /// Counts the sender's requests; comes back in the answer.
+        id: u32,
+        /// The reign that the sender knows.
+        epoch: Epoch,
+        /// The lock session that it belongs to; 0 is none.
+        session: u32,
+        /// What is asked.
+        call: MasterCall,
+    },
+    /// The answer to a request.
+    Reply {
+        /// From the request.
+        id: u32,
+        /// What came of it.
+        reply: MasterReply,
+        /// The transaction obligation: the receiver goes on when it has applied up to here.
+        obligation: TxId,
+    },
+}
+
+/// What a slave asks of its master for one of its transactions.
+#[derive(Clone, Debug)]
+pub enum MasterCall {
+    /// NEW_LOCK_SESSION.
+    NewLockSession,
+    /// ACQUIRE_EXCLUSIVE_LOCK and ACQUIRE_SHARED_LOCK.
+    AcquireLock(LockRequest),
+    /// END_LOCK_SESSION: the transaction is rolled back. Not answered.
+    EndLockSession,
+    /// ALLOCATE_IDS.
+    AllocateIds(FileKind),
+    /// COMMIT: the prepared transaction.
+    Commit(Arc<TxRecord>),
+}
+
+/// The master's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MasterReply {
+    /// The session exists, or the lock is held.
+    Done,
+    /// Ids that nobody else is given.
+    Ids(FileKind, Range<u64>),
+    /// The transaction's place in the history.
+    Committed(LogMark),
+    /// It was not done.
+    Refused(Refusal),
+}
+
+/// Why a master does not do what a slave asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// The epoch is not the master's: the slave follows an earlier reign.
+    InvalidEpoch,
+    /// It is not master.
+    NotMaster,
+    /// The transaction's lock session is not known, or was reaped
+    /// (`TransactionNotPresentOnMaster`).
+    NoLockSession,
+    /// The session is in use by another request, or exists already.
+    ConcurrentRequest,
+    /// The lock would close a cycle.
+    Deadlock,
+    /// The schema is being changed.
+    SchemaModified,
+    /// Its store refused.
+    Failed,
+    /// There was no answer, so it may have been done all the same. Slaves tell themselves
+    /// so; it is never sent.
+    Unreachable,
 }
 
 /// What comparing a log position with the master's log gave.
@@ -126,6 +198,9 @@ impl PeerMessage {
                 }
                 DataMessage::StoreChunk { pages, .. } => {
                     64 + (pages.len() * wavetank_store::PAGE_SIZE) as u64
+                }
+                DataMessage::Call { call: MasterCall::Commit(record), .. } => {
+                    64 + record.content().len() as u64
                 }
                 _ => 64,
             },

@@ -13,7 +13,7 @@ use crate::instance::{Instance, SLICE_RECORDS};
 use crate::interface::{Effect, Now, Reply, Timer};
 use crate::message::{DataMessage, PeerMessage, Verdict};
 use crate::request::respond;
-use crate::task::{Phase, RequestTask, ServeTask, Task, TaskId};
+use crate::task::{Phase, PushState, RequestTask, ServeTask, Task, TaskId};
 
 /// The slave's side of pulls: at most one is under way.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +30,10 @@ pub(crate) struct Puller {
     batch: u32,
     /// When the master was last asked, by the wall clock.
     pub(crate) asked_at_ms: Option<u64>,
+    /// When the last transaction that was received here was committed, in milliseconds.
+    pub(crate) state_ms: Option<u64>,
+    /// No transaction may begin before what was received is applied.
+    blocked: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,11 +60,17 @@ impl Puller {
         self.state != PullState::Applying
     }
 
+    /// Whether transactions must wait for the batch that is being applied.
+    pub(crate) fn blocks(&self) -> bool {
+        self.blocked
+    }
+
     /// Forgets what is under way. What was appended already will still be applied.
     pub(crate) fn reset(&mut self) {
         self.attempt += 1;
         self.records.clear();
         self.pushes.clear();
+        self.blocked = false;
         if self.state == PullState::Asked {
             self.state = PullState::Idle;
         }
@@ -128,6 +138,7 @@ impl Instance {
         let batch: Vec<_> = self.puller.records.drain(..take).collect();
         match self.store.receive(&batch) {
             Ok(ticket) => {
+                self.guard_readers(&batch, effects);
                 self.puller.state = PullState::Applying;
                 self.puller.batch = take as u32;
                 let task = self.tasks.add(Task::Apply);
@@ -140,6 +151,25 @@ impl Instance {
                 self.follow_anew(now, effects);
             }
         }
+    }
+
+    /// Ends transactions that began in a state so old that ids which they may hold are in
+    /// use again after this batch; lets none begin while it is applied if it spans as much
+    /// (2.3.6 and later).
+    fn guard_readers(&mut self, batch: &[Arc<TxRecord>], effects: &mut Vec<Effect>) {
+        let (Some(first), Some(last)) = (batch.first(), batch.last()) else { return };
+        let zone = self.config.settings.id_reuse_safe_zone.as_nanos() / 1_000_000;
+        let end = last.time_ms();
+        if zone > 0 {
+            let oldest = end.saturating_sub(zone);
+            self.puller.blocked |= first.time_ms() < oldest;
+            // One that the master is committing already has its locks there.
+            let outdated = |request: &RequestTask| {
+                request.phase == Phase::Execute && request.state_ms.is_some_and(|ms| ms < oldest)
+            };
+            self.end_requests(Status::Outdated, outdated, effects);
+        }
+        self.puller.state_ms = Some(end);
     }
 
     /// One slice of applying what was received.
@@ -176,16 +206,22 @@ impl Instance {
             transactions: self.puller.batch,
         }));
         self.answer_pushes(effects);
+        self.meet_obligations(effects);
         self.next_batch(now, effects);
     }
 
     /// All that the pull brought is applied.
     fn pull_ended(&mut self, now: Now, effects: &mut Vec<Effect>) {
         self.puller.state = PullState::Idle;
+        if core::mem::take(&mut self.puller.blocked) {
+            self.release_blocked(effects);
+        }
         self.answer_pushes(effects);
+        self.meet_obligations(effects);
         let applied = self.store.mark().tx;
-        let more =
-            applied < self.puller.target || self.puller.pushes.iter().any(|(_, tx)| *tx > applied);
+        let more = applied < self.puller.target
+            || self.puller.pushes.iter().any(|(_, tx)| *tx > applied)
+            || self.master_client.obliged().is_some_and(|tx| tx > applied);
         if more {
             self.start_pull(effects);
         } else {
@@ -212,6 +248,7 @@ impl Instance {
     pub(crate) fn pull_failed(&mut self, effects: &mut Vec<Effect>) {
         if self.puller.state == PullState::Asked {
             self.puller.state = PullState::Idle;
+            self.obligations_failed(effects);
             self.catch_up_failed(effects);
         }
     }
@@ -310,37 +347,36 @@ impl Instance {
         effects.push(Effect::Spend { task, ledger });
     }
 
-    /// After commit and apply: to how many slaves must it go before the client is told?
+    /// After commit and apply: to how many slaves must it go before the client is told? One
+    /// less if it came from a slave, which has it as soon as it pulls.
     pub(crate) fn begin_push(
         &mut self,
         task: TaskId,
-        work: &mut RequestTask,
+        push: &mut PushState,
+        author: Option<InstanceId>,
         effects: &mut Vec<Effect>,
     ) {
-        work.pushes_needed = self.config.settings.tx_push_factor;
-        work.pushes_pending = 0;
-        work.tried = MemberSet::EMPTY;
+        let factor = self.config.settings.tx_push_factor;
+        push.needed = factor.saturating_sub(u32::from(author.is_some()));
+        push.pending = 0;
+        let author = author.and_then(|author| self.config.configuration.index_of(author));
+        push.tried = author.map_or(MemberSet::EMPTY, |author| MemberSet::EMPTY.with(author));
         if self.config.settings.tx_push_strategy == PushStrategy::RoundRobin {
             self.round_robin += 1;
         }
-        while work.pushes_pending < work.pushes_needed && self.push_next(task, work, effects) {}
+        while push.pending < push.needed && self.push_next(task, push, effects) {}
         // Fewer slaves than asked for: the commit succeeds all the same.
-        work.pushes_needed = work.pushes_pending;
+        push.needed = push.pending;
     }
 
     /// Pushes to the next slave in the strategy's order. False when there is none left.
-    fn push_next(
-        &mut self,
-        task: TaskId,
-        work: &mut RequestTask,
-        effects: &mut Vec<Effect>,
-    ) -> bool {
+    fn push_next(&mut self, task: TaskId, push: &mut PushState, effects: &mut Vec<Effect>) -> bool {
         let Some(member) = &self.member else { return false };
         let mut candidates = member.slaves().without(member.configuration().me());
         if !self.config.bugs.contains(PlantedBugs::PUSH_TO_FAILED_SLAVES) {
             candidates = candidates.intersection(member.alive());
         }
-        let left = candidates.difference(work.tried);
+        let left = candidates.difference(push.tried);
         let next = match self.config.settings.tx_push_strategy {
             PushStrategy::FixedAscending => left.lowest(),
             PushStrategy::FixedDescending => left.iter().last(),
@@ -350,9 +386,9 @@ impl Instance {
             }
         };
         let Some(index) = next else { return false };
-        work.tried = work.tried.with(index);
-        work.pushes_pending += 1;
-        self.pushers[index].waiting.push((task, work.mark.tx));
+        push.tried = push.tried.with(index);
+        push.pending += 1;
+        self.pushers[index].waiting.push((task, push.mark.tx));
         self.call_pusher(index, effects);
         true
     }
@@ -399,12 +435,10 @@ impl Instance {
         self.call_pusher(index, effects);
         for (task, tx) in done {
             self.push_fact(from, tx, true, effects);
-            if let Some(request) = self.tasks.request_mut(task) {
-                request.pushes_pending -= 1;
-                request.pushes_needed -= 1;
-                if request.pushes_needed == 0 && request.phase == Phase::Pushing {
-                    self.acknowledge(task, effects);
-                }
+            if let Some(push) = self.tasks.push_mut(task) {
+                push.pending -= 1;
+                push.needed -= 1;
+                self.try_finish_push(task, effects);
             }
         }
     }
@@ -417,19 +451,16 @@ impl Instance {
         let slave = self.config.configuration.id(index);
         for (task, tx) in core::mem::take(&mut self.pushers[index].waiting) {
             self.push_fact(slave, tx, false, effects);
-            let Some(request) = self.tasks.request_mut(task) else { continue };
-            request.pushes_pending -= 1;
-            let mut work = request.clone();
-            if !self.push_next(task, &mut work, effects) {
-                work.pushes_needed = work.pushes_pending;
+            let Some(push) = self.tasks.push_mut(task) else { continue };
+            push.pending -= 1;
+            let mut push = *push;
+            if !self.push_next(task, &mut push, effects) {
+                push.needed = push.pending;
             }
-            let done = work.pushes_needed == 0 && work.phase == Phase::Pushing;
-            if let Some(request) = self.tasks.request_mut(task) {
-                *request = work;
+            if let Some(place) = self.tasks.push_mut(task) {
+                *place = push;
             }
-            if done {
-                self.acknowledge(task, effects);
-            }
+            self.try_finish_push(task, effects);
         }
     }
 
@@ -437,10 +468,15 @@ impl Instance {
         effects.push(Effect::Fact(Fact::Pushed { instance: self.id(), to, tx, ok }));
     }
 
-    /// The core time of the apply slice has passed: answer, if no slave is waited for.
+    /// Goes on with a commit that waits for no slave any more.
     pub(crate) fn try_finish_push(&mut self, task: TaskId, effects: &mut Vec<Effect>) {
-        if self.tasks.request_mut(task).is_some_and(|request| request.pushes_needed == 0) {
-            self.acknowledge(task, effects);
+        let done = self.tasks.push_mut(task).is_some_and(|push| push.needed == 0);
+        if !done || !self.tasks.is_pushing(task) {
+            return;
+        }
+        match self.tasks.get_mut(task) {
+            Some(Task::Call(_)) => self.call_pushed(task, effects),
+            _ => self.acknowledge(task, effects),
         }
     }
 
@@ -456,6 +492,7 @@ impl Instance {
                 effects.push(Effect::Cancel(Timer::PullTimeout));
                 self.pull_failed(effects);
             }
+            self.calls_failed(effects);
             self.master_lost(effects);
         }
     }
@@ -479,7 +516,7 @@ impl Instance {
             let status = Status::CommitInterrupted;
             if let Some(Task::Request(request)) = self.tasks.remove(task) {
                 self.open_writes -= 1;
-                let reply = Reply { tx: request.mark.tx, ..Reply::of(&request) };
+                let reply = Reply { tx: request.push.mark.tx, ..Reply::of(&request) };
                 effects.push(respond(&request, status, reply, self.clock));
             }
         }

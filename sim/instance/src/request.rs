@@ -38,11 +38,11 @@ impl Instance {
     fn access(&self, writes: bool) -> Access {
         match self.role() {
             Role::Master => Access::Granted,
-            Role::Slave | Role::Detached if !writes => Access::Granted,
-            // Writes at a slave come with its lock sessions; until then they are refused as
-            // if there were no master to forward them to.
-            Role::Slave | Role::Detached => Access::Refused(Status::NoMaster),
-            Role::Arbiter => Access::Refused(Status::NoMaster),
+            // The batch that is being applied reuses ids that a new transaction could follow.
+            Role::Slave if self.puller.blocks() => Access::Blocked,
+            Role::Slave => Access::Granted,
+            Role::Detached if !writes => Access::Granted,
+            Role::Detached | Role::Arbiter => Access::Refused(Status::NoMaster),
             Role::Down | Role::Starting | Role::Pending | Role::ToMaster | Role::ToSlave => {
                 Access::Blocked
             }
@@ -129,16 +129,23 @@ impl Instance {
             let expired =
                 |work: &mut RequestTask| work.phase == Phase::Open && work.idle_until == until;
             if self.tasks.request_mut(task).is_some_and(expired) {
-                self.forget(task);
+                self.forget(task, effects);
             }
         }
     }
 
     /// Rolls back and forgets a request for whose answer nobody waits.
-    pub(crate) fn forget(&mut self, task: TaskId) -> Option<RequestTask> {
+    pub(crate) fn forget(
+        &mut self,
+        task: TaskId,
+        effects: &mut Vec<Effect>,
+    ) -> Option<RequestTask> {
         let Some(Task::Request(request)) = self.tasks.remove(task) else { return None };
         if let Some(tx) = request.tx {
             self.store.rollback(tx);
+        }
+        if let Some(session) = request.session {
+            self.end_lock_session(session, effects);
         }
         self.open_writes -= u32::from(request.writes);
         Some(request)
@@ -206,7 +213,7 @@ impl Instance {
         status: Status,
         effects: &mut Vec<Effect>,
     ) {
-        if let Some(request) = self.forget(task) {
+        if let Some(request) = self.forget(task, effects) {
             effects.push(respond(&request, status, Reply::of(&request), self.clock));
         }
     }
@@ -243,7 +250,7 @@ impl Instance {
                 if let Phase::Syncing(_) = work.phase {
                     effects.push(Effect::Fact(Fact::Logged {
                         instance: self.id(),
-                        log: work.mark,
+                        log: work.push.mark,
                         before: work.before,
                         operation: OperationId::from_word(work.request.operation.to_word()),
                     }));
@@ -259,6 +266,7 @@ impl Instance {
             }
             Phase::Blocked
             | Phase::Pushing
+            | Phase::AtMaster
             | Phase::Ending(_)
             | Phase::Calling
             | Phase::Between
@@ -271,7 +279,14 @@ impl Instance {
         }
         self.tasks.put_back(task, work);
         match parked {
-            Some(ticket) => self.park(task, ticket),
+            Some(ticket) => {
+                if let Some(waits) = self.ask_master(task, effects)
+                    && let Some(request) = self.tasks.request_mut(task)
+                {
+                    request.watch.enter(now.mono, waits);
+                }
+                self.park(task, ticket);
+            }
             None => effects.push(Effect::Spend { task, ledger }),
         }
     }
@@ -291,7 +306,13 @@ impl Instance {
             let tx = match work.tx {
                 Some(tx) => tx,
                 None => {
-                    let tx = self.store.begin(work.request.operation.to_word(), now.wall_ms);
+                    let operation = work.request.operation.to_word();
+                    work.guarded = work.writes && self.role() == Role::Slave;
+                    work.state_ms = self.puller.state_ms;
+                    let tx = match work.guarded {
+                        true => self.store.begin_guarded(operation, now.wall_ms),
+                        false => self.store.begin(operation, now.wall_ms),
+                    };
                     work.tx = Some(tx);
                     work.seen = self.store.mark().tx;
                     tx
@@ -335,6 +356,21 @@ impl Instance {
         if !matches!(turn, Turn::Done(_)) {
             return turn;
         }
+        if work.guarded {
+            return match self.store.prepared(tx, &mut work.ledger) {
+                Ok(Some(record)) => {
+                    work.prepared = Some(record);
+                    work.phase = Phase::AtMaster;
+                    turn
+                }
+                // Nothing was written: there is nothing to commit.
+                Ok(None) => {
+                    work.phase = Phase::Ending(Status::Ok);
+                    turn
+                }
+                Err(error) => Turn::Failed(status_of(&error)),
+            };
+        }
         match self.store.commit(tx, &mut work.ledger) {
             // Nothing was written: there is nothing to make durable.
             Ok(committing) if committing.ticket.is_none() => {
@@ -344,7 +380,7 @@ impl Instance {
                 turn
             }
             Ok(committing) => {
-                work.mark = committing.mark;
+                work.push.mark = committing.mark;
                 work.before = committing.before;
                 work.phase = Phase::Syncing(committing.ticket);
                 turn
@@ -363,7 +399,7 @@ impl Instance {
         let tx = work.tx?;
         // A commit that the disk had no space for is refused, as applying it says.
         if let Phase::Syncing(_) = work.phase
-            && self.store.mark().tx >= work.mark.tx
+            && self.store.mark().tx >= work.push.mark.tx
             && !self.store.is_refused(tx)
         {
             self.committed(work, effects);
@@ -372,7 +408,7 @@ impl Instance {
             Step::Done(_) => {
                 work.tx = None;
                 work.phase = Phase::Pushing;
-                self.begin_push(task, work, effects);
+                self.begin_push(task, &mut work.push, None, effects);
                 None
             }
             Step::Wait(ticket) => Some(ticket),
@@ -387,7 +423,7 @@ impl Instance {
         work.phase = Phase::Applying;
         effects.push(Effect::Fact(Fact::Committed {
             instance: self.id(),
-            log: work.mark,
+            log: work.push.mark,
             operation: OperationId::from_word(work.request.operation.to_word()),
         }));
     }
@@ -403,7 +439,7 @@ impl Instance {
         match request.phase {
             Phase::Execute => effects.push(Effect::Ready(task)),
             Phase::Syncing(ticket) => match ticket {
-                Some(ticket) if request.mark.tx > durable && !refused => {
+                Some(ticket) if request.push.mark.tx > durable && !refused => {
                     request.watch.enter(now, ServerPhase::Sync);
                     self.park(task, ticket);
                 }
@@ -432,6 +468,7 @@ impl Instance {
                 request.watch.enter(now, ServerPhase::Push);
                 self.try_finish_push(task, effects);
             }
+            Phase::AtMaster => self.commit_at_master(task, effects),
             Phase::Blocked | Phase::Applying | Phase::Open => effects.push(Effect::Ready(task)),
         }
     }
@@ -449,8 +486,12 @@ impl Instance {
         let Some(work) = self.tasks.request_mut(task) else { return };
         work.phase = Phase::Execute;
         work.watch.enter(now, ServerPhase::Queue);
+        let session = work.session.take();
         if let Some(tx) = work.tx.take() {
             self.store.rollback(tx);
+        }
+        if let Some(session) = session {
+            self.end_lock_session(session, effects);
         }
         effects.push(Effect::Ready(task));
     }
@@ -460,7 +501,7 @@ impl Instance {
     pub(crate) fn acknowledge(&mut self, task: TaskId, effects: &mut Vec<Effect>) {
         let goes_on = self.goes_on(task);
         let Some(work) = self.tasks.request_mut(task) else { return };
-        work.committed = work.mark.tx;
+        work.committed = work.push.mark.tx;
         if goes_on {
             self.next_transaction(task, effects);
         } else if let Some(Task::Request(request)) = self.tasks.remove(task) {

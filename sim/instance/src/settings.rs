@@ -19,6 +19,13 @@ pub struct Settings {
     pub tx_push_strategy: PushStrategy,
     /// `ha.read_timeout`: how long a member waits for another's answer.
     pub read_timeout: Span,
+    /// `ha.lock_read_timeout`: how long a slave waits for a lock at the master.
+    pub lock_read_timeout: Span,
+    /// `ha.max_concurrent_channels_per_slave`: requests of one slave under way at a time.
+    pub max_concurrent_channels_per_slave: u32,
+    /// `unsupported.dbms.id_reuse_safe_zone`: how long a freed id rests; zero is no rest,
+    /// as before 2.3.6.
+    pub id_reuse_safe_zone: Span,
     /// `ha.state_switch_timeout`: how long a request waits for MASTER or SLAVE.
     pub state_switch_timeout: Span,
     /// `ha.internal_state_switch_timeout`: how long a switch to slave waits for open
@@ -52,6 +59,12 @@ impl Settings {
                 PushStrategy::FixedDescending
             },
             read_timeout: Span::from_secs(20),
+            lock_read_timeout: Span::from_secs(20),
+            max_concurrent_channels_per_slave: 20,
+            id_reuse_safe_zone: match compat {
+                Compat::V2_2 | Compat::V2_3_0 => Span::ZERO,
+                Compat::V2_3_6 | Compat::V3_2 => Span::from_secs(3_600),
+            },
             state_switch_timeout: Span::from_secs(120),
             // 2.3.0 knows the wait for the state alone, and waits that long here, too.
             internal_state_switch_timeout: Span::from_secs(match compat {

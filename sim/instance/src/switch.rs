@@ -85,6 +85,10 @@ impl Instance {
     /// The member moved to another role.
     pub(crate) fn switch(&mut self, now: Now, switch: Switch, effects: &mut Vec<Effect>) {
         self.switched = true;
+        if !matches!(switch.to, Role::Master | Role::Slave) {
+            self.forget_master(effects);
+            self.end_conversations(effects);
+        }
         self.role_changed(switch.to, effects);
         match switch.to {
             Role::Pending | Role::Detached => {

@@ -1,13 +1,15 @@
 //! Work in progress: client requests and the instance's own chores, each of which asks for
 //! a core, runs one slice, and waits.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use wavetank_cluster::MemberSet;
-use wavetank_store::{CopyCursor, Ledger, Ticket, TxHandle};
+use wavetank_store::{CopyCursor, Ledger, Ticket, TxHandle, TxRecord};
 use wavetank_vocabulary::{InstanceId, LogMark, NodeId, Status, Stopwatch, Subject, Time, TxId};
 
 use crate::binding::Binding;
+use crate::message::{MasterCall, MasterReply};
 use crate::play::StepState;
 use crate::program::{Request, SLOTS};
 
@@ -42,6 +44,55 @@ pub(crate) enum Task {
     CopyOut(CopyTask),
     /// Waits until a step of an incoming store copy is on disk.
     CopyIn,
+    /// Serves a slave's request for one of its transactions.
+    Call(CallTask),
+}
+
+/// A transaction that is committed here and pushed to slaves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PushState {
+    /// Its place in the history.
+    pub(crate) mark: LogMark,
+    /// Slaves that must still acknowledge.
+    pub(crate) needed: u32,
+    /// Slaves that were asked and have not answered.
+    pub(crate) pending: u32,
+    /// Slaves that were asked, by member index.
+    pub(crate) tried: MemberSet,
+}
+
+impl Default for PushState {
+    fn default() -> Self {
+        PushState { mark: LogMark::BASE, needed: 0, pending: 0, tried: MemberSet::EMPTY }
+    }
+}
+
+/// Where a slave's request stands.
+#[derive(Clone, Debug)]
+pub(crate) enum CommitPhase {
+    /// Came in; a lock may have to be waited for.
+    Called,
+    /// Its transaction is in the log; waits for the sync.
+    Syncing(Option<Ticket>),
+    /// Durable; its writes go to the pages.
+    Applying,
+    /// Applied; waits for slaves.
+    Pushing,
+    /// Answered with this at the end of the slice.
+    Answer(MasterReply),
+}
+
+/// A request of a slave.
+#[derive(Clone, Debug)]
+pub(crate) struct CallTask {
+    pub(crate) to: InstanceId,
+    pub(crate) id: u32,
+    pub(crate) session: u32,
+    pub(crate) call: MasterCall,
+    pub(crate) phase: CommitPhase,
+    pub(crate) tx: Option<TxHandle>,
+    pub(crate) operation: u64,
+    pub(crate) push: PushState,
 }
 
 /// Where a request stands.
@@ -65,6 +116,8 @@ pub(crate) enum Phase {
     Applying,
     /// Applied; waits for slaves.
     Pushing,
+    /// At a slave: its transaction is the master's to commit, and to come back from there.
+    AtMaster,
     /// Answered with this at the end of the slice.
     Ending(Status),
 }
@@ -97,12 +150,18 @@ pub(crate) struct RequestTask {
     /// The last of its transactions that is committed; 0 is none.
     pub(crate) committed: TxId,
     pub(crate) ledger: Ledger,
-    pub(crate) mark: LogMark,
     pub(crate) before: u64,
-    /// Slaves that must still acknowledge, and those that were asked, by member index.
-    pub(crate) pushes_needed: u32,
-    pub(crate) pushes_pending: u32,
-    pub(crate) tried: MemberSet,
+    /// Its transaction's place in the history, and the slaves that it goes to.
+    pub(crate) push: PushState,
+    /// Its locks, ids and commit are the master's: it writes at a slave.
+    pub(crate) guarded: bool,
+    /// Its lock session at the master.
+    pub(crate) session: Option<u32>,
+    /// What the master is to commit.
+    pub(crate) prepared: Option<Arc<TxRecord>>,
+    /// When the last transaction of the state in which it began was committed, in
+    /// milliseconds.
+    pub(crate) state_ms: Option<u64>,
 }
 
 impl RequestTask {
@@ -131,11 +190,12 @@ impl RequestTask {
             idle_until: Time::ZERO,
             committed: TxId(0),
             ledger: Ledger::default(),
-            mark: LogMark::BASE,
             before: 0,
-            pushes_needed: 0,
-            pushes_pending: 0,
-            tried: MemberSet::EMPTY,
+            push: PushState::default(),
+            guarded: false,
+            session: None,
+            prepared: None,
+            state_ms: None,
         }
     }
 }
@@ -218,6 +278,33 @@ impl Tasks {
         if let Some(slot) = self.slots.get_mut(id.slot as usize) {
             slot.task = Some(Task::Request(request));
         }
+    }
+
+    /// The push of a task that commits, whether for a client here or for a slave.
+    pub(crate) fn push_mut(&mut self, id: TaskId) -> Option<&mut PushState> {
+        match self.get_mut(id)? {
+            Task::Request(request) => Some(&mut request.push),
+            Task::Call(call) => Some(&mut call.push),
+            _ => None,
+        }
+    }
+
+    /// Whether the task waits for slaves and for nothing else.
+    pub(crate) fn is_pushing(&self, id: TaskId) -> bool {
+        let task = self.slots.get(id.slot as usize).filter(|slot| slot.generation == id.generation);
+        match task.and_then(|slot| slot.task.as_ref()) {
+            Some(Task::Request(request)) => request.phase == Phase::Pushing,
+            Some(Task::Call(call)) => matches!(call.phase, CommitPhase::Pushing),
+            _ => false,
+        }
+    }
+
+    /// The clients' requests, in the order of their slots.
+    pub(crate) fn requests(&self) -> impl Iterator<Item = (TaskId, &RequestTask)> {
+        self.iter().filter_map(|(id, task)| match task {
+            Task::Request(request) => Some((id, request)),
+            _ => None,
+        })
     }
 
     pub(crate) fn remove(&mut self, id: TaskId) -> Option<Task> {

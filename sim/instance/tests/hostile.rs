@@ -12,10 +12,10 @@ use messages::message;
 use proptest::prelude::*;
 use wavetank_cluster::Configuration;
 use wavetank_instance::{
-    Compat, DataMessage, Effect, Input, Instance, InstanceConfig, Now, Operand, OperationStep,
-    PeerMessage, Program, Request, Settings, Timer, Verdict,
+    Compat, DataMessage, Effect, Input, Instance, InstanceConfig, MasterCall, MasterReply, Now,
+    Operand, OperationStep, PeerMessage, Program, Refusal, Request, Settings, Timer, Verdict,
 };
-use wavetank_store::{CachePolicy, DiskError, DiskReply, DiskRequest};
+use wavetank_store::{CachePolicy, DiskError, DiskReply, DiskRequest, FileKind};
 use wavetank_vocabulary::{
     Epoch, InstanceId, LogMark, NodeId, OperationId, OperationKind, PlantedBugs, Span, Time, TxId,
 };
@@ -89,6 +89,34 @@ fn verdict() -> impl Strategy<Value = Verdict> {
     ])
 }
 
+fn call() -> impl Strategy<Value = MasterCall> {
+    prop_oneof![
+        Just(MasterCall::NewLockSession),
+        Just(MasterCall::EndLockSession),
+        kind().prop_map(MasterCall::AllocateIds),
+    ]
+}
+
+fn kind() -> impl Strategy<Value = FileKind> {
+    (0..32u8).prop_filter_map("no such kind", FileKind::from_number)
+}
+
+fn reply() -> impl Strategy<Value = MasterReply> {
+    prop_oneof![
+        Just(MasterReply::Done),
+        (kind(), any::<u64>(), any::<u64>())
+            .prop_map(|(kind, from, to)| MasterReply::Ids(kind, from..to)),
+        mark().prop_map(MasterReply::Committed),
+        prop::sample::select(vec![
+            Refusal::InvalidEpoch,
+            Refusal::NotMaster,
+            Refusal::NoLockSession,
+            Refusal::Deadlock,
+        ])
+        .prop_map(MasterReply::Refused),
+    ]
+}
+
 fn data() -> impl Strategy<Value = DataMessage> {
     let attempt = 0..4u32;
     let epoch = (0..3u64).prop_map(Epoch);
@@ -110,10 +138,15 @@ fn data() -> impl Strategy<Value = DataMessage> {
         prop::option::of(0..9u64).prop_map(|tx| DataMessage::PushAnswer { applied: tx.map(TxId) }),
         (attempt.clone(), any::<bool>())
             .prop_map(|(attempt, first)| DataMessage::CopyStore { attempt, first }),
-        (attempt, prop::option::of(mark())).prop_map(|(attempt, done)| DataMessage::StoreChunk {
-            attempt,
-            pages: Vec::new(),
-            done,
+        (attempt.clone(), prop::option::of(mark())).prop_map(|(attempt, done)| {
+            DataMessage::StoreChunk { attempt, pages: Vec::new(), done }
+        }),
+        (attempt.clone(), (0..3u64).prop_map(Epoch), 0..3u32, call())
+            .prop_map(|(id, epoch, session, call)| DataMessage::Call { id, epoch, session, call }),
+        (attempt, reply(), 0..9u64).prop_map(|(id, reply, tx)| DataMessage::Reply {
+            id,
+            reply,
+            obligation: TxId(tx),
         }),
     ]
 }

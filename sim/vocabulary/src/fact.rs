@@ -9,9 +9,9 @@ use core::ops::BitOr;
 use crate::coverage::ProtocolStates;
 use crate::fault::FaultKind;
 use crate::ids::{Epoch, FaultId, InstanceId, LogMark, NodeId, OperationId, OperationKind, TxId};
-use crate::server_time::ServerTime;
+use crate::server_time::{Micros, ServerTime};
 use crate::status::Status;
-use crate::units::{Span, Time};
+use crate::units::Time;
 
 /// The place of a fact in the order of all facts of a run.
 pub type Seq = u64;
@@ -344,6 +344,13 @@ pub enum Fact {
         /// Whether the slave has it now.
         ok: bool,
     },
+    /// A slave's lock session was idle for too long: the master released its locks.
+    LockSessionReaped {
+        /// The master.
+        instance: InstanceId,
+        /// Whose session.
+        slave: InstanceId,
+    },
     /// A log was found to differ from the master's.
     Branched {
         /// Whose log.
@@ -455,12 +462,12 @@ pub enum Fact {
         /// Which.
         operation: OperationId,
         /// Attempts before the last one, with the waits after them.
-        earlier: Span,
+        earlier: Micros,
         /// In the last attempt, at the instance; its view, and the wait at its door while
         /// its machine stood still.
         server: ServerTime,
         /// The rest of the last attempt.
-        outside: Span,
+        outside: Micros,
         /// Whether the rest was the way there and back, the balancer included; else it was
         /// waiting for an answer that did not come.
         answered: bool,
@@ -621,7 +628,8 @@ impl Fact {
             Fact::Logged { .. }
             | Fact::Committed { .. }
             | Fact::Applied { .. }
-            | Fact::Pushed { .. } => Classes::TRANSACTIONS,
+            | Fact::Pushed { .. }
+            | Fact::LockSessionReaped { .. } => Classes::TRANSACTIONS,
             Fact::Recovered { .. } | Fact::Checkpoint { .. } | Fact::StoreFailed { .. } => {
                 Classes::STORE
             }

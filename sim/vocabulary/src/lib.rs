@@ -31,6 +31,6 @@ pub use ids::{
 };
 pub use lookup::LookupMap;
 pub use planted::PlantedBugs;
-pub use server_time::{ServerPhase, ServerTime, Stopwatch};
+pub use server_time::{Micros, ServerPhase, ServerTime, Stopwatch};
 pub use status::{Classification, Status};
 pub use units::{Bytes, Rate, Ratio, Span, Time};

@@ -22,13 +22,19 @@ pub enum ServerPhase {
     Sync,
     /// Waits for slaves to acknowledge its transaction.
     Push,
+    /// At a slave: waits for locks and ids at the master, and for what they oblige it to
+    /// apply.
+    MasterLock,
+    /// At a slave: waits until the master has committed its transaction and it has come
+    /// back.
+    MasterCommit,
     /// Waits for the second store beside the graph.
     Calling,
 }
 
 impl ServerPhase {
     /// All of them, in the order in which a request may first come by them.
-    pub const ALL: [ServerPhase; 9] = [
+    pub const ALL: [ServerPhase; 11] = [
         ServerPhase::Paused,
         ServerPhase::Access,
         ServerPhase::Queue,
@@ -37,6 +43,8 @@ impl ServerPhase {
         ServerPhase::Lock,
         ServerPhase::Sync,
         ServerPhase::Push,
+        ServerPhase::MasterLock,
+        ServerPhase::MasterCommit,
         ServerPhase::Calling,
     ];
 
@@ -51,8 +59,26 @@ impl ServerPhase {
             ServerPhase::Lock => "waiting for locks",
             ServerPhase::Sync => "log sync",
             ServerPhase::Push => "push to slaves",
+            ServerPhase::MasterLock => "locks at the master",
+            ServerPhase::MasterCommit => "commit at the master",
             ServerPhase::Calling => "second store",
         }
+    }
+}
+
+/// A length of time in microseconds, rounded down; more than 71 minutes count as 71 minutes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Micros(u32);
+
+impl From<Span> for Micros {
+    fn from(span: Span) -> Micros {
+        Micros(micros(span.as_nanos()))
+    }
+}
+
+impl From<Micros> for Span {
+    fn from(time: Micros) -> Span {
+        Span::from_micros(u64::from(time.0))
     }
 }
 

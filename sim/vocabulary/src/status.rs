@@ -46,11 +46,17 @@ pub enum Status {
     /// A value that must be unique is there already, or a node to be deleted still has
     /// relationships.
     ConstraintViolation,
+    /// At a slave: what was received makes records new that the transaction may have read.
+    Outdated,
+    /// At a slave: the master does not know the transaction's lock session (any more).
+    NotOnMaster,
+    /// At a slave: the schema was being changed when its transaction was to commit.
+    SchemaModified,
 }
 
 impl Status {
     /// Every status, in order, for tables indexed by it.
-    pub const ALL: [Status; 14] = [
+    pub const ALL: [Status; 17] = [
         Status::Ok,
         Status::DeadlockDetected,
         Status::NoMaster,
@@ -65,6 +71,9 @@ impl Status {
         Status::Aborted,
         Status::UnknownId,
         Status::ConstraintViolation,
+        Status::Outdated,
+        Status::NotOnMaster,
+        Status::SchemaModified,
     ];
 
     /// Neo4j's status code, where it sends one (2.3: `Status.java`; the HA failures as the
@@ -75,6 +84,10 @@ impl Status {
             Status::NoMaster | Status::DatabaseUnavailable | Status::CommitInterrupted => {
                 Some("Neo.TransientError.General.DatabaseUnavailable")
             }
+            Status::Outdated => Some("Neo.TransientError.Transaction.Outdated"),
+            Status::SchemaModified => Some("Neo.TransientError.Schema.ModifiedConcurrently"),
+            // An exception without a status: the HTTP endpoint makes this of it.
+            Status::NotOnMaster => Some("Neo.DatabaseError.Statement.ExecutionFailure"),
             Status::EntityNotFound => Some("Neo.ClientError.Statement.EntityNotFound"),
             Status::CouldNotWriteToLog => Some("Neo.DatabaseError.Transaction.CouldNotWriteToLog"),
             Status::UnknownId => Some("Neo.ClientError.Transaction.UnknownId"),
@@ -94,11 +107,13 @@ impl Status {
             Status::DeadlockDetected
             | Status::NoMaster
             | Status::DatabaseUnavailable
-            | Status::CommitInterrupted => Some(Classification::TransientError),
+            | Status::CommitInterrupted
+            | Status::Outdated
+            | Status::SchemaModified => Some(Classification::TransientError),
             Status::EntityNotFound | Status::UnknownId | Status::ConstraintViolation => {
                 Some(Classification::ClientError)
             }
-            Status::CouldNotWriteToLog => Some(Classification::DatabaseError),
+            Status::CouldNotWriteToLog | Status::NotOnMaster => Some(Classification::DatabaseError),
             Status::Ok
             | Status::NoServer
             | Status::ConnectionRefused
@@ -125,6 +140,9 @@ impl Status {
             Status::Aborted => "aborted by its steps",
             Status::UnknownId => "transaction not known",
             Status::ConstraintViolation => "constraint violation",
+            Status::Outdated => "transaction outdated",
+            Status::NotOnMaster => "transaction not present on master",
+            Status::SchemaModified => "schema modified concurrently",
         }
     }
 

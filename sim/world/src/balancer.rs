@@ -75,10 +75,11 @@ impl Balancer {
     pub(crate) fn route(&mut self, routing: Routing, writes: bool) -> Option<usize> {
         let total = self.masters.len();
         let master = self.masters.iter().position(|server| server.up);
-        if writes || routing == Routing::AllToMaster {
+        let at_slaves = matches!(routing, Routing::Anywhere | Routing::AllToSlaves);
+        if routing == Routing::AllToMaster || writes && !at_slaves {
             return master;
         }
-        let all = routing == Routing::SplitOverAll;
+        let all = matches!(routing, Routing::SplitOverAll | Routing::Anywhere);
         for step in 1..=total {
             let index = (self.turn + step) % total;
             if self.slaves[index].up || all && self.masters[index].up {
@@ -141,5 +142,9 @@ mod tests {
             (0..3).map(|_| balancer.route(Routing::SplitOverAll, false)).collect();
         assert_eq!(over_all, [Some(0), Some(1), Some(2)]);
         assert_eq!(balancer.route(Routing::AllToMaster, false), Some(0));
+        let mut writes = |rule| [0; 4].map(|_| balancer.route(rule, true).unwrap());
+        assert_eq!(writes(Routing::SplitOverAll), [0; 4]);
+        assert_eq!(writes(Routing::AllToSlaves), [1, 2, 1, 2]);
+        assert_eq!(writes(Routing::Anywhere), [0, 1, 2, 0]);
     }
 }

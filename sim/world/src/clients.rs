@@ -77,9 +77,9 @@ impl Flight {
         };
         Fact::Spent {
             operation: self.request.operation,
-            earlier,
+            earlier: earlier.into(),
             server: if waiting { ServerTime::default() } else { server },
-            outside,
+            outside: outside.into(),
             answered: !silent,
         }
     }

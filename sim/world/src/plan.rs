@@ -308,15 +308,30 @@ pub enum Routing {
     Split,
     /// Writes to the master, reads to all that are available, in turn.
     SplitOverAll,
+    /// Reads and writes to all that are available, in turn.
+    Anywhere,
+    /// Reads and writes to the slaves, in turn (to the master when there is none).
+    AllToSlaves,
 }
 
 impl Routing {
+    /// All of them.
+    pub const ALL: [Routing; 5] = [
+        Routing::AllToMaster,
+        Routing::Split,
+        Routing::SplitOverAll,
+        Routing::Anywhere,
+        Routing::AllToSlaves,
+    ];
+
     /// The name that scenarios use.
     pub const fn name(self) -> &'static str {
         match self {
             Routing::AllToMaster => "all-to-master",
             Routing::Split => "reads-to-slaves",
             Routing::SplitOverAll => "reads-to-all",
+            Routing::Anywhere => "anywhere",
+            Routing::AllToSlaves => "all-to-slaves",
         }
     }
 }

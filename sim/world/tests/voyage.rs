@@ -337,9 +337,10 @@ fn the_parts_of_an_operations_time_add_up_to_its_latency() {
             panic!("{operation}: nothing is said about its time");
         };
         assert_eq!(operation, same);
+        let (earlier, outside) = (Span::from(earlier), Span::from(outside));
         let sum = (earlier + outside + server.total()).as_nanos();
         let latency = at.since(intended).as_nanos();
-        assert!(sum.abs_diff(latency) < 1_000 * 8, "{operation}: {sum} is not {latency}");
+        assert!(sum.abs_diff(latency) < 1_000 * 14, "{operation}: {sum} is not {latency}");
         assert!(attempts > 1 || earlier.is_zero(), "{operation}");
         retried += u32::from(!earlier.is_zero());
         silent += u32::from(!answered && !outside.is_zero());
@@ -384,7 +385,7 @@ fn who_waits_for_a_paused_machine_waits_for_the_pause_and_not_the_network() {
     let world = finished(world(plan));
     let spent = world.observer().0.iter().filter_map(|(_, fact)| match fact {
         Fact::Spent { server, outside, answered: true, .. } => {
-            Some((server.of(ServerPhase::Paused), *outside))
+            Some((server.of(ServerPhase::Paused), Span::from(*outside)))
         }
         _ => None,
     });

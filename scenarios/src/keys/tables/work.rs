@@ -122,11 +122,11 @@ pub(super) static ROUTING: Table = Table {
         key(
             "by",
             Choice(
-                &["reads-to-slaves", "all-to-master", "reads-to-all"],
+                &["reads-to-slaves", "all-to-master", "reads-to-all", "all-to-slaves", "anywhere"],
                 &["consistency", "sticky", "cache-sharding", "round-robin"],
             ),
             Required,
-            "Which rule; writes go to the master in all of them.",
+            "Which rule; writes go to the master but in the last two, where slaves forward them.",
         ),
         later("read_after_write", "reads at the master for a while after a write"),
     ],
