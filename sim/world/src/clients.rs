@@ -16,6 +16,7 @@ use wavetank_vocabulary::{
 };
 
 use crate::plan::{ClientPlan, RetryPlan, UsersPlan};
+use crate::workload::{Driven, Ended, Turn};
 
 /// A population of clients.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub(crate) struct Client {
     next_index: u32,
     /// How many operations each user of a closed loop has begun.
     begun: Vec<u32>,
+    /// What decides in place of the mix, if something does.
+    driven: Option<Driven>,
 }
 
 /// An operation under way.
@@ -191,6 +194,20 @@ impl Client {
             zipf,
             next_index: 0,
             begun: alloc::vec![0; plan.users.map_or(0, |users| users.count as usize)],
+            driven: None,
+        }
+    }
+
+    /// From here on that workload decides what is asked for.
+    pub(crate) fn drive(&mut self, driven: Driven) {
+        self.driven = Some(driven);
+    }
+
+    /// Tells the workload, if there is one, how an operation ended.
+    #[inline]
+    pub(crate) fn ended(&mut self, ended: &Ended) {
+        if let Some(driven) = &mut self.driven {
+            driven.ended(ended);
         }
     }
 
@@ -209,13 +226,14 @@ impl Client {
         user: u32,
         plan: &ClientPlan,
         streams: Streams,
+        now: Time,
     ) -> Option<Request> {
         let count = self.begun.len() as u32;
         let begun = self.begun.get_mut(user as usize)?;
         let index = begun.checked_mul(count)?.checked_add(user)?;
         *begun += 1;
         let me = NodeId(u64::from(user) % self.users);
-        self.request(index, Some(me), plan, streams)
+        self.request(index, Some(me), plan, streams, now)
     }
 
     /// The time to the next arrival: Poisson.
@@ -225,34 +243,43 @@ impl Client {
     }
 
     /// Draws the next operation; none when the Plan leaves it out.
-    pub(crate) fn next_request(&mut self, plan: &ClientPlan, streams: Streams) -> Option<Request> {
+    pub(crate) fn next_request(
+        &mut self,
+        plan: &ClientPlan,
+        streams: Streams,
+        now: Time,
+    ) -> Option<Request> {
         let index = self.next_index;
         self.next_index += 1;
-        self.request(index, None, plan, streams)
+        self.request(index, None, plan, streams, now)
     }
 
     fn request(
-        &self,
+        &mut self,
         index: u32,
         user: Option<NodeId>,
         plan: &ClientPlan,
         streams: Streams,
+        now: Time,
     ) -> Option<Request> {
         let among = |list: &Vec<u32>| list.binary_search(&index).is_ok();
-        if among(&plan.skip) || plan.only.as_ref().is_some_and(|only| !among(only)) {
+        let left_out = among(&plan.skip) || plan.only.as_ref().is_some_and(|only| !among(only));
+        if left_out && self.driven.is_none() {
             return None;
         }
         let key = [u64::from(self.id.0), u64::from(index), 0];
         let mut stream = streams.stream("operation", key);
-        let chosen = stream.pick_weighted(&self.weights)?;
-        let kind = plan.mix.get(chosen).map_or(OperationKind(0), |(kind, _)| *kind);
-        let me = match user {
-            Some(user) => user,
-            None => self.user(&mut stream),
+        let (kind, me, other) = match &mut self.driven {
+            Some(driven) => {
+                let user = user.map(|user| user.0);
+                let turn = Turn { index, at: now, user, users: self.users };
+                let (kind, me, other) = driven.next(&turn, &mut stream)?;
+                (kind, NodeId(me), NodeId(other))
+            }
+            None => self.mixed(user, plan, &mut stream)?,
         };
-        let mut other = self.user(&mut stream);
-        if other == me {
-            other = NodeId((me.0 + 1) % self.users);
+        if left_out {
+            return None;
         }
         let operation = OperationId { client: self.id, index };
         let by_statement = plan.deployment == crate::plan::Deployment::Server;
@@ -268,6 +295,26 @@ impl Client {
             open: None,
             reply_to: 0,
         })
+    }
+
+    /// An operation as the mix and the popularity of users have it.
+    fn mixed(
+        &self,
+        user: Option<NodeId>,
+        plan: &ClientPlan,
+        stream: &mut Stream,
+    ) -> Option<(OperationKind, NodeId, NodeId)> {
+        let chosen = stream.pick_weighted(&self.weights)?;
+        let kind = plan.mix.get(chosen).map_or(OperationKind(0), |(kind, _)| *kind);
+        let me = match user {
+            Some(user) => user,
+            None => self.user(stream),
+        };
+        let mut other = self.user(stream);
+        if other == me {
+            other = NodeId((me.0 + 1) % self.users);
+        }
+        Some((kind, me, other))
     }
 
     fn user(&self, stream: &mut Stream) -> NodeId {

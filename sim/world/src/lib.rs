@@ -27,6 +27,7 @@ mod processes;
 mod traffic;
 mod trigger;
 mod view;
+mod workload;
 mod world;
 
 pub use costs::CostTable;
@@ -52,4 +53,5 @@ pub mod operation {
 pub use wavetank_instance::{BranchedDataPolicy, Compat, Program, PushStrategy, Settings};
 pub use wavetank_kernel::Distribution;
 pub use wavetank_store::CachePolicy;
+pub use workload::{Call, CloneWorkload, Driven, Ended, Turn, Workload, WorkloadError};
 pub use world::{Phase, World};

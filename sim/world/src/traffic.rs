@@ -11,6 +11,7 @@ use wavetank_vocabulary::{
 use crate::clients::{backoff, outcome};
 use crate::event::Event;
 use crate::plan::{Deployment, Routing};
+use crate::workload::Ended;
 use crate::world::{Phase, World};
 
 impl<O: Observer> World<O> {
@@ -67,7 +68,8 @@ impl<O: Observer> World<O> {
         let plan = self.plan.clone();
         let gap = self.clients[index].next_gap(&plan.clients[index]);
         self.kernel.schedule_in(gap, Event::Arrival { client });
-        let drawn = self.clients[index].next_request(&plan.clients[index], self.streams);
+        let now = self.kernel.now();
+        let drawn = self.clients[index].next_request(&plan.clients[index], self.streams, now);
         if let Some(request) = drawn {
             self.invoke(client, None, request);
         }
@@ -80,7 +82,8 @@ impl<O: Observer> World<O> {
         }
         let index = usize::from(client);
         let plan = self.plan.clone();
-        match self.clients[index].next_of_user(user, &plan.clients[index], self.streams) {
+        let (client_plan, now) = (&plan.clients[index], self.kernel.now());
+        match self.clients[index].next_of_user(user, client_plan, self.streams, now) {
             Some(request) => self.invoke(client, Some(user), request),
             None => self.user_thinks(client, user),
         }
@@ -188,6 +191,12 @@ impl<O: Observer> World<O> {
         let instance =
             instance.or(operation.at).map(|index| self.plan.instances[usize::from(index)].id);
         let ended = outcome(status, ambiguous, self.beside.writes(request.kind));
+        self.clients[usize::from(client)].ended(&Ended {
+            index: request.operation.index,
+            at: now,
+            outcome: ended,
+            status,
+        });
         if ended == OperationOutcome::Failed {
             self.take_back(flight, generation);
         }

@@ -23,6 +23,7 @@ use crate::machine::Machine;
 use crate::meter::QueueTotals;
 use crate::network::{Network, Sent, latency};
 use crate::plan::Plan;
+use crate::workload::Driven;
 
 /// Where a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,6 +155,16 @@ impl<O: Observer> World<O> {
         self.kernel.schedule_in(plan.sample_every, Event::Sample);
         self.kernel.schedule_in(plan.monitor_every, Event::Monitor);
         self.kernel.schedule(Time::ZERO + plan.duration, Event::Heal);
+    }
+
+    /// Lets workloads decide what clients ask for, from here on. They are to be made for the Plan
+    /// that is played.
+    pub fn drive(&mut self, driven: &[Driven]) {
+        for driven in driven {
+            if let Some(client) = self.clients.get_mut(driven.client) {
+                client.drive(driven.clone());
+            }
+        }
     }
 
     /// The Plan that is played.
