@@ -22,13 +22,15 @@ use std::time::Instant;
 use wavetank_kernel::Digest;
 use wavetank_reports::{CAMPAIGN_SCHEMA, Ended, RuleVerdict, SeedResult, Verdict};
 use wavetank_scenario::Scenario;
-use wavetank_world::{BaseGraph, Expectation, GraphPlan, GraphSource, Plan, SeedRule, World};
+use wavetank_world::{
+    BaseGraph, Driven, Expectation, GraphPlan, GraphSource, Plan, SeedRule, World,
+};
 
 use crate::determinism::{Comparison, Nobody, compare, disturbed};
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::output::OutputError;
-use crate::play::{Judged, judge_only};
+use crate::play::{Judged, Own, judge_only};
 
 pub use seeds::{Seeds, Shard};
 
@@ -118,6 +120,8 @@ pub struct Work<'a> {
     pub until: Option<Instant>,
     /// Whether each run is played again and compared.
     pub twice: bool,
+    /// What a caller's code adds to every run.
+    pub own: Own,
     /// Results that are there already, by the number of the scenario and the seed.
     pub known: BTreeMap<(usize, u64), SeedResult>,
 }
@@ -255,12 +259,13 @@ fn one(
     }
     let entry = &work.entries[number];
     let plan = Arc::new(draw(&entry.scenario, seed).map_err(CampaignError::Input)?);
+    let driven = work.own.driven(&plan).map_err(|error| CampaignError::Input(error.to_string()))?;
     let base = locked(bases).of(&plan.graph);
     let started = Instant::now();
     // A broken invariant is a bug of ours, and a finding like others: the rest is played.
     let played = catch_unwind(AssertUnwindSafe(|| {
-        let judged = judge_only(&plan, &base, go_on)?;
-        let parted = if work.twice { parting(&plan, &base, &judged)? } else { None };
+        let judged = judge_only(&plan, &base, &driven, &work.own.checks, go_on)?;
+        let parted = if work.twice { parting(&plan, &base, &driven, &judged)? } else { None };
         Some((judged, parted))
     }));
     let identity = Identity {
@@ -279,8 +284,17 @@ fn one(
 
 /// How two further runs of the Plan differ from each other or from the first; the outer none is
 /// when there was no time left.
-fn parting(plan: &Arc<Plan>, base: &Arc<BaseGraph>, first: &Judged) -> Option<Option<String>> {
-    let make = || World::new(disturbed(plan), base.clone(), Nobody);
+fn parting(
+    plan: &Arc<Plan>,
+    base: &Arc<BaseGraph>,
+    driven: &[Driven],
+    first: &Judged,
+) -> Option<Option<String>> {
+    let make = || {
+        let mut world = World::new(disturbed(plan), base.clone(), Nobody);
+        world.drive(driven);
+        world
+    };
     let compared = compare(make);
     if interrupt::asked() {
         return None;
@@ -314,9 +328,13 @@ impl Identity<'_> {
             let pairs = judged.expectations.iter().zip(&plan.expectations);
             pairs.filter(move |(_, expected)| (expected.seeds == SeedRule::Every) == every)
         };
+        // What a caller brought comes after the Plan's own, and must hold for every seed.
+        let brought = judged.expectations.iter().skip(plan.expectations.len());
         let failures: Vec<_> = judged_by(true)
-            .filter(|(result, _)| result.verdict != Verdict::Held)
-            .map(|(result, _)| result.clone())
+            .map(|(result, _)| result)
+            .chain(brought)
+            .filter(|result| result.verdict != Verdict::Held)
+            .cloned()
             .collect();
         let rules = judged_by(false)
             .map(|(result, expected)| RuleVerdict {

@@ -12,12 +12,25 @@ pub mod coverage;
 pub mod determinism;
 pub mod exit;
 pub mod explain;
+pub mod find;
 pub mod histories;
 pub mod interrupt;
 pub mod load;
 pub mod output;
 pub mod play;
 pub mod progress;
+mod provenance;
 pub mod shrink;
+pub mod suite;
+mod terminal;
 #[cfg(test)]
 mod testing;
+mod words;
+
+pub use suite::{Check, Finding, Suite, SuiteError, scenario, scenario_text};
+// What workloads and checks are written with.
+pub use wavetank_kernel::Stream;
+pub use wavetank_vocabulary::{
+    Classes, Fact, InstanceId, Observer, OperationOutcome, Role, Seq, Span, Status, Time, TxId,
+};
+pub use wavetank_world::{Call, Ended, Plan, Turn, Workload};

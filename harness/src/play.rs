@@ -9,10 +9,13 @@ use wavetank_reports::{
     Verdict,
 };
 use wavetank_vocabulary::{Classes, Fact, FaultId, Observer, Seq, Time};
-use wavetank_world::{BaseGraph, Expected, Plan, QueueTotals, World};
+use wavetank_world::{
+    BaseGraph, Driven, Expected, Plan, QueueTotals, Workload, WorkloadError, World,
+};
 
 use crate::checks::Check;
 use crate::exit::Exit;
+use crate::suite;
 
 /// The checks that a Plan asks for.
 #[derive(Clone, Debug)]
@@ -27,6 +30,18 @@ impl Checks {
             (check, interests)
         };
         Checks(plan.expectations.iter().map(check).collect())
+    }
+
+    /// The same, and those of a caller after them.
+    fn with(plan: &Plan, own: &[Box<dyn suite::Check>]) -> Self {
+        let mut checks = Checks::new(plan);
+        for check in own {
+            let mut check = check.clone();
+            check.begin(plan);
+            let interests = check.interests();
+            checks.0.push((Check::Own(check), interests));
+        }
+        checks
     }
 
     /// The verdict of every expectation, in the Plan's order.
@@ -52,6 +67,25 @@ impl Observer for Checks {
                 check.observe(at, seq, fact);
             }
         }
+    }
+}
+
+/// What a caller's code adds to what the Plan says.
+#[derive(Clone, Debug, Default)]
+pub struct Own {
+    /// What decides for which clients.
+    pub workloads: Vec<(String, Box<dyn Workload>)>,
+    /// Further checks.
+    pub checks: Vec<Box<dyn suite::Check>>,
+}
+
+impl Own {
+    /// The workloads, as they drive the clients of a Plan.
+    ///
+    /// # Errors
+    /// When one of them does not fit the Plan.
+    pub fn driven(&self, plan: &Plan) -> Result<Vec<Driven>, WorkloadError> {
+        self.workloads.iter().map(|(name, work)| Driven::new(plan, name, &**work)).collect()
     }
 }
 
@@ -113,11 +147,32 @@ const STRIDE: u64 = 50_000;
 pub fn play(
     plan: &Arc<Plan>,
     base: &Arc<BaseGraph>,
-    mut progress: impl FnMut(Time, u64) -> bool,
+    progress: impl FnMut(Time, u64) -> bool,
 ) -> Played {
-    let started = Instant::now();
     let judges = Judges { recorder: Recorder::new(plan), checks: Checks::new(plan) };
+    to_the_end(World::new(plan.clone(), base.clone(), judges), progress)
+}
+
+/// Plays a Plan to its end, with what a caller adds.
+///
+/// # Errors
+/// When a workload does not fit the Plan.
+pub fn play_with(
+    plan: &Arc<Plan>,
+    base: &Arc<BaseGraph>,
+    own: &Own,
+    progress: impl FnMut(Time, u64) -> bool,
+) -> Result<Played, WorkloadError> {
+    let driven = own.driven(plan)?;
+    let checks = Checks::with(plan, &own.checks);
+    let judges = Judges { recorder: Recorder::new(plan), checks };
     let mut world = World::new(plan.clone(), base.clone(), judges);
+    world.drive(&driven);
+    Ok(to_the_end(world, progress))
+}
+
+fn to_the_end(mut world: World<Judges>, mut progress: impl FnMut(Time, u64) -> bool) -> Played {
+    let started = Instant::now();
     let mut interrupted = false;
     while world.advance(STRIDE) {
         if !progress(world.now(), world.events()) {
@@ -147,14 +202,18 @@ pub struct Judged {
     pub exit: Exit,
 }
 
-/// Plays a Plan for its verdicts only; none when `go_on` said no on the way.
+/// Plays a Plan for its verdicts only; none when `go_on` said no on the way. `driven` and
+/// `checks` are what a caller adds: see [`Own`].
 pub fn judge_only(
     plan: &Arc<Plan>,
     base: &Arc<BaseGraph>,
+    driven: &[Driven],
+    checks: &[Box<dyn suite::Check>],
     go_on: impl Fn() -> bool,
 ) -> Option<Judged> {
-    let tally = Tally { checks: Checks::new(plan), took_effect: BTreeSet::new() };
+    let tally = Tally { checks: Checks::with(plan, checks), took_effect: BTreeSet::new() };
     let mut world = World::new(plan.clone(), base.clone(), tally);
+    world.drive(driven);
     while world.advance(STRIDE) {
         if !go_on() {
             return None;

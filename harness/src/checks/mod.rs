@@ -17,6 +17,7 @@ pub use replicas_equal::ReplicasEqual;
 pub use sessions::Sessions;
 
 use crate::explain::Evidence;
+use crate::suite;
 
 /// Limits for a result: the bare value where there is an upper one only.
 fn limit_json<T>(bounds: &Bounds<T>, value: impl Fn(&T) -> serde_json::Value) -> serde_json::Value {
@@ -45,6 +46,8 @@ pub enum Check {
     Recovers(Recovers),
     /// `read-your-writes`, `monotonic-reads`
     Sessions(Box<Sessions>),
+    /// One that a caller brought.
+    Own(Box<dyn suite::Check>),
 }
 
 impl Check {
@@ -85,6 +88,7 @@ impl Check {
             Check::Latency(check) => check.finish(),
             Check::Recovers(check) => check.finish(),
             Check::Sessions(check) => check.finish(),
+            Check::Own(check) => check.finish().into_result(check.name()),
         }
     }
 }
@@ -97,6 +101,7 @@ impl Observer for Check {
             Check::Latency(check) => check.interests(),
             Check::Recovers(check) => check.interests(),
             Check::Sessions(check) => check.interests(),
+            Check::Own(check) => check.interests(),
         }
     }
 
@@ -107,6 +112,7 @@ impl Observer for Check {
             Check::Latency(check) => check.observe(at, seq, fact),
             Check::Recovers(check) => check.observe(at, seq, fact),
             Check::Sessions(check) => check.observe(at, seq, fact),
+            Check::Own(check) => check.observe(at, seq, fact),
         }
     }
 }

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use wavetank_reports::{CampaignResult, SeedResult, Smallest};
 use wavetank_scenario::Plan;
 
-use super::play_once::provenance;
 use super::shrink::{figures, small_text};
 use super::{Failure, find, tell};
 use crate::campaign::failures::{MOST_KEPT, keep, keep_error};
@@ -20,6 +19,7 @@ use crate::explain::explain;
 use crate::interrupt;
 use crate::load::Load;
 use crate::output::{Background, SMALLEST, STORY};
+use crate::provenance::provenance;
 use crate::shrink::{Reason, Shrunk, shrink};
 
 /// Leaves a folder for each failure, up to [`MOST_KEPT`] of a scenario; those of an earlier

@@ -3,7 +3,6 @@
 mod campaign_progress;
 mod diff;
 mod explain;
-mod find;
 mod history;
 mod keep_failures;
 mod library;
@@ -14,7 +13,7 @@ mod shrink;
 mod store;
 mod test;
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +23,8 @@ use wavetank_scenario::{Scenario, parse_seed, to_text};
 
 use crate::cache_trace::command::{CacheArgs, run_cache};
 use crate::exit::Exit;
+use crate::find;
+use crate::terminal::{colour, colour_on_stderr};
 
 #[derive(Parser, Debug)]
 #[command(
@@ -222,6 +223,12 @@ impl Failure {
     }
 }
 
+impl From<find::InputError> for Failure {
+    fn from(error: find::InputError) -> Self {
+        Failure::input(error.message)
+    }
+}
+
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -320,17 +327,6 @@ fn warn(scenario: &Scenario) {
     if scenario.warnings().count() > 0 {
         tell(&scenario.warnings().render(colour_on_stderr()));
     }
-}
-
-/// Whether output to that stream may be coloured.
-fn colour(is_terminal: bool) -> bool {
-    is_terminal
-        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-        && std::env::var_os("TERM").is_none_or(|value| value != "dumb")
-}
-
-fn colour_on_stderr() -> bool {
-    colour(std::io::stderr().is_terminal())
 }
 
 #[cfg(test)]

@@ -3,8 +3,6 @@
 use std::io::IsTerminal;
 use std::sync::Arc;
 
-use wavetank_reports::{LoadLine, Provenance, SettingRow};
-use wavetank_scenario::{Scenario, SettingOrigin};
 use wavetank_world::{BaseGraph, World};
 
 use super::{Failure, RunArgs, colour, find, say, seed_of, tell, warn};
@@ -15,6 +13,8 @@ use crate::load::Load;
 use crate::output::{Background, Output, default_place};
 use crate::play::play;
 use crate::progress::Progress;
+use crate::provenance::provenance;
+use crate::words::quoted;
 
 pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let scenario = find::one(&args.file, &args.set)?;
@@ -83,22 +83,6 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     Ok(played.exit)
 }
 
-/// What the scenario says of its settings and load, for the report.
-pub(super) fn provenance(scenario: &Scenario, load: &Load) -> Provenance {
-    let setting =
-        |s: SettingOrigin| SettingRow { name: s.name.to_owned(), value: s.value, origin: s.origin };
-    let line = |(what, value, note): (&'static str, String, String)| LoadLine {
-        what: what.to_owned(),
-        value,
-        note,
-    };
-    Provenance {
-        settings: scenario.settings().into_iter().map(setting).collect(),
-        load: load.lines().into_iter().map(line).collect(),
-        warnings: scenario.warnings().lines().collect(),
-    }
-}
-
 /// What the scenario amounts to, in lines of a terminal.
 pub(super) fn load_text(load: &Load) -> String {
     let lines = load.lines().into_iter().map(|(what, value, note)| {
@@ -131,25 +115,4 @@ fn command(args: &RunArgs, seed: u64) -> String {
         command.push_str(&format!(" --set {}", quoted(assignment)));
     }
     command
-}
-
-/// A word as a shell takes it.
-pub(super) fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_quoted_for_a_shell_where_they_must_be() {
-        assert_eq!(quoted("ha.pull_interval=500ms"), "ha.pull_interval=500ms");
-        assert_eq!(quoted("faults.1.at=1m .. 2m"), "'faults.1.at=1m .. 2m'");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-    }
 }

@@ -62,10 +62,7 @@ pub(super) fn shrink(args: &ShrinkArgs) -> Result<Exit, Failure> {
     match &args.out {
         Some(out) => {
             write_whole(out, &text)?;
-            tell(&format!(
-                "again: wavetank run {}",
-                super::play_once::quoted(&out.to_string_lossy())
-            ));
+            tell(&format!("again: wavetank run {}", crate::words::quoted(&out.to_string_lossy())));
         }
         None => say(&text),
     }

@@ -11,7 +11,6 @@ use wavetank_scenario::Plan;
 
 use super::campaign_progress::CampaignProgress;
 use super::keep_failures::keep_failures;
-use super::play_once::quoted;
 use super::{Failure, find, say, tell, warn};
 use crate::campaign::folder::{Folder, FolderError, Known, merged, write_whole};
 use crate::campaign::scenario_digest;
@@ -20,6 +19,8 @@ use crate::campaign::{CampaignError, Entry, Seeds, Shard, Work, digest_of, play_
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::output::OutputError;
+use crate::play::Own;
+use crate::words::quoted;
 
 #[derive(Args, Debug)]
 pub(super) struct TestArgs {
@@ -141,6 +142,7 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
         jobs: args.jobs.map_or_else(processors, |jobs| usize::from(jobs.get())),
         until: args.time_limit.map(|limit| started + limit),
         twice: args.check_determinism,
+        own: Own::default(),
         known: results,
     };
     let draw = |scenario: &_, seed| find::draw(scenario, seed).map_err(|failure| failure.message);

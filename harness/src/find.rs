@@ -4,16 +4,35 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use thiserror::Error;
 use wavetank_scenario::{
     LONGEST_SCENARIO, Scenario, builtin, builtin_folder, nearest_builtin, parse_with,
 };
 use wavetank_world::Plan;
 
-use super::{Failure, colour_on_stderr};
 use crate::campaign::{Entry, scenario_files};
+use crate::terminal::colour_on_stderr;
 
-/// The scenario that a file holds or that the library has under this name.
-pub(super) fn one(file: &Path, set: &[String]) -> Result<Scenario, Failure> {
+/// What is wrong with what the user gave, told in full: file, line, what was expected.
+#[derive(Debug, Error)]
+#[error("{message}")]
+pub struct InputError {
+    /// The rendered text.
+    pub message: String,
+}
+
+impl InputError {
+    fn new(message: impl Into<String>) -> Self {
+        InputError { message: message.into() }
+    }
+}
+
+/// The scenario that a file holds or that the library has under this name, with `KEY=VALUE`s put
+/// over it.
+///
+/// # Errors
+/// When there is no such scenario, or something is wrong in it.
+pub fn one(file: &Path, set: &[String]) -> Result<Scenario, InputError> {
     let name = file.to_string_lossy();
     if !file.is_file()
         && let Some(builtin) = builtin(&name)
@@ -22,7 +41,7 @@ pub(super) fn one(file: &Path, set: &[String]) -> Result<Scenario, Failure> {
     }
     if file.is_dir() {
         let text = format!("{} is a folder: expected a scenario file", file.display());
-        return Err(Failure::input(text));
+        return Err(InputError::new(text));
     }
     let source = read(file).map_err(|error| {
         let mut text = format!("cannot read {}: {error}", file.display());
@@ -33,7 +52,7 @@ pub(super) fn one(file: &Path, set: &[String]) -> Result<Scenario, Failure> {
                 None => text += ": `wavetank list scenarios` names them",
             }
         }
-        Failure::input(text)
+        InputError::new(text)
     })?;
     parse(&name, &source, set)
 }
@@ -47,9 +66,9 @@ fn read(file: &Path) -> std::io::Result<Vec<u8>> {
 
 /// All scenarios of files, folders and names. Whatever is wrong with one, the others are read,
 /// so that every error is told at once.
-pub(super) fn all(paths: &[PathBuf], set: &[String]) -> Result<Vec<Entry>, Failure> {
+pub fn all(paths: &[PathBuf], set: &[String]) -> Result<Vec<Entry>, InputError> {
     let (mut entries, mut wrong) = (Vec::new(), Vec::new());
-    let mut add = |name: String, scenario: Result<Scenario, Failure>| match scenario {
+    let mut add = |name: String, scenario: Result<Scenario, InputError>| match scenario {
         // The same file named twice is played once.
         Ok(scenario) if entries.iter().all(|entry: &Entry| entry.name != name) => {
             entries.push(Entry { name, scenario });
@@ -77,10 +96,10 @@ pub(super) fn all(paths: &[PathBuf], set: &[String]) -> Result<Vec<Entry>, Failu
                     add(file.display().to_string(), one(&file, set));
                 }
             }
-            Err(error) => add(name.into_owned(), Err(Failure::input(error.to_string()))),
+            Err(error) => add(name.into_owned(), Err(InputError::new(error.to_string()))),
         }
     }
-    if wrong.is_empty() { Ok(entries) } else { Err(Failure::input(wrong.join("\n"))) }
+    if wrong.is_empty() { Ok(entries) } else { Err(InputError::new(wrong.join("\n"))) }
 }
 
 /// Whether a folder is the output of a run, say, that happens to have a scenario's name.
@@ -88,15 +107,22 @@ fn holds_no_scenario(folder: &Path) -> bool {
     scenario_files(&[folder.to_path_buf()]).is_err() || folder.join(".wavetank").exists()
 }
 
-fn parse(name: &str, source: &[u8], set: &[String]) -> Result<Scenario, Failure> {
+/// A scenario from its text; other files are looked for beside `name`.
+///
+/// # Errors
+/// When something is wrong in it.
+pub fn parse(name: &str, source: &[u8], set: &[String]) -> Result<Scenario, InputError> {
     parse_with(name, source, set, &mut |path| fs::read(path)).map_err(|e| errors(&e))
 }
 
-fn errors(errors: &wavetank_scenario::Errors) -> Failure {
-    Failure::input(errors.render(colour_on_stderr()))
+fn errors(errors: &wavetank_scenario::Errors) -> InputError {
+    InputError::new(errors.render(colour_on_stderr()))
 }
 
 /// The Plan of a seed.
-pub(super) fn draw(scenario: &Scenario, seed: u64) -> Result<Plan, Failure> {
+///
+/// # Errors
+/// When the edge list cannot be read or is not one.
+pub fn draw(scenario: &Scenario, seed: u64) -> Result<Plan, InputError> {
     scenario.draw(seed, &mut |path| fs::read(path)).map_err(|e| errors(&e))
 }
