@@ -54,7 +54,7 @@ pub(super) static FAULTS: Table = Table {
         action(FaultKind::PowerLoss, "The machine dies; what was not synced may be lost or torn."),
         action(
             FaultKind::Stop,
-            "The process is told to stop: it takes no more requests and ends those that it has, for 10 s at the most.",
+            "The process is told to stop: it takes no more requests, leaves the cluster, and is gone once the others know; after 60 s it is killed.",
         ),
         action(FaultKind::Restart, "The same, to start again after `for`."),
         action(FaultKind::Wipe, "The process is killed and its store deleted."),
