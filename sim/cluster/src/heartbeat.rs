@@ -24,6 +24,10 @@ pub struct Heartbeat {
     /// Per member, by index: whom it suspects. My own row among them.
     suspicions: Vec<MemberSet>,
     failed: MemberSet,
+    /// Who left and is counted among the failed still ([`Flaws::LEAVERS_STAY_FAILED`]).
+    ///
+    /// [`Flaws::LEAVERS_STAY_FAILED`]: crate::Flaws::LEAVERS_STAY_FAILED
+    leavers: MemberSet,
 }
 
 /// What changed in the set of failed members.
@@ -54,6 +58,7 @@ impl Heartbeat {
             state: State::Heartbeat,
             suspicions: alloc::vec![MemberSet::EMPTY; total],
             failed: MemberSet::EMPTY,
+            leavers: MemberSet::EMPTY,
         };
     }
 
@@ -71,6 +76,17 @@ impl Heartbeat {
             *row = MemberSet::EMPTY;
         }
         self.failed = self.failed.without(whom);
+        self.leavers = self.leavers.without(whom);
+    }
+
+    /// A member left, and the flaw keeps it among the failed until it joins again.
+    pub(crate) fn keep_failed(&mut self, whom: usize) {
+        self.leavers = self.leavers.with(whom);
+    }
+
+    /// How many that left are counted among the failed.
+    pub(crate) fn leavers(&self) -> usize {
+        self.leavers.len()
     }
 
     /// Members that count as failed.

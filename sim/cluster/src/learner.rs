@@ -8,12 +8,15 @@
 use alloc::collections::BTreeMap;
 
 use crate::configuration::MemberSet;
+use crate::flaws::Flaws;
 use crate::interface::Timer;
 use crate::message::{Message, PaxosInstance, Value};
 use crate::out::Out;
 
-/// Delivered Paxos instances that are kept for others (`PaxosInstanceStore.MAX_STORED`).
+/// Delivered Paxos instances that are kept for others (`PaxosInstanceStore.MAX_STORED`), and
+/// how many that were at first ([`Flaws::LEARNER_MEMORY_100`]).
 pub(crate) const MAX_STORED: u32 = 5000;
+const STORED_AT_FIRST: u32 = 100;
 
 /// The most missing values that are asked for at once. The first one alone lets delivery go
 /// on, so that a wild number in a message makes no storm of questions.
@@ -88,13 +91,15 @@ impl Learner {
     }
 
     /// The next value in order, once it is there.
-    pub(crate) fn deliver(&mut self) -> Option<(PaxosInstance, Value)> {
+    pub(crate) fn deliver(&mut self, flaws: Flaws) -> Option<(PaxosInstance, Value)> {
         let instance = self.next;
         let value = *self.values.get(&instance)?;
         self.next = instance.saturating_add(1);
         self.ignorant = MemberSet::EMPTY;
-        if self.next > MAX_STORED {
-            self.values.remove(&(self.next - 1 - MAX_STORED));
+        let kept =
+            if flaws.contains(Flaws::LEARNER_MEMORY_100) { STORED_AT_FIRST } else { MAX_STORED };
+        if self.next > kept {
+            self.values.remove(&(self.next - 1 - kept));
         }
         Some((instance, value))
     }
@@ -189,13 +194,13 @@ mod tests {
     fn values_are_delivered_once_and_in_order() {
         let mut l = learner();
         l.learn(1, value(1));
-        assert_eq!(l.deliver(), None);
+        assert_eq!(l.deliver(Flaws::NONE), None);
         l.learn(0, value(0));
         l.learn(0, value(9));
-        assert_eq!(l.deliver(), Some((0, value(0))));
-        assert_eq!(l.deliver(), Some((1, value(1))));
+        assert_eq!(l.deliver(Flaws::NONE), Some((0, value(0))));
+        assert_eq!(l.deliver(Flaws::NONE), Some((1, value(1))));
         l.learn(1, value(7));
-        assert_eq!(l.deliver(), None);
+        assert_eq!(l.deliver(Flaws::NONE), None);
         assert_eq!(l.requested(1), Some(Message::Learn { instance: 1, value: value(1) }));
     }
 
@@ -208,7 +213,7 @@ mod tests {
         l.catch_up(2, 1, &mut bench.out());
         assert!(bench.take_sent().is_empty(), "nothing new");
         l.learn(0, value(0));
-        assert!(l.deliver().is_some());
+        assert!(l.deliver(Flaws::NONE).is_some());
         l.ask(&mut bench.out());
         assert_eq!(bench.take_sent(), [(3, Message::LearnRequest { instance: 1 })]);
     }
@@ -248,10 +253,21 @@ mod tests {
         let mut l = learner();
         for n in 0..=MAX_STORED {
             l.learn(n, value(n % 100));
-            assert!(l.deliver().is_some());
+            assert!(l.deliver(Flaws::NONE).is_some());
         }
         assert_eq!(l.requested(0), Some(Message::LearnFailed { instance: 0 }));
         assert!(matches!(l.requested(1), Some(Message::Learn { .. })));
         assert_eq!(Learner::default().requested(0), None);
+    }
+
+    #[test]
+    fn a_hundred_were_remembered_at_first() {
+        let mut l = learner();
+        for n in 0..=STORED_AT_FIRST {
+            l.learn(n, value(n));
+            assert!(l.deliver(Flaws::LEARNER_MEMORY_100).is_some());
+        }
+        assert_eq!(l.requested(0), Some(Message::LearnFailed { instance: 0 }));
+        assert!(matches!(l.requested(1), Some(Message::Learn { .. })));
     }
 }

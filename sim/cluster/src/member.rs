@@ -14,6 +14,7 @@ use crate::broadcast::Broadcast;
 use crate::cluster::{Cluster, ClusterState, Silence};
 use crate::configuration::{Configuration, MemberSet};
 use crate::election::Election;
+use crate::flaws::Flaws;
 use crate::heartbeat::{Heartbeat, Rules};
 use crate::interface::{Effect, Input, Moment, Timer};
 use crate::learner::Learner;
@@ -58,6 +59,8 @@ pub struct Member {
     role: RoleMachine,
     /// Per instance: in which role it said it serves.
     availability: Vec<Availability>,
+    /// The master that this member is becoming the slave of was announced once more since.
+    announced_again: bool,
     /// Messages to myself; empty between steps.
     inner: VecDeque<Message>,
 }
@@ -83,6 +86,7 @@ impl Member {
             snapshot: Snapshot::default(),
             role: RoleMachine::new(),
             availability: alloc::vec![Availability::Unavailable; configuration.total()],
+            announced_again: false,
             inner: VecDeque::new(),
             configuration,
             settings,
@@ -157,6 +161,17 @@ impl Member {
     #[inline]
     pub fn alive(&self) -> MemberSet {
         self.cluster.members().difference(self.heartbeat.failed())
+    }
+
+    /// How many members seem to be alive.
+    fn counted_alive(&self) -> usize {
+        self.alive().len().saturating_sub(self.heartbeat.leavers())
+    }
+
+    /// Whether this slave's puller stays paused: its master was announced once more while it
+    /// became one ([`Flaws::PULLER_LEFT_PAUSED`]).
+    pub fn puller_is_left_paused(&self) -> bool {
+        self.announced_again && self.settings.flaws.contains(Flaws::PULLER_LEFT_PAUSED)
     }
 
     /// Whether a member counts as failed.
@@ -357,7 +372,9 @@ impl Member {
                 self.send_suspicions(effects);
             }
             if let Message::IAmAlive { learned } = message {
-                self.learner.catch_up(learned, from, out!(self, effects));
+                if !self.settings.flaws.contains(Flaws::HEARTBEATS_WITHOUT_LEARNED) {
+                    self.learner.catch_up(learned, from, out!(self, effects));
+                }
                 return;
             }
         }
@@ -487,6 +504,10 @@ impl Member {
             out!(self, effects).send_all(verdicts.alive, Message::Suspicions(suspected));
             self.announce_again(effects);
             self.perform_role_elections(None, effects);
+            if self.loops_as_arbiter() {
+                let after = self.settings.election_timeout;
+                effects.push(Effect::Arm { timer: Timer::Election, after });
+            }
         }
     }
 }

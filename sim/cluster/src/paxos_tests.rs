@@ -149,7 +149,7 @@ impl Net {
             Message::RejectAccept { .. } => {}
             Message::Learn { instance, value } => {
                 learner.learn(instance, value);
-                while let Some((instance, value)) = learner.deliver() {
+                while let Some((instance, value)) = learner.deliver(crate::Flaws::NONE) {
                     proposer.learned(instance, value, learner.known(), audience, out);
                 }
             }

@@ -5,6 +5,7 @@
 
 use wavetank_vocabulary::{Epoch, Role};
 
+use crate::flaws::Flaws;
 use crate::settings::Compat;
 
 /// The role of this member and whose slave it is.
@@ -68,6 +69,7 @@ impl RoleMachine {
         me: usize,
         winner: usize,
         slave_only: bool,
+        flaws: Flaws,
     ) -> Transition {
         let mine = winner == me;
         match self.role {
@@ -82,7 +84,9 @@ impl RoleMachine {
                 self.to(Role::ToMaster, None, Transition::ToMaster)
             }
             Role::ToSlave | Role::Slave
-                if self.master.is_some_and(|(master, _)| master == winner) =>
+                if self.master.is_some_and(|(master, _)| master == winner)
+                    && !(self.role == Role::Slave
+                        && flaws.contains(Flaws::ELECTIONS_UNSEAT_SLAVES)) =>
             {
                 Transition::Stay
             }
@@ -98,6 +102,7 @@ impl RoleMachine {
         who: usize,
         epoch: Epoch,
         slave_only: bool,
+        flaws: Flaws,
     ) -> Transition {
         let mine = who == me;
         match self.role {
@@ -109,6 +114,12 @@ impl RoleMachine {
             }
             Role::Slave if self.master == Some((who, epoch)) => Transition::Announce,
             Role::ToSlave if self.master == Some((who, epoch)) => Transition::Stay,
+            Role::Slave
+                if self.master.is_some_and(|(master, _)| master == who)
+                    && flaws.contains(Flaws::STALE_EPOCHS) =>
+            {
+                Transition::Announce
+            }
             // The same master in a new epoch (it restarted before anyone noticed): follow it
             // again from the handshake on.
             Role::Slave | Role::ToSlave
@@ -193,7 +204,7 @@ mod tests {
         use Transition as T;
         let elected = |role, who| {
             let mut m = machine(role);
-            let t = m.master_is_elected(ME, who, false);
+            let t = m.master_is_elected(ME, who, false, Flaws::NONE);
             (m.role(), t)
         };
         assert_eq!(elected(Pending, ME), (ToMaster, T::ToMaster));
@@ -211,7 +222,7 @@ mod tests {
 
         let available = |role, who| {
             let mut m = machine(role);
-            let t = m.master_is_available(ME, who, E, false);
+            let t = m.master_is_available(ME, who, E, false, Flaws::NONE);
             (m.role(), t)
         };
         assert_eq!(available(Pending, OTHER), (ToSlave, T::ToSlave));
@@ -242,8 +253,8 @@ mod tests {
         let mut m = RoleMachine::arbiter();
         let still = m;
         for whom in [ME, OTHER] {
-            assert_eq!(m.master_is_elected(ME, whom, false), Transition::Stay);
-            assert_eq!(m.master_is_available(ME, whom, E, false), Transition::Stay);
+            assert_eq!(m.master_is_elected(ME, whom, false, Flaws::NONE), Transition::Stay);
+            assert_eq!(m.master_is_available(ME, whom, E, false, Flaws::NONE), Transition::Stay);
             assert_eq!(m.member_is_failed(Compat::V2_3_6, whom, 1, 3), Transition::Stay);
         }
         assert_eq!((m.slave_is_available(), m.give_up()), (Transition::Stay, Transition::Stay));
@@ -252,14 +263,31 @@ mod tests {
 
     #[test]
     fn a_slave_only_member_stays_pending_when_elected() {
-        assert_eq!(machine(Role::Pending).master_is_elected(ME, ME, true), Transition::Stay);
+        assert_eq!(
+            machine(Role::Pending).master_is_elected(ME, ME, true, Flaws::NONE),
+            Transition::Stay
+        );
     }
 
     #[test]
     fn a_master_that_restarted_is_followed_anew() {
         let mut m = machine(Role::Slave);
-        assert_eq!(m.master_is_available(ME, OTHER, Epoch(8), false), Transition::ToSlave);
+        assert_eq!(
+            m.master_is_available(ME, OTHER, Epoch(8), false, Flaws::NONE),
+            Transition::ToSlave
+        );
         assert_eq!(m.master(), Some((OTHER, Epoch(8))));
+    }
+
+    #[test]
+    fn old_flaws_unseat_slaves_and_keep_old_epochs() {
+        let mut m = machine(Role::Slave);
+        let flaws = Flaws::ELECTIONS_UNSEAT_SLAVES;
+        assert_eq!(m.master_is_elected(ME, OTHER, false, flaws), Transition::ToPending);
+        let mut m = machine(Role::Slave);
+        let flaws = Flaws::STALE_EPOCHS;
+        assert_eq!(m.master_is_available(ME, OTHER, Epoch(8), false, flaws), Transition::Announce);
+        assert_eq!(m.master(), Some((OTHER, E)));
     }
 
     #[test]

@@ -4,6 +4,8 @@ use alloc::vec::Vec;
 
 use wavetank_vocabulary::{InstanceId, Span};
 
+use crate::flaws::Flaws;
+
 /// Which version's behaviour and defaults are modelled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Compat {
@@ -123,6 +125,8 @@ pub struct Settings {
     pub initial_hosts: Vec<InstanceId>,
     /// `ha.allow_init_cluster`: whether an instance that finds no cluster may create one.
     pub allow_init_cluster: bool,
+    /// Flaws of old releases that are on. No setting of Neo4j's.
+    pub flaws: Flaws,
     /// What a restart leaves of the acceptor.
     pub acceptor_memory: AcceptorMemory,
     /// Whose majority decides.
@@ -147,6 +151,11 @@ impl Settings {
             max_acceptors: 21,
             initial_hosts: Vec::new(),
             allow_init_cluster: true,
+            // A RuntimeException in 2.3.0, which is logged (HA specification 2.6).
+            flaws: match compat {
+                Compat::V2_3_0 => Flaws::ILLEGAL_TRANSITIONS_IGNORED,
+                Compat::V2_2 | Compat::V2_3_6 | Compat::V3_2 => Flaws::NONE,
+            },
             acceptor_memory: AcceptorMemory::Volatile,
             quorum: Quorum::OfTheAlive,
         }

@@ -46,6 +46,6 @@ pub use program::{
 };
 pub use settings::Settings;
 pub use task::TaskId;
-pub use wavetank_cluster::{Compat, PushStrategy};
+pub use wavetank_cluster::{Compat, Flaws, PushStrategy};
 pub use wavetank_store::BranchedDataPolicy;
 pub use wavetank_store::{Direction, TokenKind};

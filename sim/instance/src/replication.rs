@@ -26,6 +26,10 @@ pub(crate) struct Puller {
     target: TxId,
     /// Pushes that wait until their transaction is applied here.
     pushes: Vec<(InstanceId, TxId)>,
+    /// Whether the last answer held any.
+    brought: bool,
+    /// Left paused by a switch to slave: it pulls nothing until the next one.
+    pub(crate) paused: bool,
     /// How many transactions the batch under way has.
     batch: u32,
     /// When the master was last asked, by the wall clock.
@@ -68,6 +72,7 @@ impl Puller {
     /// Forgets what is under way. What was appended already will still be applied.
     pub(crate) fn reset(&mut self) {
         self.attempt += 1;
+        self.paused = false;
         self.records.clear();
         self.pushes.clear();
         self.blocked = false;
@@ -92,7 +97,7 @@ impl Instance {
 
     /// Asks the master for what came after the end of the log, unless a pull is under way.
     pub(crate) fn start_pull(&mut self, effects: &mut Vec<Effect>) {
-        if self.puller.state != PullState::Idle {
+        if self.puller.state != PullState::Idle || self.puller.paused {
             return;
         }
         let Some((master, _)) = self.member.as_ref().and_then(|member| member.master()) else {
@@ -123,6 +128,7 @@ impl Instance {
         }
         effects.push(Effect::Cancel(Timer::PullTimeout));
         self.puller.target = target;
+        self.puller.brought = !records.is_empty();
         self.puller.records.extend(records.iter().cloned());
         self.next_batch(now, effects);
     }
@@ -221,7 +227,8 @@ impl Instance {
         let applied = self.store.mark().tx;
         let more = applied < self.puller.target
             || self.puller.pushes.iter().any(|(_, tx)| *tx > applied)
-            || self.master_client.obliged().is_some_and(|tx| tx > applied);
+            || self.master_client.obliged().is_some_and(|tx| tx > applied)
+            || self.puller.brought && self.chases_the_master();
         if more {
             self.start_pull(effects);
         } else {

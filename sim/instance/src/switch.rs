@@ -3,7 +3,7 @@
 
 use alloc::vec::Vec;
 
-use wavetank_cluster::Switch;
+use wavetank_cluster::{Flaws, Switch};
 use wavetank_store::{CopyStep, Ledger, PAGE_SIZE, PageImage, StoreState};
 use wavetank_vocabulary::{Epoch, Fact, InstanceId, LogMark, Role, Span, Status};
 
@@ -120,6 +120,8 @@ impl Instance {
             }
             Role::Master | Role::Slave => {
                 self.switching = Switching::None;
+                self.puller.paused =
+                    self.member.as_ref().is_some_and(|member| member.puller_is_left_paused());
                 let after = self.config.settings.pull_interval;
                 if switch.to == Role::Slave && !after.is_zero() {
                     effects.push(Effect::Arm { timer: Timer::Pull, after });
@@ -142,7 +144,11 @@ impl Instance {
         match &self.switching {
             Switching::None => {}
             Switching::ToMaster => {
-                if self.puller.is_quiet() && self.open_writes == 0 {
+                // The flaw waits for readers as well.
+                let readers =
+                    self.config.settings.cluster.flaws.contains(Flaws::MASTER_SWITCH_WAITS)
+                        && self.store.open_transactions() > 0;
+                if self.puller.is_quiet() && self.open_writes == 0 && !readers {
                     self.switching = Switching::None;
                     self.epoch = Epoch(u64::from(self.id().0) << 48 | now.wall_ms);
                     effects.push(Effect::Fact(Fact::EpochBegan {
@@ -459,12 +465,24 @@ impl Instance {
 
     /// Exponential back-off: 1, 3, 7, 15, ... seconds, up to 300.
     fn back_off(&mut self, effects: &mut Vec<Effect>) {
+        let final_copy = self.config.settings.cluster.flaws.contains(Flaws::STORE_COPY_NOT_RETRIED);
         if let Some(switch) = self.slave_switch() {
+            let copying = matches!(switch.phase, SlavePhase::Copying | SlavePhase::CopyWritten(_));
+            if copying && final_copy {
+                return;
+            }
             switch.waited = (1 + 2 * switch.waited).min(LONGEST_BACKOFF);
             switch.phase = SlavePhase::BackingOff;
             let after = Span::from_secs(switch.waited);
             effects.push(Effect::Arm { timer: Timer::Switch, after });
         }
+    }
+
+    /// Whether the last transactions of the master are waited for, however many it commits
+    /// meanwhile.
+    pub(crate) fn chases_the_master(&mut self) -> bool {
+        self.config.settings.cluster.flaws.contains(Flaws::CATCH_UP_TARGET_MOVES)
+            && self.slave_switch().is_some_and(|switch| switch.phase == SlavePhase::CatchingUp)
     }
 
     /// A pull of the catch-up failed.

@@ -7,6 +7,7 @@ use wavetank_vocabulary::{Epoch, InstanceId, Role};
 use super::Member;
 use crate::broadcast::Route;
 use crate::configuration::MemberSet;
+use crate::flaws::Flaws;
 use crate::interface::{Effect, Moment, Switch, Timer};
 use crate::message::{Address, Availability, Message, PaxosInstance, Value};
 use crate::out::Out;
@@ -20,7 +21,7 @@ impl Member {
     /// without a majority it is dropped.
     pub(super) fn broadcast(&mut self, value: Value, effects: &mut Vec<Effect>) {
         let alive = self.alive();
-        let majority = alive.len() >= self.cluster.quorum() || self.keeps_writes_alone();
+        let majority = self.counted_alive() >= self.cluster.quorum() || self.keeps_writes_alone();
         match self.broadcast.route(self.me(), self.election.coordinator(), alive, majority) {
             Route::Dropped => {}
             Route::To(proposer) => self.send(proposer, Message::Propose(value), effects),
@@ -78,7 +79,7 @@ impl Member {
 
     /// Takes what was learned, in order, as far as it goes.
     pub(super) fn deliver(&mut self, moment: Moment, effects: &mut Vec<Effect>) {
-        while let Some((instance, value)) = self.learner.deliver() {
+        while let Some((instance, value)) = self.learner.deliver(self.settings.flaws) {
             let (known, audience) = (self.learner.known(), self.audience());
             self.proposer.learned(instance, value, known, audience, out!(self, effects));
             self.delivered_value(moment, value, effects);
@@ -134,6 +135,9 @@ impl Member {
         effects.push(Effect::Cancel(Timer::SendHeartbeat(whom as u8)));
         effects.push(Effect::Cancel(Timer::IAmAlive(whom as u8)));
         self.heartbeat.forget(whom);
+        if self.settings.flaws.contains(Flaws::LEAVERS_STAY_FAILED) {
+            self.heartbeat.keep_failed(whom);
+        }
         self.election.forget_elector(whom);
         self.demote(whom, effects);
     }
@@ -151,7 +155,7 @@ impl Member {
         }
         let Some(winner) = winner else { return };
         let me = self.me();
-        let slave_only = self.slave_only;
+        let (slave_only, flaws) = (self.slave_only, self.settings.flaws);
         if winner == me && moment.tx.is_none() {
             // The vote was given while there still was a whole store.
             self.election.demote(me);
@@ -159,7 +163,7 @@ impl Member {
             return;
         }
         let transition =
-            self.guarded(effects, |role, _| role.master_is_elected(me, winner, slave_only));
+            self.guarded(effects, |role, _| role.master_is_elected(me, winner, slave_only, flaws));
         self.carry_out(transition, effects);
     }
 
@@ -173,7 +177,7 @@ impl Member {
         let Some(whom) = self.configuration.index_of(whom) else { return };
         self.availability[whom] = availability;
         let me = self.me();
-        let slave_only = self.slave_only;
+        let (slave_only, flaws) = (self.slave_only, self.settings.flaws);
         if !self.cluster.takes_part() {
             return;
         }
@@ -187,8 +191,13 @@ impl Member {
             return;
         }
         let transition = match availability {
-            Availability::Master(epoch) => self
-                .guarded(effects, |role, _| role.master_is_available(me, whom, epoch, slave_only)),
+            Availability::Master(epoch) => {
+                self.announced_again |=
+                    self.role() == Role::ToSlave && self.role.master() == Some((whom, epoch));
+                self.guarded(effects, |role, _| {
+                    role.master_is_available(me, whom, epoch, slave_only, flaws)
+                })
+            }
             Availability::Slave if whom == me => {
                 self.guarded(effects, |role, _| role.slave_is_available())
             }
@@ -226,6 +235,7 @@ impl Member {
         let before = self.role;
         let what = transition(&mut self.role, self.settings.compat);
         if self.role != before {
+            self.announced_again &= self.role.role() == Role::Slave;
             self.broadcast.void();
             effects.push(Effect::Switch(Switch {
                 from: before.role(),
@@ -245,8 +255,7 @@ impl Member {
                 self.retract(effects);
             }
             Transition::Illegal => {
-                if self.settings.compat == Compat::V2_3_0 {
-                    // A RuntimeException there: logged, and nothing more.
+                if self.settings.flaws.contains(Flaws::ILLEGAL_TRANSITIONS_IGNORED) {
                     return;
                 }
                 self.give_up(effects);

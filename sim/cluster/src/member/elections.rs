@@ -6,6 +6,7 @@ use wavetank_vocabulary::{Fact, PlantedBugs, Role};
 
 use super::Member;
 use crate::election::{Candidate, Credentials, Next, winner_id};
+use crate::flaws::Flaws;
 use crate::interface::{Effect, Moment, Timer};
 use crate::message::{Message, Value};
 use crate::out::Out;
@@ -14,7 +15,7 @@ impl Member {
     /// A quorum suspects that member: it holds no role any more.
     pub(super) fn member_failed(&mut self, whom: usize, effects: &mut Vec<Effect>) {
         let transition = {
-            let alive = self.alive().len();
+            let alive = self.counted_alive();
             let total = self.members().len();
             self.guarded(effects, |role, compat| role.member_is_failed(compat, whom, alive, total))
         };
@@ -62,7 +63,7 @@ impl Member {
             return;
         }
         // electionOk
-        if alive.len() < self.cluster.quorum() {
+        if self.counted_alive() < self.cluster.quorum() {
             return;
         }
         let next = self.election.begin(alive, demoted);
@@ -91,9 +92,18 @@ impl Member {
             || self.election.is_unlearned()
             || self.election.coordinator().is_none()
             || matches!(self.role(), Role::Pending | Role::Detached)
+            || self.loops_as_arbiter()
         {
             self.perform_role_elections(forgotten.flatten(), effects);
+            if self.loops_as_arbiter() && self.election.running().is_none() {
+                let after = self.settings.election_timeout;
+                effects.push(Effect::Arm { timer: Timer::Election, after });
+            }
         }
+    }
+
+    pub(super) fn loops_as_arbiter(&self) -> bool {
+        self.role() == Role::Arbiter && self.settings.flaws.contains(Flaws::ARBITER_ELECTION_LOOP)
     }
 
     pub(super) fn credentials(&self, moment: Moment) -> Credentials {
