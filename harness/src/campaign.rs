@@ -170,6 +170,16 @@ fn check_name(check: &Expectation) -> String {
         }
         Expectation::Sessions { guarantee, .. } => guarantee.name().into(),
         Expectation::Recovers { .. } => "recovers".into(),
+        Expectation::TwoMasters { .. } => "two-masters".into(),
+        Expectation::Happens { event, .. } => format!("happens {}", event.name()),
+        Expectation::Availability { client, operation: None, .. } => {
+            format!("availability {client}")
+        }
+        Expectation::Availability { client, operation: Some(operation), .. } => {
+            format!("availability {client}.{operation}")
+        }
+        Expectation::SlaveLag { .. } => "slave-lag".into(),
+        Expectation::DoesNotRecover => "does-not-recover".into(),
     }
 }
 

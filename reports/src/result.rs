@@ -66,8 +66,12 @@ impl Overall {
     /// The verdict on the run that follows from those on its expectations, and from whether
     /// the cluster recovered once everything was healed. An expectation that was not
     /// exercised counts as broken.
+    /// A cluster that was expected to stay broken and did is as expected.
     pub fn of(recovered: bool, expectations: &[ExpectationResult]) -> Self {
-        if !recovered {
+        let as_expected = |result: &ExpectationResult| {
+            result.check == STAYS_BROKEN && result.verdict == Verdict::Held
+        };
+        if !recovered && !expectations.iter().any(as_expected) {
             Overall::NotRecovered
         } else if expectations.iter().all(|result| result.verdict == Verdict::Held) {
             Overall::Held
@@ -76,6 +80,9 @@ impl Overall {
         }
     }
 }
+
+/// The check that expects the cluster not to recover by itself.
+pub const STAYS_BROKEN: &str = "does-not-recover";
 
 /// One expectation: what was measured, against which limit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

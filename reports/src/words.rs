@@ -87,6 +87,17 @@ pub(crate) fn look_at(check: &str) -> (&'static str, &'static str) {
             "Look at the contents row of the instances, then at recoveries and store copies among the events.",
             "instances",
         ),
+        "two-masters" | "does-not-recover" | "happens" => {
+            ("Look at the roles and at the elections among the events.", "roles")
+        }
+        "availability" => (
+            "Look at the roles in that time: without a master there is no writing, and pending instances do not even read.",
+            "roles",
+        ),
+        "slave-lag" => (
+            "Look at the lag of that instance, at ha.pull_interval, and at which slaves are pushed to.",
+            "lag",
+        ),
         _ => ("Look at the figures around the faults.", "figures"),
     }
 }

@@ -12,7 +12,7 @@ pub struct Check {
 }
 
 /// All checks of this version.
-pub static CHECKS: [Check; 6] = [
+pub static CHECKS: [Check; 11] = [
     Check {
         name: "acknowledged-writes-lost",
         about: "No write that a client was told had succeeded is gone, except with a branch that was discarded, and then no more than `explained`.",
@@ -43,31 +43,58 @@ pub static CHECKS: [Check; 6] = [
         about: "Reads see at least what their user's earlier reads had seen, but for the part that `stale` allows.",
         keys: &["stale", "of"],
     },
+    Check {
+        name: "two-masters",
+        about: "Two instances are never master at once for longer than `lasts` allows.",
+        keys: &["lasts"],
+    },
+    Check {
+        name: "availability",
+        about: "The longest time in which no operation of a client succeeded is within `outage`.",
+        keys: &["of", "outage"],
+    },
+    Check {
+        name: "slave-lag",
+        about: "No slave lacks what its master committed for longer than `lag` allows.",
+        keys: &["lag"],
+    },
+    Check {
+        name: "happens",
+        about: "Something that a fault could wait for happens as often as `count` says, from the end of the warm-up until the faults are healed.",
+        keys: &["event", "count"],
+    },
+    Check {
+        name: "does-not-recover",
+        about: "The cluster does not recover by itself, although all faults are healed: for outages that only a restart ended.",
+        keys: &[],
+    },
 ];
 
 /// Their names.
-pub(crate) const NAMES: [&str; 6] = [
+pub(crate) const NAMES: [&str; 11] = [
     "acknowledged-writes-lost",
     "replicas-equal",
     "latency",
     "recovers",
     "read-your-writes",
     "monotonic-reads",
+    "two-masters",
+    "availability",
+    "slave-lag",
+    "happens",
+    "does-not-recover",
 ];
 
 /// Checks that the language knows and this version does not have.
 pub(crate) const LATER: &[&str] = &[
-    "two-masters",
     "branched-data-undetected",
     "store-consistent",
     "lost-updates",
     "linearizable",
     "unique-relationship",
     "stuck-transactions",
-    "slave-lag",
     "staleness",
     "error-rate",
-    "availability",
     "hit-rate",
     "offered-load",
 ];

@@ -155,6 +155,10 @@ impl Text {
     fn cluster(&mut self, plan: &Plan) {
         self.table("[cluster]");
         self.line("compat", quoted(plan.settings.compat().name()));
+        let flaws: Vec<String> = plan.settings.cluster.flaws.names().map(quoted).collect();
+        if !flaws.is_empty() {
+            self.line("flaws", format!("[{}]", flaws.join(", ")));
+        }
         if plan.bugs != PlantedBugs::NONE {
             let names: Vec<String> = PlantedBugs::ALL
                 .iter()
@@ -393,6 +397,29 @@ impl Text {
                 }
                 self.line("stale", bounds(stale, |ratio| ratio_text(*ratio)));
             }
+            Expectation::TwoMasters { lasts } => {
+                self.line("check", quoted("two-masters"));
+                self.line("lasts", bounds(lasts, |span| quoted(span)));
+            }
+            Expectation::Happens { event, count } => {
+                self.line("check", quoted("happens"));
+                self.line("event", quoted(event.name()));
+                self.line("count", bounds(count, u64::to_string));
+            }
+            Expectation::Availability { client, operation, outage } => {
+                self.line("check", quoted("availability"));
+                let of = match operation {
+                    Some(operation) => format!("{client}.{operation}"),
+                    None => client.clone(),
+                };
+                self.line("of", quoted(of));
+                self.line("outage", bounds(outage, |span| quoted(span)));
+            }
+            Expectation::SlaveLag { lag } => {
+                self.line("check", quoted("slave-lag"));
+                self.line("lag", bounds(lag, |span| quoted(span)));
+            }
+            Expectation::DoesNotRecover => self.line("check", quoted("does-not-recover")),
             Expectation::Recovers { within } => {
                 self.line("check", quoted("recovers"));
                 self.line("within", quoted(within));

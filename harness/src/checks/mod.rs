@@ -1,20 +1,30 @@
 //! The checks: one file each, streaming over facts. Each says what *exercised* means for it.
 
 mod acknowledged_writes;
+mod availability;
+mod does_not_recover;
+mod happens;
 mod latency;
 mod recovers;
 mod replicas_equal;
 mod sessions;
+mod slave_lag;
+mod two_masters;
 
 use wavetank_reports::ExpectationResult;
 use wavetank_vocabulary::{Classes, Fact, Observer, Seq, Time};
 use wavetank_world::{Bounds, Expectation, Plan};
 
 pub use acknowledged_writes::AcknowledgedWrites;
+pub use availability::Availability;
+pub use does_not_recover::DoesNotRecover;
+pub use happens::Happens;
 pub use latency::Latency;
 pub use recovers::Recovers;
 pub use replicas_equal::ReplicasEqual;
 pub use sessions::Sessions;
+pub use slave_lag::SlaveLag;
+pub use two_masters::TwoMasters;
 
 use crate::explain::Evidence;
 use crate::suite;
@@ -33,6 +43,15 @@ fn limit_json<T>(bounds: &Bounds<T>, value: impl Fn(&T) -> serde_json::Value) ->
     }
 }
 
+/// What to add to a sentence when the limits do not hold; nothing when they do.
+fn side<T: PartialOrd + std::fmt::Display>(bounds: &Bounds<T>, value: &T) -> String {
+    match (&bounds.min, &bounds.max) {
+        (Some(min), _) if value < min => format!(" That is less than {min}."),
+        (_, Some(max)) if value > max => format!(" That is more than {max}."),
+        _ => String::new(),
+    }
+}
+
 /// A check of one expectation.
 #[derive(Clone, Debug)]
 pub enum Check {
@@ -48,6 +67,16 @@ pub enum Check {
     Sessions(Box<Sessions>),
     /// One that a caller brought.
     Own(Box<dyn suite::Check>),
+    /// `two-masters`
+    TwoMasters(TwoMasters),
+    /// `happens`
+    Happens(Happens),
+    /// `availability`
+    Availability(Availability),
+    /// `slave-lag`
+    SlaveLag(SlaveLag),
+    /// `does-not-recover`
+    DoesNotRecover(DoesNotRecover),
 }
 
 impl Check {
@@ -67,6 +96,16 @@ impl Check {
                 Check::Sessions(Box::new(sessions))
             }
             Expectation::Recovers { within } => Check::Recovers(Recovers::new(plan, *within)),
+            Expectation::TwoMasters { lasts } => Check::TwoMasters(TwoMasters::new(*lasts)),
+            Expectation::Happens { event, count } => {
+                Check::Happens(Happens::new(plan, *event, *count))
+            }
+            Expectation::Availability { client, operation, outage } => {
+                let operation = operation.as_deref();
+                Check::Availability(Availability::new(plan, client, operation, *outage))
+            }
+            Expectation::SlaveLag { lag } => Check::SlaveLag(SlaveLag::new(*lag)),
+            Expectation::DoesNotRecover => Check::DoesNotRecover(DoesNotRecover::default()),
         }
     }
 
@@ -89,6 +128,11 @@ impl Check {
             Check::Recovers(check) => check.finish(),
             Check::Sessions(check) => check.finish(),
             Check::Own(check) => check.finish().into_result(check.name()),
+            Check::TwoMasters(check) => check.finish(),
+            Check::Happens(check) => check.finish(),
+            Check::Availability(check) => check.finish(),
+            Check::SlaveLag(check) => check.finish(),
+            Check::DoesNotRecover(check) => check.finish(),
         }
     }
 }
@@ -102,6 +146,11 @@ impl Observer for Check {
             Check::Recovers(check) => check.interests(),
             Check::Sessions(check) => check.interests(),
             Check::Own(check) => check.interests(),
+            Check::TwoMasters(check) => check.interests(),
+            Check::Happens(check) => check.interests(),
+            Check::Availability(check) => check.interests(),
+            Check::SlaveLag(check) => check.interests(),
+            Check::DoesNotRecover(check) => check.interests(),
         }
     }
 
@@ -113,6 +162,11 @@ impl Observer for Check {
             Check::Recovers(check) => check.observe(at, seq, fact),
             Check::Sessions(check) => check.observe(at, seq, fact),
             Check::Own(check) => check.observe(at, seq, fact),
+            Check::TwoMasters(check) => check.observe(at, seq, fact),
+            Check::Happens(check) => check.observe(at, seq, fact),
+            Check::Availability(check) => check.observe(at, seq, fact),
+            Check::SlaveLag(check) => check.observe(at, seq, fact),
+            Check::DoesNotRecover(check) => check.observe(at, seq, fact),
         }
     }
 }

@@ -135,6 +135,12 @@ static CLUSTER: Table = Table {
             "Bugs planted to try the checks.",
         ),
         key(
+            "flaws",
+            Kind::Choices(FLAWS),
+            Optional,
+            "Flaws of old releases, beside those of `compat`; `wavetank list flaws` tells what they do.",
+        ),
+        key(
             "neo4j_conf",
             Text,
             Optional,
@@ -156,6 +162,17 @@ pub(crate) const PLANTED_BUGS: &[&str] = &{
     let mut i = 0;
     while i < BUGS.len() {
         names[i] = BUGS[i].1;
+        i += 1;
+    }
+    names
+};
+
+/// The names of the flaws.
+const FLAWS: &[&str] = &{
+    let mut names = [""; wavetank_world::Flaws::ALL.len()];
+    let mut i = 0;
+    while i < names.len() {
+        names[i] = wavetank_world::Flaws::ALL[i].1;
         i += 1;
     }
     names

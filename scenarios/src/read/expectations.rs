@@ -2,7 +2,7 @@
 
 use wavetank_vocabulary::{Ratio, Span};
 use wavetank_world::{
-    Bounds, ClientPlan, Expectation, Expected, Program, SeedRule, SessionGuarantee,
+    Bounds, ClientPlan, Expectation, Expected, Program, SeedRule, SessionGuarantee, Trigger,
 };
 
 use super::or;
@@ -66,7 +66,7 @@ fn strangers(section: &Section<'_>, check: &Check) {
 }
 
 fn same(a: &Expectation, b: &Expectation) -> bool {
-    use Expectation::{AcknowledgedWritesLost, Latency, Recovers, ReplicasEqual, Sessions};
+    use Expectation::{Availability, Happens, Latency, Sessions};
     match (a, b) {
         (
             Sessions { guarantee, client, .. },
@@ -76,10 +76,13 @@ fn same(a: &Expectation, b: &Expectation) -> bool {
             Latency { client, operation, .. },
             Latency { client: other, operation: other_operation, .. },
         ) => client == other && operation == other_operation,
-        (AcknowledgedWritesLost { .. }, AcknowledgedWritesLost { .. })
-        | (ReplicasEqual, ReplicasEqual)
-        | (Recovers { .. }, Recovers { .. }) => true,
-        _ => false,
+        (
+            Availability { client, operation, .. },
+            Availability { client: other, operation: other_operation, .. },
+        ) => client == other && operation == other_operation,
+        (Happens { event, .. }, Happens { event: other, .. }) => event == other,
+        // Of the others there is one each.
+        _ => std::mem::discriminant(a) == std::mem::discriminant(b),
     }
 }
 
@@ -105,6 +108,15 @@ fn expectation(
                 section.note("`within` is missing", section.place, "how long may it take?");
             }
             Some(Expectation::Recovers { within: section.span("within")?.value })
+        }
+        "two-masters" => Some(Expectation::TwoMasters { lasts: spans(section, "lasts")? }),
+        "slave-lag" => Some(Expectation::SlaveLag { lag: spans(section, "lag")? }),
+        "does-not-recover" => Some(Expectation::DoesNotRecover),
+        "happens" => happens(section),
+        "availability" => {
+            let outage = spans(section, "outage");
+            let (client, operation) = operation_of(section, clients, programs)?;
+            Some(Expectation::Availability { client, operation, outage: outage? })
         }
         _ => latency(section, clients, programs),
     }
@@ -157,9 +169,45 @@ fn latency(
     programs: &[Program],
 ) -> Option<Expectation> {
     let limits = limits(section);
+    let (client, operation) = operation_of(section, clients, programs)?;
+    Some(Expectation::Latency { client, operation, limits })
+}
+
+/// The limits of a time; they must be there.
+fn spans(section: &Section<'_>, key: &str) -> Option<Bounds<Span>> {
+    let Some(limit) = section.table(key) else {
+        if section.has(key).is_none() {
+            let title = format!("`{key}` is missing");
+            section.note(title, section.place, format!("add {key} = {{ max = \"10s\" }}"));
+        }
+        return None;
+    };
+    Some(bounds(&limit, limit.span("min"), limit.span("max")))
+}
+
+fn happens(section: &Section<'_>) -> Option<Expectation> {
+    for key in ["event", "count"] {
+        if section.has(key).is_none() {
+            let title = format!("`{key}` is missing");
+            section.note(title, section.place, "what may happen, and how often?");
+        }
+    }
+    let (event, count) = (section.choice("event"), section.table("count"));
+    let (event, count) = (event?, count?);
+    let event = Trigger::ALL.iter().find(|(_, name)| *name == event.value)?.0;
+    let count = bounds(&count, count.count("min"), count.count("max"));
+    Some(Expectation::Happens { event, count })
+}
+
+/// The client that `of` names, and its operation if it names one.
+fn operation_of(
+    section: &Section<'_>,
+    clients: &[ClientPlan],
+    programs: &[Program],
+) -> Option<(String, Option<String>)> {
     let Some(of) = section.text("of") else {
         if section.has("of").is_none() {
-            section.note("`of` is missing", section.place, "the latency of what?");
+            section.note("`of` is missing", section.place, "of which client?");
         }
         return None;
     };
@@ -186,8 +234,7 @@ fn latency(
             );
         }
     }
-    let (client, operation) = (client.to_string(), operation.map(String::from));
-    Some(Expectation::Latency { client, operation, limits })
+    Some((client.to_string(), operation.map(String::from)))
 }
 
 /// A lower and an upper limit; one of them must be there.

@@ -14,6 +14,7 @@ use wavetank_vocabulary::{
 
 use crate::costs::CostTable;
 use crate::fault_plan::FaultPlan;
+use crate::trigger::Trigger;
 
 /// Everything that a run needs to know, and nothing random but what the seed's streams draw
 /// while it plays.
@@ -491,6 +492,34 @@ pub enum Expectation {
         /// The part of the reads that may be stale.
         stale: Bounds<Ratio>,
     },
+    /// Two instances are master at once for so long.
+    TwoMasters {
+        /// The longest such time.
+        lasts: Bounds<Span>,
+    },
+    /// Something happens so often between warm-up and healing.
+    Happens {
+        /// What.
+        event: Trigger,
+        /// How often.
+        count: Bounds<u64>,
+    },
+    /// The longest time without a success.
+    Availability {
+        /// The client's name.
+        client: String,
+        /// The operation's name; none is all of them together.
+        operation: Option<String>,
+        /// That time.
+        outage: Bounds<Span>,
+    },
+    /// A slave lacks what its master committed for so long.
+    SlaveLag {
+        /// The longest such time.
+        lag: Bounds<Span>,
+    },
+    /// The cluster is out of order when everything has been healed, and stays so.
+    DoesNotRecover,
     /// The cluster recovers from each fault.
     Recovers {
         /// From the fault's start.

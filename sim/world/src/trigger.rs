@@ -30,11 +30,13 @@ pub enum Trigger {
     RecoveryEnds,
     /// A checkpoint was taken.
     CheckpointEnds,
+    /// The cluster denies an instance the entry.
+    JoinDenied,
 }
 
 impl Trigger {
     /// All triggers with the names that scenarios use.
-    pub const ALL: [(Trigger, &'static str); 12] = [
+    pub const ALL: [(Trigger, &'static str); 13] = [
         (Trigger::ElectionBegins, "election begins"),
         (Trigger::ElectionEnds, "election ends"),
         (Trigger::MemberFails, "member fails"),
@@ -47,6 +49,7 @@ impl Trigger {
         (Trigger::BranchFound, "branch found"),
         (Trigger::RecoveryEnds, "recovery ends"),
         (Trigger::CheckpointEnds, "checkpoint ends"),
+        (Trigger::JoinDenied, "join denied"),
     ];
 
     /// The name that scenarios use.
@@ -63,7 +66,7 @@ impl Trigger {
     }
 
     /// The instance at which it happens, if this fact is it.
-    pub(crate) fn seen_in(self, fact: &Fact) -> Option<InstanceId> {
+    pub fn seen_in(self, fact: &Fact) -> Option<InstanceId> {
         match (self, *fact) {
             (Trigger::ElectionBegins, Fact::ElectionBegan { elector, .. }) => Some(elector),
             (Trigger::ElectionEnds, Fact::ElectionEnded { winner, .. }) => winner,
@@ -72,6 +75,7 @@ impl Trigger {
             | (Trigger::BranchFound, Fact::Branched { instance, .. })
             | (Trigger::RecoveryEnds, Fact::Recovered { instance, .. })
             | (Trigger::CheckpointEnds, Fact::Checkpoint { instance, .. })
+            | (Trigger::JoinDenied, Fact::JoinFailed { instance, denied: true })
             | (Trigger::ToMasterBegins, Fact::RoleChanged { instance, to: Role::ToMaster, .. })
             | (Trigger::ToSlaveBegins, Fact::RoleChanged { instance, to: Role::ToSlave, .. })
             | (Trigger::SlaveBegins, Fact::RoleChanged { instance, to: Role::Slave, .. })

@@ -220,7 +220,7 @@ pub(super) static NEMESIS: Table = Table {
 };
 
 /// The names of the triggers.
-const TRIGGERS: &[&str] = &{
+pub(super) const TRIGGERS: &[&str] = &{
     let mut names = [""; Trigger::ALL.len()];
     let mut i = 0;
     while i < names.len() {

@@ -179,7 +179,7 @@ pub(super) static EXPECT: Table = Table {
             "of",
             Text,
             Optional,
-            "Of `latency`: a client, or one operation of it as \"CLIENT.OPERATION\". Of `read-your-writes` and `monotonic-reads`: a client; all of them unless told.",
+            "Of `latency` and `availability`: a client, or one operation of it as \"CLIENT.OPERATION\". Of `read-your-writes` and `monotonic-reads`: a client; all of them unless told.",
         ),
         key(
             "stale",
@@ -197,6 +197,26 @@ pub(super) static EXPECT: Table = Table {
             Optional,
             "Of `recovers`: from the start of each fault.",
         ),
+        key("lasts", Kind::Table(&LIMIT), Optional, "Of `two-masters`: the longest time with two."),
+        key(
+            "outage",
+            Kind::Table(&LIMIT),
+            Optional,
+            "Of `availability`: the longest time without a success, between warm-up and the end of the duration.",
+        ),
+        key(
+            "lag",
+            Kind::Table(&LIMIT),
+            Optional,
+            "Of `slave-lag`: the longest time for which a slave lacked something.",
+        ),
+        key(
+            "event",
+            Choice(super::faults::TRIGGERS, &[]),
+            Optional,
+            "Of `happens`: what is counted.",
+        ),
+        key("count", Kind::Table(&EVENTS), Optional, "Of `happens`: how often."),
         key(
             "seeds",
             SeedRule,
@@ -215,6 +235,15 @@ pub(super) static EXPLAINED: Table = Table {
     ],
 };
 
+pub(super) static EVENTS: Table = Table {
+    name: "count",
+    about: "How often something happens.",
+    keys: &[
+        key("max", Count(0, u64::MAX), Optional, "At the most."),
+        key("min", Count(0, u64::MAX), Optional, "At the least."),
+    ],
+};
+
 pub(super) static SHARE: Table = Table {
     name: "stale",
     about: "The part of the reads that may be stale.",
@@ -226,7 +255,7 @@ pub(super) static SHARE: Table = Table {
 
 pub(super) static LIMIT: Table = Table {
     name: "limit",
-    about: "The limit of a percentile.",
+    about: "The limit of a time.",
     keys: &[
         key("max", Time(Span::ZERO, YEAR), Optional, "At the most."),
         key("min", Time(Span::ZERO, YEAR), Optional, "At the least."),
