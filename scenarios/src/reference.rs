@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use wavetank_world::{Compat, Trigger};
+use wavetank_world::{Compat, Flaws, Trigger};
 
 use crate::checks::CHECKS;
 use crate::keys::{Key, Kind, Need, ROOT, Table};
@@ -58,6 +58,12 @@ pub fn reference() -> String {
     text.push_str("\n## Triggers\n\nWhat the `when` of a fault can wait for:\n\n");
     for (_, name) in Trigger::ALL {
         let _ = writeln!(text, "- `{name}`");
+    }
+    text.push_str(
+        "\n## Flaws of old releases\n\n| flaw | source | what it does |\n|---|---|---|\n",
+    );
+    for (_, name, source, about) in Flaws::ALL {
+        let _ = writeln!(text, "| `{name}` | {source} | {about} |");
     }
     text.push_str("\n## Machine profiles\n\n| name | virtual processors | memory | disk bandwidth when EBS-optimised |\n|---|---|---|---|\n");
     for profile in PROFILES {

@@ -114,7 +114,15 @@ fn neither_the_library_nor_the_first_scenario_leaves_anything_to_regret() {
     use wavetank_scenario::{FIRST, LIBRARY};
     for (name, text) in LIBRARY.iter().map(|b| (b.name, b.text)).chain([("first", FIRST)]) {
         let scenario = parse(name, text).unwrap_or_else(|errors| panic!("{errors}"));
-        assert_eq!(scenario.warnings().render(false), "", "{name}");
+        // The known outages are about what others would regret.
+        let regretted: &[&str] = match name.split_once('/') {
+            Some(("neo4j-ha", _)) => &["a listed initial host does not exist", "slaves never pull"],
+            _ => &[],
+        };
+        let warnings = scenario.warnings().render(false);
+        for title in warnings.lines().filter_map(|line| line.strip_prefix("warning: ")) {
+            assert!(regretted.contains(&title), "{name}: {title}");
+        }
     }
 }
 

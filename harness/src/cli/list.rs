@@ -4,7 +4,7 @@ use wavetank_scenario::{
     CHECKS, FAULTS, LIBRARY, OPERATIONS, PROFILES, SETTINGS, WORKLOADS, parse, reference,
     settings_without_effect,
 };
-use wavetank_world::{Compat, Trigger};
+use wavetank_world::{Compat, Flaws, Settings, Trigger};
 
 use super::{Failure, Listed, say};
 use crate::exit::Exit;
@@ -14,6 +14,7 @@ pub(super) fn list(what: Listed) -> Result<Exit, Failure> {
         Listed::Settings => settings(),
         Listed::Checks => checks(),
         Listed::Faults => faults(),
+        Listed::Flaws => flaws(),
         Listed::Profiles => profiles(),
         Listed::Operations => operations(),
         Listed::Scenarios => scenarios(),
@@ -94,6 +95,21 @@ fn faults() -> String {
     text
 }
 
+fn flaws() -> String {
+    let mut text = String::from(
+        "Flaws of old releases: names for `flaws` of [cluster]. All are off, but for\n\
+         those that a compat has.\n",
+    );
+    for (flaw, name, source, about) in Flaws::ALL {
+        text += &format!("\n{name} ({source})\n{}\n", wrapped(about, 4));
+        let has = |compat: &&Compat| Settings::defaults(**compat).cluster.flaws.contains(*flaw);
+        for compat in Compat::ALL.iter().filter(has) {
+            text += &format!("    on in compat {}\n", compat.name());
+        }
+    }
+    text
+}
+
 fn profiles() -> String {
     let mut text = String::from("Machines by name.\n\n");
     text += &format!("  {:<16}{:>5}  {:>9}  disk when EBS-optimised\n", "name", "cores", "memory");
@@ -151,7 +167,8 @@ mod tests {
 
     #[test]
     fn no_list_is_wider_than_a_terminal() {
-        for text in [settings(), checks(), faults(), profiles(), scenarios(), operations()] {
+        let all = [settings(), checks(), faults(), flaws(), profiles(), scenarios(), operations()];
+        for text in all {
             for line in text.lines() {
                 assert!(line.chars().count() <= 80, "{line}");
             }
@@ -163,6 +180,7 @@ mod tests {
         assert!(settings().contains("ha.pull_interval"));
         assert!(settings().contains("40s in 3.2"), "{}", settings());
         assert!(faults().contains("misdirected-write ") && faults().contains("store-copy begins"));
+        assert!(flaws().contains("stale-epochs (PR #1813") && flaws().contains("in compat 2.3.0"));
         assert!(operations().contains("follow, pattern = \"double-checked\""));
         assert!(scenarios().contains("The master loses power under load"));
     }

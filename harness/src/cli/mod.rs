@@ -151,6 +151,8 @@ enum Listed {
     Checks,
     /// What can go wrong, and what a fault can wait for.
     Faults,
+    /// Flaws of old releases that can be switched on.
+    Flaws,
     /// Machines by name.
     Profiles,
     /// The operations of the workloads, in the step language.

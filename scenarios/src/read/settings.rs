@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use wavetank_vocabulary::{Bytes, InstanceId, Span};
-use wavetank_world::{BranchedDataPolicy, Compat, Settings};
+use wavetank_world::{BranchedDataPolicy, Compat, Flaws, Settings};
 
 use crate::errors::{Place, Problem};
 use crate::section::values::{between, digits, one_of, whole};
@@ -56,6 +56,10 @@ pub(super) fn read(cluster: &Section<'_>, compat: Compat, file: Vec<Entry>) -> R
     flatten("", cluster.settings("settings"), &mut entries);
     read.layer(entries, Layer::Scenario, cluster.findings());
     read.fall_back();
+    let flaws = cluster.choices("flaws").map_or_else(Vec::new, |names| names.value);
+    for flaw in flaws.iter().filter_map(|name| Flaws::from_name(name)) {
+        read.settings.cluster.flaws = read.settings.cluster.flaws | flaw;
+    }
     read
 }
 
