@@ -73,6 +73,37 @@ fn a_run_that_holds_leaves_its_results_and_exits_with_0() {
 }
 
 #[test]
+fn a_result_tells_how_long_to_wait_before_reading_elsewhere() {
+    let slow = CALM.replace("60/s", "200/s").replace("500ms", "2s").replace("40s", "100s");
+    let careful = slow.replace("reads-to-slaves", "all-to-master");
+    let measured = [slow, careful].map(|text| {
+        let folder = Folder::with("routed.toml", &text);
+        let out = folder.path("out");
+        let done = run(&["run", &folder.path("routed.toml"), "--out", &out, "--json"]);
+        assert_eq!(done.code, 0, "{}", done.stderr);
+        let json: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+        let queues = json["queues"].as_array().unwrap();
+        assert_eq!(queues.len(), 6, "cores and disk of three machines");
+        assert!(queues.iter().all(|queue| queue["little_holds"] == true), "{queues:?}");
+        let app = &json["visibility"]["app"];
+        let csv = fs::read_to_string(format!("{out}/figures/visibility.csv")).unwrap();
+        let stale: u64 = csv
+            .lines()
+            .skip(1)
+            .map(|row| row.rsplit(',').next().unwrap().parse::<u64>().unwrap())
+            .sum();
+        assert_eq!(app["stale"], stale, "the figure's numbers are the result's");
+        let report = fs::read_to_string(format!("{out}/report.html")).unwrap();
+        assert!(report.contains("Stale reads by age"));
+        (stale, app["window_99_ms"].as_f64().expect("there are reads enough"))
+    });
+    let [(stale, window), (none, at_once)] = measured;
+    // A slave that nothing is pushed to knows of a write after two seconds at the latest.
+    assert!(stale > 100 && (1_500.0..2_400.0).contains(&window), "{stale} stale, {window} ms");
+    assert_eq!((none, at_once), (0, 0.0), "the master knows all");
+}
+
+#[test]
 fn the_plan_that_a_run_leaves_replays_to_the_same_digest() {
     let folder = Folder::with("calm.toml", CALM);
     let digest = |file: &str, out: &str| {
