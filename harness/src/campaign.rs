@@ -30,7 +30,7 @@ use crate::determinism::{Comparison, Nobody, compare, disturbed};
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::output::OutputError;
-use crate::play::{Judged, Own, judge_only};
+use crate::play::{Judged, Own, UNLAWFUL, judge_only};
 
 pub use seeds::{Seeds, Shard};
 
@@ -286,6 +286,9 @@ fn one(
     };
     Ok(match played {
         Ok(None) => None,
+        Ok(Some((judged, None))) if judged.exit == Exit::Internal => {
+            Some(identity.error(UNLAWFUL.to_owned()))
+        }
         Ok(Some((judged, None))) => Some(identity.result(&plan, judged)),
         Ok(Some((_, Some(parting)))) => Some(identity.error(parting)),
         Err(panic) => Some(identity.error(panic_text(&*panic))),

@@ -139,6 +139,10 @@ pub struct Played {
     pub exit: Exit,
 }
 
+/// Why a run ends with [`Exit::Internal`].
+pub const UNLAWFUL: &str = "Little's law does not hold on a queue (`queues` in result.json): \
+     work was lost, and nothing that was measured can be believed";
+
 /// Events between two looks at the wall clock.
 const STRIDE: u64 = 50_000;
 

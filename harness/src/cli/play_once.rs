@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::interrupt;
 use crate::load::Load;
 use crate::output::{Background, Output, default_place};
-use crate::play::play;
+use crate::play::{UNLAWFUL, play};
 use crate::progress::Progress;
 use crate::provenance::provenance;
 use crate::words::quoted;
@@ -75,10 +75,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         tell("interrupted: the result and the report say how far it came");
     }
     if played.exit == Exit::Internal {
-        tell(
-            "internal error: Little's law does not hold on a queue (`queues` in result.json): \
-             work was lost, and nothing that was measured can be believed",
-        );
+        tell(&format!("internal error: {UNLAWFUL}"));
     }
     Ok(played.exit)
 }
