@@ -621,6 +621,7 @@ impl Observer for Recorder {
             | Fact::Session { .. }
             | Fact::Observed { .. }
             | Fact::SecondStore { .. }
+            | Fact::Inconsistent { .. }
             | Fact::Found { .. } => {}
         }
         let told = Classes::CLUSTER | Classes::STORE | Classes::FAULTS;

@@ -309,6 +309,9 @@ pub fn sentence(fact: &Fact) -> String {
         Fact::Final { instance, role, log, .. } => {
             format!("at the end {instance} is {}, log at {}", role.name(), log.tx)
         }
+        Fact::Inconsistent { instance, records } => {
+            format!("in the store of {instance}, {records} records contradict others")
+        }
         Fact::Found { operation, .. } => format!("{operation} is found in the final store"),
     }
 }

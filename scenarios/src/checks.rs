@@ -20,7 +20,7 @@ pub static CHECKS: [Check; 11] = [
     },
     Check {
         name: "replicas-equal",
-        about: "All instances have the same contents once the cluster has recovered.",
+        about: "All instances have the same contents once the cluster has recovered, and no record of the master's store contradicts another.",
         keys: &[],
     },
     Check {

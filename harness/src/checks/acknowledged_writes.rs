@@ -9,7 +9,8 @@
 //! A lost write is *explained* when it is absent from the log of an instance that was chosen
 //! after the one under which it was logged, and the branch that held it was set aside: that is
 //! what Neo4j HA may do.
-//! Any other loss is *unexplained*, and its limit is always zero.
+//! Any other loss is *unexplained*, and its limit is always zero. The other way round, a write
+//! that a client was told had failed for certain must not be there.
 //!
 //! Exercised: at least one write was acknowledged, and, where the Plan has faults, one of
 //! them took effect.
@@ -44,6 +45,8 @@ pub struct AcknowledgedWrites {
     logged_under: BTreeMap<LogMark, usize>,
     /// Where each instance's log was last seen to end.
     ends: BTreeMap<InstanceId, LogMark>,
+    /// Operations that their clients were told had not been done.
+    failed: Vec<(Time, OperationId)>,
     discarded: Vec<LogMark>,
     end: Option<LogMark>,
     created: BTreeSet<OperationId>,
@@ -71,6 +74,7 @@ impl AcknowledgedWrites {
             chosen: Vec::new(),
             logged_under: BTreeMap::new(),
             ends: BTreeMap::new(),
+            failed: Vec::new(),
             discarded: Vec::new(),
             end: None,
             created: BTreeSet::new(),
@@ -130,6 +134,15 @@ impl AcknowledgedWrites {
         passed_over && set_aside
     }
 
+    /// The first write that its client was told had failed and that was done all the same.
+    fn done_all_the_same(&self, history: &BTreeSet<LogMark>) -> Option<(Time, OperationId)> {
+        let done = |operation: &OperationId| {
+            let marks = self.commits.get(operation);
+            marks.is_some_and(|marks| marks.iter().any(|mark| history.contains(mark)))
+        };
+        self.failed.iter().copied().find(|(_, operation)| done(operation))
+    }
+
     /// The first write that was lost without an explanation, or else the first lost one.
     pub fn evidence(&self) -> Evidence {
         let Some(end) = self.end else { return Evidence::default() };
@@ -147,7 +160,8 @@ impl AcknowledgedWrites {
                 unexplained.get_or_insert(write.operation);
             }
         }
-        let operations = unexplained.or(explained).into_iter().collect();
+        let undone = || self.done_all_the_same(&history).map(|(_, operation)| operation);
+        let operations = unexplained.or_else(undone).or(explained).into_iter().collect();
         Evidence { operations, ..Evidence::default() }
     }
 
@@ -199,6 +213,13 @@ impl AcknowledgedWrites {
         if unexplained > 0 {
             return result(Verdict::Broke, measured, example.unwrap_or_default());
         }
+        if let Some((at, operation)) = self.done_all_the_same(&history) {
+            let why = format!(
+                "Operation {operation} was told at {at} to have failed for certain: it is in the \
+                 final master's log."
+            );
+            return result(Verdict::Broke, measured, why);
+        }
         if !self.explained_limit.hold(&explained) {
             let why =
                 format!("{explained} acknowledged writes went with a branch that was discarded.");
@@ -249,6 +270,9 @@ impl Observer for AcknowledgedWrites {
                 if tx.0 != 0 =>
             {
                 self.acknowledged.push(Acknowledged { at, operation, tx, subject });
+            }
+            Fact::Completed { operation, outcome: OperationOutcome::Failed, .. } => {
+                self.failed.push((at, operation));
             }
             Fact::EpochBegan { instance, log, .. } => self.chosen.push((instance, log)),
             // A master that wins again begins no new reign.

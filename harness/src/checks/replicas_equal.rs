@@ -1,6 +1,7 @@
 //! `replicas-equal`: do all instances hold the same graph once the cluster has recovered?
 //!
-//! Compared is the logical content, not where records lie.
+//! Compared is the logical content, not where records lie. And no record of the final master's
+//! store may contradict another: what is damaged alike everywhere is equal, too.
 //!
 //! Exercised: at least one transaction was committed, and every instance's store was read.
 
@@ -17,12 +18,14 @@ pub struct ReplicasEqual {
     total: usize,
     committed: u64,
     contents: BTreeMap<InstanceId, (LogMark, Option<[u64; 2]>)>,
+    /// Whose records contradict others, and how many.
+    inconsistent: Option<(InstanceId, u32)>,
 }
 
 impl ReplicasEqual {
     /// A check of a cluster of `total` instances that have a store.
     pub fn new(total: usize) -> Self {
-        ReplicasEqual { total, committed: 0, contents: BTreeMap::new() }
+        ReplicasEqual { total, committed: 0, contents: BTreeMap::new(), inconsistent: None }
     }
 
     /// The instances whose contents fewer others have, or nobody could read.
@@ -34,7 +37,9 @@ impl ReplicasEqual {
         let odd = |(_, (_, contents)): &(&InstanceId, &(LogMark, Option<[u64; 2]>))| {
             contents.is_none() || Some(holders(contents)) < most
         };
-        let instances = self.contents.iter().filter(odd).map(|(id, _)| *id).collect();
+        let inconsistent = self.inconsistent.map(|(id, _)| id);
+        let odd = self.contents.iter().filter(odd).map(|(id, _)| *id);
+        let instances = odd.chain(inconsistent).collect();
         Evidence { instances, ..Evidence::default() }
     }
 
@@ -66,6 +71,12 @@ impl ReplicasEqual {
             (Verdict::Broke, format!("Not every store could be read: {}.", places.join("; ")))
         } else if kinds.len() > 1 {
             (Verdict::Broke, format!("The contents differ: {}.", places.join("; ")))
+        } else if let Some((instance, records)) = self.inconsistent {
+            let why = format!(
+                "In the store of instance {}, {records} records contradict others.",
+                instance.0
+            );
+            (Verdict::Broke, why)
         } else if self.committed == 0 {
             (Verdict::NotExercised, "No transaction was committed.".to_owned())
         } else {
@@ -92,6 +103,9 @@ impl Observer for ReplicasEqual {
             Fact::Committed { .. } => self.committed += 1,
             Fact::Final { instance, log, contents, .. } => {
                 self.contents.insert(instance, (log, contents));
+            }
+            Fact::Inconsistent { instance, records } => {
+                self.inconsistent = Some((instance, records));
             }
             _ => {}
         }
@@ -131,5 +145,20 @@ mod tests {
         assert_eq!(verdict(&[a, a, None], true), Verdict::Broke);
         assert_eq!(verdict(&[a, a], true), Verdict::Broke);
         assert_eq!(verdict(&[a, a, a], false), Verdict::NotExercised);
+    }
+
+    #[test]
+    fn what_is_damaged_alike_everywhere_breaks_it() {
+        let mut check = ReplicasEqual::new(2);
+        let (role, log, contents) = (Role::Slave, LogMark::BASE, Some([1, 2]));
+        for instance in [InstanceId(1), InstanceId(2)] {
+            let fact = Fact::Final { instance, role, log, contents, open_transactions: 0 };
+            check.observe(Time::ZERO, 0, &fact);
+        }
+        let fact = Fact::Inconsistent { instance: InstanceId(1), records: 3 };
+        check.observe(Time::ZERO, 0, &fact);
+        let result = check.finish();
+        assert_eq!(result.verdict, Verdict::Broke);
+        assert_eq!(result.why, "In the store of instance 1, 3 records contradict others.");
     }
 }

@@ -58,6 +58,9 @@ fn kind(result: &ExpectationResult) -> String {
                 "unexplained: not in the log".into()
             }
         }
+        "acknowledged-writes-lost" if result.why.contains("to have failed") => {
+            "done, though it failed for certain".into()
+        }
         "acknowledged-writes-lost" => "explained, but too many".into(),
         "latency" => "too slow".into(),
         "recovers" if result.measured == "never" => "never".into(),

@@ -599,6 +599,13 @@ pub enum Fact {
         /// Transactions still open.
         open_transactions: u32,
     },
+    /// At the end: the consistency check of the final master's store found something.
+    Inconsistent {
+        /// Whose store.
+        instance: InstanceId,
+        /// How many records contradict others.
+        records: u32,
+    },
     /// At the end: the mark of a client operation was found in the final master's store.
     Found {
         /// The operation.
@@ -646,7 +653,7 @@ impl Fact {
             | Fact::Converged => Classes::FAULTS,
             Fact::Sample { .. } | Fact::Monitored { .. } => Classes::SAMPLES,
             Fact::StruckIn { .. } => Classes::COVERAGE,
-            Fact::Final { .. } | Fact::Found { .. } => Classes::AUDIT,
+            Fact::Final { .. } | Fact::Inconsistent { .. } | Fact::Found { .. } => Classes::AUDIT,
         }
     }
 }

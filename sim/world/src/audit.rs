@@ -79,6 +79,12 @@ impl<O: Observer> World<O> {
             && let Some(process) = &machine.instance
         {
             let store = process.store();
+            // Slaves apply the same after-images: what they hold else, the contents show.
+            let found = store.check(&machine.disk).map_or(0, |found| found.len() as u32);
+            if found > 0 {
+                let instance = process.id();
+                facts.push(Fact::Inconsistent { instance, records: found });
+            }
             let key = |name| store.token(TokenKind::PropertyKey, name);
             let mut marks = Marks { op: key(OP), status_by: key(STATUS_BY), found: Vec::new() };
             if store.audit(&machine.disk, &mut marks).is_ok() {
