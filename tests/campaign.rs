@@ -157,6 +157,38 @@ fn a_failure_is_kept_with_all_that_shows_it_again() {
 }
 
 #[test]
+fn what_must_be_covered_is_compared_with_what_was() {
+    let folder = Folder::with("short.toml", SHORT);
+    let (file, covered) = (folder.path("short.toml"), folder.path("covered.json"));
+    let picture = folder.path("covered.svg");
+    let done = run(&["test", &file, "--seeds", "0..2", "--json", "--coverage", &covered]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let reached = &json(&done)["coverage"]["reached"];
+    assert_eq!(reached["faults"]["crash"]["took_effect"], 2);
+    let never = json(&done)["coverage"]["never_reached"].clone();
+    assert!(never.as_array().unwrap().contains(&"branch found".into()), "{never}");
+    let kept: Value = serde_json::from_str(&read(&covered)).unwrap();
+    assert_eq!(&kept, reached);
+    // The same is covered again, and a point more is not.
+    let again = |required: &str| {
+        let arguments = ["test", &file, "--seeds", "0..2", "--coverage", &picture];
+        run(&[&arguments[..], &["--require-coverage", required]].concat())
+    };
+    assert_eq!(again(&covered).code, 0);
+    assert!(read(&picture).starts_with("<svg"));
+    let mut more = kept;
+    more["points"]["branch found"] = 1.into();
+    fs::write(folder.path("more.json"), more.to_string()).unwrap();
+    let lacking = again(&folder.path("more.json"));
+    assert_eq!(lacking.code, 1);
+    assert!(lacking.stderr.contains("not covered, though required: branch found"));
+    fs::write(folder.path("wrong.json"), "[]").unwrap();
+    let wrong = again(&folder.path("wrong.json"));
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.stderr.contains("is no coverage"), "{}", wrong.stderr);
+}
+
+#[test]
 fn a_time_limit_ends_with_what_there_is() {
     let folder = Folder::with("short.toml", SHORT);
     let file = folder.path("short.toml");

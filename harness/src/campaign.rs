@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use wavetank_kernel::Digest;
-use wavetank_reports::{CAMPAIGN_SCHEMA, Ended, RuleVerdict, SeedResult, Verdict};
+use wavetank_reports::{CAMPAIGN_SCHEMA, Coverage, Ended, RuleVerdict, SeedResult, Verdict};
 use wavetank_scenario::Scenario;
 use wavetank_world::{
     BaseGraph, Driven, Expectation, GraphPlan, GraphSource, Plan, SeedRule, World,
@@ -57,12 +57,17 @@ pub fn scenario_files(paths: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    // The library of scenarios lies beside the manifest of the crate that reads them, and so do
+    // the workloads that they name.
+    let library = folder.join("Cargo.toml").is_file();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
+        let workloads = path.file_name().is_some_and(|name| name == "workloads");
         if path.is_dir() {
-            collect(&path, files)?;
+            if !(library && workloads) {
+                collect(&path, files)?;
+            }
         } else if path.extension().is_some_and(|ending| ending == "toml")
-            // The library of scenarios lies beside the manifest of the crate that reads them.
             && path.file_name().is_some_and(|name| name != "Cargo.toml")
         {
             files.push(path);
@@ -256,7 +261,7 @@ pub fn play_all(
 }
 
 /// Plays one seed; none when there is no time left for it.
-fn one(
+pub(crate) fn one(
     work: &Work<'_>,
     number: usize,
     seed: u64,
@@ -365,7 +370,7 @@ impl Identity<'_> {
             Exit::Broke if failures.is_empty() => Exit::Held,
             exit => exit,
         };
-        let Judged { waiting, faults, simulated, events, digest, .. } = judged;
+        let Judged { waiting, faults, coverage, simulated, events, digest, .. } = judged;
         SeedResult {
             schema: CAMPAIGN_SCHEMA,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -379,6 +384,7 @@ impl Identity<'_> {
             error: None,
             rules,
             faults,
+            coverage,
             simulated_seconds: simulated.as_secs_f64(),
             events,
             wall_seconds: self.wall_seconds,
@@ -399,6 +405,7 @@ impl Identity<'_> {
             error: Some(error),
             rules: Vec::new(),
             faults: BTreeMap::new(),
+            coverage: Coverage::default(),
             simulated_seconds: 0.0,
             events: 0,
             wall_seconds: self.wall_seconds,

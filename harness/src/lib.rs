@@ -8,7 +8,6 @@ pub mod cache_trace;
 pub mod campaign;
 pub mod checks;
 pub mod cli;
-pub mod coverage;
 pub mod determinism;
 pub mod exit;
 pub mod explain;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use wavetank_reports::{
-    Ending, ExpectationResult, FaultCount, GraphResult, Overall, QueueResult, Recorder, RunResult,
-    Verdict,
+    Coverage, Ending, ExpectationResult, FaultCount, GraphResult, Overall, QueueResult, Recorder,
+    RunResult, Verdict,
 };
 use wavetank_vocabulary::{Classes, Fact, FaultId, Observer, Seq, Time};
 use wavetank_world::{
@@ -112,18 +112,20 @@ impl Observer for Judges {
 #[derive(Clone, Debug)]
 struct Tally {
     checks: Checks,
+    coverage: Coverage,
     took_effect: BTreeSet<FaultId>,
 }
 
 impl Observer for Tally {
     fn interests(&self) -> Classes {
-        self.checks.interests() | Classes::FAULTS
+        self.checks.interests() | self.coverage.interests()
     }
 
     fn observe(&mut self, at: Time, seq: Seq, fact: &Fact) {
         if let Fact::FaultBegan { fault, .. } = *fact {
             self.took_effect.insert(fault);
         }
+        self.coverage.observe(at, seq, fact);
         self.checks.observe(at, seq, fact);
     }
 }
@@ -196,6 +198,8 @@ pub struct Judged {
     pub waiting: Option<String>,
     /// By kind, how many faults the Plan has, and how many took effect.
     pub faults: BTreeMap<String, FaultCount>,
+    /// What the run has covered.
+    pub coverage: Coverage,
     /// Where the virtual clock stopped.
     pub simulated: Time,
     /// Events delivered.
@@ -215,7 +219,11 @@ pub fn judge_only(
     checks: &[Box<dyn suite::Check>],
     go_on: impl Fn() -> bool,
 ) -> Option<Judged> {
-    let tally = Tally { checks: Checks::with(plan, checks), took_effect: BTreeSet::new() };
+    let tally = Tally {
+        checks: Checks::with(plan, checks),
+        coverage: Coverage::new(),
+        took_effect: BTreeSet::new(),
+    };
     let mut world = World::new(plan.clone(), base.clone(), tally);
     world.drive(driven);
     while world.advance(STRIDE) {
@@ -241,7 +249,8 @@ pub fn judge_only(
         count.planned += 1;
         count.took_effect += u64::from(tally.took_effect.contains(&fault.id));
     }
-    Some(Judged { expectations, waiting, faults, simulated, events, digest, exit })
+    let coverage = tally.coverage.settled();
+    Some(Judged { expectations, waiting, faults, coverage, simulated, events, digest, exit })
 }
 
 fn judge(world: World<Judges>, started: Instant, interrupted: bool) -> Played {

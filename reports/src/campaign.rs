@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use wavetank_vocabulary::Ratio;
 use wavetank_world::SeedRule;
 
+use crate::coverage::Coverage;
 use crate::result::{ExpectationResult, Verdict};
 
 /// The version of the form of a campaign's results.
@@ -78,6 +79,8 @@ pub struct SeedResult {
     pub rules: Vec<RuleVerdict>,
     /// By kind, the faults of the Plan.
     pub faults: BTreeMap<String, FaultCount>,
+    /// What the run has covered; nothing when it ended with an internal error.
+    pub coverage: Coverage,
     /// Virtual time played.
     pub simulated_seconds: f64,
     /// Events delivered.
@@ -183,13 +186,17 @@ pub enum Ended {
     Interrupted,
 }
 
-/// What faults of the Plans came about.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Coverage {
+/// What of the Plans came about, and what the runs came across.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CampaignCoverage {
     /// By kind.
     pub faults: BTreeMap<String, FaultCount>,
     /// Kinds that were planned and never took effect.
     pub never: Vec<String>,
+    /// What faults struck in the middle of, and the points that were reached.
+    pub reached: Coverage,
+    /// Points, and cells of kinds that took effect, that no run has reached.
+    pub never_reached: Vec<String>,
 }
 
 /// A campaign that is over.
@@ -211,8 +218,8 @@ pub struct CampaignResult {
     pub failures: Vec<FailedSeed>,
     /// Expectations with a `seeds` of their own.
     pub rules: Vec<RuleResult>,
-    /// Which faults took effect.
-    pub coverage: Coverage,
+    /// What was tested at all.
+    pub coverage: CampaignCoverage,
     /// Real time it took.
     pub wall_seconds: f64,
     /// The digests of all runs in the order of scenarios and seeds, hashed: the same for any
@@ -235,7 +242,11 @@ impl CampaignResult {
         let scenarios: Vec<_> =
             results.chunk_by(|a, b| a.scenario == b.scenario).map(tally).collect();
         let rules = results.chunk_by(|a, b| a.scenario == b.scenario).flat_map(rules).collect();
-        let mut coverage = Coverage::default();
+        let mut coverage = CampaignCoverage::default();
+        for result in &results {
+            coverage.reached.merge(&result.coverage);
+        }
+        coverage.never_reached = coverage.reached.never_reached();
         for (kind, count) in scenarios.iter().flat_map(|tally| &tally.faults) {
             coverage.faults.entry(kind.clone()).or_default().add(*count);
         }

@@ -11,6 +11,8 @@ mod bands;
 mod campaign;
 mod capsule;
 mod chart;
+mod coverage;
+mod coverage_picture;
 mod csv;
 mod diff;
 mod diff_text;
@@ -45,10 +47,11 @@ mod visibility_tests;
 mod words;
 
 pub use campaign::{
-    CAMPAIGN_RESULT_SCHEMA, CAMPAIGN_SCHEMA, CampaignResult, Coverage, Ended, FailedSeed,
+    CAMPAIGN_RESULT_SCHEMA, CAMPAIGN_SCHEMA, CampaignCoverage, CampaignResult, Ended, FailedSeed,
     FaultCount, RuleResult, RuleVerdict, ScenarioTally, SeedResult, Smallest,
 };
 pub use capsule::Capsule;
+pub use coverage::{Coverage, Point};
 pub use csv::series_csv;
 pub use diff::{CounterChange, Diff, ExpectationChange, FigureChange, SettingChange, Side};
 pub use export::data_files;

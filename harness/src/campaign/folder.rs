@@ -258,6 +258,7 @@ impl Folder {
     pub fn conclude(&self, result: &CampaignResult) -> Result<(), OutputError> {
         write_whole(&self.path.join("result.json"), &result.to_json())?;
         write_whole(&self.path.join("summary.md"), &result.to_markdown())?;
+        write_whole(&self.path.join("coverage.svg"), &result.coverage.reached.to_svg())?;
         write_whole(&self.path.join("junit.xml"), &result.to_junit())
     }
 

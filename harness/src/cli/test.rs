@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use wavetank_reports::{CampaignResult, Ended, SeedResult};
+use wavetank_reports::{CampaignResult, Coverage, Ended, SeedResult};
 use wavetank_scenario::Plan;
 
 use super::campaign_progress::CampaignProgress;
@@ -73,6 +73,12 @@ struct Forms {
     /// Writes a page of Markdown, for pull requests.
     #[arg(long, value_name = "FILE")]
     summary: Option<PathBuf>,
+    /// Writes what the campaign has covered: as JSON, or as a picture if FILE ends with .svg.
+    #[arg(long, value_name = "FILE")]
+    coverage: Option<PathBuf>,
+    /// Fails (exit 1) when something is not covered that FILE, written by --coverage, has.
+    #[arg(long, value_name = "FILE")]
+    require_coverage: Option<PathBuf>,
     /// Prints one JSON object instead of text.
     #[arg(long)]
     json: bool,
@@ -123,6 +129,7 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
     for entry in &entries {
         warn(&entry.scenario);
     }
+    let least = args.forms.require_coverage.as_deref().map(required).transpose()?;
     let seeds = Seeds::new(args.seeds.clone(), args.shard);
     let known = identities(&entries, args.seeds.start)?;
     let folder = match &args.out {
@@ -165,7 +172,7 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
         folder.conclude(&result)?;
     }
     let few = entries.len() > result.scenarios.len() || result.fewest_seeds() < args.min_seeds;
-    let exit = conclude(&result, &args.forms)?;
+    let exit = conclude(&result, &args.forms, least.as_ref())?;
     match result.ended {
         Ended::Interrupted => {
             tell("interrupted: the runs that were over are counted, the others were not played");
@@ -236,6 +243,7 @@ fn processors() -> usize {
 }
 
 pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
+    let least = args.forms.require_coverage.as_deref().map(required).transpose()?;
     let mut parts = Vec::new();
     let mut set = None;
     for path in &args.parts {
@@ -266,7 +274,7 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
         failed.folder = kept.map(|place| place.display().to_string()).next();
     }
     folder.conclude(&result)?;
-    conclude(&result, &args.forms)
+    conclude(&result, &args.forms, least.as_ref())
 }
 
 /// What plays a seed again.
@@ -275,10 +283,34 @@ fn command(result: &SeedResult, set: &[String]) -> String {
     format!("wavetank run {} --seed {}{set}", quoted(&result.scenario), result.seed)
 }
 
-/// Gives the result in all the forms that were asked for.
-fn conclude(result: &CampaignResult, forms: &Forms) -> Result<Exit, Failure> {
+/// What a campaign must cover at least.
+fn required(path: &Path) -> Result<Coverage, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::input(format!("cannot read {}: {error}", path.display())))?;
+    let value: Result<serde_json::Value, _> = serde_json::from_str(&text);
+    value.ok().as_ref().and_then(Coverage::from_json).ok_or_else(|| {
+        let what = "is no coverage: expected a file that `wavetank test --coverage` wrote";
+        Failure::input(format!("{} {what}", path.display()))
+    })
+}
+
+/// Gives the result in all the forms that were asked for, and compares what it covers with
+/// what it must.
+fn conclude(
+    result: &CampaignResult,
+    forms: &Forms,
+    required: Option<&Coverage>,
+) -> Result<Exit, Failure> {
     write_form(forms.junit.as_deref(), || result.to_junit())?;
     write_form(forms.summary.as_deref(), || result.to_markdown())?;
+    let reached = &result.coverage.reached;
+    let picture = |path: &Path| path.extension().is_some_and(|ending| ending == "svg");
+    write_form(forms.coverage.as_deref(), || {
+        match forms.coverage.as_deref().is_some_and(picture) {
+            true => reached.to_svg(),
+            false => format!("{:#}\n", reached.to_json()),
+        }
+    })?;
     if forms.json {
         say(&result.to_json());
     } else {
@@ -291,7 +323,15 @@ fn conclude(result: &CampaignResult, forms: &Forms) -> Result<Exit, Failure> {
     });
     let worst = exits.fold(Exit::Held, Exit::worst);
     let unsatisfied = result.rules.iter().any(|rule| !rule.satisfied);
-    Ok(if unsatisfied { worst.worst(Exit::Broke) } else { worst })
+    let lacks = match required {
+        Some(required) => reached.lacks(required),
+        None => Vec::new(),
+    };
+    if !lacks.is_empty() {
+        tell(&format!("not covered, though required: {}", lacks.join(", ")));
+    }
+    let broke = unsatisfied || !lacks.is_empty();
+    Ok(if broke { worst.worst(Exit::Broke) } else { worst })
 }
 
 fn write_form(path: Option<&Path>, text: impl FnOnce() -> String) -> Result<(), Failure> {
@@ -343,6 +383,7 @@ fn campaign_text(result: &CampaignResult) -> String {
         let never = result.coverage.never.join(", ");
         text.push_str(&format!("planned, but never took effect: {never}\n"));
     }
+    text.push_str(&format!("covered: {}\n", result.coverage.reached.headline()));
     let unsatisfied = result.rules.iter().filter(|rule| !rule.satisfied).count();
     let rules = match (result.rules.len(), unsatisfied) {
         (0, _) => String::new(),

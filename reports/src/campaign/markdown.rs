@@ -92,6 +92,12 @@ pub(super) fn text(result: &CampaignResult) -> String {
             if rule.satisfied { "met" } else { "**not met**" }
         );
     }
+    let _ = write!(
+        text,
+        "\n<details><summary>Coverage: {}</summary>\n\n```text\n{}```\n\n</details>\n",
+        result.coverage.reached.headline(),
+        result.coverage.reached.table()
+    );
     let simulated: f64 = result.scenarios.iter().map(|tally| tally.simulated_seconds).sum();
     let _ = write!(
         text,

@@ -1,6 +1,14 @@
 use super::*;
 use serde_json::{Value, json};
 
+fn covered(seed: u64) -> Coverage {
+    let states = if seed == 3 { json!({"push": 2}) } else { json!({}) };
+    let crash = json!({"took_effect": 1, "skipped": 0, "in": states});
+    let points = json!({"election won": seed + 1});
+    let coverage = json!({"runs": 1, "faults": {"crash": crash}, "points": points});
+    Coverage::from_json(&coverage).expect("it is coverage")
+}
+
 fn seed(scenario: &str, seed: u64) -> SeedResult {
     let count = FaultCount { planned: 2, took_effect: 1 };
     SeedResult {
@@ -25,6 +33,7 @@ fn seed(scenario: &str, seed: u64) -> SeedResult {
             ("pause".to_owned(), FaultCount { planned: 1, took_effect: 0 }),
         ]
         .into(),
+        coverage: covered(seed),
         simulated_seconds: 60.0,
         events: 1000,
         wall_seconds: 0.25,

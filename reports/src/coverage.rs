@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Map, Value, json};
 use wavetank_vocabulary::{
     Classes, Fact, FaultId, FaultKind, InstanceId, Observer, OperationOutcome, ProtocolState, Role,
@@ -81,7 +82,7 @@ points! {
 }
 
 /// What a run, or many, have covered.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Coverage {
     /// Runs that were merged into it, the present one included.
     runs: u64,
@@ -104,6 +105,18 @@ impl Coverage {
         Coverage { runs: 1, ..Coverage::default() }
     }
 
+    /// The same without what only matters while the run goes on.
+    #[must_use]
+    pub fn settled(self) -> Self {
+        let Coverage { runs, matrix, took_effect, skipped, points, .. } = self;
+        Coverage { runs, matrix, took_effect, skipped, points, ..Coverage::default() }
+    }
+
+    /// Kinds of fault that took effect, in the order of their kinds.
+    pub fn kinds(&self) -> impl Iterator<Item = FaultKind> + '_ {
+        FaultKind::ALL.iter().copied().filter(|kind| self.took_effect.contains_key(kind))
+    }
+
     /// How often a fault of the kind struck in that state.
     pub fn struck(&self, kind: FaultKind, state: ProtocolState) -> u64 {
         self.matrix.get(&(kind, state)).copied().unwrap_or(0)
@@ -117,6 +130,16 @@ impl Coverage {
     /// How many cells of the matrix were reached.
     pub fn cells(&self) -> usize {
         self.matrix.len()
+    }
+
+    /// In a line: cells and points.
+    pub fn headline(&self) -> String {
+        format!(
+            "{} cells of fault by protocol state, {} of {} points that should be reached sometimes",
+            self.cells(),
+            self.points.len(),
+            Point::ALL.len()
+        )
     }
 
     /// Adds what another run, or many, have covered. The order does not matter.
@@ -274,6 +297,19 @@ impl Coverage {
             self.counting.remove(&instance);
             self.copying.remove(&instance);
         }
+    }
+}
+
+impl Serialize for Coverage {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.to_json().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Coverage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        Coverage::from_json(&value).ok_or_else(|| de::Error::custom("this is no coverage"))
     }
 }
 
