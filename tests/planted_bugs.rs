@@ -228,6 +228,44 @@ fn a_skipped_sync_shrinks_to_a_few_lines() {
 }
 
 #[test]
+fn the_library_finds_bugs_of_all_rooms_within_a_few_runs() {
+    let bugs = [
+        "sync-skipped",
+        "recovery-skips-last",
+        "checkpoint-without-flush",
+        "double-write-skipped",
+        "change-during-write-lost",
+        "locks-released-early",
+        "chain-one-sided",
+        "ids-not-learned",
+        "apply-skips-property",
+        "applied-backwards",
+        "branch-received",
+        "lowest-tx-wins",
+        "no-election-after-failure",
+        "quorum-loss-off-by-one",
+        "suspicion-never-cleared",
+        "pull-timer-not-rearmed",
+        "checksum-not-compared",
+        "copy-mark-too-late",
+        "rollback-forgotten",
+        "balancer-ignores-rule",
+        "unknown-taken-for-failed",
+        "nondeterminism",
+    ];
+    let mut arguments = vec!["hunt", "quick", "faults", "fiftythree", "neo4j-ha"];
+    arguments.extend(["--most-runs", "60", "--shrink-limit", "1ms"]);
+    for bug in bugs {
+        arguments.extend(["--bug", bug]);
+    }
+    let done = run(&arguments);
+    assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
+    let rows = done.stdout.lines().filter(|line| line.starts_with("| `")).count();
+    assert_eq!(rows, bugs.len(), "{}", done.stdout);
+    assert!(!done.stdout.contains("fail without a bug"), "{}", done.stdout);
+}
+
+#[test]
 fn a_nondeterministic_run_is_named_with_its_first_event() {
     let text = scenario(
         "at = \"30s\"\ncrash = \"master\"\nfor = \"10s\"",

@@ -13,6 +13,8 @@ pub mod exit;
 pub mod explain;
 pub mod find;
 pub mod histories;
+#[cfg(feature = "planted-bugs")]
+pub mod hunt;
 pub mod interrupt;
 pub mod load;
 pub mod output;

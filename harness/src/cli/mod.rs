@@ -4,6 +4,8 @@ mod campaign_progress;
 mod diff;
 mod explain;
 mod history;
+#[cfg(feature = "planted-bugs")]
+mod hunt;
 mod keep_failures;
 mod library;
 mod list;
@@ -64,6 +66,9 @@ enum Command {
     CheckScenario(CheckArgs),
     /// Lists what there is.
     List(ListArgs),
+    /// Plants one bug after the other, and says by which seed and check each is found.
+    #[cfg(feature = "planted-bugs")]
+    Hunt(hunt::HuntArgs),
     /// Compares two results: what changed from BASE to NEW.
     Diff(DiffArgs),
     /// Prints the JSON Schema of scenarios, of results or of campaigns.
@@ -253,6 +258,8 @@ pub fn main() -> ExitCode {
         Command::New(args) => library::new(args),
         Command::CheckScenario(args) => library::check_scenario(args),
         Command::List(args) => list::list(args.what),
+        #[cfg(feature = "planted-bugs")]
+        Command::Hunt(args) => hunt::hunt(args),
         Command::Diff(args) => diff::diff(args),
         Command::Schema(args) => library::schema(args.of),
         Command::Store(args) => store::store(args),

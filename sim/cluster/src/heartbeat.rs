@@ -6,6 +6,8 @@
 
 use alloc::vec::Vec;
 
+use wavetank_vocabulary::PlantedBugs;
+
 use crate::configuration::MemberSet;
 use crate::settings::Compat;
 
@@ -43,6 +45,7 @@ pub(crate) struct Rules {
     pub(crate) compat: Compat,
     pub(crate) members: MemberSet,
     pub(crate) me: usize,
+    pub(crate) bugs: PlantedBugs,
 }
 
 impl Rules {
@@ -170,7 +173,8 @@ impl Heartbeat {
     }
 
     fn is_suspected_by_quorum(&self, rules: Rules, whom: usize) -> bool {
-        let members = rules.members.len();
+        let off_by_one = rules.bugs.contains(PlantedBugs::SUSPICION_QUORUM_OFF_BY_ONE);
+        let members = rules.members.len() + 2 * usize::from(off_by_one);
         if rules.compat.detaches() {
             let count = self
                 .suspicions
@@ -194,7 +198,15 @@ mod tests {
     fn cluster(n: usize) -> (impl Fn(Compat) -> Rules, Heartbeat) {
         let mut heartbeat = Heartbeat::default();
         heartbeat.join(n);
-        (move |compat| Rules { compat, members: MemberSet::first(n), me: 0 }, heartbeat)
+        (
+            move |compat| Rules {
+                compat,
+                members: MemberSet::first(n),
+                me: 0,
+                bugs: PlantedBugs::NONE,
+            },
+            heartbeat,
+        )
     }
 
     fn set(members: &[usize]) -> MemberSet {
@@ -275,7 +287,7 @@ mod tests {
     fn before_joining_nothing_is_believed() {
         let mut h = Heartbeat::default();
         let members = MemberSet::first(3);
-        let rules = Rules { compat: Compat::V2_3_0, members, me: 0 };
+        let rules = Rules { compat: Compat::V2_3_0, members, me: 0, bugs: PlantedBugs::NONE };
         h.told(rules, 1, set(&[2]));
         assert!(!h.timed_out(0, 1) && !h.heard(0, 1));
         assert_eq!(h.judge(rules), Verdicts::default());

@@ -261,7 +261,12 @@ impl Member {
     }
 
     fn rules(&self) -> Rules {
-        Rules { compat: self.settings.compat, members: self.members(), me: self.me() }
+        Rules {
+            compat: self.settings.compat,
+            members: self.members(),
+            me: self.me(),
+            bugs: self.bugs,
+        }
     }
 
     /// Who decides on a value (up to `ha.max_acceptors`) and who is told.
@@ -363,7 +368,9 @@ impl Member {
                 timer: Timer::IAmAlive(from as u8),
                 after: self.settings.heartbeat_timeout,
             });
-            if self.heartbeat.heard(self.me(), from) {
+            if !self.bugs.contains(PlantedBugs::SUSPICION_NEVER_CLEARED)
+                && self.heartbeat.heard(self.me(), from)
+            {
                 effects.push(Effect::Fact(Fact::Cleared {
                     by: self.id(),
                     whom: self.configuration.id(from),

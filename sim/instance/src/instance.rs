@@ -7,7 +7,9 @@ use wavetank_cluster::{JoinFailure, Member, Moment};
 use wavetank_store::{
     DiskOp, DiskRequest, Ledger, Store, StoreConfig, StoreState, Ticket, TokenId,
 };
-use wavetank_vocabulary::{Epoch, Fact, InstanceId, Role, ServerPhase, Span, Status, Time, TxId};
+use wavetank_vocabulary::{
+    Epoch, Fact, InstanceId, PlantedBugs, Role, ServerPhase, Span, Status, Time, TxId,
+};
 
 use crate::conversations::Conversations;
 use crate::interface::{Effect, Input, InstanceConfig, Now, Timer};
@@ -224,7 +226,9 @@ impl Instance {
             Timer::Pull => {
                 let after = self.config.settings.pull_interval;
                 if self.role == Role::Slave && !after.is_zero() {
-                    effects.push(Effect::Arm { timer, after });
+                    if !self.config.bugs.contains(PlantedBugs::PULL_TIMER_NOT_REARMED) {
+                        effects.push(Effect::Arm { timer, after });
+                    }
                     self.start_pull(effects);
                 }
             }

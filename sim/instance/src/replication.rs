@@ -292,7 +292,8 @@ impl Instance {
             self.send_data(from, DataMessage::PushAnswer { applied: None }, effects);
             return;
         }
-        let applied = self.store.applied();
+        let early = self.config.bugs.contains(PlantedBugs::PUSH_ANSWERED_EARLY);
+        let applied = if early { tx } else { self.store.applied() };
         if applied >= tx && self.store.received_left() == 0 {
             let answer = DataMessage::PushAnswer { applied: Some(applied) };
             self.send_data(from, answer, effects);
@@ -325,6 +326,15 @@ impl Instance {
         let verdict = if self.role() == Role::Master {
             match self.store.mark_of(serve.mark.tx) {
                 MarkOf::Known(mark) if mark == serve.mark => Verdict::Same,
+                MarkOf::Known(_)
+                    if !serve.pull
+                        && self.config.bugs.contains(PlantedBugs::CHECKSUM_NOT_COMPARED) =>
+                {
+                    Verdict::Same
+                }
+                MarkOf::Known(_) if self.config.bugs.contains(PlantedBugs::BRANCH_RECEIVED) => {
+                    Verdict::Same
+                }
                 MarkOf::Known(_) => Verdict::Branched,
                 MarkOf::Missing | MarkOf::TooOld | MarkOf::Failed(_) => Verdict::OutOfDate,
                 MarkOf::Wait(ticket) => return self.park(task, ticket),
@@ -454,7 +464,7 @@ impl Instance {
     pub(crate) fn push_failed(&mut self, index: usize, effects: &mut Vec<Effect>) {
         effects.push(Effect::Cancel(Timer::Push(index as u8)));
         let pusher = &mut self.pushers[index];
-        pusher.outstanding = false;
+        pusher.outstanding = self.config.bugs.contains(PlantedBugs::PUSH_NEVER_AGAIN);
         let slave = self.config.configuration.id(index);
         for (task, tx) in core::mem::take(&mut self.pushers[index].waiting) {
             self.push_fact(slave, tx, false, effects);

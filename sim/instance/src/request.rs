@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 
 use wavetank_store::{Ledger, MicroStep, Step, StoreError, TokenId, TxHandle, Value};
 use wavetank_vocabulary::{
-    Fact, OperationId, Role, ServerPhase, ServerTime, Span, Status, Stopwatch, Subject, Time, TxId,
+    Fact, OperationId, PlantedBugs, Role, ServerPhase, ServerTime, Span, Status, Stopwatch,
+    Subject, Time, TxId,
 };
 
 use crate::instance::{Instance, SLICE_RECORDS};
@@ -42,6 +43,9 @@ impl Instance {
             Role::Slave if self.puller.blocks() => Access::Blocked,
             Role::Slave => Access::Granted,
             Role::Detached if !writes => Access::Granted,
+            Role::Detached if self.config.bugs.contains(PlantedBugs::DETACHED_TAKES_WRITES) => {
+                Access::Granted
+            }
             Role::Detached | Role::Arbiter => Access::Refused(Status::NoMaster),
             Role::Down | Role::Starting | Role::Pending | Role::ToMaster | Role::ToSlave => {
                 Access::Blocked
@@ -141,7 +145,9 @@ impl Instance {
         effects: &mut Vec<Effect>,
     ) -> Option<RequestTask> {
         let Some(Task::Request(request)) = self.tasks.remove(task) else { return None };
-        if let Some(tx) = request.tx {
+        if let Some(tx) = request.tx
+            && !self.config.bugs.contains(PlantedBugs::ROLLBACK_FORGOTTEN)
+        {
             self.store.rollback(tx);
         }
         if let Some(session) = request.session {

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use wavetank_cluster::{Flaws, Switch};
 use wavetank_store::{CopyStep, Ledger, PAGE_SIZE, PageImage, StoreState};
-use wavetank_vocabulary::{Epoch, Fact, InstanceId, LogMark, Role, Span, Status};
+use wavetank_vocabulary::{Epoch, Fact, InstanceId, LogMark, PlantedBugs, Role, Span, Status};
 
 use crate::instance::Instance;
 use crate::interface::{Effect, Now, Timer};
@@ -409,6 +409,9 @@ impl Instance {
         let mut ledger = Ledger::default();
         let (pages, done) = match self.store.copy_pages(&mut cursor, most, &mut ledger) {
             CopyStep::Pages(pages) => (pages, None),
+            CopyStep::Done { .. } if self.config.bugs.contains(PlantedBugs::COPY_MARK_TOO_LATE) => {
+                (Vec::new(), Some(self.store.mark()))
+            }
             CopyStep::Done { from } => (Vec::new(), Some(from)),
             CopyStep::Failed(_) => {
                 self.end_copy(task);

@@ -6,6 +6,8 @@
 //! neighbours and the first. A chain's head is the node or, if that is dense, a relationship
 //! group (`dense`).
 
+use wavetank_vocabulary::PlantedBugs;
+
 use crate::error::StoreError;
 use crate::locks::Slot;
 use crate::record::{NONE, NodeRecord, RelationshipRecord};
@@ -76,7 +78,8 @@ impl Store {
 
     fn link(&mut self, slot: Slot, id: u64, ledger: &mut Ledger) -> Result<(), Stop> {
         let mut new: RelationshipRecord = self.get(slot, id, ledger)?;
-        let sides = if new.is_loop() { 1 } else { 2 };
+        let one_sided = self.config.bugs.contains(PlantedBugs::CHAIN_ONE_SIDED);
+        let sides = if new.is_loop() || one_sided { 1 } else { 2 };
         // Read and lock everything before the first write.
         let mut dense = [false; 2];
         for (side, dense) in dense.iter_mut().enumerate().take(sides) {

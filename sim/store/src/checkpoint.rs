@@ -6,6 +6,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use wavetank_vocabulary::PlantedBugs;
 
 use crate::cache::PageKey;
 use crate::disk::{DiskRequest, FileKind, FileName};
@@ -108,7 +109,9 @@ impl Store {
         checkpoint.waiting = checkpoint.waiting_next.take();
         let dirty = self.cache.iter().filter(|(id, _)| self.cache.is_dirty(*id));
         checkpoint.pages.clear();
-        checkpoint.pages.extend(dirty.map(|(_, frame)| frame.key()));
+        if !self.config.bugs.contains(PlantedBugs::CHECKPOINT_WITHOUT_FLUSH) {
+            checkpoint.pages.extend(dirty.map(|(_, frame)| frame.key()));
+        }
         checkpoint.pages.sort_unstable();
         self.counters.checkpoint_pages = checkpoint.pages.len() as u64;
         checkpoint.meta = Some(Meta {
@@ -232,10 +235,15 @@ impl Store {
     /// Removes log files that neither recovery nor a slave that lags a little needs.
     fn prune(&mut self, position: LogPosition) {
         let Some(journal) = &mut self.journal else { return };
-        let needed = self.copies.oldest_log().map_or(position.version, |v| v.min(position.version));
+        let mut needed =
+            self.copies.oldest_log().map_or(position.version, |v| v.min(position.version));
         let last = journal.last().tx.0;
         let files = journal.files_mut();
-        let let_go = self.config.log_retention.let_go(files, last, self.clock_ms);
+        let mut let_go = self.config.log_retention.let_go(files, last, self.clock_ms);
+        if self.config.bugs.contains(PlantedBugs::LOG_PRUNED_EARLY) {
+            let_go = files.len().saturating_sub(1);
+            needed = u32::MAX;
+        }
         for _ in 0..let_go {
             if files.front().is_none_or(|file| file.version >= needed) {
                 break;

@@ -7,6 +7,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use wavetank_vocabulary::PlantedBugs;
 
 use crate::cache::{FrameId, PageKey};
 use crate::disk::{DiskRequest, FileKind};
@@ -254,6 +255,10 @@ impl Store {
     }
 
     fn write_double(&mut self) {
+        if self.config.bugs.contains(PlantedBugs::DOUBLE_WRITE_SKIPPED) {
+            self.write_in_place();
+            return;
+        }
         self.flusher.phase = FlushPhase::Double;
         self.flusher.left = self.flusher.batch.len();
         for (place, (_, image)) in self.flusher.batch.iter().enumerate() {
@@ -330,6 +335,9 @@ impl Store {
                 for (key, image) in self.flusher.batch.drain(..) {
                     self.versions.written(key, image.sequence());
                     self.cache.end_flush(key);
+                    if self.config.bugs.contains(PlantedBugs::CHANGE_DURING_WRITE_LOST) {
+                        self.cache.forget_change(key);
+                    }
                 }
                 self.feed_starved();
             }

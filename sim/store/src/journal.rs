@@ -8,7 +8,7 @@
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use wavetank_vocabulary::{LogMark, TxId};
+use wavetank_vocabulary::{LogMark, PlantedBugs, TxId};
 
 use crate::disk::{DiskRequest, FileName};
 use crate::io::{Io, Purpose, Ticket};
@@ -75,7 +75,7 @@ enum Phase {
 pub(crate) struct JournalConfig {
     pub(crate) rotate_at: u64,
     pub(crate) tail: usize,
-    pub(crate) skip_sync: bool,
+    pub(crate) bugs: PlantedBugs,
 }
 
 /// The writing side of the log.
@@ -277,9 +277,15 @@ impl Journal {
     /// The append is done.
     pub(crate) fn appended(&mut self, io: &mut Io) {
         assert_eq!(self.phase, Phase::Appending, "appends end once");
-        if self.config.skip_sync {
+        if self.config.bugs.contains(PlantedBugs::SYNC_SKIPPED) {
             self.finish_group(io);
             return;
+        }
+        if self.config.bugs.contains(PlantedBugs::ACKNOWLEDGED_BEFORE_SYNC)
+            && let Some((mark, ticket)) = self.written
+        {
+            self.durable = mark;
+            io.finish(ticket);
         }
         self.phase = Phase::Syncing;
         let file = FileName::log(self.files.back().expect("a log has a file").version);
@@ -296,7 +302,15 @@ impl Journal {
     fn finish_group(&mut self, io: &mut Io) {
         let (mark, ticket) = self.written.take().expect("a group was written");
         self.durable = mark;
-        io.finish(ticket);
+        if !self.config.bugs.contains(PlantedBugs::ACKNOWLEDGED_BEFORE_SYNC) {
+            io.finish(ticket);
+        }
+        if self.config.bugs.contains(PlantedBugs::GROUP_ACKNOWLEDGED_EARLY)
+            && let Some(joined) = self.group_ticket
+        {
+            self.durable = self.last;
+            io.finish(joined);
+        }
         self.next_group(io);
     }
 

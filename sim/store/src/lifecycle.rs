@@ -22,7 +22,6 @@ use crate::log::LogHeader;
 use crate::meta::{KINDS, Meta};
 use crate::recovery::Opening;
 use crate::store::{Store, StoreConfig, StoreState, live};
-use wavetank_vocabulary::PlantedBugs;
 
 /// What the store as a whole is doing.
 #[derive(Clone, Debug)]
@@ -352,6 +351,6 @@ pub(crate) fn journal_config(config: &StoreConfig) -> JournalConfig {
     JournalConfig {
         rotate_at: config.log_rotation_threshold.0,
         tail: config.tail_transactions,
-        skip_sync: config.bugs.contains(PlantedBugs::SYNC_SKIPPED),
+        bugs: config.bugs,
     }
 }

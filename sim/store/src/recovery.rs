@@ -16,7 +16,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
-use wavetank_vocabulary::LogMark;
+use wavetank_vocabulary::{LogMark, PlantedBugs};
 
 use crate::cache::PageKey;
 use crate::disk::{DiskError, DiskReply, DiskRequest, FileKind, FileName};
@@ -534,7 +534,10 @@ impl Store {
                     opening.position.mark = record.mark();
                     opening.position.offset += length as u64;
                     opening.buffer.drain(..length);
-                    opening.found = Some(record);
+                    let skips = self.config.bugs.contains(PlantedBugs::RECOVERY_SKIPS_LAST);
+                    if !(skips && is_last && length as u64 == left) {
+                        opening.found = Some(record);
+                    }
                     continue;
                 }
                 Framed::More(need) => need as u64,

@@ -6,7 +6,7 @@
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use wavetank_vocabulary::{LogMark, NodeId, RelationshipId, TxId};
+use wavetank_vocabulary::{LogMark, NodeId, PlantedBugs, RelationshipId, TxId};
 
 use crate::disk::{FileKind, FileName};
 use crate::error::StoreError;
@@ -170,6 +170,9 @@ impl Store {
     /// Notes whether a record is in use that another instance, or the log, has written.
     pub(crate) fn note_use(&mut self, key: RecordKey, image: &[u8], at_once: bool) {
         let (kind, id) = (key.kind(), key.id());
+        if !at_once && self.config.bugs.contains(PlantedBugs::IDS_NOT_LEARNED) {
+            return;
+        }
         let high = &mut self.high[kind as usize];
         let first = core::mem::replace(high, (*high).max(id + 1));
         // Ids below that were passed over belong to transactions that did not commit.
@@ -314,6 +317,9 @@ impl Store {
         self.wake_granted();
         match grant {
             Grant::Held => Ok(()),
+            Grant::Deadlock if self.config.bugs.contains(PlantedBugs::DEADLOCK_UNDETECTED) => {
+                Err(Stop::Wait(self.io.ticket()))
+            }
             Grant::Deadlock => {
                 self.counters.deadlocks += 1;
                 Err(Stop::Failed(StoreError::DeadlockDetected))
@@ -388,6 +394,10 @@ impl Store {
         ledger.records += record.record_count();
         tx.phase = Phase::Committing(mark.tx);
         let ticket = journal.commit(Arc::new(record), &mut self.io);
+        if self.config.bugs.contains(PlantedBugs::LOCKS_RELEASED_EARLY) {
+            self.locks.release_all(slot, &mut self.granted);
+            self.wake_granted();
+        }
         Ok(Committing { mark, before: last.checksum, ticket: Some(ticket) })
     }
 

@@ -51,6 +51,9 @@ impl<O: Observer> World<O> {
             Event::PollAnswered { balancer, instance, master, slave } => {
                 let plan = &self.plan.balancers[usize::from(balancer)];
                 let instance = usize::from(instance);
+                let keeps = self.plan.bugs.contains(PlantedBugs::BALANCER_KEEPS_MASTER);
+                let master =
+                    master || keeps && self.balancers[usize::from(balancer)].keeps(instance, true);
                 self.balancers[usize::from(balancer)].answered(instance, master, slave, plan);
             }
             // The rest is delivered by `World::happen` itself.
@@ -169,6 +172,8 @@ impl<O: Observer> World<O> {
             && retry.covers(status);
         // An earlier transaction of several may be committed although the last one failed.
         operation.ambiguous |= status.is_ambiguous() || status != Status::Ok && tx != TxId(0);
+        let forgets = self.plan.bugs.contains(PlantedBugs::UNKNOWN_TAKEN_FOR_FAILED);
+        operation.ambiguous &= !forgets;
         operation.at = None;
         if again {
             self.take_back(flight, generation);

@@ -15,7 +15,8 @@ impl Member {
     /// A quorum suspects that member: it holds no role any more.
     pub(super) fn member_failed(&mut self, whom: usize, effects: &mut Vec<Effect>) {
         let transition = {
-            let alive = self.counted_alive();
+            let late = self.bugs.contains(PlantedBugs::QUORUM_LOSS_OFF_BY_ONE);
+            let alive = self.counted_alive() + usize::from(late);
             let total = self.members().len();
             self.guarded(effects, |role, compat| role.member_is_failed(compat, whom, alive, total))
         };
@@ -78,6 +79,7 @@ impl Member {
     pub(super) fn ask_again_later(&self, effects: &mut Vec<Effect>) {
         if matches!(self.role(), Role::Pending | Role::Detached)
             && self.election.running().is_none()
+            && !self.bugs.contains(PlantedBugs::ELECTION_NOT_RETRIED)
         {
             let after = self.settings.election_timeout;
             effects.push(Effect::Arm { timer: Timer::Election, after });

@@ -1,0 +1,237 @@
+//! How good are the checks? Plants one bug at a time in product code, and plays the seeds of
+//! scenarios in order until one fails that holds without the bug; then shrinks it.
+//!
+//! Only in builds with the feature `planted-bugs`. The seeds of a bug are played one after the
+//! other, so how many it takes does not depend on the number of workers.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use wavetank_reports::{SeedResult, Verdict};
+use wavetank_scenario::{Plan, Scenario};
+use wavetank_vocabulary::PlantedBugs;
+
+use crate::campaign::{Bases, CampaignError, Entry, Seeds, Work, one};
+use crate::shrink::shrink;
+
+/// How a bug was found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The scenario, as the user named it.
+    pub scenario: String,
+    /// The seed.
+    pub seed: u64,
+    /// The check that broke; or in words, that the cluster did not recover or an invariant broke.
+    pub check: String,
+    /// Faults, client operations and virtual seconds of the smallest scenario that still fails;
+    /// none when it could not be shrunk.
+    pub small: Option<(usize, usize, f64)>,
+}
+
+/// What became of the hunt for one bug.
+#[derive(Clone, Debug)]
+pub struct Trail {
+    /// The bug.
+    pub bug: PlantedBugs,
+    /// Its name.
+    pub name: &'static str,
+    /// How it was found, if it was.
+    pub found: Option<Found>,
+    /// Runs with the bug, the one that failed among them.
+    pub runs: u64,
+    /// Seeds that were left out, as they fail without the bug.
+    pub unclean: u64,
+    /// Real time until it was found, or given up.
+    pub wall: Duration,
+}
+
+/// How long, and over what, a bug is hunted.
+#[derive(Clone, Copy, Debug)]
+pub struct Hunt<'a> {
+    /// The scenarios, played seed by seed.
+    pub entries: &'a [Entry],
+    /// At most so many runs.
+    pub most_runs: u64,
+    /// At most so long.
+    pub limit: Duration,
+    /// How long what was found is shrunk at most.
+    pub shrink_limit: Duration,
+}
+
+impl Hunt<'_> {
+    /// Hunts one bug. `draw` gives the Plan of a scenario and a seed.
+    ///
+    /// # Errors
+    /// When a scenario cannot be drawn.
+    pub fn hunt(
+        &self,
+        bug: PlantedBugs,
+        name: &'static str,
+        draw: &(impl Fn(&Scenario, u64) -> Result<Plan, String> + Sync),
+    ) -> Result<Trail, CampaignError> {
+        let started = Instant::now();
+        let digests = vec![String::new(); self.entries.len()];
+        let work = Work {
+            entries: self.entries,
+            digests: &digests,
+            seeds: Seeds::new(0..self.most_runs, None),
+            jobs: 1,
+            until: Some(started + self.limit),
+            // Only playing again shows that a run is not the same each time.
+            twice: bug == PlantedBugs::NONDETERMINISM,
+            known: BTreeMap::new(),
+        };
+        let plant = |scenario: &Scenario, seed| {
+            draw(scenario, seed).map(|plan| Plan { bugs: plan.bugs | bug, ..plan })
+        };
+        let bases = Mutex::new(Bases::default());
+        let mut trail = Trail { bug, name, found: None, runs: 0, unclean: 0, wall: Duration::ZERO };
+        let places = (0..).flat_map(|seed| (0..self.entries.len()).map(move |n| (n, seed)));
+        for (number, seed) in places {
+            if trail.runs == self.most_runs {
+                break;
+            }
+            let Some(result) = one(&work, number, seed, &bases, &plant)? else { break };
+            trail.runs += 1;
+            if result.held() {
+                continue;
+            }
+            trail.wall = started.elapsed();
+            let clean = one(&work, number, seed, &bases, draw)?;
+            if clean.is_none_or(|clean| !clean.held()) {
+                trail.unclean += 1;
+                continue;
+            }
+            let plan = plant(&self.entries[number].scenario, seed).map_err(CampaignError::Input)?;
+            let until = Instant::now() + self.shrink_limit;
+            let small = shrink(&plan, Some(until), |_, _, _| {}).map(|shrunk| {
+                let seconds = shrunk.plan.duration.as_secs_f64();
+                (shrunk.plan.faults.len(), shrunk.operations, seconds)
+            });
+            let scenario = self.entries[number].name.clone();
+            trail.found = Some(Found { scenario, seed, check: check_of(&result), small });
+            return Ok(trail);
+        }
+        trail.wall = started.elapsed();
+        Ok(trail)
+    }
+}
+
+/// By what a run failed.
+fn check_of(result: &SeedResult) -> String {
+    if let Some(error) = &result.error {
+        let first = error.split(':').next().unwrap_or_default();
+        let lines = first.lines().next().unwrap_or_default();
+        return if first.starts_with("not deterministic") {
+            first.to_owned()
+        } else {
+            format!("invariant: {lines}")
+        };
+    }
+    let broke = result.failures.iter().find(|failure| failure.verdict == Verdict::Broke);
+    match (broke, &result.waiting) {
+        (Some(broke), _) => broke.check.clone(),
+        (None, Some(_)) => "did not recover".to_owned(),
+        (None, None) => "not exercised".to_owned(),
+    }
+}
+
+/// The table of all trails, as Markdown.
+pub fn table(trails: &[Trail]) -> String {
+    let mut text = String::from(
+        "| planted bug | what is wrong | found by | check | runs | seconds | faults left | operations left | seconds left |\n\
+         |---|---|---|---|--:|--:|--:|--:|--:|\n",
+    );
+    let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
+    for trail in trails {
+        let about = cell(trail.bug.about().trim());
+        let wall = trail.wall.as_secs_f64();
+        // Writing to a string cannot fail.
+        let _ = write!(text, "| `{}` | {about} | ", trail.name);
+        let _ = match &trail.found {
+            None => writeln!(text, "**not found** | | {} | {wall:.1} | | | |", trail.runs),
+            Some(found) => {
+                let name =
+                    found.scenario.rsplit_once("scenarios/").map_or(&*found.scenario, |r| r.1);
+                let _ = write!(
+                    text,
+                    "{} seed {} | {} | {} | {wall:.1} | ",
+                    cell(name),
+                    found.seed,
+                    cell(&found.check),
+                    trail.runs,
+                );
+                match found.small {
+                    Some((faults, operations, seconds)) => {
+                        writeln!(text, "{faults} | {operations} | {seconds:.0} |")
+                    }
+                    None => writeln!(text, "– | – | – |"),
+                }
+            }
+        };
+    }
+    text
+}
+
+/// What the table comes to, in sentences.
+pub fn summary(trails: &[Trail]) -> String {
+    fn median<T: Copy + PartialOrd>(mut all: Vec<T>) -> Option<T> {
+        all.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
+        all.get(all.len() / 2).copied()
+    }
+    let found: Vec<&Found> = trails.iter().filter_map(|trail| trail.found.as_ref()).collect();
+    let mut text = format!("{} of {} planted bugs were found.", found.len(), trails.len());
+    let small = || found.iter().filter_map(|found| found.small);
+    if let (Some(faults), Some(operations), Some(seconds)) = (
+        median(small().map(|small| small.0).collect()),
+        median(small().map(|small| small.1).collect()),
+        median(small().map(|small| small.2).collect()),
+    ) {
+        let _ = write!(
+            text,
+            " The median of what was shrunk: {faults} faults, {operations} operations, \
+             {seconds:.0} s of virtual time."
+        );
+    }
+    let unclean: u64 = trails.iter().map(|trail| trail.unclean).sum();
+    if unclean > 0 {
+        let _ = write!(text, " {unclean} runs were left out, as they fail without a bug.");
+    }
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_says_how_a_bug_was_found_or_that_it_was_not() {
+        let found = Found {
+            scenario: "scenarios/quick/a.toml".into(),
+            seed: 7,
+            check: "recovers".into(),
+            small: Some((1, 2, 30.0)),
+        };
+        let wall = Duration::from_millis(1500);
+        let trail = |name, found| Trail {
+            bug: PlantedBugs::SYNC_SKIPPED,
+            name,
+            found,
+            runs: 9,
+            unclean: 0,
+            wall,
+        };
+        let trails = [trail("one", Some(found)), trail("two", None)];
+        let rows: Vec<String> = table(&trails).lines().skip(2).map(str::to_owned).collect();
+        let about = "The store acknowledges a commit without syncing its log.";
+        assert_eq!(
+            rows[0],
+            format!("| `one` | {about} | quick/a.toml seed 7 | recovers | 9 | 1.5 | 1 | 2 | 30 |")
+        );
+        assert_eq!(rows[1], format!("| `two` | {about} | **not found** | | 9 | 1.5 | | | |"));
+        assert!(summary(&trails).starts_with("1 of 2 planted bugs were found. The median"));
+    }
+}
