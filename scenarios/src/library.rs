@@ -18,8 +18,12 @@ macro_rules! library {
 
 /// All of them, in the order of their names.
 pub static LIBRARY: &[Builtin] = library![
+    "faults/bad-disks",
+    "faults/contention",
+    "faults/election-cut-off",
     "faults/master-dies-during-store-copy",
     "faults/nemesis",
+    "faults/power-loss-under-load",
     "faults/storm",
     "fiftythree/own-write-not-seen",
     "fiftythree/own-write-seen",
@@ -68,9 +72,11 @@ pub static LIBRARY: &[Builtin] = library![
     "neo4j-ha/store-copy-fails-for-good-cured",
     "neo4j-ha/two-members-no-quorum",
     "neo4j-ha/two-members-no-quorum-cured",
+    "quick/master-crash",
     "quick/partition-isolates-master",
     "quick/pause-of-master",
     "quick/slave-crash",
+    "quick/slave-power-loss",
     "quickstart",
 ];
 
