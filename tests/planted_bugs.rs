@@ -304,3 +304,148 @@ fn a_campaign_names_the_seeds_that_are_not_deterministic() {
         assert!(error.contains("first diverging event: number"), "{error}");
     }
 }
+
+/// A scenario about the data: `{application}` is its clients.
+fn data(application: &str, expect: &str) -> String {
+    format!(
+        r#"
+format = 1
+about = "For planted bugs: what happens to the data."
+duration = "20s"
+warm_up = "2s"
+
+[cluster]
+compat = "2.3.6"
+[cluster.settings]
+"ha.pull_interval" = "500ms"
+
+[[group]]
+count = 3
+machine = "aws:r3.xlarge"
+volume = {{ size = "300GB" }}
+
+[graph]
+generate = {{ kind = "social", users = 12, mean_follows = 0.5 }}
+
+{application}
+
+[[expect]]
+{expect}
+"#
+    )
+}
+
+fn clients(workload: &str, mix: &str) -> String {
+    format!(
+        r#"
+[[clients]]
+name = "app"
+arrivals = {{ poisson = "200/s" }}
+workload = "{workload}"
+deployment = "server"
+mix = {{ {mix} }}
+routing = {{ by = "all-to-master" }}
+retry = {{ on = ["transient"], attempts = 20, backoff = "10ms" }}
+"#
+    )
+}
+
+/// The operations of the library in the patterns that look again under their locks.
+fn double_checked(names: &[&str]) -> String {
+    let of =
+        |name: &&str| format!("[[operation]]\nname = \"{name}\"\npattern = \"double-checked\"\n\n");
+    names.iter().map(of).collect()
+}
+
+#[test]
+fn locks_that_are_not_taken_spoil_numbers() {
+    let cases = [
+        ("counter", "counter_increment = 1", "lost-updates", "counter"),
+        ("bank", "transfer = 1", "bank-total", "balance"),
+        ("register", "register_read = 50, register_cas = 50", "linearizable", "register"),
+    ];
+    for (workload, mix, check, property) in cases {
+        let expect = format!("check = \"{check}\"\nproperty = \"{property}\"");
+        let scenario = data(&clients(workload, mix), &expect);
+        let (with, without) = broken(&scenario, "locks-ignored", check, "0..3");
+        assert_eq!((with, without), (3, 0), "{check}");
+    }
+}
+
+#[test]
+fn locks_that_are_not_taken_spoil_relationships() {
+    let counted = r#"
+[[operation]]
+name = "follow"
+steps = [
+  "match a:User(id = $me); match b:User(id = $other); done if (a)-[:FOLLOWS]->(b)",
+  "lock a, b; done if (a)-[:FOLLOWS]->(b); let n = b.followers",
+  "create (a)-[:FOLLOWS(op = $operation)]->(b); set b.followers = n + 1",
+]
+"#;
+    let follow = "type = \"FOLLOWS\"";
+    let cases = [
+        (double_checked(&["follow"]), "follow = 1", "unique-relationship", follow.to_owned()),
+        (
+            counted.to_owned(),
+            "follow = 1",
+            "counter-equals-count",
+            format!("{follow}\nproperty = \"followers\""),
+        ),
+        (
+            double_checked(&["follow", "block"]),
+            "follow = 50, block = 50",
+            "forbidden-pair",
+            format!("{follow}\nunless = \"BLOCKS\""),
+        ),
+    ];
+    for (operations, mix, check, keys) in cases {
+        let application = operations + &clients("social", mix);
+        // Far away, so that there is time between two statements.
+        let scenario = data(&application, &format!("check = \"{check}\"\n{keys}"))
+            .replace("[graph]", "[network]\nlatency = \"10ms\"\n\n[graph]");
+        let (with, without) = broken(&scenario, "locks-ignored", check, "0..3");
+        assert_eq!((with, without), (3, 0), "{check}");
+    }
+}
+
+#[test]
+fn locks_that_are_not_taken_let_a_deleted_user_be_followed() {
+    let application = double_checked(&["follow", "deactivate"])
+        + &clients("social", "follow = 97, deactivate = 3").replace("200/s", "400/s");
+    let scenario = data(
+        &application,
+        "check = \"forbidden-pair\"\ntype = \"FOLLOWS\"\nunless_label = \"DeletedUser\"",
+    )
+    .replace("users = 12", "users = 200");
+    let (with, without) = broken(&scenario, "locks-ignored", "forbidden-pair", "0..6");
+    assert!(with >= 2, "caught in {with} of 6");
+    assert_eq!(without, 0);
+}
+
+#[test]
+fn a_forgotten_rollback_leaves_transactions_open() {
+    let scenario =
+        data(&clients("bank", "transfer = 1"), "check = \"stuck-transactions\"\nwithin = \"20s\"");
+    let (with, without) = broken(&scenario, "rollback-forgotten", "stuck-transactions", "0..3");
+    assert_eq!((with, without), (3, 0));
+}
+
+#[test]
+fn a_second_store_that_is_not_put_right_disagrees() {
+    let application = r#"
+[[operation]]
+name = "rename"
+steps = [
+  "match a:User(id = $me); match b:User(id = $other); lock a; set a.email = $fresh",
+  "call search a = $fresh; abort if (a)-[:FOLLOWS]->(b)",
+]
+"#
+    .to_owned()
+        + &clients("social", "rename = 1").replace("200/s", "50/s");
+    let scenario =
+        data(&application, "check = \"stores-agree\"\nstore = \"search\"\nproperty = \"email\"")
+            .replace("users = 12, mean_follows = 0.5", "users = 200, mean_follows = 40");
+    let (with, without) = broken(&scenario, "no-compensation", "stores-agree", "0..3");
+    assert_eq!((with, without), (3, 0));
+}

@@ -185,6 +185,7 @@ fn check_name(check: &Expectation) -> String {
         }
         Expectation::SlaveLag { .. } => "slave-lag".into(),
         Expectation::DoesNotRecover => "does-not-recover".into(),
+        Expectation::Anomalies { of, .. } => of.name().into(),
     }
 }
 

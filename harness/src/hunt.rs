@@ -14,6 +14,7 @@ use wavetank_scenario::{Plan, Scenario};
 use wavetank_vocabulary::PlantedBugs;
 
 use crate::campaign::{Bases, CampaignError, Entry, Seeds, Work, one};
+use crate::play::Own;
 use crate::shrink::shrink;
 
 /// How a bug was found.
@@ -81,6 +82,7 @@ impl Hunt<'_> {
             until: Some(started + self.limit),
             // Only playing again shows that a run is not the same each time.
             twice: bug == PlantedBugs::NONDETERMINISM,
+            own: Own::default(),
             known: BTreeMap::new(),
         };
         let plant = |scenario: &Scenario, seed| {

@@ -622,7 +622,9 @@ impl Observer for Recorder {
             | Fact::Observed { .. }
             | Fact::SecondStore { .. }
             | Fact::Inconsistent { .. }
-            | Fact::Found { .. } => {}
+            | Fact::Found { .. }
+            | Fact::FinalValue { .. }
+            | Fact::FinalRelationship { .. } => {}
         }
         let told = Classes::CLUSTER | Classes::STORE | Classes::FAULTS;
         // Of a store copy, its progress would crowd out the rest.

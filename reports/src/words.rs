@@ -313,6 +313,10 @@ pub fn sentence(fact: &Fact) -> String {
             format!("in the store of {instance}, {records} records contradict others")
         }
         Fact::Found { operation, .. } => format!("{operation} is found in the final store"),
+        Fact::FinalValue { node, value, .. } => format!("node {} has {value} in the end", node.0),
+        Fact::FinalRelationship { from, to, .. } => {
+            format!("a relationship leads from node {} to node {} in the end", from.0, to.0)
+        }
     }
 }
 

@@ -12,7 +12,7 @@ pub struct Check {
 }
 
 /// All checks of this version.
-pub static CHECKS: [Check; 11] = [
+pub static CHECKS: [Check; 19] = [
     Check {
         name: "acknowledged-writes-lost",
         about: "No write that a client was told had succeeded is gone, except with a branch that was discarded, and then no more than `explained`.",
@@ -68,10 +68,50 @@ pub static CHECKS: [Check; 11] = [
         about: "The cluster does not recover by itself, although all faults are healed: for outages that only a restart ended.",
         keys: &[],
     },
+    Check {
+        name: "lost-updates",
+        about: "What operations were told to have added to `property` is in it at the end. Operations must report it: `return wrote u.PROPERTY`.",
+        keys: &["property", "found"],
+    },
+    Check {
+        name: "counter-equals-count",
+        about: "At the end `property` of each node is the number of its relationships of `type` in `direction`.",
+        keys: &["property", "type", "direction", "found"],
+    },
+    Check {
+        name: "unique-relationship",
+        about: "At the end no two nodes have more than one relationship of `type` in the same direction that operations created (with `op = $operation`).",
+        keys: &["type", "found"],
+    },
+    Check {
+        name: "forbidden-pair",
+        about: "There is no relationship of `type` where one of the type `unless` leads the other way at the end; or none was created that leads to a node which an earlier transaction had given the label `unless_label`. For labels, both operations must report the node: `return wrote`.",
+        keys: &["type", "unless", "unless_label", "found"],
+    },
+    Check {
+        name: "bank-total",
+        about: "The sum of `property` over all nodes is at the end what it was at the start.",
+        keys: &["property", "found"],
+    },
+    Check {
+        name: "stuck-transactions",
+        about: "No request holds an instance for longer than `within`, and no transaction is left open at the end.",
+        keys: &["within", "found"],
+    },
+    Check {
+        name: "stores-agree",
+        about: "At the end the second store `store` has under each node what the node has in `property`, wherever no operation ended with its outcome unknown.",
+        keys: &["store", "property", "found"],
+    },
+    Check {
+        name: "linearizable",
+        about: "What operations at the master read and wrote in `property` of each node, between two failovers, can be put in an order that keeps to when they were under way. Operations must report it: `return`, `return wrote`.",
+        keys: &["property", "found"],
+    },
 ];
 
 /// Their names.
-pub(crate) const NAMES: [&str; 11] = [
+pub(crate) const NAMES: [&str; 19] = [
     "acknowledged-writes-lost",
     "replicas-equal",
     "latency",
@@ -83,16 +123,20 @@ pub(crate) const NAMES: [&str; 11] = [
     "slave-lag",
     "happens",
     "does-not-recover",
+    "lost-updates",
+    "counter-equals-count",
+    "unique-relationship",
+    "forbidden-pair",
+    "bank-total",
+    "stuck-transactions",
+    "stores-agree",
+    "linearizable",
 ];
 
 /// Checks that the language knows and this version does not have.
 pub(crate) const LATER: &[&str] = &[
     "branched-data-undetected",
     "store-consistent",
-    "lost-updates",
-    "linearizable",
-    "unique-relationship",
-    "stuck-transactions",
     "staleness",
     "error-rate",
     "hit-rate",

@@ -2,6 +2,7 @@
 //! the tables say is checked against each other. Problems are gathered, never thrown, so
 //! that one pass finds them all.
 
+mod anomalies;
 mod clients;
 mod cluster;
 mod expectations;
@@ -13,6 +14,7 @@ mod round_trips;
 mod settings;
 mod strength;
 
+pub(crate) use anomalies::keys as anomaly_keys;
 pub(crate) use expectations::PERCENTILES;
 
 use std::path::{Path, PathBuf};

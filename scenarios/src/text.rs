@@ -11,7 +11,7 @@ use wavetank_world::{
     InstancePlan, Members, Plan, Program, RetryPlan, SeedRule, Settings, Strength, Target,
 };
 
-use crate::read::PERCENTILES;
+use crate::read::{PERCENTILES, anomaly_keys};
 use crate::settings::SETTINGS;
 use crate::units::{bytes_text, decimal_bytes_text, rate_text, ratio_text};
 use crate::workloads;
@@ -423,6 +423,13 @@ impl Text {
             Expectation::Recovers { within } => {
                 self.line("check", quoted("recovers"));
                 self.line("within", quoted(within));
+            }
+            Expectation::Anomalies { of, found } => {
+                self.line("check", quoted(of.name()));
+                for (key, value) in anomaly_keys(of) {
+                    self.line(key, quoted(value));
+                }
+                self.line("found", bounds(found, u64::to_string));
             }
         }
         if expected.seeds != SeedRule::Every {

@@ -1,21 +1,32 @@
 //! The checks: one file each, streaming over facts. Each says what *exercised* means for it.
 
 mod acknowledged_writes;
+mod anomalies;
 mod availability;
+mod bank_total;
+mod counters;
 mod does_not_recover;
+mod forbidden_pair;
 mod happens;
 mod latency;
+mod linearizable;
+mod lost_updates;
+mod observed;
 mod recovers;
 mod replicas_equal;
 mod sessions;
 mod slave_lag;
+mod stores_agree;
+mod stuck;
 mod two_masters;
+mod unique;
 
 use wavetank_reports::ExpectationResult;
 use wavetank_vocabulary::{Classes, Fact, Observer, Seq, Time};
 use wavetank_world::{Bounds, Expectation, Plan};
 
 pub use acknowledged_writes::AcknowledgedWrites;
+pub use anomalies::Anomalies;
 pub use availability::Availability;
 pub use does_not_recover::DoesNotRecover;
 pub use happens::Happens;
@@ -77,6 +88,8 @@ pub enum Check {
     SlaveLag(SlaveLag),
     /// `does-not-recover`
     DoesNotRecover(DoesNotRecover),
+    /// What happens to the data: `lost-updates`, `unique-relationship` and others.
+    Anomalies(Box<Anomalies>),
 }
 
 impl Check {
@@ -94,6 +107,9 @@ impl Check {
             Expectation::Sessions { guarantee, client, stale } => {
                 let sessions = Sessions::new(plan, *guarantee, client.as_deref(), *stale);
                 Check::Sessions(Box::new(sessions))
+            }
+            Expectation::Anomalies { of, found } => {
+                Check::Anomalies(Box::new(Anomalies::new(plan, of, *found)))
             }
             Expectation::Recovers { within } => Check::Recovers(Recovers::new(plan, *within)),
             Expectation::TwoMasters { lasts } => Check::TwoMasters(TwoMasters::new(*lasts)),
@@ -115,6 +131,7 @@ impl Check {
             Check::AcknowledgedWrites(check) => check.evidence(),
             Check::ReplicasEqual(check) => check.evidence(),
             Check::Sessions(check) => check.evidence(),
+            Check::Anomalies(check) => check.evidence(),
             _ => Evidence::default(),
         }
     }
@@ -133,6 +150,7 @@ impl Check {
             Check::Availability(check) => check.finish(),
             Check::SlaveLag(check) => check.finish(),
             Check::DoesNotRecover(check) => check.finish(),
+            Check::Anomalies(check) => check.finish(),
         }
     }
 }
@@ -151,6 +169,7 @@ impl Observer for Check {
             Check::Availability(check) => check.interests(),
             Check::SlaveLag(check) => check.interests(),
             Check::DoesNotRecover(check) => check.interests(),
+            Check::Anomalies(check) => check.interests(),
         }
     }
 
@@ -167,6 +186,7 @@ impl Observer for Check {
             Check::Availability(check) => check.observe(at, seq, fact),
             Check::SlaveLag(check) => check.observe(at, seq, fact),
             Check::DoesNotRecover(check) => check.observe(at, seq, fact),
+            Check::Anomalies(check) => check.observe(at, seq, fact),
         }
     }
 }

@@ -20,7 +20,7 @@
 use std::collections::BTreeSet;
 
 /// What a register can hold; the numbers are the caller's.
-pub type Value = u32;
+pub type Value = u64;
 
 /// An operation with its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -9,7 +9,7 @@ use super::{Model, Options, Verdict, judge};
 type Timed = (Op, usize, Option<usize>);
 
 /// Tries every order.
-fn by_force(ops: &[Timed], done: u32, state: u32) -> bool {
+fn by_force(ops: &[Timed], done: u64, state: u64) -> bool {
     let open = |n: usize| done & (1 << n) == 0;
     let Some(deadline) = (0..ops.len()).filter(|n| open(*n)).filter_map(|n| ops[n].2).min() else {
         return true;
@@ -52,10 +52,10 @@ fn by_search(ops: &[Timed]) -> Step {
 /// Operations with made-up results, times all different.
 fn made_up(most: usize) -> impl Strategy<Value = Vec<Timed>> {
     let op = prop_oneof![
-        (0u32..3).prop_map(Op::Read),
-        (0u32..3).prop_map(Op::Write),
-        (0u32..3, 0u32..3).prop_map(|(a, b)| Op::Cas(a, b)),
-        (0u32..3).prop_map(Op::CasMiss),
+        (0u64..3).prop_map(Op::Read),
+        (0u64..3).prop_map(Op::Write),
+        (0u64..3, 0u64..3).prop_map(|(a, b)| Op::Cas(a, b)),
+        (0u64..3).prop_map(Op::CasMiss),
     ];
     prop::collection::vec((op, 0usize..20, 1usize..8, 0u8..6), 1..most).prop_map(|list| {
         let unique = |at: usize, n: usize, ret: usize| (at * 16 + n) * 2 + ret;
@@ -72,7 +72,7 @@ fn made_up(most: usize) -> impl Strategy<Value = Vec<Timed>> {
 /// What a register answered to operations that happen one after the other, each at a moment of
 /// its own, with calls before and returns after.
 fn answered(most: usize) -> impl Strategy<Value = Vec<Timed>> {
-    prop::collection::vec((0u8..3, 0u32..4, 0u32..4, 1usize..40, 1usize..40, 0u8..8), 1..most)
+    prop::collection::vec((0u8..3, 0u64..4, 0u64..4, 1usize..40, 1usize..40, 0u8..8), 1..most)
         .prop_map(|list| {
             let mut state = 0;
             let mut ops = Vec::new();
@@ -109,7 +109,7 @@ proptest! {
 
     #[test]
     fn one_wrong_answer_is_judged_as_by_trying(
-        ops in answered(9), which in 0usize..9, value in 0u32..4,
+        ops in answered(9), which in 0usize..9, value in 0u64..4,
     ) {
         let mut ops = ops;
         let count = ops.len().max(1);
@@ -170,7 +170,7 @@ fn a_violation_tells_who_read_what_after_whom() {
 
 #[test]
 fn keys_are_judged_apart() {
-    let event = |p: u32, kind: &str, f: &str, key: u32, value: &str| {
+    let event = |p: u64, kind: &str, f: &str, key: u64, value: &str| {
         format!("{{:process {p}, :type :{kind}, :f :{f}, :key {key}, :value {value}}}\n")
     };
     let two = [

@@ -5,7 +5,7 @@ use wavetank_world::{
     Bounds, ClientPlan, Expectation, Expected, Program, SeedRule, SessionGuarantee, Trigger,
 };
 
-use super::or;
+use super::{anomalies, or};
 use crate::checks::{CHECKS, Check, owners_of};
 use crate::errors::{Place, Problem};
 use crate::section::{At, Section, meant};
@@ -66,8 +66,9 @@ fn strangers(section: &Section<'_>, check: &Check) {
 }
 
 fn same(a: &Expectation, b: &Expectation) -> bool {
-    use Expectation::{Availability, Happens, Latency, Sessions};
+    use Expectation::{Anomalies, Availability, Happens, Latency, Sessions};
     match (a, b) {
+        (Anomalies { of, .. }, Anomalies { of: other, .. }) => of == other,
         (
             Sessions { guarantee, client, .. },
             Sessions { guarantee: other_guarantee, client: other, .. },
@@ -118,6 +119,7 @@ fn expectation(
             let (client, operation) = operation_of(section, clients, programs)?;
             Some(Expectation::Availability { client, operation, outage: outage? })
         }
+        name if name != "latency" => anomalies::read(section, name, programs),
         _ => latency(section, clients, programs),
     }
 }
@@ -238,7 +240,7 @@ fn operation_of(
 }
 
 /// A lower and an upper limit; one of them must be there.
-fn bounds<T: PartialOrd + Copy>(
+pub(super) fn bounds<T: PartialOrd + Copy>(
     limit: &Section<'_>,
     min: Option<At<T>>,
     max: Option<At<T>>,

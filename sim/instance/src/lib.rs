@@ -8,6 +8,7 @@
 //! * `instance`: the one door, and the way to store and member
 //! * `program`: what an operation does, as data; `play` and `follow` play it,
 //!   `binding` computes
+//! * `returned`: what a program says about itself, for checks
 //! * `request`: client operations as transactions
 //! * `replication`: pulls, pushes, application of what was received
 //! * `master_client`, `conversations`: writes at a slave, with locks and commit at the master
@@ -30,6 +31,7 @@ mod play;
 mod program;
 mod replication;
 mod request;
+mod returned;
 mod settings;
 mod states;
 mod switch;
@@ -44,6 +46,7 @@ pub use program::{
     Comparison, Exit, Expression, FOLLOWS, LOCKED_AT_ONCE, Name, OP, Operand, OperationStep, Path,
     Program, Programs, Request, SLOTS, STATUS_BY, Slot, Test, USER,
 };
+pub use returned::Returned;
 pub use settings::Settings;
 pub use task::TaskId;
 pub use wavetank_cluster::{Compat, Flaws, PushStrategy};

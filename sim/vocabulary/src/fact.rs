@@ -613,6 +613,28 @@ pub enum Fact {
         /// Where.
         subject: Subject,
     },
+    /// At the end: a number on a node of the final master's store, of a property that some
+    /// expectation asks for. Told by property, then by node.
+    FinalValue {
+        /// The property: its place among those that the Plan audits.
+        property: u8,
+        /// The node.
+        node: NodeId,
+        /// The number.
+        value: i64,
+    },
+    /// At the end: a relationship in the final master's store, of a type that some expectation
+    /// asks for. Told by type, then by where it begins, then by where it ends.
+    FinalRelationship {
+        /// The type: its place among those that the Plan audits.
+        kind: u8,
+        /// Where it begins.
+        from: NodeId,
+        /// Where it ends.
+        to: NodeId,
+        /// Which operation created it, if it says so.
+        operation: Option<OperationId>,
+    },
 }
 
 impl Fact {
@@ -653,7 +675,11 @@ impl Fact {
             | Fact::Converged => Classes::FAULTS,
             Fact::Sample { .. } | Fact::Monitored { .. } => Classes::SAMPLES,
             Fact::StruckIn { .. } => Classes::COVERAGE,
-            Fact::Final { .. } | Fact::Inconsistent { .. } | Fact::Found { .. } => Classes::AUDIT,
+            Fact::Final { .. }
+            | Fact::Inconsistent { .. }
+            | Fact::Found { .. }
+            | Fact::FinalValue { .. }
+            | Fact::FinalRelationship { .. } => Classes::AUDIT,
         }
     }
 }

@@ -106,10 +106,12 @@ bugs! {
     UNKNOWN_TAKEN_FOR_FAILED = 35, "unknown-taken-for-failed";
     /// A client does not take back what it wrote beside the graph before it tries again.
     NO_COMPENSATION = 15, "no-compensation";
+    /// A step that locks nodes takes no lock.
+    LOCKS_IGNORED = 36, "locks-ignored";
     /// The command lets chance into the Plan, so that two runs differ.
     NONDETERMINISM = 5, "nondeterminism";
     /// A machine forgets tasks when many wait for a core.
-    CORE_FORGETS_WORK = 16, "core-forgets-work";
+    CORE_FORGETS_WORK = 37, "core-forgets-work";
 }
 
 impl PlantedBugs {
@@ -145,5 +147,21 @@ impl fmt::Display for PlantedBugs {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_bug_is_one_of_its_own() {
+        let mut all = 0;
+        for (bug, name) in PlantedBugs::ALL {
+            assert_eq!(bug.0.count_ones(), 1, "{name}");
+            assert_eq!(all & bug.0, 0, "{name} has the place of another");
+            all |= bug.0;
+            assert_eq!(PlantedBugs::from_name(name), Some(*bug), "{name} is there twice");
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! What is found when a run is over: where every instance stands, what its store holds, and
-//! which client operations left their mark in the master's.
+//! What is found when a run is over: where every instance stands, what its store holds, which
+//! client operations left their mark in the master's, and what expectations ask of it.
 
 use alloc::vec::Vec;
 
@@ -9,11 +9,16 @@ use wavetank_vocabulary::{Classes, Fact, NodeId, Observer, OperationId, Role, Su
 
 use crate::world::World;
 
-/// Collects the marks that operations left.
+/// Collects the marks that operations left, and what expectations ask for.
 struct Marks {
     op: Option<TokenId>,
     status_by: Option<TokenId>,
     found: Vec<(OperationId, Subject)>,
+    /// The properties and types that are asked for, where the store knows them.
+    properties: Vec<Option<TokenId>>,
+    types: Vec<Option<TokenId>>,
+    values: Vec<(u8, NodeId, i64)>,
+    relationships: Vec<(u8, NodeId, NodeId, Option<OperationId>)>,
 }
 
 impl Marks {
@@ -35,10 +40,24 @@ impl Marks {
 impl AuditVisitor for Marks {
     fn node(&mut self, node: &AuditNode<'_>) {
         self.look(node.properties, Some(node.id));
+        for (place, key) in self.properties.iter().enumerate() {
+            let mut values = node.properties.iter();
+            if let Some((_, Value::Int(value))) = values.find(|(known, _)| Some(*known) == *key) {
+                self.values.push((place as u8, node.id, *value));
+            }
+        }
     }
 
     fn relationship(&mut self, relationship: &AuditRelationship<'_>) {
         self.look(relationship.properties, None);
+        let kind = Some(relationship.kind);
+        if let Some(place) = self.types.iter().position(|asked| *asked == kind) {
+            let by = relationship.properties.iter().find_map(|(key, value)| match value {
+                Value::Int(word) if Some(*key) == self.op => OperationId::from_word(*word as u64),
+                _ => None,
+            });
+            self.relationships.push((place as u8, relationship.from, relationship.to, by));
+        }
     }
 }
 
@@ -86,14 +105,35 @@ impl<O: Observer> World<O> {
                 facts.push(Fact::Inconsistent { instance, records: found });
             }
             let key = |name| store.token(TokenKind::PropertyKey, name);
-            let mut marks = Marks { op: key(OP), status_by: key(STATUS_BY), found: Vec::new() };
+            let audited = self.plan.audited();
+            let kind = |name: &&str| store.token(TokenKind::RelationshipType, name);
+            let mut marks = Marks {
+                op: key(OP),
+                status_by: key(STATUS_BY),
+                found: Vec::new(),
+                properties: audited.properties.iter().map(|name| key(name)).collect(),
+                types: audited.types.iter().map(kind).collect(),
+                values: Vec::new(),
+                relationships: Vec::new(),
+            };
             if store.audit(&machine.disk, &mut marks).is_ok() {
+                marks.values.sort_unstable();
+                marks.relationships.sort_unstable();
                 facts.extend(
                     marks
                         .found
                         .into_iter()
                         .map(|(operation, subject)| Fact::Found { operation, subject }),
                 );
+                let value = |(property, node, value)| Fact::FinalValue { property, node, value };
+                facts.extend(marks.values.into_iter().map(value));
+                let relationship = |(kind, from, to, operation)| Fact::FinalRelationship {
+                    kind,
+                    from,
+                    to,
+                    operation,
+                };
+                facts.extend(marks.relationships.into_iter().map(relationship));
             }
         }
         for fact in facts {

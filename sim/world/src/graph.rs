@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use wavetank_instance::{FOLLOWS, OP, STATUS_BY, USER};
 use wavetank_kernel::{Stream, Streams};
-use wavetank_store::{Image, ImageBuilder, ImageFile, PAGE_SIZE, TokenKind, Value};
+use wavetank_store::{Image, ImageBuilder, ImageFile, PAGE_SIZE, TokenId, TokenKind, Value};
 use wavetank_vocabulary::{Bytes, Ratio};
 
 use crate::plan::{EdgeList, GraphModel, GraphPlan, GraphSource};
@@ -130,6 +130,10 @@ impl BaseGraph {
             .filter(|((key, _), _)| !split(key))
             .map(|(_, number)| number.clone())
             .collect();
+        let counters = Counters::of(&edges, |key| {
+            let asked = plan.properties.iter().any(|(known, _)| known == key);
+            asked.then(|| token(TokenKind::PropertyKey, key))
+        });
         let mut name = alloc::string::String::new();
         let mut ids = Vec::with_capacity(edges.nodes as usize);
         for number in 0..edges.nodes {
@@ -138,13 +142,16 @@ impl BaseGraph {
             let _ = core::fmt::Write::write_fmt(&mut name, format_args!("user {number}"));
             let mut properties = alloc::vec![(name_key, Value::Text(name.as_str().into()))];
             properties.extend(own.iter().cloned());
+            counters.add(&mut properties, number);
             let id = builder.add_node(&[user], &properties);
             ids.push(id.expect("one label, a short name and a few numbers fit"));
         }
         // The parts come behind the users, whose numbers clients draw from.
         for (kind, label, start) in &parts {
-            for user in &ids {
-                let part = builder.add_node(&[*label], start).expect("a few numbers fit");
+            for (number, user) in ids.iter().enumerate() {
+                let mut start = start.clone();
+                counters.add(&mut start, number as u32);
+                let part = builder.add_node(&[*label], &start).expect("a few numbers fit");
                 builder
                     .add_relationship(*user, part, *kind, &[])
                     .expect("both nodes were added above");
@@ -160,6 +167,35 @@ impl BaseGraph {
             nodes: edges.nodes,
             relationships: edges.edges.len() as u64 + parts.len() as u64 * u64::from(edges.nodes),
             edges,
+        }
+    }
+}
+
+/// What users count of themselves begins with what the graph has.
+struct Counters {
+    /// The property, where users have it, and the number of each user.
+    counts: [(Option<TokenId>, Vec<i64>); 2],
+}
+
+impl Counters {
+    fn of(edges: &EdgeList, mut token: impl FnMut(&str) -> Option<TokenId>) -> Counters {
+        let mut counts = ["followers", "following"].map(|key| (token(key), Vec::new()));
+        for (at, (_, numbers)) in counts.iter_mut().enumerate().filter(|(_, of)| of.0.is_some()) {
+            numbers.resize(edges.nodes as usize, 0);
+            for (from, to) in &edges.edges {
+                numbers[[*to, *from][at] as usize] += 1;
+            }
+        }
+        Counters { counts }
+    }
+
+    fn add(&self, properties: &mut [(TokenId, Value)], user: u32) {
+        for (property, value) in properties {
+            let Value::Int(start) = value else { continue };
+            let mut counts = self.counts.iter();
+            if let Some((_, numbers)) = counts.find(|(key, _)| *key == Some(*property)) {
+                *start += numbers[user as usize];
+            }
         }
     }
 }

@@ -7,6 +7,7 @@
 
 extern crate alloc;
 
+mod anomaly;
 mod audit;
 mod balancer;
 mod beside;
@@ -30,6 +31,7 @@ mod view;
 mod workload;
 mod world;
 
+pub use anomaly::{Anomaly, Audited, Forbidden};
 pub use costs::CostTable;
 pub use fault_plan::{FaultPlan, Members, Strength, Target};
 pub use graph::BaseGraph;

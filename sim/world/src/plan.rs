@@ -12,6 +12,7 @@ use wavetank_vocabulary::{
     Bytes, InstanceId, OperationKind, PlantedBugs, Rate, Ratio, Span, Status,
 };
 
+use crate::anomaly::{Anomaly, Audited};
 use crate::costs::CostTable;
 use crate::fault_plan::FaultPlan;
 use crate::trigger::Trigger;
@@ -525,6 +526,13 @@ pub enum Expectation {
         /// From the fault's start.
         within: Span,
     },
+    /// So often something happened to the data that should not.
+    Anomalies {
+        /// What.
+        of: Anomaly,
+        /// How often.
+        found: Bounds<u64>,
+    },
 }
 
 impl Plan {
@@ -555,6 +563,17 @@ impl Plan {
             }
         }
         stores
+    }
+
+    /// What the audit at the end tells for the expectations.
+    pub fn audited(&self) -> Audited<'_> {
+        let mut audited = Audited::default();
+        for expected in &self.expectations {
+            if let Expectation::Anomalies { of, .. } = &expected.check {
+                of.audited(&mut audited);
+            }
+        }
+        audited
     }
 
     /// The longest `within` of the expectations, zero when there is none: for so long play

@@ -195,7 +195,34 @@ pub(super) static EXPECT: Table = Table {
             "within",
             Time(MILLISECOND, YEAR),
             Optional,
-            "Of `recovers`: from the start of each fault.",
+            "Of `recovers`: from the start of each fault. Of `stuck-transactions`: the longest that is right.",
+        ),
+        key("property", Text, Optional, "Which property of nodes the check is about."),
+        key("type", Text, Optional, "Which type of relationships the check is about."),
+        key(
+            "direction",
+            Choice(&["in", "out"], &[]),
+            Default("in"),
+            "Of `counter-equals-count`: whether relationships that end at the node are counted, or those that begin there.",
+        ),
+        key(
+            "unless",
+            Text,
+            Optional,
+            "Of `forbidden-pair`: the type of the relationships that exclude one the other way.",
+        ),
+        key(
+            "unless_label",
+            Text,
+            Optional,
+            "Of `forbidden-pair`: the label that excludes relationships to the node.",
+        ),
+        key("store", Text, Optional, "Of `stores-agree`: the name of the second store."),
+        key(
+            "found",
+            Kind::Table(&FOUND),
+            Optional,
+            "How often the check may find what it looks for; never unless told.",
         ),
         key("lasts", Kind::Table(&LIMIT), Optional, "Of `two-masters`: the longest time with two."),
         key(
@@ -232,6 +259,15 @@ pub(super) static EXPLAINED: Table = Table {
     keys: &[
         key("max", Count(0, u64::MAX), Optional, "How many are accepted; none unless told."),
         key("min", Count(0, u64::MAX), Optional, "How many there must be at the least."),
+    ],
+};
+
+pub(super) static FOUND: Table = Table {
+    name: "found",
+    about: "How often a check finds what it looks for.",
+    keys: &[
+        key("max", Count(0, u64::MAX), Optional, "At the most."),
+        key("min", Count(0, u64::MAX), Optional, "At the least."),
     ],
 };
 

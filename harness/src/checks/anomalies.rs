@@ -1,0 +1,191 @@
+//! What the checks of the data have in common: each looks for one thing that should not happen,
+//! counts it, and keeps the story of the first.
+
+use serde_json::json;
+use wavetank_reports::{ExpectationResult, Verdict, grouped};
+use wavetank_vocabulary::{Classes, Fact, InstanceId, Observer, OperationId, Seq, Time};
+use wavetank_world::{Anomaly, Bounds, Plan};
+
+use super::bank_total::BankTotal;
+use super::counters::Counters;
+use super::forbidden_pair::ForbiddenPair;
+use super::limit_json;
+use super::linearizable::Linearizable;
+use super::lost_updates::LostUpdates;
+use super::stores_agree::StoresAgree;
+use super::stuck::Stuck;
+use super::unique::Unique;
+use crate::explain::Evidence;
+
+/// What a check has found.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tally {
+    /// How often it could have found something.
+    pub(super) looked: u64,
+    found: u64,
+    first: Option<(String, Evidence)>,
+    /// Why it came to no verdict, if so.
+    pub(super) undecided: Option<String>,
+}
+
+impl Tally {
+    /// It happened once more, so often at once.
+    pub(super) fn find(
+        &mut self,
+        times: u64,
+        at: Option<Time>,
+        operations: Vec<OperationId>,
+        instances: Vec<InstanceId>,
+        story: impl FnOnce() -> String,
+    ) {
+        self.found += times;
+        if self.first.is_none() {
+            self.first = Some((story(), Evidence { at, operations, instances }));
+        }
+    }
+}
+
+/// Looks for one thing.
+pub(super) trait Watch {
+    /// The facts that it reads.
+    fn interests(&self) -> Classes;
+    /// Reads one.
+    fn observe(&mut self, at: Time, fact: &Fact, tally: &mut Tally);
+    /// All facts were read.
+    fn close(&self, _tally: &mut Tally) {}
+    /// What it looks at, in the plural, e.g. `increments`.
+    fn looks_at(&self) -> &'static str;
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    LostUpdates(LostUpdates),
+    Counters(Counters),
+    Unique(Unique),
+    ForbiddenPair(ForbiddenPair),
+    BankTotal(BankTotal),
+    Stuck(Stuck),
+    StoresAgree(StoresAgree),
+    Linearizable(Linearizable),
+}
+
+impl Kind {
+    fn watch(&self) -> &dyn Watch {
+        match self {
+            Kind::LostUpdates(watch) => watch,
+            Kind::Counters(watch) => watch,
+            Kind::Unique(watch) => watch,
+            Kind::ForbiddenPair(watch) => watch,
+            Kind::BankTotal(watch) => watch,
+            Kind::Stuck(watch) => watch,
+            Kind::StoresAgree(watch) => watch,
+            Kind::Linearizable(watch) => watch,
+        }
+    }
+
+    fn watch_mut(&mut self) -> &mut dyn Watch {
+        match self {
+            Kind::LostUpdates(watch) => watch,
+            Kind::Counters(watch) => watch,
+            Kind::Unique(watch) => watch,
+            Kind::ForbiddenPair(watch) => watch,
+            Kind::BankTotal(watch) => watch,
+            Kind::Stuck(watch) => watch,
+            Kind::StoresAgree(watch) => watch,
+            Kind::Linearizable(watch) => watch,
+        }
+    }
+}
+
+/// A check that counts one kind of anomaly.
+#[derive(Clone, Debug)]
+pub struct Anomalies {
+    name: &'static str,
+    limit: Bounds<u64>,
+    tally: Tally,
+    kind: Kind,
+}
+
+impl Anomalies {
+    /// A check for an anomaly, which may be found so often.
+    pub fn new(plan: &Plan, of: &Anomaly, limit: Bounds<u64>) -> Self {
+        let audited = plan.audited();
+        // The Plan audits what its expectations name: the places are there.
+        let property = |name: &str| audited.property(name).unwrap_or(u8::MAX);
+        let place = |name: &str| audited.kind(name).unwrap_or(u8::MAX);
+        let kind = match of {
+            Anomaly::LostUpdates { property: name } => {
+                Kind::LostUpdates(LostUpdates::new(plan, name, property(name)))
+            }
+            Anomaly::CounterEqualsCount { property: name, kind, incoming } => {
+                let counts = (kind.clone(), place(kind), *incoming);
+                Kind::Counters(Counters::new(name.clone(), property(name), counts))
+            }
+            Anomaly::UniqueRelationship { kind } => {
+                Kind::Unique(Unique::new(kind.clone(), place(kind)))
+            }
+            Anomaly::ForbiddenPair { kind, by } => {
+                Kind::ForbiddenPair(ForbiddenPair::new(plan, kind, by, place))
+            }
+            Anomaly::BankTotal { property: name } => {
+                Kind::BankTotal(BankTotal::new(plan, name, property(name)))
+            }
+            Anomaly::StuckTransactions { within } => Kind::Stuck(Stuck::new(*within)),
+            Anomaly::StoresAgree { store, property: name } => {
+                let names = (store.clone(), name.clone());
+                Kind::StoresAgree(StoresAgree::new(plan, names, property(name)))
+            }
+            Anomaly::Linearizable { property } => {
+                Kind::Linearizable(Linearizable::new(plan, property))
+            }
+        };
+        Anomalies { name: of.name(), limit, tally: Tally::default(), kind }
+    }
+
+    /// What proves the first that was found.
+    pub fn evidence(&self) -> Evidence {
+        let mut tally = self.tally.clone();
+        self.kind.watch().close(&mut tally);
+        tally.first.map(|(_, evidence)| evidence).unwrap_or_default()
+    }
+
+    /// The verdict.
+    pub fn finish(&self) -> ExpectationResult {
+        let mut tally = self.tally.clone();
+        let watch = self.kind.watch();
+        watch.close(&mut tally);
+        let over = format!("{} {}", grouped(tally.looked), watch.looks_at());
+        let holds = self.limit.hold(&tally.found);
+        let (verdict, why) = match (&tally.first, tally.undecided) {
+            (_, Some(why)) if tally.found == 0 => (Verdict::NotExercised, why),
+            (None, _) if tally.looked == 0 => {
+                (Verdict::NotExercised, format!("There were no {}.", watch.looks_at()))
+            }
+            (None, _) => {
+                let verdict = if holds { Verdict::Held } else { Verdict::Broke };
+                (verdict, format!("None among {over}."))
+            }
+            (Some((story, _)), _) => {
+                let verdict = if holds { Verdict::Held } else { Verdict::Broke };
+                (verdict, format!("{} among {over}. {story}", grouped(tally.found)))
+            }
+        };
+        ExpectationResult {
+            check: self.name.to_owned(),
+            verdict,
+            measured: json!({ "found": tally.found }),
+            limit: json!({ "found": limit_json(&self.limit, |count| (*count).into()) }),
+            why,
+        }
+    }
+}
+
+impl Observer for Anomalies {
+    fn interests(&self) -> Classes {
+        self.kind.watch().interests()
+    }
+
+    fn observe(&mut self, at: Time, _seq: Seq, fact: &Fact) {
+        self.kind.watch_mut().observe(at, fact, &mut self.tally);
+    }
+}

@@ -1,0 +1,137 @@
+//! `lost-updates`: is what operations added to a number, and were told to have, in it at the end?
+//!
+//! Which operations add, and how much, is read from their programs; which node, from what they
+//! report. Counted are the additions that are missing at the end, whatever took them: two that
+//! read the same value before they wrote, or a branch that was discarded. Additions whose outcome
+//! is unknown may be in it, too, and can hide that others are missing.
+//!
+//! Exercised: something was added. Memory: one entry for each node that was added to.
+
+use std::collections::BTreeMap;
+
+use wavetank_vocabulary::{Classes, Fact, InstanceId, NodeId, OperationId, Time};
+use wavetank_world::Plan;
+
+use super::anomalies::{Tally, Watch};
+use super::observed::Reports;
+
+/// Who wrote a number last.
+#[derive(Clone, Copy, Debug)]
+struct Write {
+    operation: OperationId,
+    value: Option<i64>,
+    at: Time,
+    instance: InstanceId,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Sum {
+    added: i64,
+    last: Option<Write>,
+    /// Two that wrote the same number.
+    twice: Option<(Write, Write)>,
+    finally: Option<i64>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct LostUpdates {
+    name: String,
+    property: u8,
+    start: i64,
+    /// For each kind of operation, the return steps that report an addition, and how much.
+    adds: Vec<Vec<(u8, i64)>>,
+    reports: Reports,
+    sums: BTreeMap<NodeId, Sum>,
+}
+
+impl LostUpdates {
+    pub(super) fn new(plan: &Plan, name: &str, property: u8) -> Self {
+        let adds = plan.operations.iter().map(|program| {
+            let returned = program.returned().filter(|step| step.wrote && step.key == Some(name));
+            returned.filter_map(|step| Some((step.place, step.adds?))).collect()
+        });
+        let start = plan.graph.properties.iter().find(|(key, _)| key == name);
+        LostUpdates {
+            name: name.to_owned(),
+            property,
+            start: start.map_or(0, |(_, value)| *value),
+            adds: adds.collect(),
+            reports: Reports::default(),
+            sums: BTreeMap::new(),
+        }
+    }
+}
+
+impl Watch for LostUpdates {
+    fn interests(&self) -> Classes {
+        Classes::OPERATIONS | Classes::VALUES | Classes::AUDIT
+    }
+
+    fn observe(&mut self, at: Time, fact: &Fact, tally: &mut Tally) {
+        if let Fact::FinalValue { property, node, value } = *fact
+            && property == self.property
+            && let Some(sum) = self.sums.get_mut(&node)
+        {
+            sum.finally = Some(value);
+        }
+        let Some(reports) = self.reports.read(at, fact) else { return };
+        let Fact::Completed { operation, kind, .. } = *fact else { return };
+        for report in reports.iter().filter(|report| report.wrote) {
+            let adds = self.adds[kind.index()].iter();
+            let Some((_, added)) = adds.clone().find(|(place, _)| *place == report.place) else {
+                continue;
+            };
+            tally.looked += 1;
+            let sum = self.sums.entry(report.node).or_default();
+            sum.added += added;
+            let (value, at, instance) = (report.value, report.at, report.instance);
+            let write = Write { operation, value, at, instance };
+            if let Some(last) = sum.last.filter(|last| last.value == value) {
+                sum.twice.get_or_insert((last, write));
+            }
+            sum.last = Some(write);
+        }
+    }
+
+    fn close(&self, tally: &mut Tally) {
+        for (node, sum) in &self.sums {
+            let (expected, there) = (self.start + sum.added, sum.finally.unwrap_or(0));
+            // What is missing has the sign of what was added.
+            let missing = (expected - there) * sum.added.signum();
+            if missing <= 0 {
+                continue;
+            }
+            let (name, node) = (&self.name, node.0);
+            let last = sum.last.iter();
+            let (operations, instances) = match &sum.twice {
+                Some((one, other)) => {
+                    (vec![one.operation, other.operation], vec![one.instance, other.instance])
+                }
+                None => (
+                    last.clone().map(|write| write.operation).collect(),
+                    last.map(|write| write.instance).collect(),
+                ),
+            };
+            let at = sum.twice.map(|(_, other)| other.at);
+            tally.find(missing as u64, at, operations, instances, || {
+                let how = sum.twice.map_or_else(String::new, |(one, other)| {
+                    let value = one.value.map_or("nothing".into(), |value| value.to_string());
+                    format!(
+                        " {} (at {}, instance {}) and {} (at {}, instance {}) both wrote {value}.",
+                        one.operation,
+                        one.at,
+                        one.instance.0,
+                        other.operation,
+                        other.at,
+                        other.instance.0
+                    )
+                });
+                format!("`{name}` of node {node} should be {expected}, and is {there}.{how}")
+            });
+        }
+    }
+
+    fn looks_at(&self) -> &'static str {
+        "additions"
+    }
+}

@@ -1,0 +1,143 @@
+//! `[[expect]]` of what may happen to the data: the checks that look for it take the names of
+//! properties, types, labels and second stores, which some operation must use.
+
+use wavetank_world::operation::TokenKind;
+use wavetank_world::{Anomaly, Bounds, Expectation, Forbidden, Program};
+
+use super::expectations::bounds;
+use crate::errors::Problem;
+use crate::section::{Section, meant};
+use crate::units::brief;
+
+/// What users have of these at the start is what the graph says.
+const COUNTED: [&str; 2] = ["followers", "following"];
+
+/// The keys of an expectation, but for `found`.
+pub(crate) fn keys(of: &Anomaly) -> Vec<(&'static str, String)> {
+    match of {
+        Anomaly::LostUpdates { property }
+        | Anomaly::BankTotal { property }
+        | Anomaly::Linearizable { property } => vec![("property", property.clone())],
+        Anomaly::CounterEqualsCount { property, kind, incoming } => vec![
+            ("property", property.clone()),
+            ("type", kind.clone()),
+            ("direction", if *incoming { "in" } else { "out" }.into()),
+        ],
+        Anomaly::UniqueRelationship { kind } => vec![("type", kind.clone())],
+        Anomaly::ForbiddenPair { kind, by } => {
+            let (key, name) = match by {
+                Forbidden::Type(name) => ("unless", name),
+                Forbidden::Label(name) => ("unless_label", name),
+            };
+            vec![("type", kind.clone()), (key, name.clone())]
+        }
+        Anomaly::StuckTransactions { within } => vec![("within", within.to_string())],
+        Anomaly::StoresAgree { store, property } => {
+            vec![("store", store.clone()), ("property", property.clone())]
+        }
+    }
+}
+
+/// A name that some operation uses.
+fn name(
+    section: &Section<'_>,
+    key: &'static str,
+    kind: TokenKind,
+    programs: &[Program],
+) -> Option<String> {
+    let names = programs.iter().flat_map(|program| &program.names);
+    let names = names.filter(|(of, _)| *of == kind).map(|(_, name)| name.as_str());
+    let what = match kind {
+        TokenKind::PropertyKey => "property",
+        TokenKind::RelationshipType => "type of relationships",
+        TokenKind::Label => "label",
+    };
+    one_of(section, key, what, names.collect())
+}
+
+fn one_of(
+    section: &Section<'_>,
+    key: &'static str,
+    what: &str,
+    mut names: Vec<&str>,
+) -> Option<String> {
+    let Some(at) = section.text(key) else {
+        if section.has(key).is_none() {
+            section.note(format!("`{key}` is missing"), section.place, format!("which {what}?"));
+        }
+        return None;
+    };
+    if names.contains(&at.value.as_str()) {
+        return Some(at.value);
+    }
+    names.sort_unstable();
+    names.dedup();
+    let title = format!("unknown {what} `{}`", brief(&at.value));
+    let problem = Problem::new(title, at.place, "no operation of these clients uses it");
+    section.findings().add(problem.help(meant(&at.value, &names)));
+    None
+}
+
+pub(super) fn read(
+    section: &Section<'_>,
+    check: &str,
+    programs: &[Program],
+) -> Option<Expectation> {
+    let property = || name(section, "property", TokenKind::PropertyKey, programs);
+    let kind = |key| name(section, key, TokenKind::RelationshipType, programs);
+    let found = section
+        .table("found")
+        .map_or(Bounds::at_most(0), |limit| bounds(&limit, limit.count("min"), limit.count("max")));
+    let of = match check {
+        "lost-updates" => {
+            let property = property()?;
+            if let Some(at) = section.text("property")
+                && COUNTED.contains(&at.value.as_str())
+            {
+                let title = format!("`{}` begins with another number on each node", at.value);
+                let problem =
+                    Problem::new(title, at.place, "what was added cannot be told from it");
+                section.findings().add(problem.help("`counter-equals-count` looks at it"));
+                return None;
+            }
+            Anomaly::LostUpdates { property }
+        }
+        "counter-equals-count" => {
+            let incoming = section.choice("direction").is_none_or(|at| at.value == "in");
+            Anomaly::CounterEqualsCount { property: property()?, kind: kind("type")?, incoming }
+        }
+        "unique-relationship" => Anomaly::UniqueRelationship { kind: kind("type")? },
+        "forbidden-pair" => {
+            let of = kind("type");
+            let by = match (section.has("unless"), section.has("unless_label")) {
+                (Some(place), Some(other)) => {
+                    let title = "an expectation has one of `unless` and `unless_label`";
+                    let problem = Problem::new(title, other, "and there");
+                    section.findings().add(problem.also(place, "here"));
+                    return None;
+                }
+                (_, None) => Forbidden::Type(kind("unless")?),
+                (None, _) => {
+                    Forbidden::Label(name(section, "unless_label", TokenKind::Label, programs)?)
+                }
+            };
+            Anomaly::ForbiddenPair { kind: of?, by }
+        }
+        "bank-total" => Anomaly::BankTotal { property: property()? },
+        "stuck-transactions" => {
+            if section.has("within").is_none() {
+                section.note("`within` is missing", section.place, "how long may it take?");
+            }
+            Anomaly::StuckTransactions { within: section.span("within")?.value }
+        }
+        "stores-agree" => {
+            let stores = programs.iter().flat_map(|program| &program.stores);
+            let stores = stores.map(String::as_str).collect();
+            let store = one_of(section, "store", "second store", stores);
+            Anomaly::StoresAgree { store: store?, property: property()? }
+        }
+        "linearizable" => Anomaly::Linearizable { property: property()? },
+        _ => return None,
+    };
+    Some(Expectation::Anomalies { of, found })
+}

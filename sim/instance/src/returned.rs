@@ -1,0 +1,82 @@
+//! What a program tells about its return steps, read from its text alone: which property a
+//! returned value is of, and by how much the program changes it. Checks interpret
+//! [`wavetank_vocabulary::Fact::Observed`] by it.
+
+use crate::program::{Operand, OperationStep as Step, Program, Slot};
+
+/// A return step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Returned<'p> {
+    /// Its number among the program's return steps.
+    pub place: u8,
+    /// Whether it reports what was written.
+    pub wrote: bool,
+    /// The variable of the node that it is about.
+    pub of: Slot,
+    /// The property whose value it reports, where the value was read from one.
+    pub key: Option<&'p str>,
+    /// The whole number that the program adds to that property of that node, if it does.
+    pub adds: Option<i64>,
+}
+
+impl Program {
+    /// Its return steps of single values, in order.
+    pub fn returned(&self) -> impl Iterator<Item = Returned<'_>> {
+        self.steps.iter().enumerate().filter_map(|(at, step)| {
+            let Step::Return { of, place, value, wrote } = step else { return None };
+            let key = match (&value.first, &value.second) {
+                (Operand::Variable(variable), None) => {
+                    self.loaded(at, *variable).map(|(_, key)| key)
+                }
+                _ => None,
+            };
+            let adds = key.and_then(|key| self.adds(*of, key));
+            Some(Returned { place: *place, wrote: *wrote, of: *of, key, adds })
+        })
+    }
+
+    /// The variables of the nodes at which relationships of this type end that the program
+    /// creates.
+    pub fn leads_to<'p>(&'p self, kind: &'p str) -> impl Iterator<Item = Slot> + 'p {
+        self.steps.iter().filter_map(move |step| match step {
+            Step::Connect { to, kind: of, .. } if self.name_of(*of) == kind => Some(*to),
+            Step::Merge { path, .. } => {
+                path.to.filter(|_| path.kind.is_some_and(|of| self.name_of(of) == kind))
+            }
+            _ => None,
+        })
+    }
+
+    /// The variables of the nodes to which the program gives this label.
+    pub fn labelled<'p>(&'p self, label: &'p str) -> impl Iterator<Item = Slot> + 'p {
+        self.steps.iter().filter_map(move |step| match step {
+            Step::Label { of, label: given, given: true } if self.name_of(*given) == label => {
+                Some(*of)
+            }
+            _ => None,
+        })
+    }
+
+    /// Where the value of a variable was last read from before a step.
+    fn loaded(&self, before: usize, variable: Slot) -> Option<(Slot, &str)> {
+        self.steps[..before].iter().rev().find_map(|step| match step {
+            Step::Load { into, of, key } if *into == variable => Some((*of, self.name_of(*key))),
+            _ => None,
+        })
+    }
+
+    fn adds(&self, node: Slot, name: &str) -> Option<i64> {
+        self.steps.iter().enumerate().find_map(|(at, step)| {
+            let Step::Set { of, key, value } = step else { return None };
+            let (Operand::Variable(variable), Some((minus, Operand::Int(number)))) =
+                (&value.first, &value.second)
+            else {
+                return None;
+            };
+            let of_itself = *of == node
+                && self.name_of(*key) == name
+                && self.loaded(at, *variable) == Some((node, name));
+            of_itself.then(|| if *minus { number.wrapping_neg() } else { *number })
+        })
+    }
+}
