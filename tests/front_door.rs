@@ -71,7 +71,7 @@ fn the_library_is_played_by_name_from_anywhere() {
     assert_eq!(played.code, 0, "{}", played.stderr);
     assert_eq!(verdict(&folder, "out")["scenario"], "slave-crash");
     let tested = within(&folder, &["test", "quick", "--seeds", "0..1"]);
-    assert!(tested.stdout.contains("3 of 3 runs held"), "{}", tested.stdout);
+    assert!(tested.stdout.contains("5 of 5 runs held"), "{}", tested.stdout);
     let wrong = within(&folder, &["run", "slave-crsh"]);
     assert_eq!(wrong.code, 2);
     assert!(wrong.stderr.contains("a similar one is `slave-crash`"), "{}", wrong.stderr);

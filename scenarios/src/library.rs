@@ -146,7 +146,7 @@ mod tests {
             assert_eq!(builtin(name).map(|b| b.name), Some("quick/slave-crash"), "{name}");
         }
         assert_eq!(builtin("slave"), None);
-        assert_eq!(builtin_folder("quick").len(), 3);
+        assert_eq!(builtin_folder("quick").len(), 5);
         assert_eq!(builtin_folder("scenarios").len(), LIBRARY.len());
         assert_eq!(builtin_folder("quic").len(), 0);
         assert_eq!(nearest_builtin("quickstrat"), Some("quickstart"));
