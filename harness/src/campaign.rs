@@ -26,6 +26,7 @@ use wavetank_world::{
     BaseGraph, Driven, Expectation, GraphPlan, GraphSource, Plan, SeedRule, World,
 };
 
+use crate::copies::{self, Copy};
 use crate::determinism::{Comparison, Nobody, compare, disturbed};
 use crate::exit::Exit;
 use crate::interrupt;
@@ -189,7 +190,7 @@ fn check_name(check: &Expectation) -> String {
     }
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What is behind these locks is whole at any time.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -274,15 +275,26 @@ pub(crate) fn one(
         return Ok(None);
     }
     let entry = &work.entries[number];
-    let plan = Arc::new(draw(&entry.scenario, seed).map_err(CampaignError::Input)?);
-    let driven = work.own.driven(&plan).map_err(|error| CampaignError::Input(error.to_string()))?;
+    let mut plans = Vec::new();
+    for seed in copies::seeds(seed, entry.scenario.copies()) {
+        let plan = Arc::new(draw(&entry.scenario, seed).map_err(CampaignError::Input)?);
+        let driven = work.own.driven(&plan);
+        plans.push((plan, driven.map_err(|error| CampaignError::Input(error.to_string()))?));
+    }
+    let Some((plan, _)) = plans.first().cloned() else { return Ok(None) };
     let base = locked(bases).of(&plan.graph);
     let started = Instant::now();
     // A broken invariant is a bug of ours, and a finding like others: the rest is played.
     let played = catch_unwind(AssertUnwindSafe(|| {
-        let judged = judge_only(&plan, &base, &driven, &work.own.checks, go_on)?;
-        let parted = if work.twice { parting(&plan, &base, &driven, &judged)? } else { None };
-        Some((judged, parted))
+        let (mut copies, mut parted) = (Vec::new(), None);
+        for (plan, driven) in &plans {
+            let judged = judge_only(plan, &base, driven, &work.own.checks, go_on)?;
+            if work.twice && parted.is_none() {
+                parted = parting(plan, &base, driven, &judged)?;
+            }
+            copies.push(Copy { seed: plan.seed, judged });
+        }
+        Some((copies::merged(&copies)?, copies::first_failed(&copies), parted))
     }));
     let identity = Identity {
         scenario: &entry.name,
@@ -292,11 +304,11 @@ pub(crate) fn one(
     };
     Ok(match played {
         Ok(None) => None,
-        Ok(Some((judged, None))) if judged.exit == Exit::Internal => {
+        Ok(Some((judged, _, None))) if judged.exit == Exit::Internal => {
             Some(identity.error(UNLAWFUL.to_owned()))
         }
-        Ok(Some((judged, None))) => Some(identity.result(&plan, judged)),
-        Ok(Some((_, Some(parting)))) => Some(identity.error(parting)),
+        Ok(Some((judged, failed, None))) => Some(identity.result(&plan, judged, failed)),
+        Ok(Some((_, _, Some(parting)))) => Some(identity.error(parting)),
         Err(panic) => Some(identity.error(panic_text(&*panic))),
     })
 }
@@ -328,7 +340,7 @@ fn parting(
     })
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> String {
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic").to_owned()
 }
@@ -342,7 +354,7 @@ struct Identity<'a> {
 }
 
 impl Identity<'_> {
-    fn result(self, plan: &Plan, judged: Judged) -> SeedResult {
+    fn result(self, plan: &Plan, judged: Judged, copy_seed: Option<u64>) -> SeedResult {
         let judged_by = |every: bool| {
             let pairs = judged.expectations.iter().zip(&plan.expectations);
             pairs.filter(move |(_, expected)| (expected.seeds == SeedRule::Every) == every)
@@ -378,6 +390,7 @@ impl Identity<'_> {
             scenario: self.scenario.to_owned(),
             scenario_digest: self.scenario_digest.to_owned(),
             seed: self.seed,
+            copy_seed,
             digest: format!("{digest:032x}"),
             exit: exit.code(),
             failures,
@@ -399,6 +412,7 @@ impl Identity<'_> {
             scenario: self.scenario.to_owned(),
             scenario_digest: self.scenario_digest.to_owned(),
             seed: self.seed,
+            copy_seed: None,
             digest: format!("{:032x}", 0),
             exit: Exit::Internal.code(),
             failures: Vec::new(),

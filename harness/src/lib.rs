@@ -8,6 +8,7 @@ pub mod cache_trace;
 pub mod campaign;
 pub mod checks;
 pub mod cli;
+pub mod copies;
 pub mod determinism;
 pub mod exit;
 pub mod explain;
@@ -23,6 +24,7 @@ pub mod progress;
 mod provenance;
 pub mod shrink;
 pub mod suite;
+pub mod sweep;
 mod terminal;
 #[cfg(test)]
 mod testing;

@@ -64,6 +64,9 @@ pub struct SeedResult {
     pub scenario_digest: String,
     /// The seed.
     pub seed: u64,
+    /// Of a scenario of several clusters: the seed of the first copy that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy_seed: Option<u64>,
     /// The digest of the run; of an internal error, zeros.
     pub digest: String,
     /// Exit code of `wavetank run` with that scenario and seed, but for expectations that need

@@ -36,6 +36,7 @@ mod setup;
 mod slowest;
 mod spent;
 mod summary;
+mod sweep;
 #[cfg(test)]
 mod synthetic;
 mod tables;
@@ -68,6 +69,7 @@ pub use result::{
 pub use series::{Bucket, Extent, InstanceBucket, Series};
 pub use slowest::{Breakdown, SlowOperation};
 pub use summary::summary;
+pub use sweep::{SWEEP_SCHEMA, SweepResult, SweepRun};
 pub use user_log::{user_log, user_logs};
 pub use visibility::{AgeBin, Curve, Visibility};
 pub use words::{grouped, sentence, verdict_sentence};

@@ -78,6 +78,8 @@ pub static LIBRARY: &[Builtin] = library![
     "quick/slave-crash",
     "quick/slave-power-loss",
     "quickstart",
+    "soak/aggressive",
+    "soak/six-weeks",
 ];
 
 /// The first scenario of somebody new, commented line by line.

@@ -193,6 +193,7 @@ pub(crate) fn scenario(
         faults,
         nemeses,
         ranges,
+        copies: built.copies,
     })
 }
 

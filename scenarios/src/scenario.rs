@@ -37,6 +37,7 @@ pub struct Scenario {
     pub(crate) faults: Vec<FaultDraft>,
     pub(crate) nemeses: Vec<NemesisDraft>,
     pub(crate) ranges: Vec<RangeDraft>,
+    pub(crate) copies: u32,
 }
 
 /// A setting, its value, and where that came from.
@@ -172,6 +173,11 @@ impl Scenario {
     /// edge list it is the same scenario.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         self.sources.iter().map(|source| source.text.as_str())
+    }
+
+    /// How many clusters there are, each a Plan drawn with a seed of its own.
+    pub fn copies(&self) -> u32 {
+        self.copies
     }
 
     /// The seed that stands in the file.

@@ -138,7 +138,6 @@ wrong! {
     link_to_nowhere: told_with("[[link]]\nbetween = [\"local\", \"locale\"]\nround_trip = \"1ms\"\n");
     two_graphs: told_with("[graph]\nedges = \"a.txt\"\ngenerate = { users = 10 }\n");
     too_many_to_follow: told_with("[graph.generate]\nusers = 10\nmean_follows = 22\n");
-    several_copies: told_with("[cluster]\ncopies = 3\n");
 
     // Clients.
     mix_of_nothing: told_with("mix = { profile = 0 }\n");

@@ -7,7 +7,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use wavetank_reports::SeedResult;
 
 use super::tell;
 
@@ -31,7 +30,7 @@ fn message(over: u64, total: u64, played: u64, failed: u64, seconds: f64) -> Str
     let rate = played as f64 / seconds.max(1e-6);
     let left = (total.saturating_sub(over)) as f64 / rate.max(1e-6);
     let failed = if failed == 0 { "none failed".to_owned() } else { format!("{failed} FAILED") };
-    format!("{over} of {total} seeds, {rate:.1}/s, {failed}, {left:.0}s left")
+    format!("{over} of {total} runs, {rate:.1}/s, {failed}, {left:.0}s left")
 }
 
 impl CampaignProgress {
@@ -56,10 +55,10 @@ impl CampaignProgress {
         }
     }
 
-    /// A run is over.
-    pub(super) fn over(&self, result: &SeedResult) {
+    /// A run is over, and everything held or not.
+    pub(super) fn over(&self, held: bool) {
         let over = self.over.fetch_add(1, Ordering::Relaxed) + 1;
-        let new = u64::from(!result.held());
+        let new = u64::from(!held);
         let failed = self.failed.fetch_add(new, Ordering::Relaxed) + new;
         let text = || {
             let seconds = self.started.elapsed().as_secs_f64();
@@ -90,7 +89,7 @@ mod tests {
     #[test]
     fn the_line_counts_what_was_played_now() {
         let text = message(600, 1000, 100, 0, 10.0);
-        assert_eq!(text, "600 of 1000 seeds, 10.0/s, none failed, 40s left");
+        assert_eq!(text, "600 of 1000 runs, 10.0/s, none failed, 40s left");
         assert!(message(600, 1000, 100, 3, 10.0).contains("3 FAILED"));
     }
 }

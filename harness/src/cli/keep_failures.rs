@@ -52,7 +52,10 @@ pub(super) fn keep_failures(
             failed.smallest = folder.smallest(&failed.result);
             continue;
         }
-        let plan = Arc::new(find::draw(&entry.scenario, failed.result.seed)?);
+        let plan = Arc::new(find::draw(
+            &entry.scenario,
+            failed.result.copy_seed.unwrap_or(failed.result.seed),
+        )?);
         if failed.result.error.is_some() {
             keep_error(&place, &plan, &failed.result, &failed.command)?;
             continue;

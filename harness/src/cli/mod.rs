@@ -1,6 +1,7 @@
 //! The command line: what people type, and what they are told.
 
 mod campaign_progress;
+mod copies;
 mod diff;
 mod explain;
 mod history;
@@ -13,6 +14,7 @@ mod play_once;
 mod shell;
 mod shrink;
 mod store;
+mod sweep;
 mod test;
 
 use std::io::Write;
@@ -58,6 +60,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Shrinks a seed that fails to the smallest scenario that fails for the same reason.
     Shrink(shrink::ShrinkArgs),
+    /// Plays a scenario with many values of its parameters, and says what changed and how surely.
+    Sweep(sweep::SweepArgs),
     /// Prints a scenario with everything random drawn from the seed.
     Plan(PlanArgs),
     /// Writes a commented first scenario to NAME.toml.
@@ -254,6 +258,7 @@ pub fn main() -> ExitCode {
         Command::Merge(args) => test::merge(args),
         Command::Explain(args) => explain::explain(args),
         Command::Shrink(args) => shrink::shrink(args),
+        Command::Sweep(args) => sweep::sweep(args),
         Command::Plan(args) => plan(args),
         Command::New(args) => library::new(args),
         Command::CheckScenario(args) => library::check_scenario(args),

@@ -20,8 +20,11 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let scenario = find::one(&args.file, &args.set)?;
     warn(&scenario);
     let seed = seed_of(&scenario, args.seed.as_deref())?;
-    let plan = Arc::new(find::draw(&scenario, seed)?);
     interrupt::watch();
+    if scenario.copies() > 1 {
+        return super::copies::run(args, &scenario, seed, &command(args, seed));
+    }
+    let plan = Arc::new(find::draw(&scenario, seed)?);
     let place = args.out.clone().unwrap_or_else(|| default_place(&plan));
     let output = Output::prepare(&place)
         .map_err(|error| Failure { exit: error.exit(), message: error.to_string() })?;

@@ -154,7 +154,7 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
     };
     let draw = |scenario: &_, seed| find::draw(scenario, seed).map_err(|failure| failure.message);
     let keep = |result: &SeedResult| {
-        progress.over(result);
+        progress.over(result.held());
         folder.as_ref().map_or(Ok(()), |folder| folder.keep(result))
     };
     let played = play_all(work, draw, keep);

@@ -49,7 +49,7 @@ pub(super) fn tell(
 
 /// A failure with what happened around it.
 fn in_full(suite: &Suite, entry: &Entry, failed: &FailedSeed) -> Result<String, SuiteError> {
-    let seed = failed.result.seed;
+    let seed = failed.result.copy_seed.unwrap_or(failed.result.seed);
     if failed.result.error.is_some() {
         return Ok(format!("To see seed {seed} again:\n  {}\n", failed.command));
     }

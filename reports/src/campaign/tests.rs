@@ -20,6 +20,7 @@ fn seed(scenario: &str, seed: u64) -> SeedResult {
         digest: format!("{:032x}", u128::from(seed) + 7),
         exit: 0,
         failures: Vec::new(),
+        copy_seed: None,
         waiting: None,
         error: None,
         rules: vec![RuleVerdict {

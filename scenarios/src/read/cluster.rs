@@ -22,6 +22,8 @@ pub(super) struct Built {
     pub(super) bugs: PlantedBugs,
     pub(super) instances: Vec<InstancePlan>,
     pub(super) datacentres: Vec<String>,
+    /// How many clusters there are.
+    pub(super) copies: u32,
     pub(super) network: NetworkPlan,
     pub(super) balancers: Vec<BalancerPlan>,
     /// The settings of the cluster as they were read.
@@ -35,20 +37,12 @@ pub(super) fn read(top: &Section<'_>, conf: usize, text: Text<'_>) -> Built {
     let cluster = top.table_or_empty("cluster");
     let compat = or(cluster.choice("compat"), Compat::default().name());
     let compat = Compat::ALL.into_iter().find(|c| c.name() == compat).unwrap_or_default();
-    if let Some(copies) = cluster.count("copies")
-        && copies.value != 1
-    {
-        cluster.note(
-            "several copies of a cluster are not there yet",
-            copies.place,
-            "this version plays one: write 1",
-        );
-    }
     let file = cluster.text("neo4j_conf").and_then(|p| text(CONFIGURATION_FILE, &p, &cluster));
     let file = file.map_or_else(Vec::new, |text| properties::entries(&text, conf));
     let configured = settings::read(&cluster, compat, file);
     let mut built = Built {
         bugs: planted_bugs(&cluster),
+        copies: or(cluster.count("copies"), 1) as u32,
         settings: configured.settings.clone(),
         configured,
         instances: Vec::new(),

@@ -1,0 +1,99 @@
+//! `wavetank sweep`: parameters against outcomes.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use clap::Args;
+use wavetank_reports::Ended;
+
+use super::campaign_progress::CampaignProgress;
+use super::{Failure, say, tell, warn};
+use crate::campaign::Seeds;
+use crate::campaign::seeds::parse_seeds;
+use crate::exit::Exit;
+use crate::interrupt;
+use crate::sweep::{Sweep, SweepError, Varied, parse_vary};
+use crate::words::quoted;
+
+#[derive(Args, Debug)]
+pub(super) struct SweepArgs {
+    /// The scenario: a file, or a name of the library.
+    #[arg(value_name = "SCENARIO")]
+    file: PathBuf,
+    /// A value to vary, e.g. ha.pull_interval=100ms,500ms,2s. Given again, all combinations are
+    /// played.
+    #[arg(long, required = true, value_name = "KEY=A,B,..", value_parser = parse_vary)]
+    vary: Vec<Varied>,
+    /// The seeds of each point, from A up to but not including B, or A..+N for N of them.
+    #[arg(long, value_name = "A..B", default_value = "0..20", value_parser = parse_seeds)]
+    seeds: Range<u64>,
+    /// Changes one value at every point.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Worker threads [default: one per processor]. Results do not depend on it.
+    #[arg(long, value_name = "N")]
+    jobs: Option<std::num::NonZeroU16>,
+    /// Keeps every result, tables and a page; a second start with the same folder goes on.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Prints one JSON object instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+impl From<SweepError> for Failure {
+    fn from(error: SweepError) -> Self {
+        Failure { exit: error.exit(), message: error.to_string() }
+    }
+}
+
+pub(super) fn sweep(args: &SweepArgs) -> Result<Exit, Failure> {
+    let seeds = Seeds::new(args.seeds.clone(), None);
+    let out = args.out.as_deref();
+    let sweep = Sweep::new(&args.file, &args.set, args.vary.clone(), seeds, out)?;
+    warn(sweep.first());
+    interrupt::watch();
+    let progress = CampaignProgress::new(sweep.runs(), 0, args.json);
+    let jobs = args.jobs.map_or_else(
+        || std::thread::available_parallelism().map_or(1, usize::from),
+        |jobs| usize::from(jobs.get()),
+    );
+    let played = sweep.play(jobs, |run| progress.over(run.error.is_none()));
+    progress.finish();
+    let result = played?;
+    let page = sweep.conclude(&result, &command(args))?;
+    if args.json {
+        say(&result.to_json());
+    } else {
+        say(&result.to_text());
+        if let Some(page) = page {
+            say(&format!("report: {}", page.display()));
+        }
+    }
+    let wrong: Vec<_> = result.runs.iter().filter(|run| run.error.is_some()).collect();
+    for run in &wrong {
+        let error = run.error.as_deref().unwrap_or_default();
+        tell(&format!("{}, seed {}: {error}", result.point_name(run.point), run.seed));
+    }
+    let exit = if wrong.is_empty() { Exit::Held } else { Exit::Internal };
+    Ok(match result.ended {
+        Ended::Whole => exit,
+        _ => {
+            tell("interrupted: the runs that were over are counted");
+            exit.worst(Exit::Surroundings)
+        }
+    })
+}
+
+/// What plays the sweep again.
+fn command(args: &SweepArgs) -> String {
+    let mut text = format!("wavetank sweep {}", quoted(&args.file.to_string_lossy()));
+    for (key, values) in &args.vary {
+        text += &format!(" --vary {}", quoted(&format!("{key}={}", values.join(","))));
+    }
+    text += &format!(" --seeds {}..{}", args.seeds.start, args.seeds.end);
+    for set in &args.set {
+        text += &format!(" --set {}", quoted(set));
+    }
+    text
+}
