@@ -251,6 +251,12 @@ fn the_library_finds_bugs_of_all_rooms_within_a_few_runs() {
         "rollback-forgotten",
         "balancer-ignores-rule",
         "unknown-taken-for-failed",
+        "deadlock-undetected",
+        "suspicion-quorum-off-by-one",
+        "push-to-failed-slaves",
+        "push-answered-early",
+        "detached-takes-writes",
+        "balancer-keeps-master",
         "nondeterminism",
     ];
     let mut arguments = vec!["hunt", "quick", "faults", "fiftythree", "neo4j-ha"];

@@ -136,7 +136,10 @@ fn check_of(result: &SeedResult) -> String {
     match (broke, &result.waiting) {
         (Some(broke), _) => broke.check.clone(),
         (None, Some(_)) => "did not recover".to_owned(),
-        (None, None) => "not exercised".to_owned(),
+        (None, None) => {
+            let first = result.failures.first().map_or("", |failure| &failure.check);
+            format!("{first} (not exercised)")
+        }
     }
 }
 

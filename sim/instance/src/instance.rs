@@ -159,6 +159,14 @@ impl Instance {
             Role::Master | Role::Slave | Role::Arbiter => None,
             Role::Down => Some("its process to start"),
             Role::Starting => Some("its store to recover"),
+            // Who restarts asks for the present state of the cluster and needs no old decision.
+            Role::Pending | Role::Detached
+                if self.member.as_ref().is_some_and(|member| member.is_stranded()) =>
+            {
+                Some(
+                    "a decision of the cluster that no other member remembers: only a restart helps",
+                )
+            }
             Role::Pending | Role::Detached => Some("a master to be elected and available"),
             Role::ToMaster => Some("what it received to be applied"),
             Role::ToSlave => Some(self.switching.waits_for()),
