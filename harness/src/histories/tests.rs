@@ -9,7 +9,7 @@ use super::{Model, Options, Verdict, judge};
 type Timed = (Op, usize, Option<usize>);
 
 /// Tries every order.
-fn by_force(ops: &[Timed], done: u64, state: u64) -> bool {
+fn by_force(ops: &[Timed], done: u32, state: u64) -> bool {
     let open = |n: usize| done & (1 << n) == 0;
     let Some(deadline) = (0..ops.len()).filter(|n| open(*n)).filter_map(|n| ops[n].2).min() else {
         return true;
@@ -170,7 +170,7 @@ fn a_violation_tells_who_read_what_after_whom() {
 
 #[test]
 fn keys_are_judged_apart() {
-    let event = |p: u64, kind: &str, f: &str, key: u64, value: &str| {
+    let event = |p: u32, kind: &str, f: &str, key: u32, value: &str| {
         format!("{{:process {p}, :type :{kind}, :f :{f}, :key {key}, :value {value}}}\n")
     };
     let two = [
