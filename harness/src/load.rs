@@ -105,9 +105,23 @@ impl Load {
         let over_all = 1.0 / (slaves + 1.0);
         let (reads_at_master, at_slave) = match client.routing {
             Routing::AllToMaster => (reads, 0.0),
-            Routing::Split if slaves > 0.0 => (0.0, reads / slaves),
+            // Of `consistency` this leaves out what is read at the master after a write.
+            Routing::Split
+            | Routing::Consistency(_)
+            | Routing::Sticky
+            | Routing::RangeSharding
+            | Routing::HashSharding
+                if slaves > 0.0 =>
+            {
+                (0.0, reads / slaves)
+            }
             Routing::AllToSlaves if slaves > 0.0 => (0.0, rate / slaves),
-            Routing::Split | Routing::AllToSlaves => (reads, 0.0),
+            Routing::Split
+            | Routing::Consistency(_)
+            | Routing::Sticky
+            | Routing::RangeSharding
+            | Routing::HashSharding
+            | Routing::AllToSlaves => (reads, 0.0),
             Routing::SplitOverAll => (reads * over_all, reads * over_all),
             Routing::Anywhere => (reads * over_all, rate * over_all),
         };

@@ -1,6 +1,7 @@
 //! The report's account of the set-up: graph, load, machines, settings, costs.
 
 use maud::{Markup, html};
+use wavetank_vocabulary::Status;
 use wavetank_world::{ClientPlan, Deployment, InstancePlan, Plan, RetryPlan, VolumePlan};
 
 use crate::provenance::{LoadLine, Provenance, distribution, settings_of};
@@ -88,6 +89,11 @@ fn retries(retry: &RetryPlan) -> String {
     ] {
         if covered {
             on.push(name);
+        }
+    }
+    for status in Status::ALL {
+        if retry.codes.contains(status) && !on.contains(&status.seen_as()) {
+            on.push(status.seen_as());
         }
     }
     if retry.attempts <= 1 || on.is_empty() {

@@ -12,7 +12,7 @@ pub struct Check {
 }
 
 /// All checks of this version.
-pub static CHECKS: [Check; 19] = [
+pub static CHECKS: [Check; 20] = [
     Check {
         name: "acknowledged-writes-lost",
         about: "No write that a client was told had succeeded is gone, except with a branch that was discarded, and then no more than `explained`.",
@@ -99,6 +99,11 @@ pub static CHECKS: [Check; 19] = [
         keys: &["within", "found"],
     },
     Check {
+        name: "failed-operations",
+        about: "No operation fails, or ends unknown, with `status`: a code of Neo4j's, or \"503\", \"refused\", \"reset\", \"timeout\" or \"aborted\" where there is none; with any but \"aborted\", unless told.",
+        keys: &["status", "found"],
+    },
+    Check {
         name: "stores-agree",
         about: "At the end the second store `store` has under each node what the node has in `property`, wherever no operation ended with its outcome unknown.",
         keys: &["store", "property", "found"],
@@ -111,7 +116,7 @@ pub static CHECKS: [Check; 19] = [
 ];
 
 /// Their names.
-pub(crate) const NAMES: [&str; 19] = [
+pub(crate) const NAMES: [&str; 20] = [
     "acknowledged-writes-lost",
     "replicas-equal",
     "latency",
@@ -129,6 +134,7 @@ pub(crate) const NAMES: [&str; 19] = [
     "forbidden-pair",
     "bank-total",
     "stuck-transactions",
+    "failed-operations",
     "stores-agree",
     "linearizable",
 ];

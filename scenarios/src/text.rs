@@ -5,10 +5,10 @@
 use std::fmt::Write;
 
 use wavetank_kernel::Distribution;
-use wavetank_vocabulary::{FaultKind, PlantedBugs, Span};
+use wavetank_vocabulary::{FaultKind, PlantedBugs, Span, Status};
 use wavetank_world::{
     BalancerPlan, Bounds, ClientPlan, Expectation, Expected, FaultPlan, GraphModel, GraphSource,
-    InstancePlan, Members, Plan, Program, RetryPlan, SeedRule, Settings, Strength, Target,
+    InstancePlan, Members, Plan, Program, RetryPlan, Routing, SeedRule, Settings, Strength, Target,
 };
 
 use crate::read::{PERCENTILES, anomaly_keys};
@@ -300,7 +300,12 @@ impl Text {
             .map(|(kind, weight)| format!("{} = {weight}", plan.operations[kind.index()].name))
             .collect();
         self.line("mix", format!("{{ {} }}", mix.join(", ")));
-        self.line("routing", format!("{{ by = {} }}", quoted(client.routing.name())));
+        let by = quoted(client.routing.name());
+        let window = match client.routing {
+            Routing::Consistency(window) => format!(", read_after_write = {}", quoted(window)),
+            _ => String::new(),
+        };
+        self.line("routing", format!("{{ by = {by}{window} }}"));
         let balancer = &plan.balancers[usize::from(client.balancer)];
         self.line("balancer", quoted(&balancer.name));
         self.line("popularity", format!("{{ zipf = {} }}", ratio_text(client.zipf)));
@@ -474,7 +479,7 @@ fn bounds<T>(of: &Bounds<T>, show: impl Fn(&T) -> String) -> String {
 }
 
 fn retry(retry: &RetryPlan) -> String {
-    let on: Vec<String> = [
+    let mut on: Vec<String> = [
         ("transient", retry.transient),
         ("connection", retry.connection),
         ("timeout", retry.timeout),
@@ -483,8 +488,15 @@ fn retry(retry: &RetryPlan) -> String {
     .filter(|(_, retried)| *retried)
     .map(|(name, _)| quoted(name))
     .collect();
+    let named = Status::ALL.into_iter().filter(|status| retry.codes.contains(*status));
+    on.extend(named.map(|status| quoted(status.seen_as())));
+    on.dedup();
+    let deadline = match retry.deadline {
+        Span::ZERO => String::new(),
+        deadline => format!(", deadline = {}", quoted(deadline)),
+    };
     format!(
-        "{{ on = [{}], attempts = {}, backoff = {}, factor = {}, jitter = {} }}",
+        "{{ on = [{}], attempts = {}, backoff = {}, factor = {}, jitter = {}{deadline} }}",
         on.join(", "),
         retry.attempts,
         quoted(retry.backoff),

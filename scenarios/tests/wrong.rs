@@ -144,7 +144,9 @@ wrong! {
     mix_misspelt: told_with("mix = { home_steam = 80, follow = 20 }\n");
     balancer_unknown: told_with("balancer = \"frnt\"\n[[balancer]]\nname = \"front\"\n");
     balancer_to_choose: told_with("[[balancer]]\nname = \"a\"\n[[balancer]]\nname = \"b\"\n");
-    routing_later: told_with("routing = { by = \"consistency\", read_after_write = \"2s\" }\n");
+    routing_without_window: told_with("routing = { by = \"consistency\" }\n");
+    routing_window_of_another: told_with("routing = { by = \"sticky\", read_after_write = \"2s\" }\n");
+    retry_code_misspelt: told_with("retry = { on = [\"Neo.TransientError.Transaction.DeadlockDetekted\"] }\n");
     retry_of_nothing: told_with("retry = { on = [], attempts = 3 }\n");
     clients_twice: told_with("[[clients]]\nname = \"app\"\narrivals = { poisson = \"1/s\" }\n");
 
@@ -174,6 +176,15 @@ wrong! {
     limit_of_another_check: told_with("[[expect]]\ncheck = \"replicas-equal\"\nwithin = \"10s\"\n");
     limit_backwards: told_with("[[expect]]\ncheck = \"latency\"\nof = \"app\"\np99 = { min = \"60ms\", max = \"50ms\" }\n");
     limit_of_nothing: told_with("[[expect]]\ncheck = \"acknowledged-writes-lost\"\nexplained = {}\n");
+    property_misspelt: told_with("[[expect]]\ncheck = \"lost-updates\"\nproperty = \"statuss\"\n");
+    property_missing: told_with("[[expect]]\ncheck = \"linearizable\"\n");
+    type_misspelt: told_with("[[expect]]\ncheck = \"unique-relationship\"\ntype = \"FOLOWS\"\n");
+    forbidden_by_two: told_with("[[expect]]\ncheck = \"forbidden-pair\"\ntype = \"FOLLOWS\"\nunless = \"FOLLOWS\"\nunless_label = \"User\"\n");
+    forbidden_by_nothing: told_with("[[expect]]\ncheck = \"forbidden-pair\"\ntype = \"FOLLOWS\"\n");
+    second_store_unknown: told_with("[[expect]]\ncheck = \"stores-agree\"\nstore = \"search\"\nproperty = \"status\"\n");
+    status_misspelt: told_with("[[expect]]\ncheck = \"failed-operations\"\nstatus = \"Neo.TransientError.Transaction.DeadlockDetekted\"\n");
+    counter_of_unequal_starts: told_with("mix = { follow = 1 }\n[[operation]]\nname = \"follow\"\npattern = \"naive\"\n[[expect]]\ncheck = \"lost-updates\"\nproperty = \"followers\"\n");
+    stuck_without_time: told_with("[[expect]]\ncheck = \"stuck-transactions\"\n");
     seed_rule_unknown: told_with("[[expect]]\ncheck = \"replicas-equal\"\nseeds = \"evry\"\n");
     seed_rule_without_number: told_with("[[expect]]\ncheck = \"replicas-equal\"\nseeds = \">= most\"\n");
     seed_rule_of_nothing: told_with("[[expect]]\ncheck = \"replicas-equal\"\nseeds = \">= 0%\"\n");

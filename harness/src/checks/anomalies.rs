@@ -8,6 +8,7 @@ use wavetank_world::{Anomaly, Bounds, Plan};
 
 use super::bank_total::BankTotal;
 use super::counters::Counters;
+use super::failed::Failed;
 use super::forbidden_pair::ForbiddenPair;
 use super::limit_json;
 use super::linearizable::Linearizable;
@@ -22,8 +23,8 @@ use crate::explain::Evidence;
 pub(super) struct Tally {
     /// How often it could have found something.
     pub(super) looked: u64,
-    found: u64,
-    first: Option<(String, Evidence)>,
+    pub(super) found: u64,
+    pub(super) first: Option<(String, Evidence)>,
     /// Why it came to no verdict, if so.
     pub(super) undecided: Option<String>,
 }
@@ -65,6 +66,7 @@ enum Kind {
     ForbiddenPair(ForbiddenPair),
     BankTotal(BankTotal),
     Stuck(Stuck),
+    Failed(Failed),
     StoresAgree(StoresAgree),
     Linearizable(Linearizable),
 }
@@ -78,6 +80,7 @@ impl Kind {
             Kind::ForbiddenPair(watch) => watch,
             Kind::BankTotal(watch) => watch,
             Kind::Stuck(watch) => watch,
+            Kind::Failed(watch) => watch,
             Kind::StoresAgree(watch) => watch,
             Kind::Linearizable(watch) => watch,
         }
@@ -91,6 +94,7 @@ impl Kind {
             Kind::ForbiddenPair(watch) => watch,
             Kind::BankTotal(watch) => watch,
             Kind::Stuck(watch) => watch,
+            Kind::Failed(watch) => watch,
             Kind::StoresAgree(watch) => watch,
             Kind::Linearizable(watch) => watch,
         }
@@ -130,6 +134,7 @@ impl Anomalies {
             Anomaly::BankTotal { property: name } => {
                 Kind::BankTotal(BankTotal::new(plan, name, property(name)))
             }
+            Anomaly::FailedOperations { status } => Kind::Failed(Failed::new(plan, *status)),
             Anomaly::StuckTransactions { within } => Kind::Stuck(Stuck::new(*within)),
             Anomaly::StoresAgree { store, property: name } => {
                 let names = (store.clone(), name.clone());

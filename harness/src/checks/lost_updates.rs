@@ -135,3 +135,74 @@ impl Watch for LostUpdates {
         "additions"
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wavetank_vocabulary::{
+        Observation, OperationKind, OperationOutcome, Span, Status, Subject, TxId,
+    };
+
+    fn told(writes: &[(OperationOutcome, i64)], finally: i64) -> Tally {
+        let plan = crate::testing::plan();
+        let (mut check, mut tally) = (LostUpdates::new(&plan, "count", 0), Tally::default());
+        check.adds = vec![vec![(0, 1)]];
+        let mut tell = |secs: usize, fact: Fact| {
+            check.observe(Time::ZERO + Span::from_secs(secs as u64), &fact, &mut tally);
+        };
+        for (index, (outcome, value)) in writes.iter().enumerate() {
+            let operation = OperationId { index: index as u32, ..OperationId::default() };
+            let (kind, attempt, instance, node) = (OperationKind(0), 1, InstanceId(1), NodeId(3));
+            tell(index, Fact::Invoked { operation, kind });
+            tell(
+                index,
+                Fact::Observed {
+                    operation,
+                    attempt,
+                    instance,
+                    what: Observation::Wrote,
+                    place: 0,
+                    index: 0,
+                    node,
+                    value: Some(*value),
+                },
+            );
+            tell(
+                index,
+                Fact::Completed {
+                    operation,
+                    kind,
+                    outcome: *outcome,
+                    status: Status::Ok,
+                    attempts: 1,
+                    instance: Some(instance),
+                    tx: TxId(1),
+                    subject: Subject::Nothing,
+                    intended: Time::ZERO,
+                },
+            );
+        }
+        tell(99, Fact::FinalValue { property: 0, node: NodeId(3), value: finally });
+        check.close(&mut tally);
+        tally
+    }
+
+    #[test]
+    fn two_that_write_the_same_number_are_told() {
+        use OperationOutcome::Ok;
+        assert_eq!(told(&[(Ok, 1), (Ok, 2)], 2).found, 0);
+        let lost = told(&[(Ok, 1), (Ok, 1), (Ok, 2)], 2);
+        assert_eq!((lost.looked, lost.found), (3, 1));
+        let story = lost.first.expect("a story").0;
+        assert!(story.starts_with("`count` of node 3 should be 3, and is 2."), "{story}");
+        assert!(story.ends_with("both wrote 1."), "{story}");
+    }
+
+    #[test]
+    fn what_failed_or_is_unknown_is_not_asked_for() {
+        use OperationOutcome::{Failed, Ok, Unknown};
+        assert_eq!(told(&[(Ok, 1), (Failed, 2)], 1).found, 0);
+        assert_eq!(told(&[(Ok, 1), (Unknown, 2)], 1).found, 0);
+        assert_eq!(told(&[(Ok, 1), (Unknown, 2)], 2).found, 0);
+    }
+}

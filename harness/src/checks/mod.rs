@@ -6,6 +6,7 @@ mod availability;
 mod bank_total;
 mod counters;
 mod does_not_recover;
+mod failed;
 mod forbidden_pair;
 mod happens;
 mod latency;

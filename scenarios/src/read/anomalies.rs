@@ -1,12 +1,13 @@
 //! `[[expect]]` of what may happen to the data: the checks that look for it take the names of
 //! properties, types, labels and second stores, which some operation must use.
 
+use wavetank_vocabulary::Status;
 use wavetank_world::operation::TokenKind;
 use wavetank_world::{Anomaly, Bounds, Expectation, Forbidden, Program};
 
 use super::expectations::bounds;
 use crate::errors::Problem;
-use crate::section::{Section, meant};
+use crate::section::{At, Section, meant};
 use crate::units::brief;
 
 /// What users have of these at the start is what the graph says.
@@ -32,6 +33,9 @@ pub(crate) fn keys(of: &Anomaly) -> Vec<(&'static str, String)> {
             vec![("type", kind.clone()), (key, name.clone())]
         }
         Anomaly::StuckTransactions { within } => vec![("within", within.to_string())],
+        Anomaly::FailedOperations { status } => {
+            status.iter().map(|status| ("status", status.seen_as().to_owned())).collect()
+        }
         Anomaly::StoresAgree { store, property } => {
             vec![("store", store.clone()), ("property", property.clone())]
         }
@@ -76,6 +80,21 @@ fn one_of(
     let problem = Problem::new(title, at.place, "no operation of these clients uses it");
     section.findings().add(problem.help(meant(&at.value, &names)));
     None
+}
+
+/// The end of an attempt that a scenario names by what a client sees.
+pub(super) fn status(section: &Section<'_>, at: &At<String>) -> Option<Status> {
+    let failures = || Status::ALL.into_iter().filter(|status| *status != Status::Ok);
+    let found = failures().find(|status| status.seen_as() == at.value);
+    if found.is_none() {
+        let mut names: Vec<&str> = failures().map(Status::seen_as).collect();
+        names.sort_unstable();
+        names.dedup();
+        let title = format!("unknown status `{}`", brief(&at.value));
+        let problem = Problem::new(title, at.place, "no attempt ends so");
+        section.findings().add(problem.help(meant(&at.value, &names)));
+    }
+    found
 }
 
 pub(super) fn read(
@@ -136,6 +155,11 @@ pub(super) fn read(
             let store = one_of(section, "store", "second store", stores);
             Anomaly::StoresAgree { store: store?, property: property()? }
         }
+        "failed-operations" => Anomaly::FailedOperations {
+            status: section
+                .text("status")
+                .map_or(Some(None), |at| status(section, &at).map(Some))?,
+        },
         "linearizable" => Anomaly::Linearizable { property: property()? },
         _ => return None,
     };

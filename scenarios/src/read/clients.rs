@@ -1,7 +1,7 @@
 //! `[[clients]]`: who asks for what, how often, and what they do when it fails.
 
 use wavetank_kernel::Distribution;
-use wavetank_vocabulary::{Rate, Ratio, Span};
+use wavetank_vocabulary::{Rate, Ratio, Span, Status, StatusSet};
 use wavetank_world::{BalancerPlan, ClientPlan, Deployment, RetryPlan, Routing, UsersPlan};
 
 use super::operations::{self, NamedMix, Own};
@@ -200,10 +200,34 @@ fn balancer(section: &Section<'_>, balancers: &[BalancerPlan]) -> u16 {
 }
 
 fn routing(section: &Section<'_>) -> Routing {
-    let name = section.table("routing").and_then(|routing| routing.choice("by"));
-    let name = or(name, Routing::AllToMaster.name());
-    Routing::ALL.into_iter().find(|routing| routing.name() == name).unwrap_or(Routing::AllToMaster)
+    let Some(table) = section.table("routing") else { return Routing::AllToMaster };
+    let window = table.span("read_after_write");
+    let Some(by) = table.choice("by") else { return Routing::AllToMaster };
+    if by.value == "consistency" && table.has("read_after_write").is_none() {
+        let label = "for how long after a write does a user read at the master?";
+        table.note("`read_after_write` is missing", table.place, label);
+    }
+    if let Some(at) = window.as_ref().filter(|_| by.value != "consistency") {
+        let title = "`read_after_write` does not go with this rule";
+        table.note(title, at.place, "it belongs to \"consistency\"");
+    }
+    let kinds = [
+        Routing::AllToMaster,
+        Routing::Split,
+        Routing::SplitOverAll,
+        Routing::Consistency(or(window, Span::ZERO)),
+        Routing::Sticky,
+        Routing::RangeSharding,
+        Routing::HashSharding,
+        Routing::AllToSlaves,
+        Routing::Anywhere,
+    ];
+    let kind = kinds.into_iter().find(|routing| routing.name() == by.value);
+    kind.unwrap_or(Routing::AllToMaster)
 }
+
+/// What `retry.on` names that is more than one status, or has a flag of its own.
+const CLASSES: [&str; 3] = ["transient", "connection", "timeout"];
 
 fn retry(section: &Section<'_>) -> RetryPlan {
     let Some(retry) = section.table("retry") else { return RetryPlan::NONE };
@@ -217,7 +241,15 @@ fn retry(section: &Section<'_>) -> RetryPlan {
         retry.note("these attempts would never be made", on.place, label);
     }
     let on = or(on, Vec::new());
+    let mut codes = StatusSet::EMPTY;
+    for status in Status::ALL {
+        if on.contains(&status.seen_as()) && !CLASSES.contains(&status.seen_as()) {
+            codes.insert(status);
+        }
+    }
     RetryPlan {
+        codes,
+        deadline: or(retry.span("deadline"), Span::ZERO),
         transient: on.contains(&"transient"),
         connection: on.contains(&"connection"),
         timeout: on.contains(&"timeout"),

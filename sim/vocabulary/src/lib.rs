@@ -32,5 +32,5 @@ pub use ids::{
 pub use lookup::LookupMap;
 pub use planted::PlantedBugs;
 pub use server_time::{Micros, ServerPhase, ServerTime, Stopwatch};
-pub use status::{Classification, Status};
+pub use status::{Classification, Status, StatusSet};
 pub use units::{Bytes, Rate, Ratio, Span, Time};

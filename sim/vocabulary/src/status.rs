@@ -123,6 +123,20 @@ impl Status {
         }
     }
 
+    /// What scenarios call it: its code, or what a client sees where there is none. Two
+    /// failures that look the same to a client have the same.
+    pub const fn seen_as(self) -> &'static str {
+        match (self.code(), self) {
+            (Some(code), _) => code,
+            (None, Status::NoServer) => "503",
+            (None, Status::ConnectionRefused) => "refused",
+            (None, Status::ConnectionReset) => "reset",
+            (None, Status::ClientTimeout) => "timeout",
+            (None, Status::Aborted) => "aborted",
+            (None, _) => "ok",
+        }
+    }
+
     /// A short name for reports.
     pub const fn name(self) -> &'static str {
         match self {
@@ -149,6 +163,29 @@ impl Status {
     /// Whether the operation may have been done although it did not succeed.
     pub const fn is_ambiguous(self) -> bool {
         matches!(self, Status::CommitInterrupted | Status::ConnectionReset | Status::ClientTimeout)
+    }
+}
+
+/// A set of statuses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StatusSet(u16);
+
+impl StatusSet {
+    /// None.
+    pub const EMPTY: StatusSet = StatusSet(0);
+
+    const fn bit(status: Status) -> u16 {
+        1 << status as u16
+    }
+
+    /// Adds one.
+    pub const fn insert(&mut self, status: Status) {
+        self.0 |= Self::bit(status);
+    }
+
+    /// Whether it is in the set.
+    pub const fn contains(self, status: Status) -> bool {
+        self.0 & Self::bit(status) != 0
     }
 }
 

@@ -4,7 +4,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use wavetank_vocabulary::Span;
+use wavetank_vocabulary::{Span, Status};
 
 /// Something that should not happen to the data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +44,11 @@ pub enum Anomaly {
     StuckTransactions {
         /// The longest that is right.
         within: Span,
+    },
+    /// An operation failed for good.
+    FailedOperations {
+        /// Those that failed with this; any, if none.
+        status: Option<Status>,
     },
     /// A second store has under a node another value than the node itself.
     StoresAgree {
@@ -106,6 +111,7 @@ impl Anomaly {
             Anomaly::ForbiddenPair { .. } => "forbidden-pair",
             Anomaly::BankTotal { .. } => "bank-total",
             Anomaly::StuckTransactions { .. } => "stuck-transactions",
+            Anomaly::FailedOperations { .. } => "failed-operations",
             Anomaly::StoresAgree { .. } => "stores-agree",
             Anomaly::Linearizable { .. } => "linearizable",
         }
@@ -128,6 +134,7 @@ impl Anomaly {
             }
             Anomaly::ForbiddenPair { by: Forbidden::Label(_), .. }
             | Anomaly::StuckTransactions { .. }
+            | Anomaly::FailedOperations { .. }
             | Anomaly::Linearizable { .. } => {}
         }
     }

@@ -3,7 +3,20 @@
 
 use alloc::vec::Vec;
 
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
 use crate::plan::{BalancerPlan, Routing};
+
+/// What a balancer is told of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asks {
+    /// It needs the master: it writes, or must see the latest.
+    pub(crate) at_master: bool,
+    /// For which user, as a header says.
+    pub(crate) user: u64,
+    /// Of how many.
+    pub(crate) users: u64,
+}
 
 /// One pool's view of one server.
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,12 +85,15 @@ impl Balancer {
     }
 
     /// Where a request goes; none when its pool is empty.
-    pub(crate) fn route(&mut self, routing: Routing, writes: bool) -> Option<usize> {
+    pub(crate) fn route(&mut self, routing: Routing, asks: Asks) -> Option<usize> {
         let total = self.masters.len();
         let master = self.masters.iter().position(|server| server.up);
         let at_slaves = matches!(routing, Routing::Anywhere | Routing::AllToSlaves);
-        if routing == Routing::AllToMaster || writes && !at_slaves {
+        if routing == Routing::AllToMaster || asks.at_master && !at_slaves {
             return master;
+        }
+        if matches!(routing, Routing::Sticky | Routing::RangeSharding | Routing::HashSharding) {
+            return self.slave_of(routing, asks).or(master);
         }
         let all = matches!(routing, Routing::SplitOverAll | Routing::Anywhere);
         for step in 1..=total {
@@ -88,6 +104,26 @@ impl Balancer {
             }
         }
         master
+    }
+
+    /// The slave that a user's reads go to.
+    fn slave_of(&self, routing: Routing, asks: Asks) -> Option<usize> {
+        let up = || self.slaves.iter().enumerate().filter(|(_, server)| server.up);
+        let count = up().count() as u64;
+        let place = match routing {
+            // The highest random weight (Thaler and Ravishankar 1998).
+            Routing::HashSharding => {
+                return up().map(|(slave, _)| slave).max_by_key(|slave| {
+                    xxh3_64_with_seed(&asks.user.to_le_bytes(), *slave as u64)
+                });
+            }
+            Routing::RangeSharding => {
+                let place = u128::from(asks.user) * u128::from(count);
+                (place / u128::from(asks.users.max(1))) as u64
+            }
+            _ => xxh3_64(&asks.user.to_le_bytes()).checked_rem(count).unwrap_or(0),
+        };
+        up().nth(place.min(count.saturating_sub(1)) as usize).map(|(slave, _)| slave)
     }
 }
 
@@ -108,10 +144,47 @@ mod tests {
         }
     }
 
+    fn asks(at_master: bool, user: u64) -> Asks {
+        Asks { at_master, user, users: 100 }
+    }
+
+    #[test]
+    fn the_users_of_a_slave_that_fails_move_and_with_consistent_hashing_nobody_else() {
+        let mut balancer = Balancer::new(4);
+        for _ in 0..2 {
+            balancer.answered(0, true, false, &plan());
+            (1..4).for_each(|slave| balancer.answered(slave, false, true, &plan()));
+        }
+        let rules = [Routing::Sticky, Routing::RangeSharding, Routing::HashSharding];
+        let of = |balancer: &mut Balancer| {
+            rules.map(|rule| {
+                let slave = |user| balancer.route(rule, asks(false, user)).unwrap();
+                (0..100).map(slave).collect::<Vec<usize>>()
+            })
+        };
+        let before = of(&mut balancer);
+        for users in &before {
+            for slave in 1..4 {
+                let share = users.iter().filter(|at| **at == slave).count();
+                assert!((20..=50).contains(&share), "{share} of 100 at {slave}");
+            }
+        }
+        assert_eq!(before, of(&mut balancer), "each stays where it is");
+        assert!(before[1].is_sorted(), "ranges");
+        for _ in 0..3 {
+            balancer.answered(2, false, false, &plan());
+        }
+        let after = of(&mut balancer);
+        for (one, other) in before[2].iter().zip(&after[2]) {
+            assert_ne!(*other, 2);
+            assert!(*one == 2 || one == other, "{one} moved to {other}");
+        }
+    }
+
     #[test]
     fn a_server_rises_and_falls_by_streaks() {
         let mut balancer = Balancer::new(3);
-        let ask = |b: &mut Balancer| b.route(Routing::Split, true);
+        let ask = |b: &mut Balancer| b.route(Routing::Split, asks(true, 0));
         balancer.answered(0, true, false, &plan());
         assert_eq!(ask(&mut balancer), None);
         balancer.answered(0, true, false, &plan());
@@ -130,19 +203,20 @@ mod tests {
         for _ in 0..2 {
             balancer.answered(0, true, false, &plan());
         }
-        assert_eq!(balancer.route(Routing::Split, false), Some(0));
+        assert_eq!(balancer.route(Routing::Split, asks(false, 0)), Some(0));
         for slave in [1, 2] {
             for _ in 0..2 {
                 balancer.answered(slave, false, true, &plan());
             }
         }
-        let turns: Vec<_> = (0..4).map(|_| balancer.route(Routing::Split, false)).collect();
+        let turns: Vec<_> =
+            (0..4).map(|_| balancer.route(Routing::Split, asks(false, 0))).collect();
         assert_eq!(turns, [Some(1), Some(2), Some(1), Some(2)]);
         let over_all: Vec<_> =
-            (0..3).map(|_| balancer.route(Routing::SplitOverAll, false)).collect();
+            (0..3).map(|_| balancer.route(Routing::SplitOverAll, asks(false, 0))).collect();
         assert_eq!(over_all, [Some(0), Some(1), Some(2)]);
-        assert_eq!(balancer.route(Routing::AllToMaster, false), Some(0));
-        let mut writes = |rule| [0; 4].map(|_| balancer.route(rule, true).unwrap());
+        assert_eq!(balancer.route(Routing::AllToMaster, asks(false, 0)), Some(0));
+        let mut writes = |rule| [0; 4].map(|_| balancer.route(rule, asks(true, 0)).unwrap());
         assert_eq!(writes(Routing::SplitOverAll), [0; 4]);
         assert_eq!(writes(Routing::AllToSlaves), [1, 2, 1, 2]);
         assert_eq!(writes(Routing::Anywhere), [0, 1, 2, 0]);

@@ -9,17 +9,24 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use wavetank_instance::Request;
-use wavetank_vocabulary::{Fact, NodeId, Observer, OperationKind, PlantedBugs, SecondWrite};
+use wavetank_vocabulary::{
+    ClientId, Fact, LookupMap, NodeId, Observer, OperationKind, PlantedBugs, SecondWrite, Time,
+};
 
 use crate::event::Event;
-use crate::plan::Plan;
+use crate::plan::{Plan, Routing};
 use crate::world::World;
+
+/// The operation that looks a user up before a request.
+const AUTH: &str = "auth";
 
 /// What is known of a kind of operation.
 #[derive(Clone, Debug)]
 struct Kind {
     writes: bool,
     marks_stay: bool,
+    /// Whether it is the look-up of a user before a request.
+    looks_up: bool,
     /// The number of each of its second stores among all.
     stores: Vec<u8>,
 }
@@ -29,6 +36,9 @@ struct Kind {
 pub(crate) struct Beside {
     kinds: Vec<Kind>,
     values: BTreeMap<(u8, NodeId), i64>,
+    /// When each user's last write was asked for, as its session says, where the routing goes
+    /// by it.
+    last_writes: LookupMap<(ClientId, NodeId), Time>,
 }
 
 impl Beside {
@@ -38,9 +48,29 @@ impl Beside {
         let kinds = plan.operations.iter().map(|program| Kind {
             writes: program.writes(),
             marks_stay: program.marks_stay(&plan.operations),
+            looks_up: program.name == AUTH,
             stores: program.stores.iter().map(|store| number(store)).collect(),
         });
-        Beside { kinds: kinds.collect(), values: BTreeMap::new() }
+        Beside {
+            kinds: kinds.collect(),
+            values: BTreeMap::new(),
+            last_writes: LookupMap::default(),
+        }
+    }
+
+    /// The application notes in a user's session that it wrote.
+    pub(crate) fn wrote(&mut self, request: &Request, at: Time) {
+        if self.writes(request.kind) {
+            self.last_writes.insert((request.operation.client, request.me), at);
+        }
+    }
+
+    /// Whether a request must see the latest: it looks a user up, or its user wrote lately.
+    pub(crate) fn wants_latest(&self, routing: Routing, request: &Request, now: Time) -> bool {
+        let Routing::Consistency(window) = routing else { return false };
+        let looks_up = self.kinds.get(request.kind.index()).is_some_and(|kind| kind.looks_up);
+        let last = self.last_writes.get(&(request.operation.client, request.me));
+        looks_up || last.is_some_and(|at| now.since(*at) < window)
     }
 
     /// Whether the operation needs the master.

@@ -9,7 +9,7 @@ use wavetank_instance::{Program, Settings, TokenKind};
 use wavetank_kernel::Distribution;
 use wavetank_store::CachePolicy;
 use wavetank_vocabulary::{
-    Bytes, InstanceId, OperationKind, PlantedBugs, Rate, Ratio, Span, Status,
+    Bytes, InstanceId, OperationKind, PlantedBugs, Rate, Ratio, Span, Status, StatusSet,
 };
 
 use crate::anomaly::{Anomaly, Audited};
@@ -314,18 +314,19 @@ pub enum Routing {
     Anywhere,
     /// Reads and writes to the slaves, in turn (to the master when there is none).
     AllToSlaves,
+    /// Writes and `auth` to the master, and for so long after its last write a user's reads;
+    /// other reads to the slaves in turn.
+    Consistency(Span),
+    /// Writes to the master, each user's reads to one slave, by a hash of who it is.
+    Sticky,
+    /// Writes to the master, reads to the slave whose range of users it is.
+    RangeSharding,
+    /// Writes to the master, reads to a slave by consistent hashing of the user: those of a
+    /// slave that fails are spread over the others, and nobody else's move.
+    HashSharding,
 }
 
 impl Routing {
-    /// All of them.
-    pub const ALL: [Routing; 5] = [
-        Routing::AllToMaster,
-        Routing::Split,
-        Routing::SplitOverAll,
-        Routing::Anywhere,
-        Routing::AllToSlaves,
-    ];
-
     /// The name that scenarios use.
     pub const fn name(self) -> &'static str {
         match self {
@@ -334,6 +335,10 @@ impl Routing {
             Routing::SplitOverAll => "reads-to-all",
             Routing::Anywhere => "anywhere",
             Routing::AllToSlaves => "all-to-slaves",
+            Routing::Consistency(_) => "consistency",
+            Routing::Sticky => "sticky",
+            Routing::RangeSharding => "range-sharding",
+            Routing::HashSharding => "hash-sharding",
         }
     }
 }
@@ -347,6 +352,10 @@ pub struct RetryPlan {
     pub connection: bool,
     /// Retry after the client's own time-out.
     pub timeout: bool,
+    /// Retry these besides.
+    pub codes: StatusSet,
+    /// No attempt begins so long after the operation was due; zero is no such end.
+    pub deadline: Span,
     /// Attempts in all; 1 is no retry.
     pub attempts: u16,
     /// The wait before the second attempt.
@@ -363,6 +372,8 @@ impl RetryPlan {
         transient: false,
         connection: false,
         timeout: false,
+        codes: StatusSet::EMPTY,
+        deadline: Span::ZERO,
         attempts: 1,
         backoff: Span::ZERO,
         factor: Ratio::new(1, 1),
@@ -373,6 +384,7 @@ impl RetryPlan {
     pub fn covers(&self, status: Status) -> bool {
         use wavetank_vocabulary::Classification;
         match status {
+            _ if self.codes.contains(status) => true,
             Status::NoServer => self.transient,
             Status::ConnectionRefused | Status::ConnectionReset => self.connection,
             Status::ClientTimeout => self.timeout,

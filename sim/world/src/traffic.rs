@@ -8,6 +8,7 @@ use wavetank_vocabulary::{
     WALL_START_MS,
 };
 
+use crate::balancer::Asks;
 use crate::clients::{backoff, outcome};
 use crate::event::Event;
 use crate::plan::{Deployment, Routing};
@@ -175,10 +176,15 @@ impl<O: Observer> World<O> {
         let forgets = self.plan.bugs.contains(PlantedBugs::UNKNOWN_TAKEN_FOR_FAILED);
         operation.ambiguous &= !forgets;
         operation.at = None;
-        if again {
+        let wait = match again {
+            true => backoff(&retry, &operation.request, self.streams),
+            false => Span::ZERO,
+        };
+        let too_late =
+            retry.deadline > Span::ZERO && now + wait > operation.intended + retry.deadline;
+        if again && !too_late {
             self.take_back(flight, generation);
             let Some(operation) = self.flights.get_mut(flight, generation) else { return };
-            let wait = backoff(&retry, &operation.request, self.streams);
             operation.waits = Some(status);
             operation.request.attempt += 1;
             operation.generation = operation.generation.wrapping_add(1);
@@ -191,6 +197,7 @@ impl<O: Observer> World<O> {
         let request = operation.request;
         let spent = operation.spent(now, status);
         let (intended, ambiguous) = (operation.intended, operation.ambiguous);
+        let attempted = operation.attempted;
         let (client, user) = (operation.client, operation.user);
         let seen = reply.seen;
         let instance =
@@ -206,6 +213,11 @@ impl<O: Observer> World<O> {
             self.take_back(flight, generation);
         }
         self.flights.remove(flight);
+        if ended != OperationOutcome::Failed
+            && matches!(self.plan.clients[usize::from(client)].routing, Routing::Consistency(_))
+        {
+            self.beside.wrote(&request, attempted);
+        }
         let subject = match ended {
             OperationOutcome::Ok if self.beside.marks_stay(request.kind) => reply.left,
             _ => Subject::Nothing,
@@ -263,9 +275,14 @@ impl<O: Observer> World<O> {
             .filter(|at| self.balancers[balancer].keeps(usize::from(*at), writes));
         let spreads = self.plan.bugs.contains(PlantedBugs::BALANCER_IGNORES_RULE);
         let rule = if spreads { Routing::SplitOverAll } else { plan.routing };
+        let asks = Asks {
+            at_master: writes || self.beside.wants_latest(plan.routing, &operation.request, now),
+            user: operation.request.me.0,
+            users: u64::from(self.base.nodes),
+        };
         let chosen = match stays {
             Some(at) => Some(usize::from(at)),
-            None => self.balancers[balancer].route(rule, writes),
+            None => self.balancers[balancer].route(rule, asks),
         };
         match chosen {
             Some(index) => {

@@ -122,13 +122,28 @@ pub(super) static ROUTING: Table = Table {
         key(
             "by",
             Choice(
-                &["reads-to-slaves", "all-to-master", "reads-to-all", "all-to-slaves", "anywhere"],
-                &["consistency", "sticky", "cache-sharding", "round-robin"],
+                &[
+                    "reads-to-slaves",
+                    "all-to-master",
+                    "reads-to-all",
+                    "consistency",
+                    "sticky",
+                    "range-sharding",
+                    "hash-sharding",
+                    "all-to-slaves",
+                    "anywhere",
+                ],
+                &[],
             ),
             Required,
             "Which rule; writes go to the master but in the last two, where slaves forward them.",
         ),
-        later("read_after_write", "reads at the master for a while after a write"),
+        key(
+            "read_after_write",
+            Time(Span::ZERO, Span::from_secs(3600)),
+            Optional,
+            "Of `consistency`: for how long after its last write a user's reads go to the master.",
+        ),
     ],
 };
 
@@ -147,9 +162,22 @@ pub(super) static RETRY: Table = Table {
     keys: &[
         key(
             "on",
-            Choices(&["transient", "connection", "timeout"]),
+            Choices(&[
+                "transient",
+                "connection",
+                "timeout",
+                "503",
+                "refused",
+                "reset",
+                "Neo.TransientError.Transaction.DeadlockDetected",
+                "Neo.TransientError.General.DatabaseUnavailable",
+                "Neo.ClientError.Statement.EntityNotFound",
+                "Neo.ClientError.Transaction.UnknownId",
+                "Neo.ClientError.Schema.ConstraintViolation",
+                "Neo.DatabaseError.Transaction.CouldNotWriteToLog",
+            ]),
             Required,
-            "After which failures.",
+            "After which failures: \"transient\" is what Neo4j classifies so, and a balancer's 503; \"connection\" a refused or reset one; \"timeout\" the client's own; or single codes.",
         ),
         key("attempts", Count(1, 1000), Default("5"), "Attempts in all."),
         key(
@@ -160,7 +188,12 @@ pub(super) static RETRY: Table = Table {
         ),
         key("factor", Ratio(1, 100), Default("2.0"), "By what the wait grows each time."),
         key("jitter", Ratio(0, 1), Default("0.5"), "The part of the wait that is drawn anew."),
-        later("deadline", "an end to all attempts"),
+        key(
+            "deadline",
+            Time(Span::ZERO, Span::from_secs(86_400)),
+            Optional,
+            "No attempt begins so long after the operation was due; zero is the same as none.",
+        ),
     ],
 };
 
@@ -216,6 +249,12 @@ pub(super) static EXPECT: Table = Table {
             Text,
             Optional,
             "Of `forbidden-pair`: the label that excludes relationships to the node.",
+        ),
+        key(
+            "status",
+            Text,
+            Optional,
+            "Of `failed-operations`: the code, such as \"Neo.TransientError.Transaction.DeadlockDetected\".",
         ),
         key("store", Text, Optional, "Of `stores-agree`: the name of the second store."),
         key(

@@ -95,6 +95,7 @@ pub(crate) fn plan(seconds: u64, seed: u64) -> Plan {
                 backoff: Span::from_millis(100),
                 factor: Ratio::new(2, 1),
                 jitter: Ratio::new(1, 2),
+                ..RetryPlan::NONE
             },
             skip: Vec::new(),
             only: None,
