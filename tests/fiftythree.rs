@@ -1,0 +1,38 @@
+//! The pairs of `scenarios/fiftythree/`: a problem is found by its check, and its cure keeps the
+//! same check from finding anything.
+
+mod support;
+
+use support::run;
+
+/// A problem, its cure, and the check that tells them apart.
+const PAIRS: [(&str, &str, &str); 11] = [
+    ("own-write-not-seen", "own-write-seen", "read-your-writes"),
+    ("photo-flaps", "photo-stays", "monotonic-reads"),
+    ("logged-out", "stays-logged-in", "read-your-writes"),
+    ("stream-empty", "stream-there", "read-your-writes"),
+    ("increments-lost", "increments-kept", "lost-updates"),
+    ("followed-twice", "followed-once", "unique-relationship"),
+    ("follows-the-deleted", "deleted-left-alone", "forbidden-pair"),
+    ("follows-who-blocks", "blocked-stays-out", "forbidden-pair"),
+    ("deadlock-storm", "deadlocks-ridden-out", "failed-operations"),
+    ("hot-node", "hot-node-split", "latency"),
+    ("search-out-of-step", "search-in-step", "stores-agree"),
+];
+
+#[test]
+fn every_problem_is_found_and_every_cure_helps() {
+    for (problem, cure, check) in PAIRS {
+        for name in [problem, cure] {
+            let done = run(&["test", &format!("fiftythree/{name}"), "--seeds", "0..3"]);
+            assert_eq!(done.code, 0, "{name}: {}{}", done.stdout, done.stderr);
+        }
+        let text = |name: &str| {
+            wavetank_scenario::builtin(&format!("fiftythree/{name}")).expect("it is there").text
+        };
+        let expected = |name: &str| text(name).contains(&format!("check = \"{check}\""));
+        assert!(expected(problem) && expected(cure), "{problem}: {check}");
+        assert!(text(problem).contains("min ="), "{problem} expects its problem");
+        assert!(text(problem).contains(&format!("{cure}.toml")), "{problem} names its cure");
+    }
+}
