@@ -311,9 +311,8 @@ impl Watch for Linearizable {
     fn observe(&mut self, at: Time, fact: &Fact, tally: &mut Tally) {
         match *fact {
             Fact::EpochBegan { instance, .. } => {
-                if self.master.replace(instance).is_some() {
-                    self.events.push_back(Event::Epoch);
-                }
+                let before = self.master.replace(instance);
+                self.events.extend(before.map(|_| Event::Epoch));
             }
             Fact::Invoked { operation, kind } if !self.places[kind.index()].is_empty() => {
                 self.open.insert(operation, Open { kind, ..Open::default() });

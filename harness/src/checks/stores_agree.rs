@@ -65,10 +65,10 @@ impl Watch for StoresAgree {
             Fact::Completed { operation, outcome, .. } if outcome != OperationOutcome::Unknown => {
                 self.unsettled.remove(&operation);
             }
-            Fact::FinalValue { property, node, value } if property == self.property => {
-                if self.there.contains_key(&node) {
-                    self.graph.insert(node, value);
-                }
+            Fact::FinalValue { property, node, value }
+                if property == self.property && self.there.contains_key(&node) =>
+            {
+                self.graph.insert(node, value);
             }
             _ => {}
         }
