@@ -168,14 +168,14 @@ impl Status {
 
 /// A set of statuses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StatusSet(u16);
+pub struct StatusSet(u32);
 
 impl StatusSet {
     /// None.
     pub const EMPTY: StatusSet = StatusSet(0);
 
-    const fn bit(status: Status) -> u16 {
-        1 << status as u16
+    const fn bit(status: Status) -> u32 {
+        1 << status as u32
     }
 
     /// Adds one.
@@ -192,6 +192,15 @@ impl StatusSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_set_tells_every_status_from_the_others() {
+        for status in Status::ALL {
+            let mut set = StatusSet::EMPTY;
+            set.insert(status);
+            assert!(Status::ALL.iter().all(|other| set.contains(*other) == (*other == status)));
+        }
+    }
 
     #[test]
     fn a_code_names_its_classification() {
