@@ -15,7 +15,6 @@ use crate::io::{Purpose, Ticket};
 use crate::journal::LogPosition;
 use crate::lifecycle::Mode;
 use crate::meta::Meta;
-use crate::record::records_per_page;
 use crate::store::{Store, live};
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -129,10 +128,10 @@ impl Store {
                 checkpoint.free.put(key.kind(), key.id());
             }
         }
-        // Ids behind the last page were given to nobody who has committed.
-        for kind in FileKind::RECORDS {
-            let pages = u64::from(self.counts.logical[kind as usize]);
-            self.checkpoint.free.truncate(kind, pages * records_per_page(kind));
+        // Ids from the end on were given to nobody who has committed: the next ones are counted
+        // up from there, after a restart, too.
+        for (kind, end) in FileKind::RECORDS.into_iter().zip(high) {
+            self.checkpoint.free.truncate(kind, end);
         }
         self.checkpoint.phase = CheckpointPhase::Flushing(0);
     }

@@ -284,3 +284,23 @@ fn a_slave_may_make_a_name_under_the_masters_lock() {
     }
     assert_eq!(slave.digest(), master.digest());
 }
+
+#[test]
+fn a_checkpoint_beside_a_slaves_open_transaction_can_be_opened() {
+    let (mut master, mut history) = Rig::with_tokens(config());
+    random_transactions(&mut master, &mut history, 10, &mut Dice(1)).unwrap();
+    let mut slave = Rig::create(config());
+    catch_up(&mut slave, &mut master);
+    let session = master.store.begin(0, 0);
+    slave.master = Some((Box::new(master), session));
+    let tx = slave.store.begin_guarded(1, 0);
+    // Its ids come from behind the end of what this store has.
+    slave.must(tx, &MicroStep::CreateNode { labels: vec![] });
+    slave.store.request_checkpoint();
+    slave.run();
+    assert!(slave.store.counters().checkpoints > 0);
+    let mark = slave.store.mark();
+    let again = slave.crash();
+    assert_eq!(*again.store.state(), StoreState::Ready);
+    assert_eq!(again.store.mark(), mark);
+}
