@@ -1,12 +1,11 @@
 //! A diff for people: on a terminal of 80 columns, and as a page.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use crate::diff::{Diff, FigureChange, Side};
+use crate::page::page;
 use crate::result::Verdict;
 use crate::words;
-
-const STYLE: &str = include_str!("style.css");
 
 impl Diff {
     /// What changed, in words, without an end of line at the end.
@@ -73,39 +72,29 @@ impl Diff {
 
     /// The diff as a page of its own.
     pub fn to_html(&self) -> String {
-        let page = html! {
-            (DOCTYPE)
-            html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    title { "What changed: " (self.base.scenario) " to " (self.new.scenario) }
-                    style { (PreEscaped(STYLE)) }
-                }
-                body {
-                    h1 { "What changed" }
-                    dl {
-                        dt { "Base" } dd { (side(&self.base)) }
-                        dt { "New" } dd { (side(&self.new)) }
-                        @for caveat in &self.caveats { dt { "Note" } dd { (caveat) } }
-                    }
-                    section class=(if self.worst > 0.0 { "verdict broke" } else { "verdict held" }) {
-                        p.sentence { (self.headline()) }
-                    }
-                    (self.expectation_table())
-                    (figure_table("Operations, beyond noise", self.figures.iter().filter(|f| !f.noise)))
-                    (figure_table("Operations, within noise", self.figures.iter().filter(|f| f.noise)))
-                    (table("Settings", ["Setting", "Base", "New"], self.settings.iter().map(|s| {
-                        let text = |side: &Option<String>| side.clone().unwrap_or_else(|| "-".into());
-                        [s.name.clone(), text(&s.base), text(&s.new)]
-                    })))
-                    (table("Counters", ["Counter", "Base", "New"], self.counters.iter().map(|c| {
-                        [c.counter.clone(), words::grouped(c.base), words::grouped(c.new)]
-                    })))
-                }
+        let body = html! {
+            h1 { "What changed" }
+            dl {
+                dt { "Base" } dd { (side(&self.base)) }
+                dt { "New" } dd { (side(&self.new)) }
+                @for caveat in &self.caveats { dt { "Note" } dd { (caveat) } }
             }
+            section class=(if self.worst > 0.0 { "verdict broke" } else { "verdict held" }) {
+                p.sentence { (self.headline()) }
+            }
+            (self.expectation_table())
+            (figure_table("Operations, beyond noise", self.figures.iter().filter(|f| !f.noise)))
+            (figure_table("Operations, within noise", self.figures.iter().filter(|f| f.noise)))
+            (table("Settings", ["Setting", "Base", "New"], self.settings.iter().map(|s| {
+                let text = |side: &Option<String>| side.clone().unwrap_or_else(|| "-".into());
+                [s.name.clone(), text(&s.base), text(&s.new)]
+            })))
+            (table("Counters", ["Counter", "Base", "New"], self.counters.iter().map(|c| {
+                [c.counter.clone(), words::grouped(c.base), words::grouped(c.new)]
+            })))
         };
-        page.into_string()
+        let title = format!("What changed: {} to {}", self.base.scenario, self.new.scenario);
+        page(&title, &body)
     }
 
     fn expectation_table(&self) -> Markup {

@@ -2,7 +2,7 @@
 //! rests on, then the figures over one time axis, then tables and set-up. A script adds
 //! values under the pointer and a closer look at the time axis; nothing needs it.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, html};
 use wavetank_vocabulary::Role;
 use wavetank_world::Plan;
 
@@ -12,6 +12,7 @@ use crate::chart::{Chart, Format, LineChart};
 use crate::figures::{self, Figure};
 use crate::ink::Ink;
 use crate::notable::notable;
+use crate::page::page;
 use crate::page_data::page_data;
 use crate::percentiles;
 use crate::provenance::Provenance;
@@ -21,7 +22,6 @@ use crate::spent::spent;
 use crate::visibility_chart;
 use crate::{setup, tables, words};
 
-const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("page.js");
 
 /// The report of a run. `command` is what plays it again; `provenance` says where settings
@@ -37,52 +37,41 @@ pub fn report_html(
     let title = format!("{} seed {}: {}", plan.name, plan.seed, short(result));
     let time = figures::time_axis(plan, recorder, result.partial);
     let figures = figures::lines(plan, recorder);
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (title) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                header {
-                    h1 { (plan.name) }
-                    @if !plan.about.is_empty() { p { (plan.about) } }
-                    p.soft {
-                        "Seed " (plan.seed) ", "
-                        (words::counted(plan.instances.len() as u64, "instance")) ", "
-                        (plan.duration) " of virtual time, the first " (plan.warm_up)
-                        " of which rates and percentiles leave out."
-                    }
-                }
-                (partial(plan, result))
-                (verdict(result, &sentence, &notable(plan, recorder)))
-                nav { @for (id, name) in CONTENTS { a href={ "#" (id) } { (name) } } }
-                h2 #expectations { "Expectations" }
-                (expectations(&result.expectations))
-                (setup::regrets(provenance))
-                h2 #figures { "What happened" }
-                (all_figures(recorder, &time, &figures))
-                (tables::operations(plan, result))
-                (percentile_figure(plan, recorder, &time))
-                (visibility_figure(plan, recorder, result, &time))
-                (spent(plan, recorder))
-                (tables::errors(recorder))
-                (tables::faults(result))
-                (tables::instances(result))
-                (tables::events(recorder))
-                (setup::setup(plan, result, provenance))
-                (reproduce(result, command))
-                script #data type="application/json" {
-                    (PreEscaped(page_data(&time, recorder, &figures)))
-                }
-                script { (PreEscaped(SCRIPT)) }
+    let body = html! {
+        header {
+            h1 { (plan.name) }
+            @if !plan.about.is_empty() { p { (plan.about) } }
+            p.soft {
+                "Seed " (plan.seed) ", "
+                (words::counted(plan.instances.len() as u64, "instance")) ", "
+                (plan.duration) " of virtual time, the first " (plan.warm_up)
+                " of which rates and percentiles leave out."
             }
         }
+        (partial(plan, result))
+        (verdict(result, &sentence, &notable(plan, recorder)))
+        nav { @for (id, name) in CONTENTS { a href={ "#" (id) } { (name) } } }
+        h2 #expectations { "Expectations" }
+        (expectations(&result.expectations))
+        (setup::regrets(provenance))
+        h2 #figures { "What happened" }
+        (all_figures(recorder, &time, &figures))
+        (tables::operations(plan, result))
+        (percentile_figure(plan, recorder, &time))
+        (visibility_figure(plan, recorder, result, &time))
+        (spent(plan, recorder))
+        (tables::errors(recorder))
+        (tables::faults(result))
+        (tables::instances(result))
+        (tables::events(recorder))
+        (setup::setup(plan, result, provenance))
+        (reproduce(result, command))
+        script #data type="application/json" {
+            (PreEscaped(page_data(&time, recorder, &figures)))
+        }
+        script { (PreEscaped(SCRIPT)) }
     };
-    page.into_string()
+    page(&title, &body)
 }
 
 /// What to jump to.

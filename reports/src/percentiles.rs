@@ -1,14 +1,11 @@
 //! Latency over percentiles: the horizontal axis is 1/(1-p) on a logarithmic scale, as
 //! HdrHistogram plots it, so that each further nine takes as much room as the one before.
 
-use std::fmt::Write;
-
-use plotters::prelude::*;
 use wavetank_world::Plan;
 
-use crate::axis::{Axis, Scale, TimeAxis};
-use crate::chart::{Chart, Format, body, draw_mesh, opening};
-use crate::ink::{Ink, with_variables};
+use crate::axis::Scale;
+use crate::curves::{Curve, CurveChart};
+use crate::ink::Ink;
 use crate::operations::OperationStats;
 use crate::recorder::Recorder;
 
@@ -16,24 +13,9 @@ use crate::recorder::Recorder;
 const PER_DECADE: u32 = 40;
 /// Samples that must lie beyond the last point: the rule for every percentile.
 const BEYOND: f64 = 10.0;
-const HEIGHT: u32 = 280;
-const FINE: u32 = 2;
 
-/// One operation's curve: decimal logarithm of 1/(1-p), latency in milliseconds.
-#[derive(Clone, Debug)]
-pub(crate) struct Curve {
-    pub(crate) name: String,
-    pub(crate) ink: Ink,
-    pub(crate) points: Vec<(f64, f64)>,
-}
-
-/// All curves.
-#[derive(Clone, Debug)]
-pub(crate) struct PercentileChart {
-    pub(crate) curves: Vec<Curve>,
-}
-
-/// The curve of one kind of operation; empty when there were too few.
+/// The curve of one kind of operation: decimal logarithm of 1/(1-p), latency in milliseconds;
+/// empty when there were too few.
 pub(crate) fn points(stats: &OperationStats) -> Vec<(f64, f64)> {
     let latency = stats.latency();
     let longest = stats.longest().map_or(0, |span| span.as_nanos());
@@ -50,7 +32,7 @@ pub(crate) fn points(stats: &OperationStats) -> Vec<(f64, f64)> {
 }
 
 /// The curves of a run's operations, as far as they have any.
-pub(crate) fn chart(plan: &Plan, recorder: &Recorder) -> PercentileChart {
+pub(crate) fn chart(plan: &Plan, recorder: &Recorder) -> CurveChart {
     let mut curves = Vec::new();
     for (index, client) in plan.clients.iter().enumerate() {
         for &(kind, _) in &client.mix {
@@ -65,7 +47,11 @@ pub(crate) fn chart(plan: &Plan, recorder: &Recorder) -> PercentileChart {
             }
         }
     }
-    PercentileChart { curves }
+    let last = curves.iter().filter_map(|curve: &Curve| Some(curve.points.last()?.0));
+    let end = last.fold(1.0, f64::max);
+    let nines = (1..=7).map(f64::from).take_while(|decades| *decades <= end);
+    let ticks = [0.0, 2f64.log10()].into_iter().chain(nines).collect();
+    CurveChart { curves, scale: Scale::Log, ends: (0.0, end), ticks, label }
 }
 
 /// `50 %`, `99.9 %`.
@@ -73,75 +59,6 @@ fn label(decades: f64) -> String {
     let percent = 100.0 * (1.0 - 10f64.powf(-decades));
     let digits = (decades - 2.0).max(0.0).round() as usize;
     format!("{percent:.digits$} %")
-}
-
-impl PercentileChart {
-    fn end(&self) -> f64 {
-        let ends = self.curves.iter().filter_map(|curve| Some(curve.points.last()?.0));
-        ends.fold(1.0, f64::max)
-    }
-
-    fn draw(
-        &self,
-        (width, height): (u32, u32),
-        axis: &Axis,
-        into: &mut String,
-    ) -> Result<(), Box<dyn std::error::Error>> {
-        let root = SVGBackend::with_string(into, (width, height)).into_drawing_area();
-        let across = Axis { low: 0.0, high: self.end(), ticks: Vec::new() };
-        let mut chart = ChartBuilder::on(&root).build_cartesian_2d(across, axis.clone())?;
-        for curve in self.curves.iter().rev() {
-            let drawn = curve.points.iter().map(|&(x, ms)| (x, ms.max(1e-3).log10()));
-            chart.draw_series(LineSeries::new(drawn, curve.ink.sentinel().stroke_width(2)))?;
-        }
-        drop(chart);
-        root.present()?;
-        Ok(())
-    }
-}
-
-impl Chart for PercentileChart {
-    fn svg(&self, _: &TimeAxis, format: Format, title: &str) -> String {
-        let values = self.curves.iter().flat_map(|curve| curve.points.iter().map(|point| point.1));
-        let axis = Axis::of(Scale::Log, values);
-        let (top, bottom) = (Format::TOP, HEIGHT - Format::BOTTOM);
-        let mut svg = opening(format, HEIGHT, title);
-        let end = self.end();
-        let nines = (1..=7).map(f64::from).take_while(|decades| *decades <= end);
-        // On a narrow page the first two would run into each other.
-        let first = if format == Format::Wide { 0 } else { 1 };
-        for decades in [0.0, 2f64.log10()].into_iter().skip(first).chain(nines) {
-            let x = f64::from(format.left()) + f64::from(format.plot()) * decades / end;
-            // Writing to a string cannot fail.
-            let _ = write!(
-                svg,
-                "<line class=\"grid\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{top}\" y2=\"{bottom}\"/>\
-                 <text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
-                x.min(f64::from(format.width()) - 26.0),
-                bottom + 16,
-                label(decades)
-            );
-        }
-        let mut mesh = String::new();
-        draw_mesh(format, HEIGHT, &axis, &|value| Scale::Log.label(value), &mut mesh)
-            .expect("drawing into a string cannot fail");
-        svg.push_str(&with_variables(body(&mesh)));
-        let size = (format.plot() * FINE, (bottom - top) * FINE);
-        let mut lines = String::new();
-        self.draw(size, &axis, &mut lines).expect("nor can this");
-        let _ = writeln!(
-            svg,
-            "<svg x=\"{}\" y=\"{top}\" width=\"{}\" height=\"{}\" viewBox=\"0 0 {} {}\" \
-             preserveAspectRatio=\"none\">{}</svg></svg>",
-            format.left(),
-            format.plot(),
-            bottom - top,
-            size.0,
-            size.1,
-            with_variables(body(&lines))
-        );
-        svg
-    }
 }
 
 #[cfg(test)]

@@ -11,18 +11,17 @@ mod student;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, html};
 use serde::{Deserialize, Serialize};
 
 use crate::campaign::Ended;
 use crate::ink::Ink;
+use crate::page::page;
 use chart::Curve;
 use student::Mean;
 
 /// The version of the form of a sweep's results.
 pub const SWEEP_SCHEMA: u32 = 1;
-
-const STYLE: &str = include_str!("style.css");
 
 /// One seed at one point.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -176,32 +175,21 @@ impl SweepResult {
     pub fn to_html(&self, command: &str) -> String {
         let title = format!("Sweep of {}", self.scenario);
         let seeds: BTreeSet<u64> = self.runs.iter().map(|run| run.seed).collect();
-        let page = html! {
-            (DOCTYPE)
-            html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    title { (title) }
-                    style { (PreEscaped(STYLE)) }
-                }
-                body {
-                    h1 { (title) }
-                    p.soft {
-                        (self.points.len()) " points, " (seeds.len()) " seeds. Every point has the "
-                        "same workload and faults, seed by seed; bands and intervals are 95 % "
-                        "confidence intervals over seeds, each on its own."
-                    }
-                    @if self.ended != Ended::Whole {
-                        p.verdict.open { "Not all runs were played: the sweep was ended early." }
-                    }
-                    @for outcome in self.outcomes() { (self.figure(outcome)) }
-                    h2 { "Reproduce" }
-                    p { code { (command) } }
-                }
+        let body = html! {
+            h1 { (title) }
+            p.soft {
+                (self.points.len()) " points, " (seeds.len()) " seeds. Every point has the "
+                "same workload and faults, seed by seed; bands and intervals are 95 % "
+                "confidence intervals over seeds, each on its own."
             }
+            @if self.ended != Ended::Whole {
+                p.verdict.open { "Not all runs were played: the sweep was ended early." }
+            }
+            @for outcome in self.outcomes() { (self.figure(outcome)) }
+            h2 { "Reproduce" }
+            p { code { (command) } }
         };
-        page.into_string()
+        page(&title, &body)
     }
 
     fn figure(&self, outcome: &str) -> Markup {
