@@ -1,28 +1,20 @@
 //! `wavetank explain`: what happened around a failure, in order; or how things stood at a time.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
 use wavetank_vocabulary::{Span, Time};
 use wavetank_world::BaseGraph;
 
-use super::{Failure, find, say, seed_of};
+use super::{Failure, Subject, find, say};
 use crate::exit::Exit;
 use crate::explain::{explain as story, moment};
 use crate::interrupt;
 
 #[derive(Args, Debug)]
 pub(super) struct ExplainArgs {
-    /// The scenario: a file, or a name of the library.
-    #[arg(value_name = "SCENARIO")]
-    file: PathBuf,
-    /// A number, or a git commit hash. Without it, the scenario's own seed, or 1.
-    #[arg(long)]
-    seed: Option<String>,
-    /// Changes one value of the scenario.
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    subject: Subject,
     /// Prints the state of the cluster at this virtual time instead, e.g. 31.5s.
     #[arg(long, value_name = "TIME", value_parser = virtual_time)]
     at: Option<Time>,
@@ -51,8 +43,8 @@ fn virtual_time(text: &str) -> Result<Time, String> {
 }
 
 pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
-    let scenario = find::one(&args.file, &args.set)?;
-    let seed = seed_of(&scenario, args.seed.as_deref())?;
+    let scenario = args.subject.scenario()?;
+    let seed = args.subject.seed(&scenario)?;
     let plan = Arc::new(find::draw(&scenario, seed)?);
     interrupt::watch();
     let base = Arc::new(BaseGraph::build(&plan.graph));

@@ -89,20 +89,40 @@ enum Command {
     Man,
 }
 
+/// One run: which scenario, by which seed, with what changed.
 #[derive(Args, Debug)]
-struct RunArgs {
+struct Subject {
     /// The scenario: a file, or a name of the library.
     #[arg(value_name = "SCENARIO")]
     file: PathBuf,
     /// A number, or a git commit hash. Without it, the scenario's own seed, or 1.
     #[arg(long)]
     seed: Option<String>,
-    /// Where results go [default: wavetank-out/NAME-SEED].
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
     /// Changes one value of the scenario, e.g. ha.pull_interval=500ms.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+}
+
+impl Subject {
+    fn scenario(&self) -> Result<Scenario, Failure> {
+        Ok(find::one(&self.file, &self.set)?)
+    }
+
+    fn seed(&self, scenario: &Scenario) -> Result<u64, Failure> {
+        match &self.seed {
+            Some(text) => parse_seed(text).map_err(|error| Failure::input(error.to_string())),
+            None => Ok(scenario.seed().unwrap_or(1)),
+        }
+    }
+}
+
+#[derive(Args, Debug)]
+struct RunArgs {
+    #[command(flatten)]
+    subject: Subject,
+    /// Where results go [default: wavetank-out/NAME-SEED].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
     /// Prints result.json instead of the summary.
     #[arg(long)]
     json: bool,
@@ -113,15 +133,8 @@ struct RunArgs {
 
 #[derive(Args, Debug)]
 struct PlanArgs {
-    /// The scenario: a file, or a name of the library.
-    #[arg(value_name = "SCENARIO")]
-    file: PathBuf,
-    /// A number, or a git commit hash.
-    #[arg(long)]
-    seed: Option<String>,
-    /// Changes one value of the scenario.
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    subject: Subject,
 }
 
 #[derive(Args, Debug)]
@@ -288,9 +301,9 @@ pub fn main() -> ExitCode {
 }
 
 fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
-    let scenario = find::one(&args.file, &args.set)?;
+    let scenario = args.subject.scenario()?;
     warn(&scenario);
-    let seed = seed_of(&scenario, args.seed.as_deref())?;
+    let seed = args.subject.seed(&scenario)?;
     say(&to_text(&find::draw(&scenario, seed)?));
     Ok(Exit::Held)
 }
@@ -298,13 +311,6 @@ fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
 fn cache(args: &CacheArgs) -> Result<Exit, Failure> {
     say(&run_cache(args).map_err(|error| Failure::input(error.to_string()))?);
     Ok(Exit::Held)
-}
-
-fn seed_of(scenario: &Scenario, text: Option<&str>) -> Result<u64, Failure> {
-    match text {
-        Some(text) => parse_seed(text).map_err(|error| Failure::input(error.to_string())),
-        None => Ok(scenario.seed().unwrap_or(1)),
-    }
 }
 
 fn tell_error(message: &str) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use wavetank_world::{BaseGraph, World};
 
-use super::{Failure, RunArgs, colour, find, say, seed_of, tell, warn};
+use super::{Failure, RunArgs, colour, find, say, tell, warn};
 use crate::determinism::{Comparison, Nobody, compare, disturbed};
 use crate::exit::Exit;
 use crate::interrupt;
@@ -17,9 +17,9 @@ use crate::provenance::provenance;
 use crate::words::quoted;
 
 pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
-    let scenario = find::one(&args.file, &args.set)?;
+    let scenario = args.subject.scenario()?;
     warn(&scenario);
-    let seed = seed_of(&scenario, args.seed.as_deref())?;
+    let seed = args.subject.seed(&scenario)?;
     interrupt::watch();
     if scenario.copies() > 1 {
         return super::copies::run(args, &scenario, seed, &command(args, seed));
@@ -109,9 +109,9 @@ pub(super) fn load_text(load: &Load) -> String {
 
 /// The command that plays the same run again.
 fn command(args: &RunArgs, seed: u64) -> String {
-    let file = args.file.to_string_lossy();
+    let file = args.subject.file.to_string_lossy();
     let mut command = format!("wavetank run {} --seed {seed}", quoted(&file));
-    for assignment in &args.set {
+    for assignment in &args.subject.set {
         command.push_str(&format!(" --set {}", quoted(assignment)));
     }
     command

@@ -10,7 +10,7 @@ use wavetank_scenario::{Plan, to_brief_text};
 use wavetank_world::GraphSource;
 
 use super::test::wall_time;
-use super::{Failure, find, say, seed_of, tell, warn};
+use super::{Failure, Subject, find, say, tell, warn};
 use crate::campaign::folder::write_whole;
 use crate::exit::Exit;
 use crate::interrupt;
@@ -18,15 +18,8 @@ use crate::shrink::{Shrunk, shrink as shrink_plan};
 
 #[derive(Args, Debug)]
 pub(super) struct ShrinkArgs {
-    /// The scenario: a file, or a name of the library.
-    #[arg(value_name = "SCENARIO")]
-    file: PathBuf,
-    /// The seed that fails: a number, or a git commit hash.
-    #[arg(long)]
-    seed: Option<String>,
-    /// Changes one value of the scenario.
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    subject: Subject,
     /// Gives the smallest that was found by then, e.g. 2m; 0s tries everything.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = wall_time)]
     time_limit: Duration,
@@ -36,16 +29,16 @@ pub(super) struct ShrinkArgs {
 }
 
 pub(super) fn shrink(args: &ShrinkArgs) -> Result<Exit, Failure> {
-    let scenario = find::one(&args.file, &args.set)?;
+    let scenario = args.subject.scenario()?;
     warn(&scenario);
-    let seed = seed_of(&scenario, args.seed.as_deref())?;
+    let seed = args.subject.seed(&scenario)?;
     let plan = find::draw(&scenario, seed)?;
     if let Some(out) = args.out.as_deref().filter(|out| out.exists()) {
         return Err(Failure::input(format!("{} is there already", out.display())));
     }
     interrupt::watch();
     let until = (!args.time_limit.is_zero()).then(|| Instant::now() + args.time_limit);
-    let name = args.file.display().to_string();
+    let name = args.subject.file.display().to_string();
     let Some(shrunk) = shrink_plan(&plan, until, progress) else {
         clear();
         let why = match interrupt::asked() {
@@ -57,7 +50,7 @@ pub(super) fn shrink(args: &ShrinkArgs) -> Result<Exit, Failure> {
         return Err(Failure::input(why));
     };
     clear();
-    let text = small_text(&shrunk, &name, args.file.parent());
+    let text = small_text(&shrunk, &name, args.subject.file.parent());
     tell(&figures(&shrunk));
     match &args.out {
         Some(out) => {
