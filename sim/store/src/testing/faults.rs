@@ -1,6 +1,6 @@
 //! Faults of the test disk, as overlays: reads are falsified on the way, the files stay true.
 
-use super::{Change, MemoryDisk, PAGE_SIZE};
+use super::disk::{Change, MemoryDisk};
 use crate::*;
 use alloc::sync::Arc;
 use std::vec::Vec;
