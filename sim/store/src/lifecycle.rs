@@ -14,6 +14,7 @@ use alloc::vec::Vec;
 use wavetank_vocabulary::{LogMark, LookupMap};
 
 use crate::cache::Cache;
+use crate::config::StoreConfig;
 use crate::disk::{DiskError, DiskReply, DiskRequest, FileKind, FileName};
 use crate::error::StoreError;
 use crate::io::Purpose;
@@ -21,7 +22,7 @@ use crate::journal::{Journal, JournalConfig, LogFile, LogPosition};
 use crate::log::LogHeader;
 use crate::meta::{KINDS, Meta};
 use crate::recovery::Opening;
-use crate::store::{Store, StoreConfig, StoreState, live};
+use crate::store::{Store, StoreState, live};
 
 /// What the store as a whole is doing.
 #[derive(Clone, Debug)]

@@ -10,11 +10,11 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use wavetank_vocabulary::{Bytes, LogMark, LookupMap, PlantedBugs, TxId};
+use wavetank_vocabulary::{LogMark, LookupMap, TxId};
 
-use crate::cache::policy::CachePolicy;
 use crate::cache::{Cache, PageKey};
 use crate::checkpoint::Checkpoint;
+use crate::config::StoreConfig;
 use crate::copy::Copies;
 use crate::disk::{DiskError, DiskOp, DiskReply, DiskRequest, FileKind, FileName};
 use crate::error::StoreError;
@@ -27,71 +27,14 @@ use crate::locks::LockTable;
 use crate::log::TxRecord;
 use crate::pages::{Load, PageCounts, PinSet};
 use crate::properties::Link;
+use crate::readings::Counters;
 use crate::replication::LogReader;
-use crate::retention::LogRetention;
 use crate::schema::Schema;
 use crate::tokens::Tokens;
-use crate::transactions::{Transaction, TxHandle};
+use crate::transactions::Transaction;
 use crate::tree::IndexKey;
-use crate::value::{TokenId, TokenKind, Value};
+use crate::value::Value;
 use crate::versions::Versions;
-
-/// How a store is set up.
-#[derive(Clone, Debug)]
-pub struct StoreConfig {
-    /// Frames of the page cache, 8 KiB each. May be millions: tables grow as they are used.
-    pub frames: usize,
-    /// Which page the cache gives up.
-    pub cache_policy: CachePolicy,
-    /// A log file is closed once it is this long (`dbms.logs... rotation`, 250 MB in Neo4j).
-    pub log_rotation_threshold: Bytes,
-    /// A checkpoint is due after this many transactions.
-    pub checkpoint_interval_tx: u64,
-    /// How many recent transactions are kept in memory for slaves that pull.
-    pub tail_transactions: usize,
-    /// A checkpoint is due so long after the last one if there is a new transaction, in
-    /// milliseconds of the clock (see [`Store::set_clock`]); none: only when asked.
-    pub checkpoint_interval_ms: Option<u64>,
-    /// Which log files are kept behind the checkpoint (`keep_logical_logs`).
-    pub log_retention: LogRetention,
-    /// How many frames background eviction keeps free (at most half of all).
-    pub free_frames: usize,
-    /// Pages of the double-write area: the most that are written in place at once.
-    pub double_write_pages: u32,
-    /// From how many relationships on a node is dense (`dense_node_threshold`).
-    pub dense_node_threshold: u32,
-    /// How long a freed id is not used again, in milliseconds (`id_reuse_safe_zone`): so
-    /// long may a slave that lags still read the old record.
-    pub id_reuse_safe_zone_ms: u64,
-    /// This server's number, written into transactions as master and author.
-    pub server_id: u32,
-    /// The identity that `create` gives a new store.
-    pub store_id: u64,
-    /// Bugs to have, for testing the checks; normally none.
-    pub bugs: PlantedBugs,
-}
-
-impl Default for StoreConfig {
-    /// Neo4j 2.3's settings where it has them (HA specification, section 6).
-    fn default() -> StoreConfig {
-        StoreConfig {
-            frames: 4096,
-            cache_policy: CachePolicy::ClockSweep,
-            log_rotation_threshold: Bytes::mib(250),
-            checkpoint_interval_tx: 100_000,
-            tail_transactions: 4096,
-            checkpoint_interval_ms: None,
-            log_retention: LogRetention::Age(7 * 86_400_000),
-            free_frames: 30,
-            double_write_pages: 256,
-            dense_node_threshold: 50,
-            id_reuse_safe_zone_ms: 3_600_000,
-            server_id: 1,
-            store_id: 1,
-            bugs: PlantedBugs::NONE,
-        }
-    }
-}
 
 /// What a step cost. Steps add to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -154,38 +97,6 @@ pub struct Recovery {
     pub replayed: u64,
     /// Bytes cut off the end of the log: a tail that a crash had torn.
     pub cut: u64,
-}
-
-/// What happened since the store was opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Counters {
-    /// Page accesses that found the page in the cache.
-    pub hits: u64,
-    /// Page accesses that had to wait for the page.
-    pub faults: u64,
-    /// Pages evicted.
-    pub evictions: u64,
-    /// Pages written in place.
-    pub flushes: u64,
-    /// Bytes written to the log.
-    pub log_bytes: u64,
-    /// Checkpoints completed.
-    pub checkpoints: u64,
-    /// The last transaction that the last checkpoint covers; 0 before the first.
-    pub last_checkpoint_tx: u64,
-    /// Pages that the last checkpoint found dirty.
-    pub checkpoint_pages: u64,
-    /// Lock requests that had to wait.
-    pub lock_waits: u64,
-    /// Milliseconds that transactions waited for locks, by the store's clock, all together;
-    /// counted when a wait ends.
-    pub lock_wait_ms: u64,
-    /// The longest of these waits.
-    pub longest_lock_wait_ms: u64,
-    /// The most transactions that ever waited for one lock.
-    pub lock_queue_peak: u64,
-    /// Lock requests refused because they would have closed a cycle.
-    pub deadlocks: u64,
 }
 
 /// An embedded property-graph database that never waits. `Clone` shares its pages.
@@ -387,154 +298,6 @@ impl Store {
     /// Whether the store can be used.
     pub fn state(&self) -> &StoreState {
         &self.state
-    }
-
-    /// What recovery found; none before the store is ready, or if it was created just now.
-    pub fn recovery(&self) -> Option<Recovery> {
-        self.recovery
-    }
-
-    /// The identity of the store, the same on all members of a cluster; 0 without a store.
-    pub fn store_id(&self) -> u64 {
-        self.journal.as_ref().map_or(0, Journal::store_id)
-    }
-
-    /// The last committed and durable transaction.
-    pub fn mark(&self) -> LogMark {
-        self.journal.as_ref().map_or(LogMark::BASE, Journal::durable)
-    }
-
-    /// The last committed transaction, durable or not.
-    pub fn last_committed(&self) -> LogMark {
-        self.journal.as_ref().map_or(LogMark::BASE, Journal::last)
-    }
-
-    /// All transactions up to this one are applied.
-    pub fn applied(&self) -> TxId {
-        self.applied
-    }
-
-    /// How many transactions are open.
-    pub fn open_transactions(&self) -> usize {
-        self.open_transactions
-    }
-
-    /// How many locks are held.
-    pub fn held_locks(&self) -> usize {
-        self.locks.held()
-    }
-
-    /// How many transactions wait for a lock.
-    pub fn lock_waiters(&self) -> usize {
-        self.locks.waiting()
-    }
-
-    /// How many frames of the page cache hold a page.
-    pub fn resident_pages(&self) -> usize {
-        self.cache.resident()
-    }
-
-    /// How many resident pages have changes that are not on the way to the disk.
-    pub fn dirty_pages(&self) -> usize {
-        self.cache.dirty_pages()
-    }
-
-    /// How many frames are pinned by steps that wait for further pages.
-    pub fn pinned_pages(&self) -> usize {
-        self.cache.pinned()
-    }
-
-    /// The number of a committed name.
-    pub fn token(&self, kind: TokenKind, name: &str) -> Option<TokenId> {
-        self.tokens.id(kind, name)
-    }
-
-    /// The number of a name as a transaction sees it: committed, or its own.
-    pub fn token_in(&self, tx: TxHandle, kind: TokenKind, name: &str) -> Option<TokenId> {
-        self.token(kind, name).or_else(|| {
-            let made = &self.transactions[self.slot(tx).ok()? as usize].tokens;
-            made.iter().find(|(of, made, _)| *of == kind && **made == *name).map(|made| made.2)
-        })
-    }
-
-    /// The name under a number.
-    pub fn token_name(&self, kind: TokenKind, id: TokenId) -> Option<&Arc<str>> {
-        self.tokens.name(kind, id)
-    }
-
-    /// All committed names of a kind, by number.
-    pub fn token_names(&self, kind: TokenKind) -> &[Arc<str>] {
-        self.tokens.names(kind)
-    }
-
-    /// One more than the highest node id in use (there may be gaps below).
-    pub fn node_ids(&self) -> u64 {
-        self.high[FileKind::Nodes as usize]
-    }
-
-    /// One more than the highest relationship id in use (there may be gaps below).
-    pub fn relationship_ids(&self) -> u64 {
-        self.high[FileKind::Relationships as usize]
-    }
-
-    /// How many ids of a kind of record can be given out again, those included that still
-    /// rest.
-    pub fn free_ids(&self, kind: FileKind) -> usize {
-        if FileKind::RECORDS.contains(&kind) { self.free.count(kind) } else { 0 }
-    }
-
-    /// How many pages the record files have, those not yet written included.
-    pub fn store_pages(&self) -> u64 {
-        FileKind::RECORDS.iter().map(|kind| u64::from(self.counts.logical[*kind as usize])).sum()
-    }
-
-    /// What happened since the store was opened.
-    pub fn counters(&self) -> Counters {
-        Counters {
-            evictions: self.cache.evictions(),
-            lock_queue_peak: self.locks.longest_queue() as u64,
-            log_bytes: self.journal.as_ref().map_or(0, Journal::bytes),
-            ..self.counters
-        }
-    }
-
-    /// A hash of marks, counters and allocation: cheap, and different as soon as two runs
-    /// did different things.
-    pub fn fingerprint(&self) -> u64 {
-        let counters = self.counters();
-        let (ops, tickets) = self.io.position();
-        let words = [
-            self.last_committed().tx.0,
-            self.last_committed().checksum,
-            self.mark().tx.0,
-            self.applied.0,
-            self.open_transactions as u64,
-            self.locks.held() as u64,
-            self.cache.resident() as u64,
-            self.cache.dirty_pages() as u64,
-            self.received.len() as u64,
-            self.io.under_way() as u64,
-            ops,
-            tickets,
-            counters.hits,
-            counters.faults,
-            counters.evictions,
-            counters.flushes,
-            counters.lock_waits,
-            counters.deadlocks,
-            self.high[1],
-            self.high[2],
-            self.high[3],
-            self.high[4],
-            self.high[6],
-            self.high[7],
-            self.high[8],
-        ];
-        let mut bytes = [0; 25 * 8];
-        for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
-            place.copy_from_slice(&word.to_le_bytes());
-        }
-        xxhash_rust::xxh3::xxh3_64(&bytes)
     }
 
     /// Whether the store can serve steps.

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::{Graph, GraphError};
 use crate::backup::{Backup, BackupReport, BackupStep};
-use crate::store::{Ledger, StoreConfig, StoreState};
+use crate::config::StoreConfig;
+use crate::store::{Ledger, StoreState};
 
 impl Graph {
     /// Backs the graph up into another directory: everything if that is empty, else what is

@@ -7,9 +7,9 @@ use std::string::ToString;
 
 use super::directory::sync_directory;
 use super::{Graph, GraphError};
+use crate::config::StoreConfig;
 use crate::disk::{FileKind, FileName};
 use crate::image::{Image, ImageFile};
-use crate::store::StoreConfig;
 
 impl Graph {
     /// Puts an image into a directory that holds no graph, and opens it. The meta file comes

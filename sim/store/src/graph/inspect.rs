@@ -12,7 +12,8 @@ use wavetank_vocabulary::LogMark;
 use super::directory::is_store;
 use super::{Graph, GraphError};
 use crate::audit::{AuditNode, AuditRelationship, AuditVisitor};
-use crate::store::{Recovery, Store, StoreConfig, StoreState};
+use crate::config::StoreConfig;
+use crate::store::{Recovery, Store, StoreState};
 use crate::value::{Array, TokenId, TokenKind, Value};
 
 /// What is in a graph.

@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::disk::{FileKind, FileName};
+use crate::steps::Direction;
 use std::fs;
 use std::vec;
+use wavetank_vocabulary::NodeId;
 
 #[test]
 fn nodes_are_found_by_label_and_value() {
