@@ -10,7 +10,7 @@ use wavetank_vocabulary::PlantedBugs;
 
 use crate::error::StoreError;
 use crate::locks::Slot;
-use crate::record::{NONE, NodeRecord, RelationshipRecord};
+use crate::record::{MAX_ENTITIES, NONE, NodeRecord, RelationshipRecord};
 use crate::store::{Ledger, Stop, Store};
 
 /// Where a node stands in a relationship that the chain says is its own.
@@ -18,6 +18,17 @@ pub(crate) fn side_of(record: &RelationshipRecord, node: u64) -> Result<usize, S
     record.side(node).filter(|_| record.in_use).map(|side| side as usize).ok_or_else(|| {
         StoreError::Inconsistent("a relationship chain leads to a foreign relationship".into())
     })
+}
+
+/// The length of a chain of `node`, which its first relationship keeps.
+pub(crate) fn length_at(first: &RelationshipRecord, node: u64) -> Result<u64, StoreError> {
+    let side = side_of(first, node)?;
+    // In the middle of a chain the field is an id, and `NONE` before it is linked.
+    if !first.is_first[side] || first.previous[side] > MAX_ENTITIES {
+        let what = "a relationship chain begins in its middle";
+        return Err(StoreError::Inconsistent(what.into()));
+    }
+    Ok(first.previous[side])
 }
 
 impl Store {
@@ -34,7 +45,7 @@ impl Store {
             degree = self.dense_degree(slot, node, record.first_relationship, ledger)?;
         } else if record.first_relationship != NONE {
             let first: RelationshipRecord = self.get(slot, record.first_relationship, ledger)?;
-            degree = first.previous[side_of(&first, node)?];
+            degree = length_at(&first, node)?;
         }
         // Changes of this transaction that are not in the chain yet.
         for place in self.transactions[slot as usize].linked.. {
@@ -88,7 +99,7 @@ impl Store {
             if head.first() != NONE {
                 self.lock_relationship(slot, head.first())?;
                 let first: RelationshipRecord = self.get(slot, head.first(), ledger)?;
-                degree = first.previous[side_of(&first, new.nodes[side])?];
+                degree = length_at(&first, new.nodes[side])?;
             }
             *dense = self.becomes_dense(&head, degree);
             if *dense {
@@ -128,12 +139,18 @@ impl Store {
         let linked = gone.is_first[0] || gone.previous[0] != NONE;
         for side in 0..if linked { sides } else { 0 } {
             let first = self.head(slot, &gone, side, ledger)?.first();
-            let previous = if gone.is_first[side] { NONE } else { gone.previous[side] };
+            let previous = match gone.is_first[side] {
+                true => length_at(&gone, gone.nodes[side]).map(|_| NONE)?,
+                false => gone.previous[side],
+            };
             for neighbour in [first, previous, gone.next[side]] {
                 if neighbour != NONE && neighbour != id {
                     self.lock_relationship(slot, neighbour)?;
                     let record: RelationshipRecord = self.get(slot, neighbour, ledger)?;
-                    side_of(&record, gone.nodes[side])?;
+                    match neighbour == first {
+                        true => length_at(&record, gone.nodes[side]).map(|_| ())?,
+                        false => side_of(&record, gone.nodes[side]).map(|_| ())?,
+                    }
                 }
             }
         }

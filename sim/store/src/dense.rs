@@ -6,7 +6,7 @@
 
 use alloc::vec::Vec;
 
-use crate::chains::side_of;
+use crate::chains::{length_at, side_of};
 use crate::error::StoreError;
 use crate::locks::Slot;
 use crate::record::{GroupRecord, NONE, NodeRecord, RelationshipRecord, Which};
@@ -246,7 +246,7 @@ impl Store {
             }
             for first in group.first.into_iter().filter(|first| *first != NONE) {
                 let record: RelationshipRecord = self.get(slot, first, ledger)?;
-                degree += record.previous[side_of(&record, owner)?];
+                degree += length_at(&record, owner)?;
             }
             (last, at) = (Some(group.kind), group.next);
         }

@@ -20,7 +20,7 @@ use crate::store::{Ledger, Stop, Store};
 use crate::tree::{self, IndexKey};
 
 /// The deepest tree there can be: 2^32 pages of at least 150 children.
-const DEEPEST: u16 = 8;
+pub(crate) const DEEPEST: u16 = 8;
 
 fn broken(what: &str) -> Stop {
     StoreError::Inconsistent(what.into()).into()

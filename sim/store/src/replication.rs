@@ -70,11 +70,11 @@ impl Store {
     /// Reads up to `max` transactions that follow `from`: from memory, else from the files.
     pub fn read_log(&mut self, from: TxId, max: usize) -> LogRead {
         let Some(journal) = &self.journal else { return LogRead::Records(Vec::new()) };
-        let wanted = from.next();
         let durable = journal.durable().tx;
-        if wanted > durable || max == 0 {
+        if from >= durable || max == 0 {
             return LogRead::Records(Vec::new());
         }
+        let wanted = from.next();
         let tail = journal.tail();
         if let Some(first) = tail.front().filter(|first| first.tx() <= wanted) {
             let skipped = (wanted.0 - first.tx().0) as usize;

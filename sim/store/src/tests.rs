@@ -15,6 +15,7 @@ mod index;
 mod isolation;
 mod log;
 mod model;
+mod planted;
 mod policies;
 mod remote;
 mod replication;

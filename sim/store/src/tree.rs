@@ -40,7 +40,10 @@ impl IndexKey {
 
     /// The next possible entry.
     pub(crate) fn next(self) -> IndexKey {
-        IndexKey { node: self.node + 1, ..self }
+        // A forged entry may name the last node that there can be.
+        let (node, carried) = self.node.overflowing_add(1);
+        let (hash, carried) = self.hash.overflowing_add(carried.into());
+        IndexKey { space: self.space.saturating_add(carried.into()), hash, node }
     }
 
     /// The entry as it stands in the log: put in or taken out.

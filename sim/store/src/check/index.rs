@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use super::{Check, RecordType};
 use crate::disk::FileKind;
+use crate::index::DEEPEST;
 use crate::record::NodeRecord;
 use crate::tree::{self, IndexKey};
 use crate::value::{Value, index_hash, same};
@@ -79,7 +80,8 @@ impl Check<'_> {
             return self.report(FileKind::Index, u64::from(number), "is missing from the tree");
         };
         let own = tree::level(body);
-        if !met.insert(number) || level.is_some_and(|level| level != own) {
+        let wrong = level.is_some_and(|level| level != own) || own >= DEEPEST;
+        if !met.insert(number) || wrong {
             return self.report(FileKind::Index, u64::from(number), "stands in the tree wrongly");
         }
         let keys: Vec<IndexKey> =

@@ -9,6 +9,9 @@ use crate::recovery::Opening;
 use crate::store::{Store, live};
 use crate::versions::{Row, before, decode};
 
+/// No store has so many transactions: numbers beyond are forged, and could not be counted on.
+const FARTHEST_TX: u64 = 1 << 56;
+
 impl Store {
     /// Chooses the meta page. False if there is none because the store was never whole.
     pub(super) fn take_meta(&mut self, opening: &mut Opening) -> Result<bool, StoreError> {
@@ -31,6 +34,10 @@ impl Store {
                 let what = alloc::format!("the meta file has ids behind the end of {}", live(kind));
                 return Err(StoreError::Inconsistent(what));
             }
+        }
+        if meta.position.mark.tx.0 > FARTHEST_TX {
+            let what = "the meta file names a transaction that no store reaches";
+            return Err(StoreError::Inconsistent(what.into()));
         }
         for (place, kind) in FileKind::RECORDS.into_iter().enumerate() {
             let pages = opening.pages(kind);

@@ -61,7 +61,10 @@ impl Store {
             let file = FileName::log(*version);
             let length = opening.files[&file];
             match header {
-                Some(header) if header.store_id == opening.store_id => {
+                Some(header)
+                    if header.store_id == opening.store_id
+                        && (*version > needed || header.base.tx <= opening.position.mark.tx) =>
+                {
                     let LogHeader { base, base_time_ms, .. } = *header;
                     let file = LogFile::new(*version, base);
                     opening.logs.push_back(LogFile { length, base_time_ms, ..file });
