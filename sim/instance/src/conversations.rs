@@ -73,7 +73,7 @@ impl Instance {
                 self.end_session(key);
                 return;
             }
-            MasterCall::NewLockSession => {
+            MasterCall::NewLockSession { operation, kind } => {
                 if self.conversations.sessions.contains_key(&key) {
                     let refused = MasterReply::Refused(Refusal::ConcurrentRequest);
                     self.answer_call((from, id), refused, effects);
@@ -83,6 +83,7 @@ impl Instance {
                     effects.push(Effect::Arm { timer: Timer::Sessions, after: LOOK_EVERY });
                 }
                 let tx = self.store.begin(0, now.wall_ms);
+                self.store.set_lock_owner(tx, operation.to_word(), *kind);
                 let session = Session { tx, used: now.mono, serving: None };
                 self.conversations.sessions.insert(key, session);
             }
@@ -151,7 +152,7 @@ impl Instance {
         let (key, call) = ((work.to, work.session), work.call.clone());
         let ledger = Ledger { records: 1, ..Ledger::default() };
         let reply = match call {
-            MasterCall::NewLockSession => MasterReply::Done,
+            MasterCall::NewLockSession { .. } => MasterReply::Done,
             MasterCall::EndLockSession => MasterReply::Done,
             MasterCall::AllocateIds(kind) => match self.allocate(kind) {
                 Some(ids) => MasterReply::Ids(kind, ids),

@@ -5,10 +5,11 @@ use alloc::vec::Vec;
 
 use wavetank_cluster::{JoinFailure, Member, Moment};
 use wavetank_store::{
-    DiskOp, DiskRequest, Ledger, Store, StoreConfig, StoreState, Ticket, TokenId,
+    DiskOp, DiskRequest, Ledger, LockChange, LockNotice, Store, StoreConfig, StoreState, Ticket,
+    TokenId,
 };
 use wavetank_vocabulary::{
-    Epoch, Fact, InstanceId, PlantedBugs, Role, ServerPhase, Span, Status, Time, TxId,
+    Epoch, Fact, InstanceId, OperationId, PlantedBugs, Role, ServerPhase, Span, Status, Time, TxId,
 };
 
 use crate::conversations::Conversations;
@@ -69,12 +70,13 @@ pub struct Instance {
     pub(crate) labels: Vec<TokenId>,
     submissions: Vec<(DiskOp, DiskRequest)>,
     tickets: Vec<Ticket>,
+    notices: Vec<LockNotice>,
 }
 
 impl Instance {
     /// An instance whose process is about to start, over whatever its disk holds.
     pub fn new(config: InstanceConfig) -> Self {
-        let store = Store::open(StoreConfig {
+        let mut store = Store::open(StoreConfig {
             frames: config.frames,
             cache_policy: config.cache_policy,
             log_rotation_threshold: config.settings.log_rotation_threshold,
@@ -83,6 +85,9 @@ impl Instance {
             bugs: config.bugs,
             ..StoreConfig::default()
         });
+        if config.watch_locks {
+            store.watch_locks();
+        }
         let total = config.configuration.total();
         Instance {
             config,
@@ -115,6 +120,7 @@ impl Instance {
             member_effects: Vec::new(),
             submissions: Vec::new(),
             tickets: Vec::new(),
+            notices: Vec::new(),
         }
     }
 
@@ -187,6 +193,7 @@ impl Instance {
     /// Takes one input; appends what is to be done to `effects`.
     pub fn step(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) {
         (self.clock, self.wall_ms) = (now.mono, now.wall_ms);
+        self.store.set_lock_clock(now.mono);
         match input {
             Input::Peer { from, message: PeerMessage::Cluster(message) } => {
                 self.drive(now, wavetank_cluster::Input::Message { from, message }, effects);
@@ -226,6 +233,28 @@ impl Instance {
             Input::Ran(task) => self.ran(now, task, effects),
         }
         self.pump(now, effects);
+        if self.config.watch_locks {
+            self.tell_locks(effects);
+        }
+    }
+
+    /// Tells what became of locks in this step.
+    fn tell_locks(&mut self, effects: &mut Vec<Effect>) {
+        let instance = self.id();
+        self.store.lock_notices(&mut self.notices);
+        for LockNotice { lock, owner, change } in self.notices.drain(..) {
+            let (operation, kind) = (OperationId::from_word(owner.operation), owner.kind);
+            effects.push(Effect::Fact(match change {
+                LockChange::Waited { behind, waited, granted } => {
+                    let behind = behind.kind;
+                    Fact::LockWaited { instance, lock, operation, kind, behind, waited, granted }
+                }
+                LockChange::Refused { behind } => {
+                    Fact::Deadlock { instance, lock, operation, kind, behind: behind.kind }
+                }
+                LockChange::Released { held } => Fact::LockReleased { instance, lock, kind, held },
+            }));
+        }
     }
 
     fn timer(&mut self, now: Now, timer: Timer, effects: &mut Vec<Effect>) {

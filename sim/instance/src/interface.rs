@@ -34,6 +34,8 @@ pub struct InstanceConfig {
     pub programs: Programs,
     /// Bugs planted to try the checks.
     pub bugs: PlantedBugs,
+    /// Whether to tell what becomes of locks.
+    pub watch_locks: bool,
 }
 
 /// The machine's clocks when an input arrives.

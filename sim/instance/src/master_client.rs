@@ -77,6 +77,7 @@ impl Instance {
     ) -> Option<ServerPhase> {
         let work = self.tasks.request_mut(task)?;
         let (tx, session) = (work.tx?, work.session);
+        let (operation, kind) = (work.request.operation, work.request.kind);
         let (purpose, session, call) = match (self.store.need(tx)?, session) {
             (Need::Ids(kind), _) => (Purpose::Ids(kind), 0, MasterCall::AllocateIds(kind)),
             (Need::Lock(request), Some(session)) => {
@@ -88,7 +89,7 @@ impl Instance {
                 if let Some(work) = self.tasks.request_mut(task) {
                     work.session = Some(session);
                 }
-                (Purpose::Session(task), session, MasterCall::NewLockSession)
+                (Purpose::Session(task), session, MasterCall::NewLockSession { operation, kind })
             }
         };
         if !self.master_client.expects(purpose) {

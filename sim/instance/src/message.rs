@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use wavetank_store::{FileKind, LockRequest, PageImage, TxRecord};
-use wavetank_vocabulary::{Epoch, LogMark, TxId};
+use wavetank_vocabulary::{Epoch, LogMark, OperationId, OperationKind, TxId};
 
 /// A message between two instances. Cluster messages are small and many; data messages are
 /// shared, so that an event stays small.
@@ -113,8 +113,13 @@ pub enum DataMessage {
 /// What a slave asks of its master for one of its transactions.
 #[derive(Clone, Debug)]
 pub enum MasterCall {
-    /// NEW_LOCK_SESSION.
-    NewLockSession,
+    /// NEW_LOCK_SESSION. For whom it is, is for the record.
+    NewLockSession {
+        /// The operation.
+        operation: OperationId,
+        /// Its kind.
+        kind: OperationKind,
+    },
     /// ACQUIRE_EXCLUSIVE_LOCK and ACQUIRE_SHARED_LOCK.
     AcquireLock(LockRequest),
     /// END_LOCK_SESSION: the transaction is rolled back. Not answered.

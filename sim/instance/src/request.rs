@@ -319,6 +319,7 @@ impl Instance {
                         true => self.store.begin_guarded(operation, now.wall_ms),
                         false => self.store.begin(operation, now.wall_ms),
                     };
+                    self.store.set_lock_owner(tx, operation, work.request.kind);
                     work.tx = Some(tx);
                     work.seen = self.store.mark().tx;
                     tx

@@ -32,6 +32,7 @@ fn instance() -> Instance {
         cache_policy: CachePolicy::ClockSweep,
         programs: programs().into(),
         bugs: PlantedBugs::NONE,
+        watch_locks: true,
     })
 }
 
@@ -91,7 +92,10 @@ fn verdict() -> impl Strategy<Value = Verdict> {
 
 fn call() -> impl Strategy<Value = MasterCall> {
     prop_oneof![
-        Just(MasterCall::NewLockSession),
+        Just(MasterCall::NewLockSession {
+            operation: OperationId::default(),
+            kind: OperationKind(0),
+        }),
         Just(MasterCall::EndLockSession),
         kind().prop_map(MasterCall::AllocateIds),
     ]

@@ -46,6 +46,11 @@ impl<E> Kernel<E> {
         self.queue.len()
     }
 
+    /// The pending events, in an order that means nothing: for sums over them.
+    pub fn iter_pending(&self) -> impl Iterator<Item = &E> {
+        self.queue.iter()
+    }
+
     /// Adds an event at a time; at `now`, if that time is past. Among events of equal time
     /// the one scheduled first comes first.
     #[inline]

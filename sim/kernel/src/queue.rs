@@ -98,6 +98,11 @@ impl<E> EventQueue<E> {
         self.len() == 0
     }
 
+    /// The pending events, in an order that means nothing.
+    pub fn iter(&self) -> impl Iterator<Item = &E> {
+        self.events.iter().flatten()
+    }
+
     /// Adds an event. It comes after all that were pushed before with the same time.
     // Always inlined, so that the event is built in its slot and not copied there.
     #[inline(always)]

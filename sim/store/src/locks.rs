@@ -5,10 +5,18 @@
 //! who stand before it in the queue; a request that would close a cycle of such waits is
 //! refused, so there never is one. A sole shared holder is upgraded at once, another goes to
 //! the front of the queue: it could not be served after any of the others.
+//!
+//! Every stay in a queue is metered, so that Little's law can be checked; and who asks for it
+//! is told what became of every lock ([`LockNotice`]).
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use wavetank_vocabulary::LookupMap;
+use wavetank_vocabulary::{Locked, LookupMap, NodeId, RelationshipId, Time};
+
+mod cycle;
+mod notice;
+
+pub use notice::{LockChange, LockNotice, LockOwner, LockTotals};
 
 /// What is locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,6 +42,18 @@ impl LockKey {
     /// Indexes and constraints: shared by who changes what they may be about, exclusive to
     /// who changes them.
     pub(crate) const SCHEMA: LockKey = LockKey(3 << 60);
+
+    /// What is locked, for people.
+    fn locked(self) -> Locked {
+        let id = self.0 & ((1 << 60) - 1);
+        match self.0 >> 60 {
+            0 => Locked::Node(NodeId(id)),
+            1 => Locked::Relationship(RelationshipId(id)),
+            2 => Locked::Tokens,
+            3 => Locked::Schema,
+            _ => Locked::IndexEntry(self.0),
+        }
+    }
 }
 
 /// Whether others may hold it too.
@@ -50,7 +70,20 @@ pub(crate) type Slot = u32;
 struct Lock {
     exclusive: Option<Slot>,
     shared: Vec<Slot>,
-    queue: VecDeque<(Slot, LockMode)>,
+    queue: VecDeque<Waiter>,
+    /// In which search for a cycle its holders were looked at, and up to which place of the
+    /// queue those who wait.
+    searched: (u32, u32),
+}
+
+/// Who stands in the queue of a lock.
+#[derive(Clone, Copy, Debug)]
+struct Waiter {
+    slot: Slot,
+    mode: LockMode,
+    since: Time,
+    /// Who held the lock, or stood at the end of the queue, when it came.
+    behind: LockOwner,
 }
 
 impl Lock {
@@ -81,8 +114,13 @@ const KEPT: usize = 256;
 
 #[derive(Clone, Debug, Default)]
 struct Holder {
-    held: Vec<(LockKey, Place)>,
+    /// What it holds, and since when.
+    held: Vec<(LockKey, Place, Time)>,
     waits_for: Option<(LockKey, Place)>,
+    owner: LockOwner,
+    /// In which search for a cycle it was met, and met in a queue that was searched up to it.
+    met: u32,
+    passed: u32,
 }
 
 /// What a request came to.
@@ -104,8 +142,19 @@ pub(crate) struct LockTable {
     holders: Vec<Holder>,
     waiting: usize,
     longest_queue: usize,
+    /// The time of the present step.
+    now: Time,
+    /// How many ever waited; the integral of how many do, up to `changed`; the sum of the waits
+    /// that are over.
+    waited: u64,
+    presence: u128,
+    changed: Time,
+    stays: u128,
+    /// What became of locks, if somebody asks for it.
+    notices: Option<Vec<LockNotice>>,
     /// Used while looking for a cycle.
     visit: Vec<Slot>,
+    search: u32,
 }
 
 impl Default for LockTable {
@@ -117,7 +166,14 @@ impl Default for LockTable {
             holders: Vec::new(),
             waiting: 0,
             longest_queue: 0,
+            now: Time::ZERO,
+            waited: 0,
+            presence: 0,
+            changed: Time::ZERO,
+            stays: 0,
+            notices: None,
             visit: Vec::new(),
+            search: 0,
         }
     }
 }
@@ -157,6 +213,7 @@ impl LockTable {
             self.holders.resize_with(slot as usize + 1, Holder::default);
         }
         let place = self.place(slot, key);
+        let now = self.now;
         let lock = &mut self.locks[place as usize];
         let holder = &mut self.holders[slot as usize];
         let shares = lock.shared.contains(&slot);
@@ -169,7 +226,7 @@ impl LockTable {
         if lock.is_free_for(slot, mode) && (shares || lock.queue.is_empty()) {
             grant(lock, slot, mode);
             if !shares {
-                holder.held.push((key, place));
+                holder.held.push((key, place, now));
             }
             return Grant::Held;
         }
@@ -211,45 +268,24 @@ impl LockTable {
         granted: &mut Vec<Slot>,
     ) -> Grant {
         self.leave_queue(slot, granted);
+        let behind = self.behind(slot, awaited.1);
+        let waiter = Waiter { slot, mode, since: self.now, behind };
         let lock = &mut self.locks[awaited.1 as usize];
         if shares {
-            lock.queue.push_front((slot, mode));
+            lock.queue.push_front(waiter);
         } else {
-            lock.queue.push_back((slot, mode));
+            lock.queue.push_back(waiter);
         }
         let length = lock.queue.len();
         self.holders[slot as usize].waits_for = Some(awaited);
-        self.waiting += 1;
+        self.waiter_comes();
         if self.closes_cycle(slot) {
+            self.tell(slot, awaited.0, LockChange::Refused { behind });
             self.leave_queue(slot, granted);
             return Grant::Deadlock;
         }
         self.longest_queue = self.longest_queue.max(length);
         Grant::Queued
-    }
-
-    /// Whether following who waits for whom leads back to the transaction.
-    fn closes_cycle(&mut self, slot: Slot) -> bool {
-        let mut visit = core::mem::take(&mut self.visit);
-        visit.clear();
-        visit.push(slot);
-        let mut at = 0;
-        let mut found = false;
-        while at < visit.len() && !found {
-            let waiter = visit[at];
-            at += 1;
-            let Some((_, place)) = self.holders[waiter as usize].waits_for else { continue };
-            let lock = &self.locks[place as usize];
-            let ahead = lock.queue.iter().map(|(slot, _)| *slot).take_while(|s| *s != waiter);
-            for next in lock.holders().filter(|holder| *holder != waiter).chain(ahead) {
-                found |= next == slot;
-                if !visit.contains(&next) {
-                    visit.push(next);
-                }
-            }
-        }
-        self.visit = visit;
-        found
     }
 
     /// Releases all that the transaction holds and drops its request; who got a lock by
@@ -260,7 +296,8 @@ impl LockTable {
         }
         self.leave_queue(slot, granted);
         let mut held = core::mem::take(&mut self.holders[slot as usize].held);
-        for (key, place) in held.drain(..) {
+        for (key, place, since) in held.drain(..) {
+            self.tell(slot, key, LockChange::Released { held: self.now.since(since) });
             let lock = &mut self.locks[place as usize];
             if lock.exclusive == Some(slot) {
                 lock.exclusive = None;
@@ -281,21 +318,24 @@ impl LockTable {
     /// Grants what can be granted from the front of the queue.
     #[inline]
     fn serve(&mut self, key: LockKey, place: Place, granted: &mut Vec<Slot>) {
-        let lock = &mut self.locks[place as usize];
-        while let Some((next, mode)) = lock.queue.front().copied() {
+        loop {
+            let lock = &mut self.locks[place as usize];
+            let Some(waiter) = lock.queue.front().copied() else { break };
+            let Waiter { slot: next, mode, .. } = waiter;
             if !lock.is_free_for(next, mode) {
                 break;
             }
             lock.queue.pop_front();
             let holder = &mut self.holders[next as usize];
             if !lock.shared.contains(&next) {
-                holder.held.push((key, place));
+                holder.held.push((key, place, self.now));
             }
             grant(lock, next, mode);
             holder.waits_for = None;
-            self.waiting -= 1;
+            self.waiter_goes(key, &waiter, true);
             granted.push(next);
         }
+        let lock = &self.locks[place as usize];
         if lock.is_unheld() && place != SCHEMA_PLACE {
             self.places.remove(&key);
             self.free.push(place);
@@ -306,27 +346,15 @@ impl LockTable {
     #[inline]
     fn leave_queue(&mut self, slot: Slot, granted: &mut Vec<Slot>) {
         if let Some((key, place)) = self.holders[slot as usize].waits_for.take() {
-            let lock = &mut self.locks[place as usize];
-            lock.queue.retain(|(waiter, _)| *waiter != slot);
-            self.waiting -= 1;
+            let queue = &mut self.locks[place as usize].queue;
+            if let Some(at) = queue.iter().position(|waiter| waiter.slot == slot)
+                && let Some(waiter) = queue.remove(at)
+            {
+                self.waiter_goes(key, &waiter, false);
+            }
             // Those behind may have waited for this one alone.
             self.serve(key, place, granted);
         }
-    }
-
-    /// How many locks are held.
-    pub(crate) fn held(&self) -> usize {
-        self.places.len() + usize::from(!self.locks[SCHEMA_PLACE as usize].is_unheld())
-    }
-
-    /// How many transactions wait.
-    pub(crate) fn waiting(&self) -> usize {
-        self.waiting
-    }
-
-    /// The most that ever waited for one lock.
-    pub(crate) fn longest_queue(&self) -> usize {
-        self.longest_queue
     }
 }
 

@@ -1,10 +1,13 @@
 //! What can be asked of a store without a transaction: marks, names, counts.
 
 use alloc::sync::Arc;
-use wavetank_vocabulary::{LogMark, TxId};
+use alloc::vec::Vec;
+
+use wavetank_vocabulary::{LogMark, Time, TxId};
 
 use crate::disk::FileKind;
 use crate::journal::Journal;
+use crate::locks::{LockNotice, LockTotals};
 use crate::store::{Recovery, Store};
 use crate::transactions::TxHandle;
 use crate::value::{TokenId, TokenKind};
@@ -80,6 +83,28 @@ impl Store {
     /// How many transactions wait for a lock.
     pub fn lock_waiters(&self) -> usize {
         self.locks.waiting()
+    }
+
+    /// Tells the time by which waits for locks are measured. It never goes back.
+    #[inline]
+    pub fn set_lock_clock(&mut self, now: Time) {
+        self.locks.set_now(now);
+    }
+
+    /// From here on it is noted what becomes of locks: [`Self::lock_notices`].
+    pub fn watch_locks(&mut self) {
+        self.locks.watch();
+    }
+
+    /// Appends what became of locks since the last call, in order.
+    #[inline]
+    pub fn lock_notices(&mut self, out: &mut Vec<LockNotice>) {
+        self.locks.take_notices(out);
+    }
+
+    /// Both sides of Little's law over the queues of all locks, up to `now`.
+    pub fn lock_totals(&self, now: Time) -> LockTotals {
+        self.locks.totals(now)
     }
 
     /// How many frames of the page cache hold a page.

@@ -8,13 +8,13 @@ mod commit;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use wavetank_vocabulary::{NodeId, PlantedBugs, RelationshipId, TxId};
+use wavetank_vocabulary::{NodeId, OperationKind, PlantedBugs, RelationshipId, TxId};
 
 use crate::disk::{FileKind, FileName};
 use crate::error::StoreError;
 use crate::ids::Moment;
 use crate::io::{Pinner, Ticket};
-use crate::locks::{Grant, LockKey, LockMode, Slot};
+use crate::locks::{Grant, LockKey, LockMode, LockOwner, Slot};
 use crate::log::TxHeader;
 use crate::overlay::Overlay;
 use crate::record::{LONGEST, Record, RecordKey, is_unused, locate};
@@ -41,6 +41,9 @@ pub struct Neighbour {
     /// The node at its other end.
     pub node: NodeId,
 }
+
+/// With the planted bug, those who would make the queue of a lock longer are forgotten.
+const FORGOTTEN_BEYOND: usize = 3;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -131,11 +134,19 @@ impl Store {
         let generation = tx.generation;
         self.begun += 1;
         self.open_transactions += 1;
+        self.locks.set_owner(slot, LockOwner { operation, kind: None });
         self.clock_ms = self.clock_ms.max(now_ms);
         if self.free.any_rests() {
             self.settle_ids();
         }
         TxHandle { slot, generation }
+    }
+
+    /// Says for which kind of operation the transaction is, for notices about its locks.
+    pub fn set_lock_owner(&mut self, handle: TxHandle, operation: u64, kind: OperationKind) {
+        if let Ok(slot) = self.slot(handle) {
+            self.locks.set_owner(slot, LockOwner { operation, kind: Some(kind) });
+        }
     }
 
     /// Lets ids go that no open transaction can still hold.
@@ -317,6 +328,9 @@ impl Store {
             Grant::Queued => {
                 let waiting = &mut self.transactions[slot as usize].lock_ticket;
                 if waiting.is_none() {
+                    if self.config.bugs.contains(PlantedBugs::LOCK_FORGETS_WAITER) {
+                        self.locks.forget(slot, FORGOTTEN_BEYOND);
+                    }
                     self.counters.lock_waits += 1;
                     *waiting = Some(self.io.ticket());
                     self.transactions[slot as usize].waits_since_ms = self.clock_ms;

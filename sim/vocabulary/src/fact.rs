@@ -9,9 +9,10 @@ use core::ops::BitOr;
 use crate::coverage::ProtocolStates;
 use crate::fault::FaultKind;
 use crate::ids::{Epoch, FaultId, InstanceId, LogMark, NodeId, OperationId, OperationKind, TxId};
+use crate::locked::Locked;
 use crate::server_time::{Micros, ServerTime};
 use crate::status::Status;
-use crate::units::Time;
+use crate::units::{Span, Time};
 
 /// The place of a fact in the order of all facts of a run.
 pub type Seq = u64;
@@ -207,8 +208,10 @@ impl Classes {
     pub const VALUES: Classes = Classes(1 << 9);
     /// What was going on when faults struck.
     pub const COVERAGE: Classes = Classes(1 << 10);
+    /// What became of locks.
+    pub const LOCKS: Classes = Classes(1 << 11);
     /// Every class.
-    pub const ALL: Classes = Classes((1 << 11) - 1);
+    pub const ALL: Classes = Classes((1 << 12) - 1);
 
     /// Whether any class of `other` is in this set.
     pub const fn intersects(self, other: Classes) -> bool {
@@ -509,6 +512,48 @@ pub enum Fact {
         /// The value: a number, or one that stands for a text; none where there is none.
         value: Option<i64>,
     },
+    /// A transaction's wait for a lock is over.
+    LockWaited {
+        /// Where.
+        instance: InstanceId,
+        /// For what.
+        lock: Locked,
+        /// For which operation, if one asked for the transaction.
+        operation: Option<OperationId>,
+        /// Its kind.
+        kind: Option<OperationKind>,
+        /// The kind of the operation that held the lock, or stood last in its queue, when the
+        /// wait began.
+        behind: Option<OperationKind>,
+        /// How long it took.
+        waited: Span,
+        /// Whether the lock was got: else the wait was given up.
+        granted: bool,
+    },
+    /// A transaction would have closed a cycle of waits: it is the victim, and fails.
+    Deadlock {
+        /// Where.
+        instance: InstanceId,
+        /// The lock that closed the cycle.
+        lock: Locked,
+        /// The victim, if a client's operation asked for the transaction.
+        operation: Option<OperationId>,
+        /// Its kind.
+        kind: Option<OperationKind>,
+        /// The kind of the operation that held the lock, or stood last in its queue.
+        behind: Option<OperationKind>,
+    },
+    /// A transaction has released a lock.
+    LockReleased {
+        /// Where.
+        instance: InstanceId,
+        /// What.
+        lock: Locked,
+        /// The kind of the operation that held it.
+        kind: Option<OperationKind>,
+        /// For how long it was held.
+        held: Span,
+    },
     /// The second store beside the graph was written.
     SecondStore {
         /// By which operation.
@@ -668,6 +713,9 @@ impl Fact {
             Fact::Served { .. } | Fact::Spent { .. } => Classes::TIMES,
             Fact::Session { .. } => Classes::SESSIONS,
             Fact::Observed { .. } | Fact::SecondStore { .. } => Classes::VALUES,
+            Fact::LockWaited { .. } | Fact::Deadlock { .. } | Fact::LockReleased { .. } => {
+                Classes::LOCKS
+            }
             Fact::FaultBegan { .. }
             | Fact::FaultEnded { .. }
             | Fact::FaultSkipped { .. }

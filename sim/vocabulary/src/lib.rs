@@ -12,6 +12,7 @@ mod date;
 mod fact;
 mod fault;
 mod ids;
+mod locked;
 mod lookup;
 mod planted;
 mod server_time;
@@ -29,6 +30,7 @@ pub use ids::{
     BalancerId, ClientId, Epoch, FaultId, InstanceId, LogMark, MachineId, NodeId, OperationId,
     OperationKind, RelationshipId, TxId,
 };
+pub use locked::Locked;
 pub use lookup::LookupMap;
 pub use planted::PlantedBugs;
 pub use server_time::{Micros, ServerPhase, ServerTime, Stopwatch};

@@ -112,6 +112,10 @@ bugs! {
     NONDETERMINISM = 5, "nondeterminism";
     /// A machine forgets tasks when many wait for a core.
     CORE_FORGETS_WORK = 37, "core-forgets-work";
+    /// A lock forgets who comes when three wait for it already.
+    LOCK_FORGETS_WAITER = 50, "lock-forgets-waiter";
+    /// A link loses now and then a message that nobody is told of.
+    LINK_LOSES_MESSAGE = 51, "link-loses-message";
 }
 
 impl PlantedBugs {

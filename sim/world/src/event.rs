@@ -2,14 +2,14 @@
 
 use wavetank_instance::{PeerMessage, TaskId};
 use wavetank_store::DiskOp;
-use wavetank_vocabulary::{Status, TxId};
+use wavetank_vocabulary::{Status, Time, TxId};
 
 /// An event. `life` tells processes apart that ran on the same machine: what belongs to an
 /// earlier one is dropped.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
     /// A message arrives.
-    Deliver { from: u16, to: u16, message: PeerMessage },
+    Deliver { from: u16, to: u16, sent: Time, message: PeerMessage },
     /// A timer of an instance fires.
     Timer { instance: u16, slot: u32, generation: u32 },
     /// A core has spent a task's time.
@@ -65,7 +65,7 @@ impl Event {
         let pair = |a: u16, b: u16| u64::from(a) << 16 | u64::from(b);
         let flight = |f: u32, g: u32| u64::from(f) << 32 | u64::from(g);
         match self {
-            Event::Deliver { from, to, message } => {
+            Event::Deliver { from, to, message, .. } => {
                 let what = match message {
                     PeerMessage::Cluster(message) => cluster_word(message),
                     PeerMessage::Data(_) => message.wire_bytes() << 8 | 0xff,

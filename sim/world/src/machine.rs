@@ -7,13 +7,13 @@ use alloc::sync::Arc;
 use wavetank_instance::{Instance, Settings, TaskId, Timer};
 
 use wavetank_kernel::{Stream, TimerTable};
-use wavetank_store::PAGE_SIZE;
+use wavetank_store::{LockTotals, PAGE_SIZE};
 use wavetank_vocabulary::{Bytes, InstanceId, Ratio, Span, Time};
 
 use crate::cores::Cores;
 use crate::disk::SimDisk;
 use crate::fault_plan::Members;
-use crate::meter::QueueTotals;
+use crate::meter::{QueueKind, QueueTotals};
 
 /// The page cache is never smaller (HA specification 6.3: 30 pages at the least).
 const MIN_FRAMES: usize = 30;
@@ -73,6 +73,8 @@ pub(crate) struct Machine {
     pub(crate) changed: Vec<(u16, Arc<Settings>)>,
     /// By fault: the initial hosts that it starts with instead of all.
     pub(crate) hosts: Vec<(u16, Members)>,
+    /// What went through the queues for locks of the processes that are gone.
+    past_locks: LockTotals,
     /// The machine has power: its kernel answers even when no process listens.
     pub(crate) powered: bool,
 }
@@ -106,6 +108,7 @@ impl Machine {
             cache_parts: Vec::new(),
             changed: Vec::new(),
             hosts: Vec::new(),
+            past_locks: LockTotals::default(),
             powered: true,
         }
     }
@@ -141,8 +144,28 @@ impl Machine {
     }
 
     /// What went through the queues of this machine so far.
-    pub(crate) fn queues(&self, now: Time, instance: InstanceId) -> [QueueTotals; 2] {
-        [self.cores.totals(now, instance), self.disk.totals(now, instance)]
+    pub(crate) fn queues(&self, now: Time, instance: InstanceId) -> [QueueTotals; 3] {
+        let locks = self.lock_totals(now);
+        let locks = QueueTotals {
+            instance,
+            queue: QueueKind::Locks,
+            arrivals: locks.arrivals,
+            presence: locks.presence,
+            stays: locks.stays,
+        };
+        [self.cores.totals(now, instance), self.disk.totals(now, instance), locks]
+    }
+
+    /// What went through the queues for locks of all processes that ran here.
+    fn lock_totals(&self, now: Time) -> LockTotals {
+        let past = self.past_locks;
+        let Some(process) = &self.instance else { return past };
+        let present = process.store().lock_totals(now);
+        LockTotals {
+            arrivals: past.arrivals + present.arrivals,
+            presence: past.presence + present.presence,
+            stays: past.stays + present.stays,
+        }
     }
 
     /// A sign of life of a peer came in. The silence before it counts if the peer was
@@ -183,6 +206,7 @@ impl Machine {
 
     /// The process is gone: its work and its timers with it.
     pub(crate) fn kill(&mut self, now: Time, total: usize) {
+        self.past_locks = self.lock_totals(now);
         self.instance = None;
         self.stopping = false;
         self.life += 1;

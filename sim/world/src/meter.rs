@@ -15,6 +15,10 @@ pub enum QueueKind {
     Cores,
     /// Operations under way at the disk, those that the operating system answers excepted.
     Disk,
+    /// Requests that wait for a lock of the database.
+    Locks,
+    /// Messages on the way from the instance to the others.
+    Links,
 }
 
 impl QueueKind {
@@ -23,6 +27,8 @@ impl QueueKind {
         match self {
             QueueKind::Cores => "cores",
             QueueKind::Disk => "disk",
+            QueueKind::Locks => "locks",
+            QueueKind::Links => "links",
         }
     }
 }

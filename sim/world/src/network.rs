@@ -8,8 +8,9 @@
 use alloc::vec::Vec;
 
 use wavetank_kernel::{Distribution, Stream, Streams};
-use wavetank_vocabulary::{Bytes, Ratio, Span, Time};
+use wavetank_vocabulary::{Bytes, InstanceId, Ratio, Span, Time};
 
+use crate::meter::{Meter, QueueKind, QueueTotals};
 use crate::plan::Plan;
 
 /// What a fault makes worse about a link.
@@ -70,6 +71,8 @@ pub(crate) struct Network {
     links: Vec<Link>,
     total: usize,
     sent: u64,
+    /// By sender: the messages under way.
+    meters: Vec<Meter>,
 }
 
 /// The latency between two data centres.
@@ -107,7 +110,7 @@ impl Network {
                 });
             }
         }
-        Network { links, total, sent: 0 }
+        Network { links, total, sent: 0, meters: alloc::vec![Meter::default(); total] }
     }
 
     /// When a notice of the machine's kernel that is sent now arrives; none when the link is
@@ -146,6 +149,28 @@ impl Network {
         link.last = link.last.max(arrival);
         self.sent += 1;
         Sent::Arrives(link.last)
+    }
+
+    /// A message leaves for good.
+    #[inline]
+    pub(crate) fn departs(&mut self, now: Time, from: usize) {
+        self.meters[from].arrive(now);
+    }
+
+    /// A message that left at `sent` is at its end, received or not.
+    #[inline]
+    pub(crate) fn ends(&mut self, now: Time, from: usize, sent: Time) {
+        self.meters[from].leave(now, sent);
+    }
+
+    /// What went through the links away from an instance, with what left when and is under way.
+    pub(crate) fn totals(
+        &self,
+        now: Time,
+        (from, instance): (usize, InstanceId),
+        under_way: impl Iterator<Item = Time>,
+    ) -> QueueTotals {
+        self.meters[from].totals(now, instance, QueueKind::Links, under_way)
     }
 
     /// Messages sent so far.

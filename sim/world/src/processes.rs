@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use wavetank_cluster::Configuration;
 use wavetank_instance::{Input, Instance, InstanceConfig};
-use wavetank_vocabulary::{Fact, InstanceId, Observer, Role, Status, TxId};
+use wavetank_vocabulary::{Classes, Fact, InstanceId, Observer, Role, Status, TxId};
 
 use crate::event::Event;
 use crate::world::World;
@@ -13,6 +13,7 @@ use crate::world::World;
 impl<O: Observer> World<O> {
     pub(crate) fn start(&mut self, instance: u16) {
         let index = usize::from(instance);
+        let watch_locks = self.wants(Classes::LOCKS);
         let machine = &mut self.machines[index];
         if machine.instance.is_some() || machine.held > 0 {
             return;
@@ -41,6 +42,7 @@ impl<O: Observer> World<O> {
             frames: machine.frames(plan.page_cache),
             programs: self.programs.clone(),
             bugs: self.plan.bugs,
+            watch_locks,
         }));
         self.input(instance, Input::Start);
     }

@@ -197,11 +197,21 @@ impl<O: Observer> World<O> {
         self.kernel.trail()
     }
 
-    /// What went through every queue so far: of each machine, its cores and its disk.
+    /// What went through every queue so far: of each machine, its cores, its disk, the locks of
+    /// its database and its links to the others.
     pub fn queues(&self) -> Vec<QueueTotals> {
         let now = self.kernel.now();
         let machines = self.machines.iter().zip(&self.plan.instances);
-        machines.flat_map(|(machine, plan)| machine.queues(now, plan.id)).collect()
+        let mut queues = Vec::new();
+        for (index, (machine, plan)) in machines.enumerate() {
+            queues.extend(machine.queues(now, plan.id));
+            let under_way = self.kernel.iter_pending().filter_map(|event| match event {
+                Event::Deliver { from, sent, .. } if usize::from(*from) == index => Some(*sent),
+                _ => None,
+            });
+            queues.push(self.network.totals(now, (index, plan.id), under_way));
+        }
+        queues
     }
 
     /// Messages between instances so far, those that were lost on the way included.
@@ -344,8 +354,9 @@ impl<O: Observer> World<O> {
         }
         let words = event.words();
         match event {
-            Event::Deliver { from, to, message } => {
+            Event::Deliver { from, to, sent, message } => {
                 let now = self.kernel.now();
+                self.network.ends(now, usize::from(from), sent);
                 if self.network.is_open(now, usize::from(from), usize::from(to)) {
                     self.record(words);
                     self.deliver(from, to, message);
@@ -541,7 +552,15 @@ impl<O: Observer> World<O> {
                 let data = matches!(message, PeerMessage::Data(_));
                 match self.network.send_message(now, index, usize::from(to), bytes, data) {
                     Sent::Arrives(at) => {
-                        self.kernel.schedule(at, Event::Deliver { from: instance, to, message });
+                        self.network.departs(now, index);
+                        if self.plan.bugs.contains(PlantedBugs::LINK_LOSES_MESSAGE)
+                            && self.network.sent().is_multiple_of(LOST_EVERY)
+                        {
+                            return;
+                        }
+                        let sent = now;
+                        let event = Event::Deliver { from: instance, to, sent, message };
+                        self.kernel.schedule(at, event);
                     }
                     Sent::Breaks(at) => self.connection_breaks(at, instance, to),
                     Sent::Lost => {}
@@ -622,6 +641,9 @@ fn settings(plan: &Plan) -> Vec<Arc<wavetank_instance::Settings>> {
     let own = |settings: &Option<Arc<_>>| settings.as_ref().unwrap_or(&shared).clone();
     plan.instances.iter().map(|instance| own(&instance.settings)).collect()
 }
+
+/// With the planted bug, one of so many messages is lost.
+const LOST_EVERY: u64 = 101;
 
 /// With the planted bug, tasks beyond so many that wait are forgotten.
 const FORGOTTEN_BEYOND: usize = 4;
