@@ -20,7 +20,7 @@ use crate::recorder::Recorder;
 use crate::result::{ExpectationResult, Overall, RunResult, Verdict};
 use crate::spent::spent;
 use crate::visibility_chart;
-use crate::{setup, tables, words};
+use crate::{lock_result, setup, tables, words};
 
 const SCRIPT: &str = include_str!("page.js");
 
@@ -60,6 +60,7 @@ pub fn report_html(
         (percentile_figure(plan, recorder, &time))
         (visibility_figure(plan, recorder, result, &time))
         (spent(plan, recorder))
+        (lock_result::locks(&result.locks))
         (tables::errors(recorder))
         (tables::faults(result))
         (tables::instances(result))
@@ -75,10 +76,11 @@ pub fn report_html(
 }
 
 /// What to jump to.
-const CONTENTS: [(&str, &str); 8] = [
+const CONTENTS: [(&str, &str); 9] = [
     ("expectations", "Expectations"),
     ("figures", "Figures"),
     ("operations", "Operations"),
+    ("locks", "Locks"),
     ("faults", "Faults"),
     ("instances", "Instances"),
     ("events", "Events"),

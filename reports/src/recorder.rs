@@ -9,6 +9,7 @@ use wavetank_vocabulary::{
 };
 use wavetank_world::Plan;
 
+use crate::locks::LockBook;
 use crate::metrics::place_of;
 use crate::operations::OperationStats;
 use crate::series::Series;
@@ -180,6 +181,7 @@ pub struct Recorder {
     elections: u64,
     healed: Option<Time>,
     visibility: Visibility,
+    locks: LockBook,
     now: Time,
 }
 
@@ -232,6 +234,7 @@ impl Recorder {
             elections: 0,
             healed: None,
             visibility: Visibility::new(plan),
+            locks: LockBook::default(),
             now: Time::ZERO,
         }
     }
@@ -309,6 +312,11 @@ impl Recorder {
     /// How stale reads were, by the age of what they should have seen.
     pub fn visibility(&self) -> &Visibility {
         &self.visibility
+    }
+
+    /// What was waited for at the locks.
+    pub fn locks(&self) -> &LockBook {
+        &self.locks
     }
 
     fn measured(&self, intended: Time) -> bool {
@@ -604,6 +612,9 @@ impl Observer for Recorder {
                     instance.last_tx = log.tx.0;
                     instance.end = Some(FinalState { role, log, contents, open_transactions });
                 }
+            }
+            Fact::LockWaited { .. } | Fact::Deadlock { .. } | Fact::LockReleased { .. } => {
+                self.locks.observe(at, fact);
             }
             Fact::Suspected { .. }
             | Fact::Cleared { .. }

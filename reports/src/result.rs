@@ -7,6 +7,7 @@ use serde_json::Value;
 use wavetank_vocabulary::{InstanceId, Span, Time};
 use wavetank_world::{GraphSource, Plan, QueueTotals, Routing};
 
+use crate::lock_result::LocksResult;
 use crate::operations::OperationStats;
 use crate::provenance::Provenance;
 use crate::recorder::{InstanceStats, Recorder};
@@ -377,7 +378,7 @@ impl VisibilityResult {
 pub struct QueueResult {
     /// `ha.server_id` of the machine.
     pub instance: u16,
-    /// `cores` or `disk`.
+    /// `cores`, `disk`, `locks` or `links`.
     pub queue: String,
     /// What came.
     pub arrivals: u64,
@@ -463,9 +464,12 @@ pub struct RunResult {
     /// By client, of those whose users read after they had written.
     #[serde(default)]
     pub visibility: BTreeMap<String, VisibilityResult>,
-    /// The cores and the disk of each machine.
+    /// Of each machine: its cores, its disk, the locks of its database and its links.
     #[serde(default)]
     pub queues: Vec<QueueResult>,
+    /// What was waited for at the locks.
+    #[serde(default)]
+    pub locks: LocksResult,
     /// Which cost table turned work into time.
     pub costs: String,
     /// Elections that ended with a winner.
@@ -513,6 +517,7 @@ impl RunResult {
             graph: ending.graph,
             visibility: visibility(plan, recorder),
             queues: ending.queues,
+            locks: LocksResult::new(plan, recorder.locks()),
             costs: plan.costs.name.clone(),
             elections: recorder.elections(),
             simulated_seconds: seconds(ending.simulated),

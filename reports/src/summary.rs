@@ -56,6 +56,13 @@ pub fn summary(result: &RunResult, colour: bool) -> String {
             text.push('\n');
         }
     }
+    if let Some(sentence) = result.locks.sentence(result.simulated_seconds) {
+        text.push('\n');
+        for line in wrapped(&sentence, WIDTH) {
+            text += &line;
+            text.push('\n');
+        }
+    }
     if !result.faults.is_empty() {
         text += &paint.with("1", "\nFaults");
         text.push('\n');

@@ -1,7 +1,7 @@
 //! Facts, values and verdicts in words, the same in every report.
 
 use serde_json::Value;
-use wavetank_vocabulary::{Fact, InstanceId, Observation, SecondWrite};
+use wavetank_vocabulary::{Fact, InstanceId, Observation, OperationId, SecondWrite};
 
 use crate::result::{FaultEffect, FaultResult, Overall, RunResult, Verdict};
 
@@ -271,6 +271,17 @@ pub fn sentence(fact: &Fact) -> String {
                 }
             }
         }
+        Fact::LockWaited { instance, lock, operation, waited, granted, .. } => {
+            let end = if granted { "gets" } else { "gives up to wait for" };
+            format!("{} {end} the lock of {lock} at {instance} after {waited}", asker(operation))
+        }
+        Fact::Deadlock { instance, lock, operation, .. } => {
+            let whose = asker(operation);
+            format!("{whose} may not wait for the lock of {lock} at {instance}: a deadlock")
+        }
+        Fact::LockReleased { instance, lock, held, .. } => {
+            format!("the lock of {lock} at {instance} was held for {held}")
+        }
         Fact::SecondStore { operation, store, what, node, .. } => match what {
             SecondWrite::Written => format!("{operation} writes {node} to second store {store}"),
             SecondWrite::TakenBack => {
@@ -318,6 +329,11 @@ pub fn sentence(fact: &Fact) -> String {
             format!("a relationship leads from node {} to node {} in the end", from.0, to.0)
         }
     }
+}
+
+/// For whom a transaction is.
+fn asker(operation: Option<OperationId>) -> String {
+    operation.map_or_else(|| String::from("a transaction"), |operation| operation.to_string())
 }
 
 #[cfg(test)]
