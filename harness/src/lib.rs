@@ -13,6 +13,7 @@ pub mod determinism;
 pub mod exit;
 pub mod explain;
 pub mod find;
+pub mod haproxy;
 pub mod histories;
 #[cfg(feature = "planted-bugs")]
 pub mod hunt;

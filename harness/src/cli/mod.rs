@@ -4,6 +4,7 @@ mod campaign_progress;
 mod copies;
 mod diff;
 mod explain;
+mod haproxy;
 mod history;
 #[cfg(feature = "planted-bugs")]
 mod hunt;
@@ -73,6 +74,8 @@ enum Command {
     /// Plants one bug after the other, and says by which seed and check each is found.
     #[cfg(feature = "planted-bugs")]
     Hunt(hunt::HuntArgs),
+    /// Writes the load balancing of a scenario as a configuration of the real HAProxy.
+    Haproxy(haproxy::HaproxyArgs),
     /// Compares two results: what changed from BASE to NEW.
     Diff(DiffArgs),
     /// Prints the JSON Schema of scenarios, of results or of campaigns.
@@ -278,6 +281,7 @@ pub fn main() -> ExitCode {
         Command::List(args) => list::list(args.what),
         #[cfg(feature = "planted-bugs")]
         Command::Hunt(args) => hunt::hunt(args),
+        Command::Haproxy(args) => haproxy::haproxy(args),
         Command::Diff(args) => diff::diff(args),
         Command::Schema(args) => library::schema(args.of),
         Command::Store(args) => store::store(args),

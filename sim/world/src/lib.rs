@@ -52,7 +52,9 @@ pub mod operation {
     };
 }
 
-pub use wavetank_instance::{BranchedDataPolicy, Compat, Flaws, Program, PushStrategy, Settings};
+pub use wavetank_instance::{
+    BranchedDataPolicy, Compat, Endpoint, Flaws, Program, PushStrategy, Settings,
+};
 pub use wavetank_kernel::Distribution;
 pub use wavetank_store::CachePolicy;
 pub use workload::{Call, CloneWorkload, Driven, Ended, Turn, Workload, WorkloadError};

@@ -1,0 +1,110 @@
+//! `wavetank haproxy`: a scenario's load balancing for the real HAProxy.
+
+use std::fs;
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::{Failure, find, say, tell, warn};
+use crate::exit::Exit;
+use crate::haproxy::{MARK, Places, configuration, frontends};
+
+#[derive(Args, Debug)]
+pub(super) struct HaproxyArgs {
+    /// The scenario: a file, or a name of the library.
+    #[arg(value_name = "SCENARIO")]
+    file: PathBuf,
+    /// Where the configuration goes [default: standard output]; replaces only what this command wrote.
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// The port of instance 1's web server; those of the others follow.
+    #[arg(long, value_name = "PORT", default_value_t = 7474)]
+    base_port: u16,
+    /// The host of all instances.
+    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    host: IpAddr,
+    /// Where the first frontend listens; the next ones at the ports that follow.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// User and password with which the checks log in.
+    #[arg(long, value_name = "NAME:PASSWORD", default_value = "neo4j:neo4j", value_parser = login)]
+    login: (String, String),
+    /// Changes one value of the scenario.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+/// A name and a password.
+fn login(text: &str) -> Result<(String, String), String> {
+    match text.split_once(':') {
+        Some((name, password)) if !name.is_empty() => Ok((name.into(), password.into())),
+        _ => Err("expected a name and a password with a colon between, such as neo4j:neo4j".into()),
+    }
+}
+
+pub(super) fn haproxy(args: &HaproxyArgs) -> Result<Exit, Failure> {
+    let scenario = find::one(&args.file, &args.set)?;
+    warn(&scenario);
+    if scenario.copies() > 1 {
+        return Err(Failure::input(format!(
+            "the scenario has {} copies of its cluster, each with balancers of its own: write \
+             them with --set cluster.copies=1, and other ports for each",
+            scenario.copies()
+        )));
+    }
+    let plan = find::draw(&scenario, scenario.seed().unwrap_or(1))?;
+    let mut servers = std::collections::BTreeMap::new();
+    for (place, instance) in plan.instances.iter().enumerate().filter(|(_, i)| !i.arbiter) {
+        let port = u16::try_from(place).ok().and_then(|place| args.base_port.checked_add(place));
+        let port = port.ok_or_else(|| {
+            let from = args.base_port;
+            Failure::input(format!("the ports from {from} on do not suffice for all instances"))
+        })?;
+        servers.insert(instance.id, SocketAddr::new(args.host, port));
+    }
+    let places = Places { servers, listen: args.listen, credentials: args.login.clone() };
+    let text = configuration(&plan, &places).map_err(|refusals| {
+        Failure::input(
+            refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("\nerror: "),
+        )
+    })?;
+    let Some(out) = &args.out else {
+        say(&text);
+        return Ok(Exit::Held);
+    };
+    write(out, &text)
+        .map_err(|why| Failure::input(format!("cannot write {}: {why}", out.display())))?;
+    for frontend in frontends(&plan, args.listen).unwrap_or_default() {
+        tell(&format!("frontend {} at {}", frontend.name, frontend.listen));
+    }
+    say(&format!("wrote {0}\nnext:  haproxy -c -f {0}", out.display()));
+    Ok(Exit::Held)
+}
+
+/// Writes a new file, or one over another of ours, whole or not at all.
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    match fs::read_to_string(path) {
+        Ok(old) if !old.starts_with(MARK) => {
+            return Err(
+                "what is there was not written by this command, and is left as it is".into()
+            );
+        }
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error.to_string());
+        }
+        _ => {}
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let name = path.file_name().ok_or("this is not the name of a file")?.to_string_lossy();
+    let draft = folder.unwrap_or(Path::new(".")).join(format!(".{name}.{}", std::process::id()));
+    let written = fs::File::create_new(&draft)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .and_then(|()| fs::rename(&draft, path));
+    if written.is_err() {
+        // Nothing of a draft is of use; that it could not be removed is not the first failure.
+        let _ = fs::remove_file(&draft);
+    }
+    written.map_err(|error| error.to_string())
+}
