@@ -22,6 +22,7 @@ mod disk;
 mod error;
 mod expand;
 mod flush;
+mod holes;
 mod ids;
 mod image;
 mod index;

@@ -42,6 +42,7 @@ enum Stage {
     LogHeaders,
     Replay,
     Tokens,
+    Holes,
     Ids,
 }
 
@@ -76,6 +77,8 @@ pub(crate) struct Opening {
     cut: u64,
     token_page: u32,
     schema_page: u32,
+    /// Pages behind the end of the checkpoint that were not looked at yet.
+    holes: VecDeque<PageKey>,
     store_id: u64,
     first_log: u32,
 }
@@ -214,7 +217,7 @@ impl Store {
                 }
                 opening.buffer.extend(bytes.iter());
             }
-            Stage::Tokens | Stage::Ids => {}
+            Stage::Tokens | Stage::Holes | Stage::Ids => {}
         }
         Ok(Next::Wait)
     }
@@ -291,6 +294,13 @@ impl Store {
                 Stage::Replay => return self.replay(opening),
                 Stage::Tokens => {
                     if let Next::Wait = self.read_tokens(opening)? {
+                        return Ok(Next::Wait);
+                    }
+                    opening.holes = self.perhaps_holes();
+                    opening.stage = Stage::Holes;
+                }
+                Stage::Holes => {
+                    if !self.fill_holes(&mut opening.holes)? {
                         return Ok(Next::Wait);
                     }
                     opening.stage = Stage::Ids;

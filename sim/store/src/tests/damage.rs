@@ -224,3 +224,32 @@ fn a_pointer_of_all_ones_is_no_record() {
     assert_eq!(RecordKey::new(FileKind::Nodes, NONE).kind(), FileKind::Nodes);
     delete_with_end(NONE);
 }
+
+#[test]
+fn a_hole_behind_the_checkpoint_is_empty_and_stays_so() {
+    let mut rig = store(StoreConfig::default());
+    rig.store.request_checkpoint();
+    rig.run();
+    // Two pages of nodes that never commit lie before the one that does.
+    let open = rig.store.begin(0, 0);
+    for _ in 0..1_200 {
+        rig.must(open, &MicroStep::CreateNode { labels: vec![] });
+    }
+    let tx = rig.store.begin(0, 0);
+    let made = rig.must(tx, &MicroStep::CreateNode { labels: vec![] });
+    assert_eq!(made, Value::Node(NodeId(1_203)));
+    rig.finish(tx);
+    // Power is lost while they are written, and only the last one's place in the file is kept.
+    rig.disk.bytes_mut(FileName::live(FileKind::Nodes)).resize(3 * PAGE_SIZE, 0);
+    let mut again = rig.crash();
+    again.store.request_checkpoint();
+    again.run();
+    let mut again = again.crash();
+    let tx = again.store.begin(0, 0);
+    for _ in 0..600 {
+        again.must(tx, &MicroStep::CreateNode { labels: vec![] });
+    }
+    again.finish(tx);
+    assert_eq!((again.store.node_ids(), again.store.free.count(FileKind::Nodes)), (1_204, 600));
+    assert_eq!(again.store.check(&again.disk), Ok(vec![]));
+}
