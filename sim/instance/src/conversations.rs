@@ -60,11 +60,19 @@ impl Instance {
             return;
         }
         if self.role() != Role::Master {
-            self.answer_call((from, id), MasterReply::Refused(Refusal::NotMaster), effects);
+            self.answer_call(
+                (from, id, session),
+                MasterReply::Refused(Refusal::NotMaster),
+                effects,
+            );
             return;
         }
         if epoch != self.epoch {
-            self.answer_call((from, id), MasterReply::Refused(Refusal::InvalidEpoch), effects);
+            self.answer_call(
+                (from, id, session),
+                MasterReply::Refused(Refusal::InvalidEpoch),
+                effects,
+            );
             return;
         }
         let key = (from, session);
@@ -76,7 +84,7 @@ impl Instance {
             MasterCall::NewLockSession { operation, kind } => {
                 if self.conversations.sessions.contains_key(&key) {
                     let refused = MasterReply::Refused(Refusal::ConcurrentRequest);
-                    self.answer_call((from, id), refused, effects);
+                    self.answer_call((from, id, session), refused, effects);
                     return;
                 }
                 if self.conversations.sessions.is_empty() {
@@ -97,7 +105,7 @@ impl Instance {
                     Some(_) => None,
                 };
                 if let Some(refusal) = refusal {
-                    self.answer_call((from, id), MasterReply::Refused(refusal), effects);
+                    self.answer_call((from, id, session), MasterReply::Refused(refusal), effects);
                     return;
                 }
             }
@@ -121,13 +129,13 @@ impl Instance {
 
     fn answer_call(
         &self,
-        (to, id): (InstanceId, u32),
+        (to, id, session): (InstanceId, u32, u32),
         reply: MasterReply,
         effects: &mut Vec<Effect>,
     ) {
         // What the slave must have applied before it goes on.
         let obligation = self.store.mark().tx;
-        self.send_data(to, DataMessage::Reply { id, reply, obligation }, effects);
+        self.send_data(to, DataMessage::Reply { id, session, reply, obligation }, effects);
     }
 
     fn finish_call(&mut self, task: TaskId, reply: MasterReply, effects: &mut Vec<Effect>) {
@@ -139,7 +147,7 @@ impl Instance {
             session.serving = None;
             session.used = now;
         }
-        self.answer_call((call.to, call.id), reply, effects);
+        self.answer_call((call.to, call.id, call.session), reply, effects);
     }
 
     /// One slice of serving a slave's request.
@@ -316,6 +324,15 @@ impl Instance {
             self.tasks.remove(task);
         }
         self.store.rollback(session.tx);
+    }
+
+    /// The connections to a slave broke: the original's server rolls back what came over them.
+    pub(crate) fn end_sessions_of(&mut self, slave: InstanceId) {
+        let keys = self.conversations.sessions.keys().copied();
+        let keys: Vec<(InstanceId, u32)> = keys.filter(|key| key.0 == slave).collect();
+        for key in keys {
+            self.end_session(key);
+        }
     }
 
     /// Looks for sessions that were idle for too long.

@@ -317,8 +317,8 @@ impl Instance {
             DataMessage::Call { id, epoch, session, call } => {
                 self.master_called(now, (from, *id, *session), *epoch, call, effects);
             }
-            DataMessage::Reply { id, reply, obligation } => {
-                self.master_replied(now, from, *id, (reply, *obligation), effects);
+            DataMessage::Reply { id, session, reply, obligation } => {
+                self.master_replied(now, from, (*id, *session), (reply, *obligation), effects);
             }
             DataMessage::Push { tx, epoch } => self.pushed(from, *tx, *epoch, effects),
             DataMessage::PushAnswer { applied } => self.push_answered(from, *applied, effects),

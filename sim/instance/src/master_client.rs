@@ -160,7 +160,7 @@ impl Instance {
         &mut self,
         now: Now,
         from: InstanceId,
-        id: u32,
+        (id, session): (u32, u32),
         (reply, obligation): (&MasterReply, TxId),
         effects: &mut Vec<Effect>,
     ) {
@@ -169,7 +169,15 @@ impl Instance {
             return;
         }
         let calls = &mut self.master_client.outstanding;
-        let Some(place) = calls.iter().position(|call| call.id == id) else { return };
+        let Some(place) = calls.iter().position(|call| call.id == id) else {
+            // Nobody waits for it any more, and what ended the session may have been lost: the
+            // original's server finds its channel closed, and ends it. Left alone it would keep
+            // its locks until it is reaped, and each that waits behind it as long again.
+            if session != 0 && *reply == MasterReply::Done {
+                self.end_lock_session(session, effects);
+            }
+            return;
+        };
         let call = calls.remove(place);
         self.send_calls(effects);
         match reply {

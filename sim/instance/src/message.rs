@@ -103,6 +103,8 @@ pub enum DataMessage {
     Reply {
         /// From the request.
         id: u32,
+        /// From the request, too: the lock session, or 0.
+        session: u32,
         /// What came of it.
         reply: MasterReply,
         /// The transaction obligation: the receiver goes on when it has applied up to here.

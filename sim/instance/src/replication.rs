@@ -503,6 +503,7 @@ impl Instance {
         if self.pushers[index].outstanding {
             self.push_failed(index, effects);
         }
+        self.end_sessions_of(peer);
         let master = self.member.as_ref().and_then(|member| member.master());
         if master.is_some_and(|(master, _)| master == peer) {
             if self.puller.state == PullState::Asked {
