@@ -51,7 +51,7 @@ pub struct Trail {
 /// How long, and over what, a bug is hunted.
 #[derive(Clone, Copy, Debug)]
 pub struct Hunt<'a> {
-    /// The scenarios, played seed by seed.
+    /// The scenarios, played folder by folder in turn.
     pub entries: &'a [Entry],
     /// At most so many runs.
     pub most_runs: u64,
@@ -90,8 +90,8 @@ impl Hunt<'_> {
         };
         let bases = Mutex::new(Bases::default());
         let mut trail = Trail { bug, name, found: None, runs: 0, unclean: 0, wall: Duration::ZERO };
-        let places = (0..).flat_map(|seed| (0..self.entries.len()).map(move |n| (n, seed)));
-        for (number, seed) in places {
+        let names: Vec<&str> = self.entries.iter().map(|entry| entry.name.as_str()).collect();
+        for (number, seed) in turns(&names) {
             if trail.runs == self.most_runs {
                 break;
             }
@@ -119,6 +119,29 @@ impl Hunt<'_> {
         trail.wall = started.elapsed();
         Ok(trail)
     }
+}
+
+/// In which order scenarios and seeds are played, without end: the folders take turns, and each
+/// plays its scenarios seed by seed. So a folder of many scenarios, each about one outage, does not
+/// keep those of few waiting, in which more can go wrong.
+fn turns(names: &[&str]) -> impl Iterator<Item = (usize, u64)> {
+    let mut folders: Vec<(&str, Vec<usize>)> = Vec::new();
+    for (number, name) in names.iter().enumerate() {
+        let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
+        match folders.iter_mut().find(|(known, _)| *known == folder) {
+            Some((_, numbers)) => numbers.push(number),
+            None => folders.push((folder, vec![number])),
+        }
+    }
+    let folders: Vec<Vec<usize>> = folders.into_iter().map(|(_, numbers)| numbers).collect();
+    let rounds = if folders.is_empty() { 0..0 } else { 0..u64::MAX };
+    rounds.flat_map(move |round| {
+        let place = |numbers: &Vec<usize>| {
+            let count = numbers.len() as u64;
+            (numbers[(round % count) as usize], round / count)
+        };
+        folders.iter().map(place).collect::<Vec<_>>()
+    })
 }
 
 /// By what a run failed.
@@ -211,6 +234,15 @@ pub fn summary(trails: &[Trail]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn folders_take_turns_and_play_their_scenarios_seed_by_seed() {
+        let order: Vec<_> = turns(&["a/x", "b/x", "a/y", "c"]).take(10).collect();
+        let first = [(0, 0), (1, 0), (3, 0), (2, 0), (1, 1), (3, 1)];
+        assert_eq!(order[..6], first);
+        assert_eq!(order[6..], [(0, 1), (1, 2), (3, 2), (2, 1)]);
+        assert_eq!(turns(&[]).next(), None);
+    }
 
     #[test]
     fn a_row_says_how_a_bug_was_found_or_that_it_was_not() {
