@@ -202,7 +202,8 @@ impl RangeDraft {
                 }
             }
             // There is nothing between two of these; reading refuses them.
-            Field::Hosts
+            Field::Retention(_)
+            | Field::Hosts
             | Field::Heap
             | Field::HeapMegabytes
             | Field::PageCache

@@ -3,7 +3,7 @@
 //! here.
 
 use wavetank_vocabulary::{Bytes, Span};
-use wavetank_world::{BranchedDataPolicy, Compat, PushStrategy, Settings};
+use wavetank_world::{BranchedDataPolicy, Compat, LogRetention, PushStrategy, Settings};
 
 use crate::units::bytes_text;
 
@@ -32,6 +32,7 @@ pub(crate) enum Field {
     Flag(fn(&mut Settings) -> &mut bool),
     Strategy(fn(&mut Settings) -> &mut PushStrategy),
     Policy(fn(&mut Settings) -> &mut BranchedDataPolicy),
+    Retention(fn(&mut Settings) -> &mut LogRetention),
     /// The initial hosts.
     Hosts,
     /// The heap of every group that does not say; not part of [`Settings`].
@@ -62,6 +63,7 @@ impl Setting {
             Field::Strategy(of) => *of(settings) = *of(&mut defaults),
             Field::Flag(of) => *of(settings) = *of(&mut defaults),
             Field::Policy(of) => *of(settings) = *of(&mut defaults),
+            Field::Retention(of) => *of(settings) = *of(&mut defaults),
             Field::Hosts => settings.cluster.initial_hosts = defaults.cluster.initial_hosts,
             // These stand for others, or lie outside.
             Field::Heap
@@ -279,6 +281,13 @@ pub static SETTINGS: &[Setting] = &[
         since: "2.2",
     },
     Setting {
+        name: "keep_logical_logs",
+        also: &["dbms.tx_log.rotation.retention_policy"],
+        field: Field::Retention(|s| &mut s.keep_logical_logs),
+        about: "Which files of the transaction log are kept behind the last checkpoint.",
+        since: "2.2",
+    },
+    Setting {
         name: "dbms.checkpoint.interval.tx",
         also: &[],
         field: Field::LongCount(|s| &mut s.checkpoint_interval_tx, 1, u64::MAX >> 1),
@@ -326,8 +335,6 @@ pub(crate) const KNOWN: &[(&str, &str)] = &[
     ("ha.branched_data_copying_strategy", ""),
     ("ha.host.coordination", ""),
     ("ha.host.data", ""),
-    ("keep_logical_logs", ""),
-    ("dbms.tx_log.rotation.retention_policy", ""),
     ("dbms.checkpoint", ""),
     ("dbms.checkpoint.iops.limit", ""),
     ("dbms.lock.acquisition.timeout", ""),
@@ -365,6 +372,7 @@ impl Setting {
             Field::LongCount(field, ..) => Some(field(&mut settings).to_string()),
             Field::Strategy(field) => quoted(field(&mut settings).name().to_string()),
             Field::Policy(field) => quoted(field(&mut settings).name().to_string()),
+            Field::Retention(field) => quoted(field(&mut settings).to_string()),
             Field::Flag(field) => Some(field(&mut settings).to_string()),
             Field::Hosts => {
                 let hosts = &settings.cluster.initial_hosts;
@@ -396,6 +404,9 @@ impl Setting {
             }
             Field::Flag(_) => "true or false".into(),
             Field::Policy(_) => BranchedDataPolicy::ALL.map(BranchedDataPolicy::name).join(", "),
+            Field::Retention(_) => {
+                "true, false, or a number of files, size, txs, hours or days, as in 7 days".into()
+            }
             Field::Hosts => "list of server ids or of hosts, with commas between".into(),
             Field::Heap | Field::PageCache => "size".into(),
             Field::HeapMegabytes => "number of MB".into(),

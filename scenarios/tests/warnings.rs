@@ -67,7 +67,7 @@ regretted! {
     iops_without_ebs_optimisation: with("volume = { size = \"300GB\", iops = 9000 }\n");
     two_instances: instead("count = 3", "count = 2");
     four_instances: instead("count = 3", "count = 4");
-    settings_without_effect: instead(PULL, "\"ha.pull_interval\" = \"1s\"\n\"keep_logical_logs\" = \"7 days\"\n\"ha.server_id\" = 1");
+    settings_without_effect: instead(PULL, "\"ha.pull_interval\" = \"1s\"\n\"cache_type\" = \"none\"\n\"ha.server_id\" = 1");
     group_never_pulls: with("settings = { \"ha.pull_interval\" = \"0s\" }\n");
     more_pushes_than_slaves: instead(PULL, "\"ha.pull_interval\" = \"1s\"\n\"ha.tx_push_factor\" = 5");
     nothing_to_recover_from: with("[[expect]]\ncheck = \"recovers\"\nwithin = \"1m\"\n");

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use wavetank_vocabulary::{Bytes, InstanceId, Span};
-use wavetank_world::{BranchedDataPolicy, Compat, Flaws, Settings};
+use wavetank_world::{BranchedDataPolicy, Compat, Flaws, NotARetention, Settings};
 
 use crate::errors::{Place, Problem};
 use crate::section::values::{between, digits, one_of, whole};
@@ -273,6 +273,11 @@ impl Read {
                 let known = BranchedDataPolicy::ALL.into_iter().find(|known| known.name() == name);
                 *field(settings) = known.unwrap_or_default();
             }
+            Field::Retention(field) => {
+                let text = node.bare.as_deref().map_or_else(|| digits(node), Ok)?;
+                *field(settings) =
+                    text.parse().map_err(|wrong: NotARetention| wrong.to_string())?;
+            }
             Field::Hosts => settings.cluster.initial_hosts = hosts(digits(node)?)?,
             Field::Heap => self.heap = at(bytes(&Bytes::mib(1), &most)?),
             Field::HeapMegabytes => {
@@ -359,6 +364,7 @@ fn wants(field: &Field) -> String {
             let names = BranchedDataPolicy::ALL.map(|policy| format!("\"{}\"", policy.name()));
             format!("one of {}", names.join(", "))
         }
+        Field::Retention(_) => "how much is kept, such as \"7 days\" or \"100M size\"".into(),
         Field::Hosts => "server ids such as \"1,2,3\", or hosts such as \"a:5001,b:5001\"".into(),
         Field::Strategy(_) => {
             let names = STRATEGIES.map(|(name, _)| format!("\"{name}\""));
@@ -412,7 +418,8 @@ pub(super) fn is_range(setting: &Setting, low: &Settings, high: &Settings) -> bo
         Field::Count(of, ..) => *of(low) <= *of(high),
         Field::LongCount(of, ..) => *of(low) <= *of(high),
         Field::Strategy(_) | Field::Policy(_) | Field::Flag(_) => true,
-        Field::Hosts
+        Field::Retention(_)
+        | Field::Hosts
         | Field::Heap
         | Field::HeapMegabytes
         | Field::PageCache

@@ -80,6 +80,7 @@ impl Instance {
             frames: config.frames,
             cache_policy: config.cache_policy,
             log_rotation_threshold: config.settings.log_rotation_threshold,
+            log_retention: config.settings.keep_logical_logs,
             checkpoint_interval_tx: config.settings.checkpoint_interval_tx,
             id_reuse_safe_zone_ms: config.settings.id_reuse_safe_zone.as_nanos() / 1_000_000,
             bugs: config.bugs,

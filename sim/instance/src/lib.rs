@@ -50,5 +50,5 @@ pub use returned::Returned;
 pub use settings::Settings;
 pub use task::TaskId;
 pub use wavetank_cluster::{Compat, Flaws, PushStrategy};
-pub use wavetank_store::BranchedDataPolicy;
+pub use wavetank_store::{BranchedDataPolicy, LogRetention, NotARetention};
 pub use wavetank_store::{Direction, TokenKind};

@@ -1,7 +1,7 @@
 //! The settings of one instance, by Neo4j's names, with the defaults of each version.
 
 use wavetank_cluster::{Compat, PushStrategy};
-use wavetank_store::BranchedDataPolicy;
+use wavetank_store::{BranchedDataPolicy, LogRetention};
 use wavetank_vocabulary::{Bytes, Span};
 
 /// What an instance reads of its configuration.
@@ -39,6 +39,8 @@ pub struct Settings {
     pub com_chunk_size: Bytes,
     /// `logical_log_rotation_threshold`: log size at which a new file is begun.
     pub log_rotation_threshold: Bytes,
+    /// `keep_logical_logs`: which log files are kept behind the last checkpoint.
+    pub keep_logical_logs: LogRetention,
     /// `dbms.checkpoint.interval.tx`: transactions after which a checkpoint is due.
     pub checkpoint_interval_tx: u64,
     /// `dbms.checkpoint.interval.time`: time after which one is due if anything changed.
@@ -75,6 +77,7 @@ impl Settings {
             ha_status_auth_enabled: true,
             com_chunk_size: Bytes::mib(2),
             log_rotation_threshold: Bytes::mib(250),
+            keep_logical_logs: LogRetention::Age(7 * 86_400_000),
             checkpoint_interval_tx: 100_000,
             checkpoint_interval_time: if compat == Compat::V3_2 {
                 Span::from_secs(15 * 60)

@@ -53,7 +53,8 @@ pub mod operation {
 }
 
 pub use wavetank_instance::{
-    BranchedDataPolicy, Compat, Endpoint, Flaws, Program, PushStrategy, Settings,
+    BranchedDataPolicy, Compat, Endpoint, Flaws, LogRetention, NotARetention, Program,
+    PushStrategy, Settings,
 };
 pub use wavetank_kernel::Distribution;
 pub use wavetank_store::CachePolicy;
