@@ -111,17 +111,20 @@ impl Heartbeat {
         new
     }
 
-    /// A sign of life of `whom`. True when I had suspected it; what it said before its
-    /// silence is void then, for it may have restarted (and it repeats what still holds).
+    /// A sign of life of `whom`. True when I had suspected it.
     #[inline]
     pub(crate) fn heard(&mut self, me: usize, whom: usize) -> bool {
         let Some(row) = self.suspicions.get_mut(me) else { return false };
         let suspected = row.contains(whom);
-        if suspected {
-            *row = row.without(whom);
-            self.suspicions[whom] = MemberSet::EMPTY;
-        }
+        *row = row.without(whom);
         suspected
+    }
+
+    /// A member asks for the configuration: it has restarted, and suspects nobody yet.
+    pub(crate) fn restarted(&mut self, whom: usize) {
+        if let Some(row) = self.suspicions.get_mut(whom) {
+            *row = MemberSet::EMPTY;
+        }
     }
 
     /// `from` told whom it suspects.
@@ -150,26 +153,30 @@ impl Heartbeat {
             // Whom everyone else is silent to is the one that is cut off.
             self.failed = others;
         } else {
-            // A failed member's own suspicions do not count, so one failure may change the
-            // count of the next: go on until nothing changes.
-            loop {
-                let now = others
-                    .iter()
-                    .filter(|s| self.is_suspected_by_quorum(rules, *s))
-                    .fold(MemberSet::EMPTY, MemberSet::with);
-                if now == self.failed {
-                    break;
-                }
-                // Only grow within one round; what shrinks is settled in the next call.
-                let grown = self.failed.union(now);
-                if grown == self.failed {
-                    self.failed = now;
-                    break;
-                }
-                self.failed = grown;
-            }
+            // A failed member's own suspicions do not count, so one verdict may change the
+            // next: more fail until nothing changes; then who has no quorum against it any more
+            // is alive, and its suspicions count again.
+            self.grow(rules);
+            self.failed = self.failed.intersection(self.suspected_by_quorum(rules));
+            self.grow(rules);
         }
         Verdicts { failed: self.failed.difference(before), alive: before.difference(self.failed) }
+    }
+
+    fn suspected_by_quorum(&self, rules: Rules) -> MemberSet {
+        let suspected = rules.others().iter().filter(|s| self.is_suspected_by_quorum(rules, *s));
+        suspected.fold(MemberSet::EMPTY, MemberSet::with)
+    }
+
+    /// Lets more members fail until no further one is suspected by a quorum.
+    fn grow(&mut self, rules: Rules) {
+        loop {
+            let grown = self.failed.union(self.suspected_by_quorum(rules));
+            if grown == self.failed {
+                return;
+            }
+            self.failed = grown;
+        }
     }
 
     fn is_suspected_by_quorum(&self, rules: Rules, whom: usize) -> bool {
@@ -261,6 +268,20 @@ mod tests {
         h.told(c(Compat::V2_3_6), 1, set(&[2]));
         h.judge(c(Compat::V2_3_6));
         assert!(h.heard(0, 2));
+        assert_eq!(h.judge(c(Compat::V2_3_6)).alive, set(&[2]));
+    }
+
+    #[test]
+    fn what_a_member_said_before_its_silence_holds_until_it_restarts() {
+        let (c, mut h) = cluster(3);
+        h.timed_out(0, 2);
+        h.told(c(Compat::V2_3_6), 1, set(&[2]));
+        h.judge(c(Compat::V2_3_6));
+        h.timed_out(0, 1);
+        assert_eq!(h.judge(c(Compat::V2_3_6)).failed, set(&[1]), "now I am alone");
+        assert!(h.heard(0, 1));
+        assert_eq!(h.judge(c(Compat::V2_3_6)).alive, set(&[1]), "the third stays failed");
+        h.restarted(1);
         assert_eq!(h.judge(c(Compat::V2_3_6)).alive, set(&[2]));
     }
 

@@ -31,6 +31,7 @@ impl Member {
                 false
             }
             Answer::Configuration { known } => {
+                self.heartbeat.restarted(from);
                 let members = self.members();
                 let delivered = self.learner.delivered();
                 let coordinator = self.coordinator();
