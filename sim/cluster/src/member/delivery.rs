@@ -6,6 +6,7 @@ use wavetank_vocabulary::{Epoch, InstanceId, Role};
 
 use super::Member;
 use crate::broadcast::Route;
+use crate::cluster::ClusterState;
 use crate::configuration::MemberSet;
 use crate::flaws::Flaws;
 use crate::interface::{Effect, Moment, Switch, Timer};
@@ -124,7 +125,13 @@ impl Member {
         let Some(whom) = self.configuration.index_of(id) else { return };
         if whom == self.me() {
             if self.cluster.takes_part() {
+                let asked = self.cluster.state() == ClusterState::Leaving;
                 self.gone(effects);
+                if !asked {
+                    // The word of an earlier life, which came in where that was not known yet:
+                    // the others count this member out, so it has to be let in anew.
+                    self.cluster.join(out!(self, effects));
+                }
             }
             return;
         }

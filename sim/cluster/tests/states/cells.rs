@@ -152,7 +152,7 @@ pub(crate) const CELLS: &[Cell] = &[
         "cluster",
         "entered",
         "configurationChanged, I leave",
-        "is out of the cluster; state: start; members: none; coordinator: none",
+        "is out of the cluster; ConfigurationRequest to 1, 3, 4; arms Configuration; state: discovery; members: none; coordinator: none",
     ),
     ("cluster", "entered", "leaveTimedout", "ignored"),
     ("cluster", "leaving", "create, join", "ignored"),
