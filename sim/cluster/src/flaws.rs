@@ -39,7 +39,7 @@ flaws! {
     ARBITER_ELECTION_LOOP = 5, "arbiter-election-loop", "neo4j#942",
         "An arbiter that saw a member come back asks for elections again and again.";
     ILLEGAL_TRANSITIONS_IGNORED = 6, "illegal-transitions-ignored", "PR #5654",
-        "A member that hears what does not go with its state logs an exception and stays as it is (compat 2.3.0 has it).";
+        "A member that hears what does not go with its state logs an exception and stays as it is (compat 2.2 and 2.3.0 have it).";
     STORE_COPY_NOT_RETRIED = 7, "store-copy-not-retried", "PR #5505, #8120",
         "A slave whose store copy failed does not try again.";
     CATCH_UP_TARGET_MOVES = 8, "catch-up-target-moves", "PR #3203, #3285",

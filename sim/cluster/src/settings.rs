@@ -151,10 +151,10 @@ impl Settings {
             max_acceptors: 21,
             initial_hosts: Vec::new(),
             allow_init_cluster: true,
-            // A RuntimeException in 2.3.0, which is logged (HA specification 2.6).
+            // A RuntimeException before 2.3.1, which is logged (HA specification 2.6).
             flaws: match compat {
-                Compat::V2_3_0 => Flaws::ILLEGAL_TRANSITIONS_IGNORED,
-                Compat::V2_2 | Compat::V2_3_6 | Compat::V3_2 => Flaws::NONE,
+                Compat::V2_2 | Compat::V2_3_0 => Flaws::ILLEGAL_TRANSITIONS_IGNORED,
+                Compat::V2_3_6 | Compat::V3_2 => Flaws::NONE,
             },
             acceptor_memory: AcceptorMemory::Volatile,
             quorum: Quorum::OfTheAlive,
