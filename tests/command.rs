@@ -83,7 +83,7 @@ fn a_result_tells_how_long_to_wait_before_reading_elsewhere() {
         assert_eq!(done.code, 0, "{}", done.stderr);
         let json: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
         let queues = json["queues"].as_array().unwrap();
-        assert_eq!(queues.len(), 6, "cores and disk of three machines");
+        assert_eq!(queues.len(), 12, "cores, disk, locks and links of three machines");
         assert!(queues.iter().all(|queue| queue["little_holds"] == true), "{queues:?}");
         let app = &json["visibility"]["app"];
         let csv = fs::read_to_string(format!("{out}/figures/visibility.csv")).unwrap();
