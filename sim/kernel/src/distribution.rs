@@ -7,6 +7,8 @@
 
 use wavetank_vocabulary::Span;
 
+use crate::normal;
+pub use crate::normal::normal_quantile;
 use crate::streams::Stream;
 
 /// A distribution of lengths of time. Samples are rounded to nanoseconds, and cut at zero
@@ -67,7 +69,7 @@ impl Distribution {
                 rounded(mean.as_nanos() as f64 + offset)
             }
             Distribution::LogNormal { median, sigma } => {
-                scaled(median, libm::exp(sigma * normal(stream)))
+                scaled(median, normal::exp(sigma * normal(stream)))
             }
             Distribution::Pareto { scale, shape } => scaled(scale, pareto(stream, shape)),
         }
@@ -99,108 +101,8 @@ pub fn pareto(stream: &mut Stream, shape: f64) -> f64 {
 pub fn normal(stream: &mut Stream) -> f64 {
     // The middle of one of 2^53 equal parts: never 0 or 1.
     let lower = stream.unit() + 0.5 / (1u64 << 53) as f64;
-    normal_quantile(lower)
+    normal::quick_quantile(lower)
 }
-
-/// The value below which a standard normal variable lies with probability `p`: algorithm
-/// AS 241 (PPND16) of Wichura, Applied Statistics 37, 1988, about 16 digits. Infinite at 0
-/// and 1, NaN outside.
-pub fn normal_quantile(p: f64) -> f64 {
-    let q = p - 0.5;
-    if q.abs() <= 0.425 {
-        let r = 0.180625 - q * q;
-        return q * polynomial(r, &CENTRE.0) / polynomial(r, &CENTRE.1);
-    }
-    let tail = if q < 0.0 { p } else { 1.0 - p };
-    if tail == 0.0 {
-        return if q < 0.0 { f64::NEG_INFINITY } else { f64::INFINITY };
-    }
-    let r = libm::sqrt(-libm::log(tail));
-    let value = if r <= 5.0 {
-        polynomial(r - 1.6, &NEAR_TAIL.0) / polynomial(r - 1.6, &NEAR_TAIL.1)
-    } else {
-        polynomial(r - 5.0, &FAR_TAIL.0) / polynomial(r - 5.0, &FAR_TAIL.1)
-    };
-    if q < 0.0 { -value } else { value }
-}
-
-/// Horner's rule, coefficients from the constant one up.
-#[inline]
-fn polynomial(x: f64, coefficients: &[f64; 8]) -> f64 {
-    coefficients.iter().rev().fold(0.0, |sum, c| sum * x + c)
-}
-
-/// Numerator and denominator of the rational approximations of AS 241.
-type Rational = ([f64; 8], [f64; 8]);
-
-const CENTRE: Rational = (
-    [
-        3.387_132_872_796_366_5,
-        1.331_416_678_917_843_8e2,
-        1.971_590_950_306_551_3e3,
-        1.373_169_376_550_946e4,
-        4.592_195_393_154_987e4,
-        6.726_577_092_700_87e4,
-        3.343_057_558_358_813e4,
-        2.509_080_928_730_122_7e3,
-    ],
-    [
-        1.0,
-        4.231_333_070_160_091e1,
-        6.871_870_074_920_579e2,
-        5.394_196_021_424_751e3,
-        2.121_379_430_158_659_7e4,
-        3.930_789_580_009_271e4,
-        2.872_908_573_572_194_3e4,
-        5.226_495_278_852_854e3,
-    ],
-);
-
-const NEAR_TAIL: Rational = (
-    [
-        1.423_437_110_749_683_5,
-        4.630_337_846_156_546,
-        5.769_497_221_460_691,
-        3.647_848_324_763_204_5,
-        1.270_458_252_452_368_4,
-        2.417_807_251_774_506e-1,
-        2.272_384_498_926_918_4e-2,
-        7.745_450_142_783_414e-4,
-    ],
-    [
-        1.0,
-        2.053_191_626_637_759,
-        1.676_384_830_183_803_8,
-        6.897_673_349_851e-1,
-        1.481_039_764_274_800_8e-1,
-        1.519_866_656_361_645_7e-2,
-        5.475_938_084_995_345e-4,
-        1.050_750_071_644_416_9e-9,
-    ],
-);
-
-const FAR_TAIL: Rational = (
-    [
-        6.657_904_643_501_103,
-        5.463_784_911_164_114,
-        1.784_826_539_917_291_3,
-        2.965_605_718_285_048_7e-1,
-        2.653_218_952_657_612_4e-2,
-        1.242_660_947_388_078_4e-3,
-        2.711_555_568_743_487_6e-5,
-        2.010_334_399_292_288_1e-7,
-    ],
-    [
-        1.0,
-        5.998_322_065_558_88e-1,
-        1.369_298_809_227_358e-1,
-        1.487_536_129_085_061_5e-2,
-        7.868_691_311_456_133e-4,
-        1.846_318_317_510_054_8e-5,
-        1.421_511_758_316_446e-7,
-        2.044_263_103_389_939_7e-15,
-    ],
-);
 
 /// How many events come in a span in which `mean` are expected. By multiplication of
 /// uniform numbers below a mean of 10, from there on by Hörmann's transformed rejection

@@ -33,6 +33,7 @@ extern crate std;
 pub mod digest;
 pub mod distribution;
 mod kernel;
+mod normal;
 pub mod queue;
 pub mod streams;
 pub mod timers;
