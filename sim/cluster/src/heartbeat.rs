@@ -98,6 +98,12 @@ impl Heartbeat {
         self.failed
     }
 
+    /// Whether one suspects the other.
+    #[inline]
+    pub(crate) fn suspects(&self, index: usize, whom: usize) -> bool {
+        self.suspicions.get(index).is_some_and(|row| row.contains(whom))
+    }
+
     /// Members that this one suspects.
     pub fn suspected_by(&self, index: usize) -> MemberSet {
         self.suspicions.get(index).copied().unwrap_or_default()

@@ -40,6 +40,7 @@ macro_rules! out {
 mod delivery;
 mod elections;
 mod membership;
+mod steady;
 
 /// One member. `step` is its only door.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -57,6 +57,21 @@ struct Node {
     armed: BTreeMap<Timer, u64>,
 }
 
+/// What a member says of a heartbeat before it takes it.
+fn at_rest(member: &Member, input: &Input) -> Option<Vec<Effect>> {
+    match *input {
+        Input::Message { from, message } => {
+            let (timer, after) = member.merely_heard(from, &message)?;
+            Some(vec![Effect::Arm { timer, after }])
+        }
+        Input::Timer(timer) => {
+            let (to, message, after) = member.heartbeat_due(timer)?;
+            Some(vec![Effect::Send { to, message }, Effect::Arm { timer, after }])
+        }
+        _ => None,
+    }
+}
+
 struct Net {
     compat: Compat,
     ids: Vec<InstanceId>,
@@ -186,7 +201,12 @@ impl Net {
         let mut effects = Vec::new();
         let node = &mut self.nodes[index];
         let Some(member) = &mut node.member else { return };
+        let (before, quick) = (member.clone(), at_rest(member, &input));
         member.step(moment, input, &mut effects);
+        if let Some(quick) = quick {
+            assert_eq!(effects, quick, "{input:?}");
+            assert!(*member == before, "{input:?}");
+        }
         let life = node.life;
         for effect in effects {
             match effect {

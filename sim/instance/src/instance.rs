@@ -9,7 +9,7 @@ use wavetank_store::{
     TokenId,
 };
 use wavetank_vocabulary::{
-    Epoch, Fact, InstanceId, OperationId, PlantedBugs, Role, ServerPhase, Span, Status, Time, TxId,
+    Epoch, Fact, InstanceId, OperationId, Role, ServerPhase, Span, Status, Time, TxId,
 };
 
 use crate::conversations::Conversations;
@@ -191,6 +191,24 @@ impl Instance {
             .wrapping_add((self.blocked.len() as u64) << 32)
     }
 
+    /// Whether all that follows from this message is that a timer is armed, and how: see
+    /// [`Member::merely_heard`].
+    #[inline]
+    pub fn merely_heard(&self, from: InstanceId, message: &PeerMessage) -> Option<(Timer, Span)> {
+        let PeerMessage::Cluster(message) = message else { return None };
+        let (timer, after) = self.member.as_ref()?.merely_heard(from, message)?;
+        Some((Timer::Cluster(timer), after))
+    }
+
+    /// What is sent when this timer is due, to whom, and in how long it is due again; none if
+    /// that is not all that follows: see [`Member::heartbeat_due`].
+    #[inline]
+    pub fn heartbeat_due(&self, timer: Timer) -> Option<(InstanceId, PeerMessage, Span)> {
+        let Timer::Cluster(timer) = timer else { return None };
+        let (to, message, after) = self.member.as_ref()?.heartbeat_due(timer)?;
+        Some((to, PeerMessage::Cluster(message), after))
+    }
+
     /// Takes one input; appends what is to be done to `effects`.
     pub fn step(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) {
         (self.clock, self.wall_ms) = (now.mono, now.wall_ms);
@@ -221,10 +239,26 @@ impl Instance {
                 return;
             }
             _ if self.config.arbiter => return,
+            // Of these the store takes no notice either: a slice of the task will.
+            Input::Peer { from, message: PeerMessage::Pull { attempt, mark } } => {
+                if self.member.is_some() {
+                    self.serve(from, attempt, mark, true, effects);
+                }
+                return;
+            }
+            Input::Timer(Timer::Pull) => {
+                self.pull_again(effects);
+                return;
+            }
             Input::Start => self.role_changed(Role::Starting, effects),
             Input::Disk { op, result } => self.store.complete(op, result),
             Input::Peer { from, message: PeerMessage::Data(message) } => {
                 self.receive(now, from, &message, effects);
+            }
+            Input::Peer { message: PeerMessage::UpToDate { attempt, target }, .. } => {
+                if self.member.is_some() {
+                    self.transactions(now, attempt, &[], target, effects);
+                }
             }
             Input::PeerLost(peer) => self.peer_lost(peer, effects),
             Input::Request(request) => self.request(now, request, effects),
@@ -260,16 +294,7 @@ impl Instance {
 
     fn timer(&mut self, now: Now, timer: Timer, effects: &mut Vec<Effect>) {
         match timer {
-            Timer::Cluster(_) => {}
-            Timer::Pull => {
-                let after = self.config.settings.pull_interval;
-                if self.role == Role::Slave && !after.is_zero() {
-                    if !self.config.bugs.contains(PlantedBugs::PULL_TIMER_NOT_REARMED) {
-                        effects.push(Effect::Arm { timer, after });
-                    }
-                    self.start_pull(effects);
-                }
-            }
+            Timer::Cluster(_) | Timer::Pull => {}
             Timer::PullTimeout => self.pull_failed(effects),
             Timer::Switch => self.switch_timer(now, effects),
             Timer::Access => self.access_timed_out(now, effects),
@@ -302,9 +327,6 @@ impl Instance {
         match message {
             DataMessage::Handshake { attempt, mark } => {
                 self.serve(from, *attempt, *mark, false, effects);
-            }
-            DataMessage::Pull { attempt, mark } => {
-                self.serve(from, *attempt, *mark, true, effects);
             }
             DataMessage::HandshakeAnswer { attempt, verdict, epoch } => {
                 self.handshake_answered(now, from, *attempt, *verdict, *epoch, effects);
@@ -380,10 +402,9 @@ impl Instance {
 
     /// Carries what the store wants to the disk and wakes who waited, until all is quiet.
     pub(crate) fn pump(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        loop {
+        while self.store.stirs() {
             let mut submissions = core::mem::take(&mut self.submissions);
             self.store.submissions(&mut submissions);
-            let submitted = !submissions.is_empty();
             for (op, request) in submissions.drain(..) {
                 effects.push(Effect::Disk { op, request });
             }
@@ -391,7 +412,6 @@ impl Instance {
 
             let mut tickets = core::mem::take(&mut self.tickets);
             self.store.completed(&mut tickets);
-            let completed = !tickets.is_empty();
             for ticket in tickets.drain(..) {
                 for task in self.waiters.remove(&ticket).unwrap_or_default() {
                     if let Some(request) = self.tasks.request_mut(task) {
@@ -401,9 +421,6 @@ impl Instance {
                 }
             }
             self.tickets = tickets;
-            if !submitted && !completed {
-                break;
-            }
         }
         self.look_after_store(now, effects);
         self.advance_switch(now, effects);
@@ -433,8 +450,8 @@ impl Instance {
             self.disk_full = true;
             effects.push(Effect::Arm { timer: Timer::Disk, after: DISK_RETRY });
         }
-        let counters = self.store.counters();
-        if counters.checkpoints != self.last_checkpoints {
+        if self.store.checkpoints() != self.last_checkpoints {
+            let counters = self.store.counters();
             self.last_checkpoints = counters.checkpoints;
             effects.push(Effect::Fact(Fact::Checkpoint {
                 instance: self.id(),

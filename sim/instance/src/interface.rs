@@ -5,7 +5,8 @@ use alloc::sync::Arc;
 use wavetank_cluster::{Address, Configuration};
 use wavetank_store::{CachePolicy, DiskError, DiskOp, DiskReply, DiskRequest, Ledger};
 use wavetank_vocabulary::{
-    Fact, InstanceId, NodeId, PlantedBugs, ServerTime, Span, Status, Subject, Time, TxId,
+    Fact, InstanceId, NodeId, OperationId, OperationKind, PlantedBugs, ServerTime, Span, Status,
+    Subject, Time, TxId,
 };
 
 use crate::message::PeerMessage;
@@ -159,6 +160,28 @@ pub enum Input {
     Ran(TaskId),
 }
 
+/// Which request is answered. Of the request itself only so much, for effects are copied often
+/// and most of them are small.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Which operation.
+    pub operation: OperationId,
+    /// Of what kind.
+    pub kind: OperationKind,
+    /// Which attempt of it.
+    pub attempt: u16,
+    /// [`Request::reply_to`].
+    pub reply_to: u64,
+}
+
+impl Asked {
+    /// What the answer to this request names.
+    pub fn of(request: &Request) -> Self {
+        let Request { operation, kind, attempt, reply_to, .. } = *request;
+        Asked { operation, kind, attempt, reply_to }
+    }
+}
+
 /// What a request came to, beside its status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reply {
@@ -212,7 +235,7 @@ pub enum Effect {
     /// Answer a client.
     Respond {
         /// What was asked.
-        request: Request,
+        asked: Asked,
         /// How it ended.
         status: Status,
         /// What it came to.
@@ -237,4 +260,15 @@ pub enum Effect {
     Exit,
     /// For the record.
     Fact(Fact),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_effect_stays_small() {
+        // Up to here it is copied in place and not by a call.
+        assert!(size_of::<Effect>() <= 128, "{}", size_of::<Effect>());
+    }
 }

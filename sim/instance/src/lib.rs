@@ -40,7 +40,7 @@ mod task;
 pub use bean::{ClusterMember, HighAvailability};
 pub use endpoint::{Answer, Endpoint};
 pub use instance::Instance;
-pub use interface::{Effect, Input, InstanceConfig, Now, Reply, Timer};
+pub use interface::{Asked, Effect, Input, InstanceConfig, Now, Reply, Timer};
 pub use message::{DataMessage, MasterCall, MasterReply, PeerMessage, Refusal, Verdict};
 pub use program::{
     Comparison, Exit, Expression, FOLLOWS, LOCKED_AT_ONCE, Name, OP, Operand, OperationStep, Path,

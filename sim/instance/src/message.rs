@@ -16,6 +16,21 @@ pub enum PeerMessage {
     Cluster(wavetank_cluster::Message),
     /// Between the data servers.
     Data(Arc<DataMessage>),
+    /// PULL_UPDATES: transactions after `mark` are asked for. One of the data servers' as well;
+    /// a slave asks several times a second, so that it and the empty answer travel as they are.
+    Pull {
+        /// Counts the sender's pulls; comes back in the answer.
+        attempt: u32,
+        /// The end of the sender's log.
+        mark: LogMark,
+    },
+    /// The answer to a pull that found nothing new.
+    UpToDate {
+        /// From the request.
+        attempt: u32,
+        /// The master's last transaction when it answered.
+        target: TxId,
+    },
 }
 
 /// Requests and answers of the data servers.
@@ -36,13 +51,6 @@ pub enum DataMessage {
         verdict: Verdict,
         /// The master's epoch.
         epoch: Epoch,
-    },
-    /// PULL_UPDATES: transactions after `mark` are asked for.
-    Pull {
-        /// Counts the sender's pulls; comes back in the answer.
-        attempt: u32,
-        /// The end of the sender's log.
-        mark: LogMark,
     },
     /// A stream of transactions.
     Transactions {
@@ -190,15 +198,29 @@ impl PeerMessage {
             PeerMessage::Cluster(message) => {
                 !matches!(message, wavetank_cluster::Message::Suspicions(_))
             }
-            PeerMessage::Data(_) => false,
+            PeerMessage::Data(_) | PeerMessage::Pull { .. } | PeerMessage::UpToDate { .. } => false,
         }
+    }
+
+    /// Takes the message out of an effect that is being carried out.
+    #[inline]
+    pub fn take(&mut self) -> PeerMessage {
+        core::mem::replace(self, PeerMessage::Cluster(wavetank_cluster::Message::JoinDenied))
+    }
+
+    /// Whether it is for the data servers, which have connections of their own.
+    #[inline]
+    pub fn is_data(&self) -> bool {
+        !matches!(self, PeerMessage::Cluster(_))
     }
 
     /// Bytes on the wire, near enough for transmission times: cluster messages as the
     /// original serialises them are a few hundred bytes.
+    #[inline]
     pub fn wire_bytes(&self) -> u64 {
         match self {
             PeerMessage::Cluster(_) => 300,
+            PeerMessage::Pull { .. } | PeerMessage::UpToDate { .. } => 64,
             PeerMessage::Data(data) => match &**data {
                 DataMessage::Transactions { records, .. } => {
                     64 + records.iter().map(|record| record.content().len() as u64).sum::<u64>()

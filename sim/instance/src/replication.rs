@@ -95,6 +95,17 @@ impl Instance {
 
     // ---- the slave's side -------------------------------------------------------------
 
+    /// `ha.pull_interval` has passed.
+    pub(crate) fn pull_again(&mut self, effects: &mut Vec<Effect>) {
+        let after = self.config.settings.pull_interval;
+        if self.role() == Role::Slave && !after.is_zero() {
+            if !self.config.bugs.contains(PlantedBugs::PULL_TIMER_NOT_REARMED) {
+                effects.push(Effect::Arm { timer: Timer::Pull, after });
+            }
+            self.start_pull(effects);
+        }
+    }
+
     /// Asks the master for what came after the end of the log, unless a pull is under way.
     pub(crate) fn start_pull(&mut self, effects: &mut Vec<Effect>) {
         if self.puller.state != PullState::Idle || self.puller.paused {
@@ -110,8 +121,8 @@ impl Instance {
             timer: Timer::PullTimeout,
             after: self.config.settings.read_timeout,
         });
-        let pull = DataMessage::Pull { attempt: self.puller.attempt, mark: self.store.mark() };
-        self.send_data(master, pull, effects);
+        let message = PeerMessage::Pull { attempt: self.puller.attempt, mark: self.store.mark() };
+        effects.push(Effect::Send { to: master, message });
     }
 
     /// The master's answer to a pull.
@@ -321,7 +332,7 @@ impl Instance {
     /// One slice of serving a handshake or a pull.
     pub(crate) fn run_serve(&mut self, task: TaskId, effects: &mut Vec<Effect>) {
         let Some(Task::Serve(serve)) = self.tasks.get_mut(task) else { return };
-        let serve = serve.clone();
+        let serve = *serve;
         let mut ledger = Ledger { records: 1, ..Ledger::default() };
         let verdict = if self.role() == Role::Master {
             match self.store.mark_of(serve.mark.tx) {
@@ -349,8 +360,14 @@ impl Instance {
             }
             (true, Verdict::Same) => match self.store.read_log(serve.mark.tx, PULL_MOST) {
                 LogRead::Records(records) => {
-                    ledger.records += records.len() as u32;
                     let target = self.store.mark().tx;
+                    if records.is_empty() {
+                        let message = PeerMessage::UpToDate { attempt, target };
+                        effects.push(Effect::Send { to: serve.to, message });
+                        effects.push(Effect::Spend { task, ledger });
+                        return;
+                    }
+                    ledger.records += records.len() as u32;
                     DataMessage::Transactions { attempt, records, target }
                 }
                 LogRead::TooOld | LogRead::Failed(_) => {

@@ -1,6 +1,7 @@
 //! Client operations: a request's way from admission over its transactions, with two-phase
 //! commit and push, to the answer. `play` plays the steps.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use wavetank_store::{Ledger, MicroStep, Step, StoreError, TokenId, TxHandle, Value};
@@ -10,7 +11,7 @@ use wavetank_vocabulary::{
 };
 
 use crate::instance::{Instance, SLICE_RECORDS};
-use crate::interface::{Effect, Now, Reply, Timer};
+use crate::interface::{Asked, Effect, Now, Reply, Timer};
 use crate::program::Request;
 use crate::task::{Phase, RequestTask, Task, TaskId};
 
@@ -75,7 +76,7 @@ impl Instance {
         let waits = if phase == Phase::Blocked { ServerPhase::Access } else { ServerPhase::Queue };
         let watch = Stopwatch::start(now.mono, waits);
         let work = RequestTask::new(request, writes, phase, watch, self.id());
-        let task = self.tasks.add(Task::Request(work));
+        let task = self.tasks.add(Task::Request(Box::new(work)));
         if phase == Phase::Execute {
             self.open_writes += u32::from(writes);
             effects.push(Effect::Ready(task));
@@ -143,7 +144,7 @@ impl Instance {
         &mut self,
         task: TaskId,
         effects: &mut Vec<Effect>,
-    ) -> Option<RequestTask> {
+    ) -> Option<Box<RequestTask>> {
         let Some(Task::Request(request)) = self.tasks.remove(task) else { return None };
         if let Some(tx) = request.tx
             && !self.config.bugs.contains(PlantedBugs::ROLLBACK_FORGOTTEN)
@@ -521,12 +522,13 @@ impl Instance {
 /// Answers a request that gets no task.
 fn refuse(request: Request, status: Status, effects: &mut Vec<Effect>) {
     let (reply, time) = (Reply::default(), ServerTime::default());
-    effects.push(Effect::Respond { request, status, reply, time });
+    effects.push(Effect::Respond { asked: Asked::of(&request), status, reply, time });
 }
 
 /// The answer to a request.
 pub(crate) fn respond(task: &RequestTask, status: Status, reply: Reply, now: Time) -> Effect {
-    Effect::Respond { request: task.request, status, reply, time: task.watch.stop(now) }
+    let asked = Asked::of(&task.request);
+    Effect::Respond { asked, status, reply, time: task.watch.stop(now) }
 }
 
 impl Reply {

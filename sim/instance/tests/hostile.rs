@@ -130,7 +130,6 @@ fn data() -> impl Strategy<Value = DataMessage> {
         (attempt.clone(), verdict(), epoch.clone()).prop_map(|(attempt, verdict, epoch)| {
             DataMessage::HandshakeAnswer { attempt, verdict, epoch }
         }),
-        (attempt.clone(), mark()).prop_map(|(attempt, mark)| DataMessage::Pull { attempt, mark }),
         (attempt.clone(), 0..9u64).prop_map(|(attempt, tx)| DataMessage::Transactions {
             attempt,
             records: Vec::new(),
@@ -161,6 +160,14 @@ fn input() -> impl Strategy<Value = Input> {
         4 => (from.clone(), data()).prop_map(|(from, message)| Input::Peer {
             from,
             message: PeerMessage::Data(Arc::new(message)),
+        }),
+        1 => (from.clone(), 0..4u32, mark()).prop_map(|(from, attempt, mark)| Input::Peer {
+            from,
+            message: PeerMessage::Pull { attempt, mark },
+        }),
+        1 => (from.clone(), 0..4u32, 0..9u64).prop_map(|(from, attempt, tx)| Input::Peer {
+            from,
+            message: PeerMessage::UpToDate { attempt, target: TxId(tx) },
         }),
         4 => (from.clone(), message()).prop_map(|(from, message)| Input::Peer {
             from,

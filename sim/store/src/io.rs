@@ -82,6 +82,12 @@ impl Io {
         out.append(&mut self.out);
     }
 
+    /// Whether there is anything to drain.
+    #[inline]
+    pub(crate) fn stirs(&self) -> bool {
+        !self.out.is_empty() || !self.completed.is_empty()
+    }
+
     /// How many operations are submitted and not answered.
     pub(crate) fn under_way(&self) -> usize {
         self.pending.len()

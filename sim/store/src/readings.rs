@@ -166,6 +166,12 @@ impl Store {
         FileKind::RECORDS.iter().map(|kind| u64::from(self.counts.logical[*kind as usize])).sum()
     }
 
+    /// Checkpoints completed.
+    #[inline]
+    pub fn checkpoints(&self) -> u64 {
+        self.counters.checkpoints
+    }
+
     /// What happened since the store was opened.
     pub fn counters(&self) -> Counters {
         Counters {

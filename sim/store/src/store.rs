@@ -225,6 +225,12 @@ impl Store {
         self.io.drain(out);
     }
 
+    /// Whether it has something new for [`Store::submissions`] or [`Store::completed`].
+    #[inline]
+    pub fn stirs(&self) -> bool {
+        self.io.stirs()
+    }
+
     /// Takes the answer of an operation. Unknown operations are ignored.
     pub fn complete(&mut self, op: DiskOp, result: Result<DiskReply, DiskError>) {
         let Some((purpose, file)) = self.io.answered(op) else { return };

@@ -68,7 +68,7 @@ impl Event {
             Event::Deliver { from, to, message, .. } => {
                 let what = match message {
                     PeerMessage::Cluster(message) => cluster_word(message),
-                    PeerMessage::Data(_) => message.wire_bytes() << 8 | 0xff,
+                    _ => message.wire_bytes() << 8 | 0xff,
                 };
                 [1, pair(*from, *to), what]
             }

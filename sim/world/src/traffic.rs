@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 
-use wavetank_instance::{Endpoint, Input, Reply, Request};
+use wavetank_instance::{Asked, Endpoint, Input, Reply, Request};
 use wavetank_vocabulary::{
     Fact, Observer, OperationOutcome, PlantedBugs, Role, ServerTime, Span, Status, Subject, TxId,
     WALL_START_MS,
@@ -364,21 +364,21 @@ impl<O: Observer> World<O> {
     pub(crate) fn answered(
         &mut self,
         instance: u16,
-        request: &Request,
+        asked: Asked,
         status: Status,
         reply: Reply,
         time: ServerTime,
     ) {
-        let flight = (request.reply_to >> 32) as u32;
-        let generation = request.reply_to as u32;
+        let flight = (asked.reply_to >> 32) as u32;
+        let generation = asked.reply_to as u32;
         if let Some(operation) = self.flights.get_mut(flight, generation) {
             operation.served = Some(operation.served.map_or(time, |sum| sum.plus(time)));
             operation.reply = reply;
         }
         self.tell(Fact::Served {
-            operation: request.operation,
-            kind: request.kind,
-            attempt: request.attempt,
+            operation: asked.operation,
+            kind: asked.kind,
+            attempt: asked.attempt,
             instance: self.plan.instances[usize::from(instance)].id,
             status,
             time,

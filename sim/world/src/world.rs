@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use wavetank_instance::{Effect, Input, Instance, Now, PeerMessage, Programs, Timer};
 use wavetank_kernel::{EventWindow, Fired, Kernel, Stream, Streams, Trail};
-use wavetank_store::StoreState;
+use wavetank_store::{DiskRequest, StoreState};
 use wavetank_vocabulary::{
     Classes, Fact, InstanceId, Observer, PlantedBugs, Seq, Span, Time, WALL_START_MS,
 };
@@ -42,6 +42,8 @@ pub struct World<O> {
     pub(crate) plan: Arc<Plan>,
     pub(crate) base: Arc<BaseGraph>,
     pub(crate) programs: Programs,
+    /// The server ids, side by side: nearly every message asks for one.
+    ids: Arc<[InstanceId]>,
     /// Of each instance.
     pub(crate) settings: Vec<Arc<wavetank_instance::Settings>>,
     pub(crate) streams: Streams,
@@ -98,6 +100,7 @@ impl<O: Observer> World<O> {
             .flat_map(|b| (0..total as u64).map(move |i| [b, i, 0]));
         let mut world = World {
             programs: plan.operations.clone().into(),
+            ids: plan.instances.iter().map(|instance| instance.id).collect(),
             settings: settings(&plan),
             network: Network::new(&plan, streams),
             balancers: alloc::vec![Balancer::new(total); plan.balancers.len()],
@@ -370,9 +373,9 @@ impl<O: Observer> World<O> {
                     Fired::Rearm(at) => self.kernel.schedule(at, event),
                     Fired::Due => {
                         self.record(words);
-                        let total = self.plan.total();
+                        let total = self.ids.len();
                         if let Some(timer) = Timer::at_slot(slot as usize, total) {
-                            self.input(instance, Input::Timer(timer));
+                            self.timer_due(instance, timer);
                         }
                     }
                 }
@@ -413,7 +416,7 @@ impl<O: Observer> World<O> {
             }
             Event::PeerLost { instance, peer } => {
                 self.record(words);
-                let peer = self.plan.instances[usize::from(peer)].id;
+                let peer = self.ids[usize::from(peer)];
                 self.input(instance, Input::PeerLost(peer));
             }
             Event::Called { instance, life, task } => {
@@ -462,15 +465,21 @@ impl<O: Observer> World<O> {
     fn deliver(&mut self, from: u16, to: u16, message: PeerMessage) {
         let watched = self.wants(Classes::SAMPLES);
         let machine = &mut self.machines[usize::from(to)];
-        let listens = matches!(message, PeerMessage::Cluster(_))
-            || !self.plan.instances[usize::from(to)].arbiter;
+        let listens = !message.is_data() || !self.plan.instances[usize::from(to)].arbiter;
         if machine.instance.is_some() && listens {
             if watched && message.is_sign_of_life() {
                 machine.heard(usize::from(from), self.kernel.now());
             }
-            let from = self.plan.instances[usize::from(from)].id;
+            let from = self.ids[usize::from(from)];
+            let process = machine.instance.as_ref();
+            if let Some((timer, after)) =
+                process.and_then(|process| process.merely_heard(from, &message))
+            {
+                self.arm(to, timer, after);
+                return;
+            }
             self.input(to, Input::Peer { from, message });
-        } else if machine.powered && matches!(message, PeerMessage::Data(_)) {
+        } else if machine.powered && message.is_data() {
             // Nobody listens: the machine's kernel resets the connection.
             if let Some(at) =
                 self.network.send(self.kernel.now(), usize::from(to), usize::from(from), 64)
@@ -478,6 +487,17 @@ impl<O: Observer> World<O> {
                 self.kernel.schedule(at, Event::PeerLost { instance: from, peer: to });
             }
         }
+    }
+
+    fn timer_due(&mut self, instance: u16, timer: Timer) {
+        let process = self.machines[usize::from(instance)].instance.as_ref();
+        let heartbeat = process.and_then(|process| process.heartbeat_due(timer));
+        if let Some((to, message, after)) = heartbeat {
+            self.send(instance, to, message);
+            self.arm(instance, timer, after);
+            return;
+        }
+        self.input(instance, Input::Timer(timer));
     }
 
     /// Gives an instance an input, and goes on until nothing more follows at this moment.
@@ -504,9 +524,11 @@ impl<O: Observer> World<O> {
         let Some(process) = &mut self.machines[usize::from(instance)].instance else { return };
         let mut effects = core::mem::take(&mut self.effects);
         process.step(now, input, &mut effects);
-        for effect in effects.drain(..) {
+        // In place: taken out one by one, each would be copied once more.
+        for effect in &mut effects {
             self.carry_out(instance, effect);
         }
+        effects.clear();
         self.effects = effects;
     }
 
@@ -541,40 +563,49 @@ impl<O: Observer> World<O> {
     }
 
     #[inline]
-    fn carry_out(&mut self, instance: u16, effect: Effect) {
+    fn send(&mut self, instance: u16, to: InstanceId, message: PeerMessage) {
+        let Some(to) = self.index_of(to) else { return };
+        let (now, from) = (self.kernel.now(), usize::from(instance));
+        let (bytes, data) = (message.wire_bytes(), message.is_data());
+        match self.network.send_message(now, from, usize::from(to), bytes, data) {
+            Sent::Arrives(at) => {
+                self.network.departs(now, from);
+                if self.plan.bugs.contains(PlantedBugs::LINK_LOSES_MESSAGE)
+                    && self.network.sent().is_multiple_of(LOST_EVERY)
+                {
+                    return;
+                }
+                let event = Event::Deliver { from: instance, to, sent: now, message };
+                self.kernel.schedule(at, event);
+            }
+            Sent::Breaks(at) => self.connection_breaks(at, instance, to),
+            Sent::Lost => {}
+        }
+    }
+
+    #[inline]
+    fn arm(&mut self, instance: u16, timer: Timer, after: Span) {
+        let slot = timer.slot(self.ids.len()) as u32;
+        let deadline = self.kernel.now() + after;
+        let timers = &mut self.machines[usize::from(instance)].timers;
+        if let Some(armed) = timers.arm(slot, deadline) {
+            let generation = armed.generation;
+            self.kernel.schedule(armed.at, Event::Timer { instance, slot, generation });
+        }
+    }
+
+    /// Does what an instance wants done; what an effect owns is taken out of it.
+    #[inline]
+    fn carry_out(&mut self, instance: u16, effect: &mut Effect) {
         let now = self.kernel.now();
         let index = usize::from(instance);
         let machine = &mut self.machines[index];
-        match effect {
-            Effect::Send { to, message } => {
-                let Some(to) = self.index_of(to) else { return };
-                let bytes = message.wire_bytes();
-                let data = matches!(message, PeerMessage::Data(_));
-                match self.network.send_message(now, index, usize::from(to), bytes, data) {
-                    Sent::Arrives(at) => {
-                        self.network.departs(now, index);
-                        if self.plan.bugs.contains(PlantedBugs::LINK_LOSES_MESSAGE)
-                            && self.network.sent().is_multiple_of(LOST_EVERY)
-                        {
-                            return;
-                        }
-                        let sent = now;
-                        let event = Event::Deliver { from: instance, to, sent, message };
-                        self.kernel.schedule(at, event);
-                    }
-                    Sent::Breaks(at) => self.connection_breaks(at, instance, to),
-                    Sent::Lost => {}
-                }
-            }
-            Effect::Arm { timer, after } => {
-                let slot = timer.slot(self.plan.total()) as u32;
-                if let Some(armed) = machine.timers.arm(slot, now + after) {
-                    let generation = armed.generation;
-                    self.kernel.schedule(armed.at, Event::Timer { instance, slot, generation });
-                }
-            }
-            Effect::Cancel(timer) => machine.timers.cancel(timer.slot(self.plan.total()) as u32),
-            Effect::Disk { op, request } => {
+        match *effect {
+            Effect::Send { to, ref mut message } => self.send(instance, to, message.take()),
+            Effect::Arm { timer, after } => self.arm(instance, timer, after),
+            Effect::Cancel(timer) => machine.timers.cancel(timer.slot(self.ids.len()) as u32),
+            Effect::Disk { op, ref mut request } => {
+                let request = core::mem::replace(request, DiskRequest::List);
                 match machine.disk.submit(now, op, request, &mut machine.disk_stream) {
                     Submitted::Now(result) => {
                         if machine.disk.is_ill() {
@@ -594,8 +625,8 @@ impl<O: Observer> World<O> {
                     machine.cores.forget(FORGOTTEN_BEYOND);
                 }
             }
-            Effect::Spend { task, ledger } => {
-                let mut cost = self.plan.costs.of(&ledger);
+            Effect::Spend { task, ref ledger } => {
+                let mut cost = self.plan.costs.of(ledger);
                 if let Some(drawn) = &self.plan.costs.drawn {
                     cost += drawn.sample(&mut machine.core_stream);
                 }
@@ -606,12 +637,12 @@ impl<O: Observer> World<O> {
                 let event = Event::CoreDone { instance, life, task, stolen };
                 self.kernel.schedule_in(cost, event);
             }
-            Effect::Respond { request, status, reply, time } => {
-                self.answered(instance, &request, status, reply, time);
+            Effect::Respond { asked, status, reply, time } => {
+                self.answered(instance, asked, status, reply, time);
             }
-            Effect::Call { task, request, store, node, value } => {
+            Effect::Call { task, ref request, store, node, value } => {
                 let life = machine.life;
-                self.call(&request, (store, node, value), Event::Called { instance, life, task });
+                self.call(request, (store, node, value), Event::Called { instance, life, task });
             }
             Effect::Exit => {
                 machine.failure = machine.instance.as_ref().and_then(failure);
@@ -623,10 +654,10 @@ impl<O: Observer> World<O> {
 
     pub(crate) fn index_of(&self, id: InstanceId) -> Option<u16> {
         let guess = usize::from(id.0).wrapping_sub(1);
-        if self.plan.instances.get(guess).is_some_and(|instance| instance.id == id) {
+        if self.ids.get(guess) == Some(&id) {
             return Some(guess as u16);
         }
-        self.plan.instances.iter().position(|i| i.id == id).map(|index| index as u16)
+        self.ids.iter().position(|other| *other == id).map(|index| index as u16)
     }
 
     /// The latency of one way between a data centre and an instance.
