@@ -146,10 +146,8 @@ fn data() -> impl Strategy<Value = DataMessage> {
         }),
         (attempt.clone(), (0..3u64).prop_map(Epoch), 0..3u32, call())
             .prop_map(|(id, epoch, session, call)| DataMessage::Call { id, epoch, session, call }),
-        (attempt, reply(), 0..9u64).prop_map(|(id, reply, tx)| DataMessage::Reply {
-            id,
-            reply,
-            obligation: TxId(tx),
+        (attempt, 0..3u32, reply(), 0..9u64).prop_map(|(id, session, reply, tx)| {
+            DataMessage::Reply { id, session, reply, obligation: TxId(tx) }
         }),
     ]
 }
