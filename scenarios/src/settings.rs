@@ -405,7 +405,7 @@ impl Setting {
             Field::Flag(_) => "true or false".into(),
             Field::Policy(_) => BranchedDataPolicy::ALL.map(BranchedDataPolicy::name).join(", "),
             Field::Retention(_) => {
-                "true, false, or a number of files, size, txs, hours or days, as in 7 days".into()
+                "true, false, or so many files, size, txs, hours or days: 7 days".into()
             }
             Field::Hosts => "list of server ids or of hosts, with commas between".into(),
             Field::Heap | Field::PageCache => "size".into(),
