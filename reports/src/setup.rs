@@ -8,6 +8,9 @@ use crate::provenance::{LoadLine, Provenance, distribution, settings_of};
 use crate::result::RunResult;
 use crate::words::{counted, grouped, listed};
 
+/// What `wavetank calibrate` calls its cost table.
+pub const CALIBRATED: &str = "calibrated";
+
 /// Graph, machines, settings and load.
 pub(crate) fn setup(plan: &Plan, result: &RunResult, provenance: &Provenance) -> Markup {
     let graph = &result.graph;
@@ -35,6 +38,8 @@ pub(crate) fn setup(plan: &Plan, result: &RunResult, provenance: &Provenance) ->
             (costs.fault) " a page loaded, " (costs.logged_kib) " a KiB of log. "
             @if costs.name == "assumed" {
                 "These figures are assumed, not measured: latencies and the load that the cluster can carry are no better than they are."
+            } @else if costs.name == CALIBRATED {
+                "These figures were calibrated: measured on a machine with the store itself, by `wavetank calibrate`."
             }
         }
     }

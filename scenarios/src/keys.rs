@@ -8,7 +8,7 @@ use wavetank_vocabulary::{Bytes, Rate, Span};
 
 use crate::units::{bytes_text, rate_text};
 
-pub use tables::ROOT;
+pub use tables::{PROFILE, ROOT};
 
 /// What can go wrong: the keys of `[[faults]]` that say so, each with its sentence.
 pub static FAULTS: std::sync::LazyLock<Vec<(&'static str, &'static str)>> =

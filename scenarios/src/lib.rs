@@ -55,7 +55,7 @@ pub use brief::to_brief_text;
 pub use checks::{CHECKS, Check};
 pub use edges::{EdgeError, LoadedEdges, parse as parse_edges};
 pub use errors::{Errors, Warnings};
-pub use keys::{FAULTS, Key, Kind, Need, ROOT, Table};
+pub use keys::{FAULTS, Key, Kind, Need, PROFILE, ROOT, Table};
 pub use library::{Builtin, FIRST, LIBRARY, builtin, builtin_folder, nearest_builtin};
 pub use profiles::{PROFILES, Profile};
 pub use reference::reference;

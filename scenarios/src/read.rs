@@ -10,6 +10,7 @@ mod faults;
 mod links;
 mod nemesis;
 mod operations;
+mod profile;
 mod round_trips;
 mod settings;
 mod strength;
@@ -61,6 +62,9 @@ pub(crate) fn scenario(
         // Whatever else is in it means something else.
         return Err(Errors::new(sources, findings.into_inner()));
     }
+    let directory =
+        Path::new(&sources[0].name).parent().map_or_else(PathBuf::new, Path::to_path_buf);
+    let profile = profile::read(&top, &directory, &mut sources, &mut *read);
     let path = Path::new(&sources[0].name);
     let name = path.file_stem().map_or_else(|| "scenario".into(), |stem| stem.to_string_lossy());
     let duration = top.span("duration");
@@ -77,7 +81,6 @@ pub(crate) fn scenario(
             .also(duration.place, "the duration includes the warm-up"),
         );
     }
-    let directory = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
     let next = sources.len();
     let mut conf_source = None;
     let built = cluster::read(&top, next, &mut |what, path, section| {
@@ -152,7 +155,7 @@ pub(crate) fn scenario(
         let label = format!("the run ends after {}", duration.value);
         findings.add(Problem::new("nothing would ever be sampled", every.place, label));
     }
-    let plan = Plan {
+    let mut plan = Plan {
         name: name.into_owned(),
         about: or(top.text("about"), String::new()),
         seed: 0,
@@ -170,9 +173,12 @@ pub(crate) fn scenario(
         expectations,
         sample_every: or(sample, Span::from_secs(1)),
         monitor_every: or(every, Plan::MONITOR_EVERY),
-        costs: costs(&top),
+        costs: cost_table(&top.table_or_empty("costs")),
         bugs: built.bugs,
     };
+    if let Some(profile) = profile {
+        profile.apply(&mut plan);
+    }
     let seed = top.seed("seed").map(|at| at.value);
     sources.extend(conf_source);
     let (errors, warnings): (Vec<_>, Vec<_>) =
@@ -250,8 +256,7 @@ fn graph(top: &Section<'_>) -> (GraphPlan, Option<At<String>>) {
     (plan, edges)
 }
 
-fn costs(top: &Section<'_>) -> CostTable {
-    let section = top.table_or_empty("costs");
+fn cost_table(section: &Section<'_>) -> CostTable {
     let assumed = CostTable::assumed();
     let of = |key: &str, default: Span| or(section.span(key), default);
     let mut costs = CostTable {

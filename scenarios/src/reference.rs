@@ -6,7 +6,7 @@ use std::fmt::Write;
 use wavetank_world::{Compat, Flaws, Trigger};
 
 use crate::checks::CHECKS;
-use crate::keys::{Key, Kind, Need, ROOT, Table};
+use crate::keys::{Key, Kind, Need, PROFILE, ROOT, Table};
 use crate::profiles::PROFILES;
 use crate::settings::{KNOWN, SETTINGS};
 use crate::units::bytes_text;
@@ -42,6 +42,7 @@ pub fn reference() -> String {
     let mut text = String::from(HEAD);
     let mut tables: Vec<&'static Table> = Vec::new();
     collect(&ROOT, &mut tables);
+    collect(&PROFILE, &mut tables);
     for table in tables {
         one_table(table, &mut text);
     }

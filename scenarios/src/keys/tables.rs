@@ -7,6 +7,7 @@ use super::{Key, Kind, Need, Table};
 
 mod faults;
 mod later;
+mod profile;
 mod work;
 
 use Kind::{
@@ -18,6 +19,7 @@ pub(crate) use faults::ACTIONS;
 pub(in crate::keys) use faults::actions;
 use faults::{FAULTS, NEMESIS};
 use later::{OPERATIONS, SWEEP, TARGETS};
+pub use profile::PROFILE;
 use work::{CLIENTS, EXPECT, OPERATION};
 
 const fn key(name: &'static str, kind: Kind, need: Need, about: &'static str) -> Key {
@@ -59,6 +61,12 @@ pub static ROOT: Table = Table {
             Seed,
             Optional,
             "The seed, a number or a git commit hash; --seed comes before it, and 1 is used where both are missing.",
+        ),
+        key(
+            "profile",
+            Text,
+            Optional,
+            "A file of figures measured on a machine (`wavetank calibrate`), in place of the cores, volumes, network and costs below. The path is relative to the scenario; with --set, to where the command is run.",
         ),
         key(
             "cluster",
@@ -425,7 +433,7 @@ static MONITOR: Table = Table {
     ],
 };
 
-static COSTS: Table = Table {
+pub(super) static COSTS: Table = Table {
     name: "[costs]",
     about: "What a step costs in core time. The defaults are assumptions.",
     keys: &[

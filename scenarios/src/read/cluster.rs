@@ -348,7 +348,10 @@ fn volume(group: &Section<'_>, profile: Option<&Profile>) -> VolumePlan {
     let size = or(section.size("size"), Bytes(100_000_000_000));
     let gigabytes = size.0 / 1_000_000_000;
     let iops = section.count("iops");
-    if let Some(At { value, place }) = iops {
+    // The rule of a cloud: a machine of one's own has the disk that it has.
+    if let Some(At { value, place }) = iops
+        && profile.is_some()
+    {
         let most = (gigabytes * MOST_IOPS_PER_GB).max(100);
         if value > most && section.has("size").is_some() {
             section.note(

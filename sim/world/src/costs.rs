@@ -8,7 +8,7 @@ use wavetank_store::Ledger;
 use wavetank_vocabulary::Span;
 
 /// Core time per unit of work. The name says how far to trust it: `assumed`, `fitted` or
-/// `wavetank` (calibrated on the store itself).
+/// `calibrated` (measured on the store itself).
 #[derive(Clone, Debug, PartialEq)]
 pub struct CostTable {
     /// Which table this is.
