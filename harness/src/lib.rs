@@ -5,6 +5,7 @@
 //! judge the facts, and leaves the results.
 
 pub mod cache_trace;
+pub mod calibrate;
 pub mod campaign;
 pub mod checks;
 pub mod cli;

@@ -11,6 +11,7 @@ mod bands;
 mod campaign;
 mod capsule;
 mod chart;
+mod compare;
 mod coverage;
 mod coverage_picture;
 mod csv;
@@ -39,6 +40,7 @@ mod series;
 mod setup;
 mod slowest;
 mod spent;
+mod student;
 mod summary;
 mod sweep;
 #[cfg(test)]
@@ -56,6 +58,7 @@ pub use campaign::{
     FaultCount, RuleResult, RuleVerdict, ScenarioTally, SeedResult, Smallest,
 };
 pub use capsule::Capsule;
+pub use compare::{Comparison, Row, Spread};
 pub use coverage::{Coverage, Point};
 pub use csv::series_csv;
 pub use diff::{CounterChange, Diff, ExpectationChange, FigureChange, SettingChange, Side};
@@ -73,6 +76,7 @@ pub use result::{
     VisibilityResult,
 };
 pub use series::{Bucket, Extent, InstanceBucket, Series};
+pub use setup::CALIBRATED;
 pub use slowest::{Breakdown, SlowOperation};
 pub use summary::summary;
 pub use sweep::{SWEEP_SCHEMA, SweepResult, SweepRun};

@@ -38,7 +38,7 @@ fn ended(
 }
 
 /// A minute in which one expectation breaks.
-fn minute() -> (Plan, Recorder, RunResult) {
+pub(crate) fn minute() -> (Plan, Recorder, RunResult) {
     let plan = synthetic::plan(60);
     let recorder = synthetic::voyage(&plan).play(Recorder::new(&plan));
     let expectations = vec![

@@ -35,17 +35,17 @@ fn t95(freedom: u64) -> f64 {
 
 /// A mean over seeds with its 95 % confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Mean {
+pub(crate) struct Mean {
     /// Over how many seeds.
-    pub(super) n: usize,
-    pub(super) mean: f64,
+    pub(crate) n: usize,
+    pub(crate) mean: f64,
     /// How far the interval reaches to each side; none from one seed.
-    pub(super) margin: Option<f64>,
+    pub(crate) margin: Option<f64>,
 }
 
 impl Mean {
     /// Of these values; none of none.
-    pub(super) fn of(values: &[f64]) -> Option<Mean> {
+    pub(crate) fn of(values: &[f64]) -> Option<Mean> {
         let n = values.len();
         if n == 0 {
             return None;
@@ -60,12 +60,12 @@ impl Mean {
     }
 
     /// Whether zero lies outside the interval.
-    pub(super) fn differs(&self) -> bool {
+    pub(crate) fn differs(&self) -> bool {
         self.margin.is_some_and(|margin| self.mean.abs() > margin)
     }
 
     /// The interval, or the mean alone.
-    pub(super) fn interval(&self) -> [f64; 2] {
+    pub(crate) fn interval(&self) -> [f64; 2] {
         let margin = self.margin.unwrap_or(0.0);
         [self.mean - margin, self.mean + margin]
     }

@@ -6,7 +6,6 @@
 //! together.
 
 mod chart;
-mod student;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -17,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use crate::campaign::Ended;
 use crate::ink::Ink;
 use crate::page::page;
+use crate::student::Mean;
 use chart::Curve;
-use student::Mean;
 
 /// The version of the form of a sweep's results.
 pub const SWEEP_SCHEMA: u32 = 1;

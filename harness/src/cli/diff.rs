@@ -1,6 +1,7 @@
 //! `wavetank diff`: what changed between two results.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 use wavetank_reports::{Diff, RunResult, SCHEMA};
@@ -26,17 +27,7 @@ pub(super) fn gate(text: &str) -> Result<f64, String> {
 pub(super) fn diff(args: &DiffArgs) -> Result<Exit, Failure> {
     let diff = Diff::new(&read(&args.base)?, &read(&args.new)?);
     if let Some(path) = &args.html {
-        let page = fs::File::create_new(path)
-            .and_then(|mut file| std::io::Write::write_all(&mut file, diff.to_html().as_bytes()));
-        page.map_err(|error| {
-            let why = match error.kind() {
-                std::io::ErrorKind::AlreadyExists => {
-                    "it is there already, and is left as it is".into()
-                }
-                _ => error.to_string(),
-            };
-            Failure::input(format!("cannot write {}: {why}", path.display()))
-        })?;
+        write_page(path, &diff.to_html())?;
     }
     if args.json {
         say(&diff.to_json());
@@ -57,8 +48,20 @@ pub(super) fn diff(args: &DiffArgs) -> Result<Exit, Failure> {
     Ok(Exit::Held)
 }
 
+/// Writes a page, and never over a file that is there.
+pub(super) fn write_page(path: &Path, text: &str) -> Result<(), Failure> {
+    let written = fs::File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| {
+        let why = match error.kind() {
+            std::io::ErrorKind::AlreadyExists => "it is there already, and is left as it is".into(),
+            _ => error.to_string(),
+        };
+        Failure::input(format!("cannot write {}: {why}", path.display()))
+    })
+}
+
 /// The result in a file, or in the folder of a run.
-fn read(path: &Path) -> Result<RunResult, Failure> {
+pub(super) fn read(path: &Path) -> Result<RunResult, Failure> {
     let file = if path.is_dir() { path.join("result.json") } else { path.to_owned() };
     let refuse = |why: String| Failure::input(format!("cannot read {}: {why}", file.display()));
     let bytes = fs::read(&file).map_err(|error| refuse(error.to_string()))?;

@@ -1,13 +1,11 @@
 //! `wavetank haproxy`: a scenario's load balancing for the real HAProxy.
 
-use std::fs;
-use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Failure, find, say, tell, warn};
+use super::{Failure, find, replace, say, tell, warn};
 use crate::exit::Exit;
 use crate::haproxy::{MARK, Places, configuration, frontends};
 
@@ -74,37 +72,11 @@ pub(super) fn haproxy(args: &HaproxyArgs) -> Result<Exit, Failure> {
         say(&text);
         return Ok(Exit::Held);
     };
-    write(out, &text)
+    replace::write(out, MARK, &text)
         .map_err(|why| Failure::input(format!("cannot write {}: {why}", out.display())))?;
     for frontend in frontends(&plan, args.listen).unwrap_or_default() {
         tell(&format!("frontend {} at {}", frontend.name, frontend.listen));
     }
     say(&format!("wrote {0}\nnext:  haproxy -c -f {0}", out.display()));
     Ok(Exit::Held)
-}
-
-/// Writes a new file, or one over another of ours, whole or not at all.
-fn write(path: &Path, text: &str) -> Result<(), String> {
-    match fs::read_to_string(path) {
-        Ok(old) if !old.starts_with(MARK) => {
-            return Err(
-                "what is there was not written by this command, and is left as it is".into()
-            );
-        }
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(error.to_string());
-        }
-        _ => {}
-    }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let name = path.file_name().ok_or("this is not the name of a file")?.to_string_lossy();
-    let draft = folder.unwrap_or(Path::new(".")).join(format!(".{name}.{}", std::process::id()));
-    let written = fs::File::create_new(&draft)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .and_then(|()| fs::rename(&draft, path));
-    if written.is_err() {
-        // Nothing of a draft is of use; that it could not be removed is not the first failure.
-        let _ = fs::remove_file(&draft);
-    }
-    written.map_err(|error| error.to_string())
 }

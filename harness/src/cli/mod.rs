@@ -1,6 +1,8 @@
 //! The command line: what people type, and what they are told.
 
+mod calibrate;
 mod campaign_progress;
+mod compare;
 mod copies;
 mod diff;
 mod explain;
@@ -12,6 +14,7 @@ mod keep_failures;
 mod library;
 mod list;
 mod play_once;
+mod replace;
 mod shell;
 mod shrink;
 mod store;
@@ -74,10 +77,14 @@ enum Command {
     /// Plants one bug after the other, and says by which seed and check each is found.
     #[cfg(feature = "planted-bugs")]
     Hunt(hunt::HuntArgs),
+    /// Measures this machine (the store's work, disk, loopback), and writes a profile for scenarios.
+    Calibrate(calibrate::CalibrateArgs),
     /// Writes the load balancing of a scenario as a configuration of the real HAProxy.
     Haproxy(haproxy::HaproxyArgs),
     /// Compares two results: what changed from BASE to NEW.
     Diff(DiffArgs),
+    /// Sets results of real runs beside simulated ones, and says how far the model is from life.
+    Compare(compare::CompareArgs),
     /// Prints the JSON Schema of scenarios, of results or of campaigns.
     Schema(SchemaArgs),
     /// Makes, looks at, backs up and checks graphs in directories of their own.
@@ -281,7 +288,9 @@ pub fn main() -> ExitCode {
         Command::List(args) => list::list(args.what),
         #[cfg(feature = "planted-bugs")]
         Command::Hunt(args) => hunt::hunt(args),
+        Command::Calibrate(args) => calibrate::run(args),
         Command::Haproxy(args) => haproxy::haproxy(args),
+        Command::Compare(args) => compare::compare(args),
         Command::Diff(args) => diff::diff(args),
         Command::Schema(args) => library::schema(args.of),
         Command::Store(args) => store::store(args),

@@ -3,9 +3,9 @@
 
 use std::fmt::Write;
 
-use super::student::Mean;
 use crate::axis::{Axis, Scale};
 use crate::ink::Ink;
+use crate::student::Mean;
 
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 220.0;
