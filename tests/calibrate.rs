@@ -9,7 +9,9 @@ use support::{Folder, run};
 const SMALL: &str = r#"
 format = 1
 duration = "20s"
-warm_up = "2s"
+warm_up = "5s"
+[cluster.settings]
+"ha.pull_interval" = "500ms"
 [[group]]
 count = 3
 machine = "aws:r3.xlarge"
