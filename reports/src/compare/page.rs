@@ -1,11 +1,10 @@
 //! The comparison as a page.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, html};
 
 use super::chart::{self, REAL, SIMULATED};
 use super::{Comparison, Row, percent, runs};
-
-const STYLE: &str = include_str!("../style.css");
+use crate::page::page;
 
 impl Comparison {
     /// A page with the figures and the table.
@@ -14,50 +13,39 @@ impl Comparison {
         let times: Vec<&Row> =
             self.rows.iter().filter(|row| matches!(row.unit, "ms" | "s")).collect();
         let all: Vec<&Row> = self.rows.iter().collect();
-        let page = html! {
-            (DOCTYPE)
-            html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    title { (title) }
-                    style { (PreEscaped(STYLE)) }
+        let body = html! {
+            h1 { (title) }
+            p.soft {
+                (runs(self.real_runs)) " on real processes beside "
+                (runs(self.simulated_runs)) " of the simulator, with the cost table "
+                b { (self.costs) } "."
+            }
+            @for caveat in &self.caveats { p.verdict.open { (caveat) } }
+            (figure("Times", chart::times(&times), &html! {
+                span style={ "color:var(" (REAL) ")" } { "● real" } " · "
+                span style={ "color:var(" (SIMULATED) ")" } { "◆ simulated" }
+                ": the mean, and the lowest to the highest run."
+            }))
+            (figure("Error of the simulation", chart::errors(&all), &html! {
+                "The simulated mean over the real one, less one; the box is what its goal allows."
+            }))
+            h2 { "Table" }
+            div.scroll { table {
+                tr {
+                    th { "Quantity" } th.n { "Real" } th.n { "Simulated" } th.n { "Error" }
+                    th { "Intervals" } th { "Goal" }
                 }
-                body {
-                    h1 { (title) }
-                    p.soft {
-                        (runs(self.real_runs)) " on real processes beside "
-                        (runs(self.simulated_runs)) " of the simulator, with the cost table "
-                        b { (self.costs) } "."
-                    }
-                    @for caveat in &self.caveats { p.verdict.open { (caveat) } }
-                    (figure("Times", chart::times(&times), &html! {
-                        span style={ "color:var(" (REAL) ")" } { "● real" } " · "
-                        span style={ "color:var(" (SIMULATED) ")" } { "◆ simulated" }
-                        ": the mean, and the lowest to the highest run."
-                    }))
-                    (figure("Error of the simulation", chart::errors(&all), &html! {
-                        "The simulated mean over the real one, less one; the box is what its goal allows."
-                    }))
-                    h2 { "Table" }
-                    div.scroll { table {
-                        tr {
-                            th { "Quantity" } th.n { "Real" } th.n { "Simulated" } th.n { "Error" }
-                            th { "Intervals" } th { "Goal" }
-                        }
-                        @for row in &self.rows { (line(row)) }
-                    } }
-                    p.soft {
-                        "Mean, and the lowest to the highest run. Intervals part where the 95 % "
-                        "confidence intervals of the two means have nothing in common."
-                    }
-                    @if !self.one_sided.is_empty() {
-                        p.soft { "On one side only: " (self.one_sided.join(", ")) "." }
-                    }
-                }
+                @for row in &self.rows { (line(row)) }
+            } }
+            p.soft {
+                "Mean, and the lowest to the highest run. Intervals part where the 95 % "
+                "confidence intervals of the two means have nothing in common."
+            }
+            @if !self.one_sided.is_empty() {
+                p.soft { "On one side only: " (self.one_sided.join(", ")) "." }
             }
         };
-        page.into_string()
+        page(&title, &body)
     }
 }
 
