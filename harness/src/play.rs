@@ -91,9 +91,29 @@ impl Own {
 
 /// Everything that reads the facts of a run that is reported.
 #[derive(Clone, Debug)]
-struct Judges {
-    recorder: Recorder,
-    checks: Checks,
+pub(crate) struct Judges {
+    pub(crate) recorder: Recorder,
+    pub(crate) checks: Checks,
+}
+
+impl Judges {
+    /// Those of a Plan.
+    pub(crate) fn new(plan: &Plan) -> Self {
+        Judges { recorder: Recorder::new(plan), checks: Checks::new(plan) }
+    }
+
+    /// Their verdicts; of a run that was broken off, that there are none.
+    pub(crate) fn verdicts(&self, interrupted: Option<Time>) -> Vec<ExpectationResult> {
+        let mut expectations = self.checks.finish();
+        if let Some(ended) = interrupted {
+            // Most checks need the end, and no fault has had its time: nothing is judged.
+            for expectation in &mut expectations {
+                expectation.verdict = Verdict::NotExercised;
+                expectation.why = format!("The run was interrupted at {ended}: not judged.");
+            }
+        }
+        expectations
+    }
 }
 
 impl Observer for Judges {
@@ -155,8 +175,7 @@ pub fn play(
     base: &Arc<BaseGraph>,
     progress: impl FnMut(Time, u64) -> bool,
 ) -> Played {
-    let judges = Judges { recorder: Recorder::new(plan), checks: Checks::new(plan) };
-    to_the_end(World::new(plan.clone(), base.clone(), judges), progress)
+    to_the_end(World::new(plan.clone(), base.clone(), Judges::new(plan)), progress)
 }
 
 /// Plays a Plan to its end, with what a caller adds.
@@ -262,14 +281,7 @@ fn judge(world: World<Judges>, started: Instant, interrupted: bool) -> Played {
     let queues = world.queues();
     let lawful = queues.iter().all(QueueTotals::little_holds);
     let judges = world.into_observer();
-    let mut expectations = judges.checks.finish();
-    if interrupted {
-        // Most checks need the end, and no fault has had its time: nothing is judged.
-        for expectation in &mut expectations {
-            expectation.verdict = Verdict::NotExercised;
-            expectation.why = format!("The run was interrupted at {ended}: not judged.");
-        }
-    }
+    let expectations = judges.verdicts(interrupted.then_some(ended));
     let result = RunResult::new(
         &plan,
         &judges.recorder,

@@ -90,6 +90,16 @@ const CONTENTS: [(&str, &str); 9] = [
 
 fn partial(plan: &Plan, result: &RunResult) -> Markup {
     html! {
+        @if result.real {
+            p.partial {
+                b { "Played on real processes." }
+                " Sockets, files and time were this machine's, not those of the scenario's machines."
+                @if let Some(scale) = result.time_scale.filter(|scale| *scale != 1.0) {
+                    " The clock of the run was " (scale) " times as fast as the real one: every latency below is so many times as long as it was."
+                }
+                @for note in &result.notes { " " (note) }
+            }
+        }
         @if result.partial {
             p.partial {
                 b { "Interrupted at " (format!("{:.1}", result.simulated_seconds)) " s of " (plan.duration) "." }

@@ -72,8 +72,8 @@ pub use provenance::{LoadLine, Provenance, SettingRow};
 pub use recorder::{Event, FaultMiss, FaultSpan, FinalState, InstanceStats, Recorder};
 pub use result::{
     Ending, ExpectationResult, FaultEffect, FaultResult, GraphResult, InstanceResult,
-    OperationResult, Overall, QueueResult, RESULT_SCHEMA, RunResult, SCHEMA, STAYS_BROKEN, Verdict,
-    VisibilityResult,
+    OperationResult, Overall, ProcessSize, QueueResult, RESULT_SCHEMA, RunResult, SCHEMA,
+    STAYS_BROKEN, Verdict, VisibilityResult,
 };
 pub use series::{Bucket, Extent, InstanceBucket, Series};
 pub use setup::CALIBRATED;

@@ -121,6 +121,25 @@ fn results_conform_to_their_schema() {
 }
 
 #[test]
+fn a_real_run_says_so_everywhere() {
+    let (plan, recorder, mut result) = minute();
+    result.real = true;
+    result.time_scale = Some(4.0);
+    result.notes = vec!["power-loss was played as a kill.".to_owned()];
+    let size = crate::ProcessSize { at: 1.0, instance: 2, memory_mib: 17, open_files: 40 };
+    result.processes = vec![size];
+    let schema: Value = serde_json::from_str(crate::RESULT_SCHEMA).expect("it is JSON");
+    let json = serde_json::to_value(&result).expect("a result is JSON");
+    conform(&schema, &schema, &json, "result");
+    assert_eq!(json["real"], true);
+    let text = summary(&result, false);
+    assert!(text.contains("on real processes") && text.contains("Note: power-loss"), "{text}");
+    assert!(!text.contains("digest"), "{text}");
+    let page = report_html(&plan, &recorder, &result, COMMAND, &Provenance::default());
+    assert!(page.contains("Played on real processes.") && page.contains("4 times as fast"));
+}
+
+#[test]
 fn a_run_that_was_broken_off_says_so_everywhere() {
     let (plan, recorder, result) = minute();
     let result = result.interrupted();

@@ -480,6 +480,32 @@ pub struct RunResult {
     pub wall_seconds: f64,
     /// Events delivered.
     pub events: u64,
+    /// Whether it was played on real processes, in real time, and not simulated.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub real: bool,
+    /// How many times faster than the real clock that of a real run was: all times are those
+    /// of the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_scale: Option<f64>,
+    /// What is to be known of a real run beside its figures.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// How large the processes of a real run were.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub processes: Vec<ProcessSize>,
+}
+
+/// How large the process of an instance was, at a time of a real run.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProcessSize {
+    /// When, in seconds of the run.
+    pub at: f64,
+    /// Which instance.
+    pub instance: u16,
+    /// Its resident memory in MiB.
+    pub memory_mib: u64,
+    /// Its open files and sockets.
+    pub open_files: u64,
 }
 
 impl RunResult {
@@ -523,6 +549,10 @@ impl RunResult {
             simulated_seconds: seconds(ending.simulated),
             wall_seconds: ending.wall_seconds,
             events: ending.events,
+            real: false,
+            time_scale: None,
+            notes: Vec::new(),
+            processes: Vec::new(),
         }
     }
 

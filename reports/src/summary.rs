@@ -72,8 +72,9 @@ pub fn summary(result: &RunResult, colour: bool) -> String {
     }
     text.push('\n');
     let speed = result.simulated_seconds / result.wall_seconds.max(1e-9);
+    let how = if result.real { "played on real processes" } else { "played" };
     let played = format!(
-        "{} seed {}: {:.1} s played in {:.2} s ({:.0}x), {}",
+        "{} seed {}: {:.1} s {how} in {:.2} s ({:.0}x), {}",
         result.scenario,
         result.seed,
         result.simulated_seconds,
@@ -85,7 +86,16 @@ pub fn summary(result: &RunResult, colour: bool) -> String {
         text += &line;
         text.push('\n');
     }
-    text += &format!("digest {}\n", result.digest);
+    for note in &result.notes {
+        for line in wrapped(&format!("Note: {note}"), WIDTH) {
+            text += &line;
+            text.push('\n');
+        }
+    }
+    // No two real runs are the same: only a simulated one has a digest.
+    if !result.real {
+        text += &format!("digest {}\n", result.digest);
+    }
     text
 }
 

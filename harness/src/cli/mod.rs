@@ -13,10 +13,12 @@ mod hunt;
 mod keep_failures;
 mod library;
 mod list;
+mod node;
 mod play_once;
 mod replace;
 mod shell;
 mod shrink;
+mod soak;
 mod store;
 mod sweep;
 mod test;
@@ -81,6 +83,10 @@ enum Command {
     Calibrate(calibrate::CalibrateArgs),
     /// Writes the load balancing of a scenario as a configuration of the real HAProxy.
     Haproxy(haproxy::HaproxyArgs),
+    /// Plays a scenario once on real processes: sockets, files, time, kills.
+    Soak(soak::SoakArgs),
+    /// Runs one instance as a process: real files, sockets and time.
+    Node(node::NodeArgs),
     /// Compares two results: what changed from BASE to NEW.
     Diff(DiffArgs),
     /// Sets results of real runs beside simulated ones, and says how far the model is from life.
@@ -291,6 +297,8 @@ pub fn main() -> ExitCode {
         Command::Calibrate(args) => calibrate::run(args),
         Command::Haproxy(args) => haproxy::haproxy(args),
         Command::Compare(args) => compare::compare(args),
+        Command::Soak(args) => soak::soak(args),
+        Command::Node(args) => node::node(args),
         Command::Diff(args) => diff::diff(args),
         Command::Schema(args) => library::schema(args.of),
         Command::Store(args) => store::store(args),

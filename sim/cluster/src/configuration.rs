@@ -112,6 +112,16 @@ impl MemberSet {
     /// Nobody.
     pub const EMPTY: MemberSet = MemberSet(0);
 
+    /// The set as one word, a bit for each index: for messages between processes.
+    pub const fn to_word(self) -> u64 {
+        self.0
+    }
+
+    /// The set that [`Self::to_word`] came from.
+    pub const fn from_word(word: u64) -> Self {
+        MemberSet(word)
+    }
+
     /// The first `n` members.
     pub fn first(n: usize) -> Self {
         MemberSet(if n >= 64 { u64::MAX } else { (1 << n) - 1 })

@@ -262,6 +262,7 @@ impl Instance {
             }
             Input::PeerLost(peer) => self.peer_lost(peer, effects),
             Input::Request(request) => self.request(now, request, effects),
+            Input::Rollback(open) => self.roll_back(open, effects),
             Input::Called(task) => self.called(task, effects),
             Input::Timer(timer) => self.timer(now, timer, effects),
             Input::Run(task) => self.run(now, task, effects),

@@ -149,6 +149,9 @@ pub enum Input {
     PeerLost(InstanceId),
     /// A client's request came in.
     Request(Request),
+    /// The client of an open transaction wants it rolled back. Nothing happens when it is not
+    /// open, or a statement of it is under way.
+    Rollback(TaskId),
     /// The second store has what this task wrote.
     Called(TaskId),
     /// An armed timer is due.

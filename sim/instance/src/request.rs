@@ -122,6 +122,18 @@ impl Instance {
         self.idle.push_back((now + IDLE_MOST, task));
     }
 
+    /// Whether a transaction is open and waits for its next statement.
+    pub fn is_open(&self, open: TaskId) -> bool {
+        self.tasks.requests().any(|(task, work)| task == open && work.phase == Phase::Open)
+    }
+
+    /// A client gives its open transaction up.
+    pub(crate) fn roll_back(&mut self, open: TaskId, effects: &mut Vec<Effect>) {
+        if self.is_open(open) {
+            self.forget(open, effects);
+        }
+    }
+
     /// The oldest of the open transactions may have waited long enough.
     pub(crate) fn idle_expired(&mut self, effects: &mut Vec<Effect>) {
         let now = self.clock;

@@ -22,9 +22,14 @@ pub struct TaskId {
 }
 
 impl TaskId {
-    /// The identifier as one word, for digests.
+    /// The identifier as one word, for digests and for messages between processes.
     pub const fn to_word(self) -> u64 {
         (self.generation as u64) << 32 | self.slot as u64
+    }
+
+    /// The identifier that [`Self::to_word`] came from.
+    pub const fn from_word(word: u64) -> TaskId {
+        TaskId { slot: word as u32, generation: (word >> 32) as u32 }
     }
 }
 

@@ -29,7 +29,7 @@ use crate::steps::MicroStep;
 use crate::store::{Ledger, Step, Store, StoreState};
 use crate::transactions::TxHandle;
 use crate::value::{TokenKind, Value};
-use directory::Directory;
+pub use directory::Directory;
 
 /// Why something failed.
 #[derive(Debug, thiserror::Error)]

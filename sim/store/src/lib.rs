@@ -84,7 +84,7 @@ extern crate std;
 #[cfg(feature = "std")]
 mod graph;
 #[cfg(feature = "std")]
-pub use graph::{Graph, GraphError, GraphInfo, Reader, Writer};
+pub use graph::{Directory, Graph, GraphError, GraphInfo, Reader, Writer};
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -39,6 +39,16 @@ impl LockRequest {
         if self.shared { LockMode::Shared } else { LockMode::Exclusive }
     }
 
+    /// As words, for messages between processes: which lock, and whether it is shared.
+    pub fn to_words(self) -> (u64, bool) {
+        (self.key, self.shared)
+    }
+
+    /// The request that [`Self::to_words`] came from.
+    pub fn from_words((key, shared): (u64, bool)) -> LockRequest {
+        LockRequest { key, shared }
+    }
+
     /// Whether others may hold it too.
     pub fn is_shared(self) -> bool {
         self.shared

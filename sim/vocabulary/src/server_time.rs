@@ -108,6 +108,16 @@ impl ServerTime {
         self
     }
 
+    /// Microseconds by phase, for messages between processes.
+    pub const fn to_micros(self) -> [u32; ServerPhase::ALL.len()] {
+        self.0
+    }
+
+    /// What [`Self::to_micros`] came from.
+    pub const fn from_micros(micros: [u32; ServerPhase::ALL.len()]) -> ServerTime {
+        ServerTime(micros)
+    }
+
     /// The time in all phases.
     pub fn total(&self) -> Span {
         Span::from_micros(self.0.iter().map(|micros| u64::from(*micros)).sum())

@@ -3,10 +3,13 @@
 
 use alloc::vec::Vec;
 
-use wavetank_instance::{OP, STATUS_BY};
-use wavetank_store::{AuditNode, AuditRelationship, AuditVisitor, TokenId, TokenKind, Value};
+use wavetank_instance::{Instance, OP, STATUS_BY};
+use wavetank_store::{
+    AuditNode, AuditRelationship, AuditVisitor, PageSource, TokenId, TokenKind, Value,
+};
 use wavetank_vocabulary::{Classes, Fact, NodeId, Observer, OperationId, Role, Subject};
 
+use crate::plan::Plan;
 use crate::world::World;
 
 /// Collects the marks that operations left, and what expectations ask for.
@@ -61,19 +64,69 @@ impl AuditVisitor for Marks {
     }
 }
 
+/// Where an instance stands and what its store holds; with `whole`, too, what operations left in
+/// it and what the Plan's expectations ask. `pages` is its disk.
+pub fn audited(process: &Instance, pages: &impl PageSource, plan: &Plan, whole: bool) -> Vec<Fact> {
+    let store = process.store();
+    let contents = store.contents_digest(pages).ok();
+    let mut facts = alloc::vec![Fact::Final {
+        instance: process.id(),
+        role: process.role(),
+        log: store.mark(),
+        contents: contents.map(|digest| [(digest >> 64) as u64, digest as u64]),
+        open_transactions: store.open_transactions() as u32,
+    }];
+    if !whole {
+        return facts;
+    }
+    // Slaves apply the same after-images: what they hold else, the contents show.
+    let found = store.check(pages).map_or(0, |found| found.len() as u32);
+    if found > 0 {
+        facts.push(Fact::Inconsistent { instance: process.id(), records: found });
+    }
+    let key = |name| store.token(TokenKind::PropertyKey, name);
+    let asked = plan.audited();
+    let kind = |name: &&str| store.token(TokenKind::RelationshipType, name);
+    let mut marks = Marks {
+        op: key(OP),
+        status_by: key(STATUS_BY),
+        found: Vec::new(),
+        properties: asked.properties.iter().map(|name| key(name)).collect(),
+        types: asked.types.iter().map(kind).collect(),
+        values: Vec::new(),
+        relationships: Vec::new(),
+    };
+    if store.audit(pages, &mut marks).is_ok() {
+        marks.values.sort_unstable();
+        marks.relationships.sort_unstable();
+        let found = |(operation, subject)| Fact::Found { operation, subject };
+        facts.extend(marks.found.into_iter().map(found));
+        let value = |(property, node, value)| Fact::FinalValue { property, node, value };
+        facts.extend(marks.values.into_iter().map(value));
+        let relationship =
+            |(kind, from, to, operation)| Fact::FinalRelationship { kind, from, to, operation };
+        facts.extend(marks.relationships.into_iter().map(relationship));
+    }
+    facts
+}
+
 impl<O: Observer> World<O> {
     pub(crate) fn audit(&mut self) {
         if !self.wants(Classes::AUDIT) {
             return;
         }
-        let mut facts = Vec::new();
-        let mut master = None;
-        for (index, (machine, plan)) in self.machines.iter().zip(&self.plan.instances).enumerate() {
-            if plan.arbiter {
-                continue;
-            }
+        // Of two masters, the last one's store is looked into.
+        let stores = || self.machines.iter().zip(&self.plan.instances).filter(|(_, p)| !p.arbiter);
+        let is_master = |process: &Instance| process.role() == Role::Master;
+        let master = stores()
+            .filter_map(|(machine, plan)| machine.instance.as_ref().map(|it| (it, plan.id)))
+            .filter(|(process, _)| is_master(process))
+            .last()
+            .map(|(_, id)| id);
+        let (mut ends, mut inside) = (Vec::new(), Vec::new());
+        for (machine, plan) in stores() {
             let Some(process) = &machine.instance else {
-                facts.push(Fact::Final {
+                ends.push(Fact::Final {
                     instance: plan.id,
                     role: Role::Down,
                     log: Default::default(),
@@ -82,61 +135,12 @@ impl<O: Observer> World<O> {
                 });
                 continue;
             };
-            if process.role() == Role::Master {
-                master = Some(index);
-            }
-            let contents = process.store().contents_digest(&machine.disk).ok();
-            facts.push(Fact::Final {
-                instance: plan.id,
-                role: process.role(),
-                log: process.store().mark(),
-                contents: contents.map(|digest| [(digest >> 64) as u64, digest as u64]),
-                open_transactions: process.store().open_transactions() as u32,
-            });
+            let mut facts =
+                audited(process, &machine.disk, &self.plan, master == Some(plan.id)).into_iter();
+            ends.extend(facts.next());
+            inside.extend(facts);
         }
-        if let Some(machine) = master.map(|index| &self.machines[index])
-            && let Some(process) = &machine.instance
-        {
-            let store = process.store();
-            // Slaves apply the same after-images: what they hold else, the contents show.
-            let found = store.check(&machine.disk).map_or(0, |found| found.len() as u32);
-            if found > 0 {
-                let instance = process.id();
-                facts.push(Fact::Inconsistent { instance, records: found });
-            }
-            let key = |name| store.token(TokenKind::PropertyKey, name);
-            let audited = self.plan.audited();
-            let kind = |name: &&str| store.token(TokenKind::RelationshipType, name);
-            let mut marks = Marks {
-                op: key(OP),
-                status_by: key(STATUS_BY),
-                found: Vec::new(),
-                properties: audited.properties.iter().map(|name| key(name)).collect(),
-                types: audited.types.iter().map(kind).collect(),
-                values: Vec::new(),
-                relationships: Vec::new(),
-            };
-            if store.audit(&machine.disk, &mut marks).is_ok() {
-                marks.values.sort_unstable();
-                marks.relationships.sort_unstable();
-                facts.extend(
-                    marks
-                        .found
-                        .into_iter()
-                        .map(|(operation, subject)| Fact::Found { operation, subject }),
-                );
-                let value = |(property, node, value)| Fact::FinalValue { property, node, value };
-                facts.extend(marks.values.into_iter().map(value));
-                let relationship = |(kind, from, to, operation)| Fact::FinalRelationship {
-                    kind,
-                    from,
-                    to,
-                    operation,
-                };
-                facts.extend(marks.relationships.into_iter().map(relationship));
-            }
-        }
-        for fact in facts {
+        for fact in ends.into_iter().chain(inside) {
             self.tell(fact);
         }
     }

@@ -16,7 +16,8 @@ impl<O: Observer> World<O> {
     /// Tells the sampled quantities of every machine.
     pub(crate) fn sample(&mut self) {
         self.kernel.schedule_in(self.plan.sample_every, Event::Sample);
-        if !self.wants(Classes::SAMPLES) {
+        // Instances that run elsewhere tell theirs themselves.
+        if !self.wants(Classes::SAMPLES) || self.is_outside() {
             return;
         }
         let now = self.kernel.now();
@@ -65,7 +66,10 @@ impl<O: Observer> World<O> {
         for index in 0..self.machines.len() {
             let machine = &self.machines[index];
             let answers = machine.instance.as_ref().filter(|_| machine.paused_until <= now);
-            let bean = answers.and_then(Instance::monitored);
+            let bean = match self.is_outside() {
+                true => self.monitored_outside(index),
+                false => answers.and_then(Instance::monitored),
+            };
             self.tell(Fact::Monitored { instance: self.plan.instances[index].id, bean });
         }
     }
@@ -105,6 +109,10 @@ impl<O: Observer> World<O> {
     /// The run is over: reads every store and closes the trail.
     pub(crate) fn finish(&mut self) {
         self.phase = Phase::Done;
+        if self.is_outside() {
+            // Who owns the instances looks into their stores.
+            return;
+        }
         self.audit();
         let state = self.fingerprint();
         self.kernel.close(state);

@@ -2,7 +2,8 @@
 //!
 //! A [`World`] is one cluster in virtual time. It is made from a Plan and the Plan's graph,
 //! played by [`World::advance`], read through an observer of facts, and can be cloned at any
-//! instant: the clone plays on to the same end.
+//! instant: the clone plays on to the same end. [`World::outside`] is one whose instances are
+//! processes elsewhere.
 #![no_std]
 
 extern crate alloc;
@@ -23,6 +24,7 @@ mod graph;
 mod machine;
 mod meter;
 mod network;
+mod outside;
 mod plan;
 mod processes;
 mod traffic;
@@ -32,10 +34,12 @@ mod workload;
 mod world;
 
 pub use anomaly::{Anomaly, Audited, Forbidden};
+pub use audit::audited;
 pub use costs::CostTable;
 pub use fault_plan::{FaultPlan, Members, Strength, Target};
 pub use graph::BaseGraph;
 pub use meter::{QueueKind, QueueTotals};
+pub use outside::{Order, Standing};
 pub use plan::{
     BalancerPlan, Bounds, ClientPlan, Deployment, EdgeList, Expectation, Expected, GraphModel,
     GraphPlan, GraphSource, InstancePlan, LinkPlan, NetworkPlan, Plan, RetryPlan, Routing,

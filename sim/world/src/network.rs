@@ -185,6 +185,20 @@ impl Network {
         link.cuts == 0 && link.reset.is_none_or(|reset| now > reset)
     }
 
+    /// Whether no fault cuts a link.
+    pub(crate) fn is_whole(&self, from: usize, to: usize) -> bool {
+        self.links[from * self.total + to].cuts == 0
+    }
+
+    /// How much later messages are for faults that delay them all by the same time.
+    pub(crate) fn delay(&self, from: usize, to: usize) -> Span {
+        let ills = &self.links[from * self.total + to].ills;
+        ills.iter().fold(Span::ZERO, |sum, (_, ill, _)| match ill {
+            Ill::Delay(by) => sum + *by,
+            _ => sum,
+        })
+    }
+
     /// What is under way on the link is lost; what is sent from now on arrives after it.
     pub(crate) fn reset(&mut self, from: usize, to: usize) {
         let link = &mut self.links[from * self.total + to];

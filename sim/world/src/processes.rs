@@ -12,6 +12,9 @@ use crate::world::World;
 
 impl<O: Observer> World<O> {
     pub(crate) fn start(&mut self, instance: u16) {
+        if self.is_outside() {
+            return self.start_outside(instance);
+        }
         let index = usize::from(instance);
         let watch_locks = self.wants(Classes::LOCKS);
         let machine = &mut self.machines[index];
@@ -57,7 +60,7 @@ impl<O: Observer> World<O> {
     /// Lets a process end in order: it leaves the cluster before, so that it is no member
     /// after that and no quorum counts it.
     pub(crate) fn stop_process(&mut self, on: u16) {
-        if self.machines[usize::from(on)].instance.is_some() {
+        if self.runs(usize::from(on)) {
             self.input(on, Input::Stop);
         }
     }
@@ -65,6 +68,9 @@ impl<O: Observer> World<O> {
     /// A process ends and its machine lives on: that closes its connections, so everybody
     /// knows at once.
     pub(crate) fn process_exits(&mut self, on: u16) {
+        if self.is_outside() {
+            return self.exits_outside(on, true);
+        }
         if self.machines[usize::from(on)].instance.is_none() {
             return;
         }

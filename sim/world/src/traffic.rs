@@ -1,6 +1,7 @@
 //! What passes between clients, balancers and instances.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use wavetank_instance::{Asked, Endpoint, Input, Reply, Request};
 use wavetank_vocabulary::{
@@ -11,6 +12,7 @@ use wavetank_vocabulary::{
 use crate::balancer::Asks;
 use crate::clients::{backoff, outcome};
 use crate::event::Event;
+use crate::outside::Order;
 use crate::plan::{Deployment, Routing};
 use crate::workload::Ended;
 use crate::world::{Phase, World};
@@ -136,6 +138,10 @@ impl<O: Observer> World<O> {
 
     /// One way between a client and its balancer; none where both are one process.
     fn client_latency(&mut self, client: usize) -> Span {
+        if self.is_outside() {
+            // The way is real, and takes what it takes.
+            return Span::ZERO;
+        }
         match self.plan.clients[client].deployment {
             Deployment::Embedded => Span::ZERO,
             Deployment::Server | Deployment::Extension => {
@@ -310,6 +316,9 @@ impl<O: Observer> World<O> {
     }
 
     fn balancer_latency(&mut self, balancer: usize, instance: u16) -> wavetank_vocabulary::Span {
+        if self.is_outside() {
+            return Span::ZERO;
+        }
         let way = self.way(self.plan.balancers[balancer].datacentre, instance);
         let link = balancer * self.plan.total() + usize::from(instance);
         way.sample(&mut self.balancer_links[link])
@@ -319,6 +328,13 @@ impl<O: Observer> World<O> {
         let now = self.kernel.now();
         let every = self.plan.balancers[usize::from(balancer)].poll;
         self.kernel.schedule(now + every, Event::Poll { balancer });
+        if self.is_outside() {
+            for index in 0..self.machines.len() {
+                let instance = self.plan.instances[index].id;
+                self.order(Order::Poll { balancer, instance });
+            }
+            return;
+        }
         for instance in 0..self.machines.len() as u16 {
             let machine = &self.machines[usize::from(instance)];
             if machine.instance.is_some() && machine.paused_until <= now {
@@ -353,7 +369,7 @@ impl<O: Observer> World<O> {
         let request = operation.request;
         let machine = &self.machines[usize::from(instance)];
         let listens = !machine.stopping && !self.plan.instances[usize::from(instance)].arbiter;
-        if machine.instance.is_some() && listens {
+        if self.runs(usize::from(instance)) && listens {
             self.input(instance, Input::Request(request));
         } else if machine.powered {
             self.send_answer(instance, flight, generation, Status::ConnectionRefused, TxId(0));
@@ -411,37 +427,33 @@ impl<O: Observer> World<O> {
     pub fn waits_for(&self) -> Option<String> {
         use alloc::format;
         let mut master = None;
-        for (machine, plan) in self.machines.iter().zip(&self.plan.instances) {
-            let Some(process) = &machine.instance else {
+        let standing: Vec<_> = (0..self.machines.len()).map(|at| self.standing(at)).collect();
+        for ((machine, plan), standing) in
+            self.machines.iter().zip(&self.plan.instances).zip(&standing)
+        {
+            let Some(standing) = standing else {
                 let id = plan.id.0;
                 return Some(match &machine.failure {
                     Some(why) => format!("instance {id} is down: its store stopped ({why})"),
                     None => format!("instance {id} is down"),
                 });
             };
-            if let Some(what) = process.waits_for() {
-                let role = process.role().name();
+            if let Some(what) = &standing.waits_for {
+                let role = standing.role.name();
                 return Some(format!("instance {} ({role}) waits for {what}", plan.id.0));
             }
-            if process.role() == Role::Master
-                && let Some(other) = master.replace(plan.id)
+            if standing.role == Role::Master
+                && let Some((other, _)) = master.replace((plan.id, standing.log))
             {
                 return Some(format!("instances {} and {} are both master", other.0, plan.id.0));
             }
         }
-        let Some(master) = master else { return Some(String::from("no instance is master")) };
-        let end = |id| {
-            let index = usize::from(self.index_of(id)?);
-            self.machines[index].instance.as_ref().map(|process| process.store().mark())
-        };
-        let last = end(master)?;
-        for (machine, plan) in self.machines.iter().zip(&self.plan.instances) {
-            let Some(process) = &machine.instance else { continue };
+        let Some((_, last)) = master else { return Some(String::from("no instance is master")) };
+        for (standing, plan) in standing.iter().flatten().zip(&self.plan.instances) {
             if plan.arbiter {
                 continue;
             }
-            let mark = process.store().mark();
-            if mark != last {
+            if standing.log != last {
                 let why = if self.plan.settings_of(plan).pull_interval.is_zero() {
                     " (ha.pull_interval is 0: slaves never pull)"
                 } else {
@@ -449,10 +461,10 @@ impl<O: Observer> World<O> {
                 };
                 return Some(format!(
                     "instance {} is at transaction {}, the master at {}{why}",
-                    plan.id.0, mark.tx.0, last.tx.0
+                    plan.id.0, standing.log.tx.0, last.tx.0
                 ));
             }
-            if !process.is_idle() {
+            if !standing.idle {
                 return Some(format!("instance {} has transactions under way", plan.id.0));
             }
         }

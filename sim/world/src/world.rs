@@ -1,5 +1,6 @@
 //! The World: owns everything, borrows nothing, and can be cloned at any instant.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
@@ -22,6 +23,7 @@ use crate::graph::BaseGraph;
 use crate::machine::Machine;
 use crate::meter::QueueTotals;
 use crate::network::{Network, Sent, latency};
+use crate::outside::Outside;
 use crate::plan::Plan;
 use crate::workload::Driven;
 
@@ -62,6 +64,8 @@ pub struct World<O> {
     pub(crate) phase: Phase,
     pub(crate) converged: bool,
     pub(crate) beside: Beside,
+    /// Where the instances are, if not here.
+    pub(crate) outside: Option<Box<Outside>>,
     observer: O,
     interests: Classes,
     seq: Seq,
@@ -118,6 +122,7 @@ impl<O: Observer> World<O> {
             phase: Phase::Running,
             converged: false,
             beside: Beside::new(&plan),
+            outside: None,
             interests: observer.interests(),
             observer,
             seq: 0,
@@ -502,6 +507,9 @@ impl<O: Observer> World<O> {
 
     /// Gives an instance an input, and goes on until nothing more follows at this moment.
     pub(crate) fn input(&mut self, instance: u16, input: Input) {
+        if self.is_outside() {
+            return self.order_input(instance, &input);
+        }
         self.step(instance, input);
         loop {
             if let Some((instance, input)) = self.work.pop_front() {

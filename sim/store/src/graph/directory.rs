@@ -11,20 +11,24 @@ use alloc::sync::Arc;
 
 use crate::audit::PageSource;
 use crate::disk::{DiskError, DiskReply, DiskRequest, FileKind, FileName, PageNumber};
+use crate::image::{Image, ImageFile};
 use crate::page::{PAGE_SIZE, Page};
 
 /// The files of a store in one directory; branches in `branched/N` below it.
 #[derive(Debug)]
-pub(crate) struct Directory {
+pub struct Directory {
     root: PathBuf,
     open: BTreeMap<FileName, File>,
     /// What the system said about the last operation that failed.
-    pub(crate) last_error: Option<io::Error>,
+    pub last_error: Option<io::Error>,
 }
 
 impl Directory {
     /// Makes the directory if it is not there.
-    pub(crate) fn new(root: &Path) -> io::Result<Directory> {
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn new(root: &Path) -> io::Result<Directory> {
         if !root.is_dir() {
             fs::create_dir_all(root)?;
             // The new name must survive a power loss as well.
@@ -36,7 +40,10 @@ impl Directory {
     }
 
     /// Does what is asked.
-    pub(crate) fn perform(&mut self, request: &DiskRequest) -> Result<DiskReply, DiskError> {
+    ///
+    /// # Errors
+    /// What the store is told; what the system said is in [`Self::last_error`].
+    pub fn perform(&mut self, request: &DiskRequest) -> Result<DiskReply, DiskError> {
         self.attempt(request).map_err(|error| {
             let kind = match error.kind() {
                 ErrorKind::NotFound => DiskError::NotFound,
@@ -110,6 +117,39 @@ impl Directory {
             }
             DiskRequest::List => self.list().map(DiskReply::Files),
         }
+    }
+
+    /// Lays the files of an image down and makes them durable.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn lay_down(&mut self, image: &Image) -> io::Result<()> {
+        for (name, contents) in &image.files {
+            let mut file = io::BufWriter::with_capacity(1 << 20, File::create(self.path(*name))?);
+            match contents {
+                ImageFile::Pages(pages) => {
+                    for page in pages {
+                        file.write_all(page.bytes())?;
+                    }
+                }
+                ImageFile::Bytes(bytes) => file.write_all(bytes)?,
+            }
+            file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        }
+        sync_directory(&self.root)
+    }
+
+    /// Whether there is a store in it.
+    pub fn holds_store(&self) -> bool {
+        is_store(&self.root)
+    }
+
+    /// A second handle of a file, so that another thread can sync it.
+    ///
+    /// # Errors
+    /// When there is no such file.
+    pub fn handle(&mut self, file: FileName) -> io::Result<File> {
+        self.existing(file)?.try_clone()
     }
 
     fn path(&self, file: FileName) -> PathBuf {

@@ -5,6 +5,7 @@ use wavetank_vocabulary::{FaultKind, Observer, Ratio, Span, Status, TxId};
 use super::{ActiveFault, FaultPlan};
 use crate::event::Event;
 use crate::network::Ill;
+use crate::outside::Order;
 use crate::world::World;
 
 impl<O: Observer> World<O> {
@@ -85,6 +86,7 @@ impl<O: Observer> World<O> {
     fn reset(&mut self, active: &ActiveFault) {
         for (from, to) in &active.links {
             self.network.reset(usize::from(*from), usize::from(*to));
+            self.order(Order::Reset(self.id(*from), self.id(*to)));
             let lost = Event::PeerLost { instance: *to, peer: *from };
             self.kernel.schedule_in(Span::ZERO, lost);
         }

@@ -155,7 +155,8 @@ impl<O: Observer> World<O> {
 
     /// Tells what those were in the middle of that a fault hits.
     fn tell_states(&mut self, fault: u16, plan: &FaultPlan, active: &ActiveFault) {
-        if !self.wants(Classes::COVERAGE) {
+        // Nobody looks into instances that run elsewhere.
+        if !self.wants(Classes::COVERAGE) || self.is_outside() {
             return;
         }
         let mut told: Vec<InstanceId> = active.told.iter().map(|(on, _)| *on).collect();

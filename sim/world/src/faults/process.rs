@@ -1,10 +1,10 @@
 //! What faults do to processes and cores, and what operators do to them.
 
-use wavetank_instance::Instance;
 use wavetank_vocabulary::{FaultKind, Observer, Ratio, Role, Span, Time};
 
 use super::{ActiveFault, FaultPlan};
 use crate::event::Event;
+use crate::outside::Order;
 use crate::world::World;
 
 /// How often it is looked whether a process that is to stop is gone.
@@ -64,6 +64,7 @@ impl<O: Observer> World<O> {
                     self.process_exits(on);
                     let now = self.kernel.now();
                     self.machines[index].disk.wipe(now);
+                    self.order(Order::Wipe(self.id(on)));
                 }
                 FaultKind::Pause => self.pause(on, plan),
                 FaultKind::SlowCpu => {
@@ -168,8 +169,7 @@ impl<O: Observer> World<O> {
             }
             Step::Down => None,
             Step::Rising => {
-                let process = &self.machines[usize::from(on)].instance;
-                let role = process.as_ref().map_or(Role::Down, Instance::role);
+                let role = self.role_of(usize::from(on));
                 let serves = matches!(role, Role::Master | Role::Slave);
                 (serves || now.since(rolling.since) >= RISES).then_some(Step::Next)
             }
@@ -184,9 +184,10 @@ impl<O: Observer> World<O> {
     /// The process takes no more requests, leaves the cluster, and stays down once it is
     /// gone.
     fn ask_to_stop(&mut self, on: u16) {
+        let runs = self.runs(usize::from(on));
         let machine = &mut self.machines[usize::from(on)];
         machine.held += 1;
-        machine.stopping = machine.instance.is_some();
+        machine.stopping = runs;
         self.stop_process(on);
     }
 
@@ -212,6 +213,12 @@ impl<O: Observer> World<O> {
 
     /// The machine is dead. Nobody is told: their connections just fall silent.
     fn power_loss(&mut self, on: u16, key: [u64; 3]) {
+        if self.is_outside() {
+            // Nobody can take the power from one process: it is killed, and what the system
+            // has cached survives.
+            self.machines[usize::from(on)].held += 1;
+            return self.process_exits(on);
+        }
         self.process_ends(on);
         let machine = &mut self.machines[usize::from(on)];
         machine.held += 1;
@@ -221,6 +228,9 @@ impl<O: Observer> World<O> {
     }
 
     fn pause(&mut self, on: u16, plan: &FaultPlan) {
+        if self.is_outside() {
+            return self.hold_outside(on, true);
+        }
         let now = self.kernel.now();
         let end = match plan.lasts {
             Some(lasts) => now + lasts,
@@ -236,6 +246,9 @@ impl<O: Observer> World<O> {
 
     /// A pause is healed before its time. Another one may still go on.
     fn resume(&mut self, on: u16) {
+        if self.is_outside() {
+            return self.hold_outside(on, false);
+        }
         let now = self.kernel.now();
         let running = self.phase() == crate::world::Phase::Running;
         let machine = &mut self.machines[usize::from(on)];

@@ -2,7 +2,6 @@
 
 use alloc::vec::Vec;
 
-use wavetank_instance::Instance;
 use wavetank_kernel::Stream;
 use wavetank_vocabulary::{FaultFamily, FaultKind, InstanceId, Observer, Role};
 
@@ -33,7 +32,7 @@ impl<O: Observer> World<O> {
             }
             _ => {
                 // What does not run cannot be killed or stopped, nor does it use its disk.
-                on.retain(|index| self.machines[usize::from(*index)].instance.is_some());
+                on.retain(|index| self.runs(usize::from(*index)));
                 active.told = on.iter().map(|index| (self.id(*index), None)).collect();
             }
         }
@@ -59,9 +58,8 @@ impl<O: Observer> World<O> {
         };
         // Who does not serve may have lost its store and be copying another one.
         let mark = |index: u16| {
-            let process = self.machines[usize::from(index)].instance.as_ref()?;
-            let serves = matches!(process.role(), Role::Master | Role::Slave);
-            serves.then(|| process.store().mark())
+            let serves = matches!(self.role_of(usize::from(index)), Role::Master | Role::Slave);
+            self.mark_of(usize::from(index)).filter(|_| serves)
         };
         let all = 0..self.machines.len() as u16;
         let good: Vec<_> = all.filter(|index| !hurt(*index)).filter_map(mark).collect();
@@ -74,12 +72,12 @@ impl<O: Observer> World<O> {
         }
         // A slave's log is the beginning of its master's. Any other log may be a branch, which
         // higher numbers elsewhere do not make up for.
-        on.iter().filter_map(|index| self.machines[usize::from(*index)].instance.as_ref()).all(
-            |process| {
-                let (mark, slave) = (process.store().mark(), process.role() == Role::Slave);
+        on.iter().map(|index| usize::from(*index)).all(|index| {
+            let slave = self.role_of(index) == Role::Slave;
+            self.mark_of(index).is_none_or(|mark| {
                 good.iter().any(|other| *other == mark || slave && other.tx >= mark.tx)
-            },
-        )
+            })
+        })
     }
 
     pub(super) fn id(&self, index: u16) -> InstanceId {
@@ -134,13 +132,7 @@ impl<O: Observer> World<O> {
     fn targets(&self, target: Target, place: Option<u16>, stream: &mut Stream) -> Vec<u16> {
         let everybody = 0..self.machines.len() as u16;
         let role_is = |wanted: fn(Role) -> bool| -> Vec<u16> {
-            everybody
-                .clone()
-                .filter(|index| {
-                    let process = &self.machines[usize::from(*index)].instance;
-                    wanted(process.as_ref().map_or(Role::Down, Instance::role))
-                })
-                .collect()
+            everybody.clone().filter(|index| wanted(self.role_of(usize::from(*index)))).collect()
         };
         let one = |index: Option<u16>| index.into_iter().collect::<Vec<u16>>();
         let mut some = |count: usize| {

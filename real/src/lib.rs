@@ -1,0 +1,31 @@
+//! Instances as processes: the same `wavetank-instance` that the world plays in virtual time,
+//! on real sockets, files and clocks.
+//!
+//! * [`run`]: one instance as a process; `peers` connects it, `disk` and `home` keep its store,
+//!   `web` and `http` answer its clients, `link` reports to the one who started it
+//! * [`soak()`]: a scenario on such processes, with its own clients and faults
+//! * `wire`: what passes between processes, as bytes
+//! * `clock`, `system`: time and processes
+//!
+//! Threads that block, and the standard library alone: a node has few connections, each is
+//! either read or written, and syncs need threads anyway. Nothing of the instance knows of
+//! it: a driver with another runtime would take the same inputs and effects.
+
+mod clock;
+mod config;
+mod disk;
+mod home;
+mod http;
+mod link;
+mod log;
+mod node;
+mod peers;
+mod soak;
+mod system;
+mod web;
+mod wire;
+
+pub use config::{NodeFile, NodeFileError, parse_node_file};
+pub use home::HomeError;
+pub use node::{NodeConfig, NodeError, run};
+pub use soak::{NodeSize, SoakConfig, SoakError, Soaked, soak, usual_limit};

@@ -1,0 +1,587 @@
+//! A scenario on real processes.
+//!
+//! Clients, balancers, faults and triggers are the World's own, played along with the real
+//! clock ([`World::outside`]); its instances are nodes, its links proxies. What the nodes
+//! tell is brought into order and shown to the same observer as in a simulation.
+
+mod merge;
+mod nodes;
+mod poll;
+mod proxy;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use wavetank_vocabulary::{
+    Bytes, Fact, InstanceId, LogMark, Monitored, Observer, Role, Span, Time,
+};
+use wavetank_world::{BaseGraph, Order, Phase, Plan, Standing, World};
+
+use crate::clock::Clock;
+use crate::config::NodeFile;
+use crate::wire::control::{Condition, Down, Up};
+use merge::{HOLD, Merge};
+use nodes::{Node, free_ports, listen};
+use proxy::Proxy;
+
+/// What makes a soak.
+#[derive(Clone, Debug)]
+pub struct SoakConfig {
+    /// What is played.
+    pub plan: Arc<Plan>,
+    /// Its start graph.
+    pub base: Arc<BaseGraph>,
+    /// The same Plan as a scenario file, for the nodes.
+    pub scenario: String,
+    /// The command that runs a node with `node --config FILE`.
+    pub program: PathBuf,
+    /// How many times faster than the real one the clock runs, in thousandths.
+    pub time_scale: u32,
+    /// An empty folder for the nodes' files.
+    pub folder: PathBuf,
+    /// How long it may take in all.
+    pub limit: Duration,
+    /// How much the folder may hold.
+    pub disk: Bytes,
+}
+
+/// Why a soak could not be played.
+#[derive(Debug, thiserror::Error)]
+pub enum SoakError {
+    /// The scenario asks for what cannot be done to processes.
+    #[error("{0}")]
+    NotForReal(String),
+    /// The system refused something.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: String,
+        /// What it said.
+        source: io::Error,
+    },
+    /// It took too long or too much.
+    #[error("{0}")]
+    Limit(String),
+    /// A node could not be started.
+    #[error("instance {id} does not come up: {why}")]
+    NodeFailed {
+        /// Which.
+        id: u16,
+        /// Why.
+        why: String,
+    },
+}
+
+/// What a soak came to.
+#[derive(Debug)]
+pub struct Soaked<O> {
+    /// Who has seen its facts.
+    pub observer: O,
+    /// Whether the cluster recovered once everything was healed.
+    pub recovered: bool,
+    /// What it was still waiting for.
+    pub waiting: Option<String>,
+    /// Where the clock of the run stopped.
+    pub ended: Time,
+    /// Whether it was broken off.
+    pub interrupted: bool,
+    /// Facts told.
+    pub facts: u64,
+    /// What is to be known beside the results.
+    pub notes: Vec<String>,
+    /// Each node's memory and open files through the run.
+    pub sizes: Vec<NodeSize>,
+}
+
+/// How large a node's process was at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeSize {
+    /// On the clock of the run.
+    pub at: Time,
+    /// Which node.
+    pub instance: InstanceId,
+    /// Megabytes of memory.
+    pub mebibytes: u64,
+    /// Open files.
+    pub files: u64,
+}
+
+/// What other threads found out.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// A process calls.
+    Called { id: InstanceId, pid: u32, matches: bool, stream: TcpStream },
+    /// It tells something.
+    Told { id: InstanceId, pid: u32, what: Up },
+    /// A balancer's question was answered.
+    Polled { balancer: u16, id: InstanceId, master: bool, slave: bool },
+}
+
+/// How often children, links and limits are looked at when nothing happens.
+const TICK: Duration = Duration::from_millis(20);
+/// How often the sizes of processes and folder are looked at.
+const MEASURE_EVERY: Duration = Duration::from_secs(1);
+/// How long the nodes may take to look into their stores.
+const AUDIT_MOST: Duration = Duration::from_secs(120);
+/// Events that are taken before orders are carried out again.
+const TURN: usize = 1_024;
+/// How long the balancers' questions take at the most, in real time.
+const POLL_MOST: Duration = Duration::from_secs(2);
+
+/// Plays a scenario on processes. `go_on` is told the time of the run and how many facts were
+/// told, and answers whether it is to go on. All processes have ended when this returns.
+///
+/// # Errors
+/// When the scenario cannot be played for real, or the surroundings fail.
+pub fn soak<O: Observer>(
+    config: &SoakConfig,
+    observer: O,
+    mut go_on: impl FnMut(Time, u64) -> bool,
+) -> Result<Soaked<O>, SoakError> {
+    let notes = playable::<O>(&config.plan)?;
+    let mut field = Field::new(config, observer, notes)?;
+    let interrupted = !field.play(config, &mut go_on)?;
+    if !interrupted {
+        field.audit()?;
+    }
+    Ok(field.finish(interrupted))
+}
+
+/// What is to be known of a scenario that is played for real; an error when it cannot be.
+fn playable<O: Observer>(plan: &Plan) -> Result<Vec<String>, SoakError> {
+    let mut refused = BTreeSet::new();
+    let mut notes = Vec::new();
+    for fault in &plan.faults {
+        if !World::<O>::plays_outside(fault.kind) {
+            refused.insert(fault.kind.name());
+        }
+    }
+    if !refused.is_empty() {
+        let names: Vec<&str> = refused.into_iter().collect();
+        return Err(SoakError::NotForReal(format!(
+            "these faults cannot be played on processes: {}\nprocesses can be killed, stopped, \
+             restarted, wiped and paused; links can be cut, reset and delayed; balancers can \
+             fail",
+            names.join(", ")
+        )));
+    }
+    if plan.instances.iter().any(|instance| instance.new_address) {
+        let why = "instances that listen at another address after each start cannot be played \
+                   on processes";
+        return Err(SoakError::NotForReal(why.to_owned()));
+    }
+    let power = wavetank_vocabulary::FaultKind::PowerLoss;
+    if plan.faults.iter().any(|fault| fault.kind == power) {
+        notes.push(
+            "power-loss was played as a kill: what the system had cached of a file survived."
+                .to_owned(),
+        );
+    }
+    if plan.datacentres.len() > 1 {
+        notes.push("the way between data centres is loopback's, not the scenario's.".to_owned());
+    }
+    Ok(notes)
+}
+
+/// The processes, the links between them, and the World that plays on them. Dropped, it ends
+/// them all.
+struct Field<O> {
+    world: World<Merge<O>>,
+    plan: Arc<Plan>,
+    clock: Clock,
+    nodes: Vec<Node>,
+    links: Vec<(usize, usize, Proxy)>,
+    events: Receiver<Event>,
+    polls: Vec<Sender<(u16, bool, Duration)>>,
+    program: PathBuf,
+    folder: PathBuf,
+    notes: Vec<String>,
+    sizes: Vec<NodeSize>,
+    started: Instant,
+    /// Whose store was looked into.
+    audited: BTreeSet<InstanceId>,
+}
+
+impl<O: Observer> Field<O> {
+    fn new(config: &SoakConfig, observer: O, notes: Vec<String>) -> Result<Self, SoakError> {
+        let plan = &config.plan;
+        let failed = |what: &str| {
+            let what = what.to_owned();
+            move |source| SoakError::System { what, source }
+        };
+        let scenario = config.folder.join("plan.toml");
+        fs::write(&scenario, &config.scenario).map_err(failed("cannot write the scenario"))?;
+        let total = plan.total();
+        let ports = free_ports(2 * total).map_err(failed("cannot find ports"))?;
+        let address = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+        let cluster = |index: usize| address(ports[2 * index]);
+        let control = TcpListener::bind(address(0)).map_err(failed("cannot listen"))?;
+        let control_at = control.local_addr().map_err(failed("cannot listen"))?;
+        let (tell, events) = channel();
+        listen(control, tell.clone()).map_err(failed("cannot start a thread"))?;
+        let mut links = Vec::new();
+        let mut nodes = Vec::new();
+        let mut polls = Vec::new();
+        for (from, instance) in plan.instances.iter().enumerate() {
+            let mut members = Vec::new();
+            for (to, other) in plan.instances.iter().enumerate() {
+                let mut at = cluster(to);
+                if from != to {
+                    let proxy = Proxy::new(at).map_err(failed("cannot make a link"))?;
+                    at = proxy.address();
+                    links.push((from, to, proxy));
+                }
+                members.push((other.id, at));
+            }
+            let file = NodeFile {
+                server_id: instance.id,
+                scenario: scenario.clone(),
+                seed: Some(plan.seed),
+                directory: config.folder.join(format!("node-{}", instance.id.0)),
+                cluster_server: cluster(from),
+                web_server: address(ports[2 * from + 1]),
+                members,
+                control: Some(control_at),
+            };
+            let node = Node::new(&config.folder, file).map_err(failed("cannot write files"))?;
+            let poller = poller(node.id, node.web_server, tell.clone());
+            polls.push(poller.map_err(failed("cannot start a thread"))?);
+            nodes.push(node);
+        }
+        Ok(Field {
+            world: World::outside(plan.clone(), config.base.clone(), Merge::new(observer)),
+            plan: plan.clone(),
+            clock: Clock::starting(config.time_scale),
+            nodes,
+            links,
+            events,
+            polls,
+            program: config.program.clone(),
+            folder: config.folder.clone(),
+            notes,
+            sizes: Vec::new(),
+            started: Instant::now(),
+            audited: BTreeSet::new(),
+        })
+    }
+
+    /// Plays until the end; false when it was broken off.
+    fn play(
+        &mut self,
+        config: &SoakConfig,
+        go_on: &mut impl FnMut(Time, u64) -> bool,
+    ) -> Result<bool, SoakError> {
+        let mut measured = Instant::now();
+        loop {
+            let now = self.clock.time();
+            self.world.advance_to(now);
+            self.carry_out()?;
+            let until = Time::from_nanos(now.as_nanos().saturating_sub(HOLD.as_nanos()));
+            self.world.observer_mut().release(until);
+            if self.world.phase() == Phase::Done {
+                return Ok(true);
+            }
+            if !go_on(now, self.world.observer().told()) {
+                return Ok(false);
+            }
+            if measured.elapsed() >= MEASURE_EVERY {
+                measured = Instant::now();
+                self.measure(config)?;
+            }
+            self.children()?;
+            let next = self.world.next_at().map_or(TICK, |at| self.clock.real(at.since(now)));
+            self.listen(next.min(TICK))?;
+        }
+    }
+
+    /// Takes what other threads found out, and waits for the first of it.
+    fn listen(&mut self, patience: Duration) -> Result<(), SoakError> {
+        let Ok(first) = self.events.recv_timeout(patience) else { return Ok(()) };
+        self.take(first)?;
+        for _ in 0..TURN {
+            let Ok(next) = self.events.try_recv() else { break };
+            self.take(next)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, event: Event) -> Result<(), SoakError> {
+        // What follows from it follows now.
+        self.world.advance_to(self.clock.time());
+        match event {
+            Event::Called { id, pid, matches, stream } => {
+                let clock = self.clock;
+                let Some(node) = self.nodes.iter_mut().find(|node| node.id == id) else {
+                    return Ok(());
+                };
+                // Whoever else calls is none of ours, or of an earlier life.
+                if node.pid() != Some(pid) {
+                    return Ok(());
+                }
+                if !matches {
+                    let why = format!(
+                        "{} is another version of wavetank than this one",
+                        self.program.display()
+                    );
+                    return Err(SoakError::NodeFailed { id: id.0, why });
+                }
+                node.connected(stream, clock).map_err(|source| SoakError::System {
+                    what: "cannot start a thread".to_owned(),
+                    source,
+                })?;
+            }
+            Event::Told { id, pid, what } => self.told(id, pid, what),
+            Event::Polled { balancer, id, master, slave } => {
+                self.world.outside_polled(balancer, id, master, slave);
+            }
+        }
+        Ok(())
+    }
+
+    fn told(&mut self, id: InstanceId, pid: u32, what: Up) {
+        // The last words of a process that was killed still count as facts.
+        let present = self.nodes.iter().any(|node| node.id == id && node.pid() == Some(pid));
+        match what {
+            Up::Fact(at, told) => {
+                let fact = told.fact();
+                self.world.observer_mut().take(at, fact);
+                if present {
+                    self.world.outside_tells(&fact);
+                }
+            }
+            Up::Respond(request, status, reply, time) if present => {
+                self.world.outside_answered(id, &request, status, reply, time);
+            }
+            Up::Call(task, request, store, node, value) if present => {
+                self.world.outside_calls(id, task, &request, (store, node, value));
+            }
+            Up::Status(condition) if present => {
+                self.world.outside_stands(id, standing(condition));
+            }
+            Up::Audited if present => {
+                self.audited.insert(id);
+            }
+            Up::Here(..) | Up::Respond(..) | Up::Call(..) | Up::Status(_) | Up::Audited => {}
+        }
+    }
+
+    /// Does what the World wants done.
+    fn carry_out(&mut self) -> Result<(), SoakError> {
+        let failed =
+            |what: &'static str| move |source| SoakError::System { what: what.to_owned(), source };
+        while let Some(order) = self.world.next_order() {
+            let node = |id: InstanceId| self.nodes.iter().position(|node| node.id == id);
+            match order {
+                Order::Start(id) => {
+                    let Some(index) = node(id) else { continue };
+                    let start = self.nodes[index].start(&self.program);
+                    start.map_err(failed("cannot start a node"))?;
+                }
+                Order::Kill(id) => {
+                    let Some(index) = node(id) else { continue };
+                    self.nodes[index].kill().map_err(failed("cannot kill a node"))?;
+                }
+                Order::Wipe(id) => {
+                    let Some(index) = node(id) else { continue };
+                    self.nodes[index].wipe().map_err(failed("cannot remove a store"))?;
+                }
+                Order::Stop(id) => {
+                    if let Some(index) = node(id) {
+                        self.nodes[index].tell(Down::Stop);
+                    }
+                }
+                Order::Pause(id) | Order::Resume(id) => {
+                    let still = matches!(order, Order::Pause(_));
+                    let Some(index) = node(id) else { continue };
+                    self.nodes[index].hold(still).map_err(failed("cannot pause a node"))?;
+                }
+                Order::Reset(from, to) => {
+                    let (from, to) = (node(from), node(to));
+                    for (a, b, proxy) in &self.links {
+                        if Some(*a) == from && Some(*b) == to {
+                            proxy.reset();
+                        }
+                    }
+                }
+                Order::Ask(id, request) => {
+                    let told = node(id)
+                        .is_some_and(|index| self.nodes[index].tell(Down::Request(request)));
+                    if !told {
+                        self.world.outside_refused(id, &request);
+                    }
+                }
+                Order::Called(id, task) => {
+                    if let Some(index) = node(id) {
+                        self.nodes[index].tell(Down::Called(task));
+                    }
+                }
+                Order::Poll { balancer, instance } => {
+                    let Some(index) = node(instance) else { continue };
+                    let plan = &self.plan.balancers[usize::from(balancer)];
+                    let patience = self.clock.real(plan.poll).min(POLL_MOST);
+                    // Its thread lives as long as this.
+                    let _ = self.polls[index].send((balancer, plan.credentials, patience));
+                }
+            }
+        }
+        for (from, to, proxy) in &self.links {
+            let (whole, later) = self.world.link(*from, *to);
+            proxy.set(whole, self.clock.real(later));
+        }
+        Ok(())
+    }
+
+    /// Notices processes that have ended.
+    fn children(&mut self) -> Result<(), SoakError> {
+        for node in &mut self.nodes {
+            let ended = node.ended().map_err(|source| SoakError::System {
+                what: "cannot look after a node".to_owned(),
+                source,
+            })?;
+            if let Some(why) = ended {
+                self.world.advance_to(self.clock.time());
+                let unexpected = why.contains("exit status: 2");
+                if unexpected {
+                    return Err(SoakError::NodeFailed { id: node.id.0, why });
+                }
+                let failure = Some(why).filter(|why| why != "it ended");
+                self.world.outside_exited(node.id, failure);
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at the sizes of processes and of the folder, and at the time.
+    fn measure(&mut self, config: &SoakConfig) -> Result<(), SoakError> {
+        let at = self.clock.time();
+        for node in &self.nodes {
+            if let Some((mebibytes, files)) = node.size() {
+                self.sizes.push(NodeSize { at, instance: node.id, mebibytes, files });
+            }
+        }
+        if self.started.elapsed() > config.limit {
+            let seconds = config.limit.as_secs();
+            return Err(SoakError::Limit(format!("it took longer than {seconds} s: broken off")));
+        }
+        let bytes = folder_bytes(&self.folder);
+        if bytes > config.disk.0 {
+            return Err(SoakError::Limit(format!(
+                "the nodes wrote {} MiB, more than the limit of {} MiB: broken off",
+                bytes >> 20,
+                config.disk.0 >> 20
+            )));
+        }
+        Ok(())
+    }
+
+    /// Has every store looked into.
+    fn audit(&mut self) -> Result<(), SoakError> {
+        let asked: BTreeSet<InstanceId> = self
+            .nodes
+            .iter()
+            .filter(|node| self.world.outside_runs(node.id) && node.tell(Down::Audit))
+            .map(|node| node.id)
+            .collect();
+        for instance in &self.plan.clone().instances {
+            if !instance.arbiter && !asked.contains(&instance.id) {
+                let fact = Fact::Final {
+                    instance: instance.id,
+                    role: Role::Down,
+                    log: LogMark::default(),
+                    contents: None,
+                    open_transactions: 0,
+                };
+                let now = self.clock.time();
+                self.world.observer_mut().take(now, fact);
+            }
+        }
+        let began = Instant::now();
+        while !asked.is_subset(&self.audited) {
+            if began.elapsed() > AUDIT_MOST {
+                let missing: Vec<String> =
+                    asked.difference(&self.audited).map(ToString::to_string).collect();
+                self.notes.push(format!("no word of its store came from {}.", missing.join(", ")));
+                break;
+            }
+            let Ok(event) = self.events.recv_timeout(TICK) else { continue };
+            if let Event::Told { id, pid, what } = event {
+                self.told(id, pid, what);
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, interrupted: bool) -> Soaked<O> {
+        let recovered = self.world.converged();
+        let waiting = if recovered || interrupted { None } else { self.world.waits_for() };
+        let ended = self.world.now();
+        for node in &mut self.nodes {
+            if let Err(error) = node.kill() {
+                self.notes.push(format!("node {} could not be killed: {error}", node.id.0));
+            }
+        }
+        let Field { world, mut notes, sizes, .. } = self;
+        let merge = world.into_observer();
+        let facts = merge.told();
+        let (observer, late) = merge.finish();
+        if late > 0 {
+            notes.push(format!(
+                "{late} facts came more than {} ms late and were told out of their order.",
+                HOLD.as_nanos() / 1_000_000
+            ));
+        }
+        Soaked { observer, recovered, waiting, ended, interrupted, facts, notes, sizes }
+    }
+}
+
+/// The thread that asks a node's endpoints for the balancers.
+fn poller(
+    id: InstanceId,
+    address: SocketAddr,
+    tell: Sender<Event>,
+) -> io::Result<Sender<(u16, bool, Duration)>> {
+    let (ask, asked) = channel::<(u16, bool, Duration)>();
+    let run = move || {
+        while let Ok((balancer, credentials, patience)) = asked.recv() {
+            let (master, slave) = poll::poll(address, credentials, patience);
+            if tell.send(Event::Polled { balancer, id, master, slave }).is_err() {
+                return;
+            }
+        }
+    };
+    thread::Builder::new().name(format!("polls {id}")).spawn(run)?;
+    Ok(ask)
+}
+
+fn standing(condition: Condition) -> Standing {
+    let Condition { role, log, idle, waits_for, bean } = condition;
+    let ha = wavetank_vocabulary::HaRole::from(role);
+    let available = ha != wavetank_vocabulary::HaRole::Unknown;
+    let bean = bean.then_some(Monitored { available, role: ha, last_committed: log.tx });
+    Standing { role, log, idle, waits_for, bean }
+}
+
+/// How much a folder holds.
+fn folder_bytes(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let bytes = entries.map(|entry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => folder_bytes(&entry.path()),
+        _ => entry.metadata().map_or(0, |metadata| metadata.len()),
+    });
+    bytes.sum()
+}
+
+/// How long a soak may take at the most when nothing else is said: the scenario, the time
+/// that recovery is given, and two minutes for everything around it.
+pub fn usual_limit(plan: &Plan, time_scale: u32) -> Duration {
+    let clock = Clock { origin: 0, scale: time_scale.max(1) };
+    let patience = plan.longest_within().max(Span::from_secs(60));
+    clock.real(plan.duration + patience) + Duration::from_secs(120)
+}

@@ -1,0 +1,222 @@
+//! The processes of a soak: started, told what to do, listened to, and ended, whatever
+//! happens.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use wavetank_vocabulary::InstanceId;
+
+use super::Event;
+use crate::clock::Clock;
+use crate::config::NodeFile;
+use crate::node::wipe;
+use crate::system::{Process, Signal};
+use crate::wire::control::{Down, Up};
+use crate::wire::{VERSION, frame, read_frame};
+
+/// A node and its process.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) id: InstanceId,
+    pub(super) web_server: SocketAddr,
+    file: NodeFile,
+    config: PathBuf,
+    log: PathBuf,
+    child: Option<(Child, Process)>,
+    orders: Option<Sender<Down>>,
+}
+
+impl Node {
+    /// A node whose files are in `folder`; nothing runs yet.
+    pub(super) fn new(folder: &Path, file: NodeFile) -> io::Result<Node> {
+        let name = format!("node-{}", file.server_id.0);
+        let config = folder.join(format!("{name}.toml"));
+        fs::write(&config, file.to_text())?;
+        Ok(Node {
+            id: file.server_id,
+            web_server: file.web_server,
+            log: folder.join(format!("{name}.log")),
+            config,
+            file,
+            child: None,
+            orders: None,
+        })
+    }
+
+    pub(super) fn start(&mut self, program: &Path) -> io::Result<()> {
+        let log = File::options().create(true).append(true).open(&self.log)?;
+        let mut command = Command::new(program);
+        command.arg("node").arg("--config").arg(&self.config);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        // What is typed at the terminal is for the one who plays, not for its nodes.
+        command.process_group(0);
+        let mut child = command.spawn()?;
+        match Process::find(child.id()) {
+            Some(process) => self.child = Some((child, process)),
+            // It is over already.
+            None => {
+                child.wait()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The number of its process, if one runs.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(|(_, process)| process.pid)
+    }
+
+    /// Its process has called: from now on it takes orders.
+    pub(super) fn connected(&mut self, stream: TcpStream, clock: Clock) -> io::Result<()> {
+        let (orders, waiting) = channel();
+        let write = move || {
+            let mut stream = stream;
+            let mut bytes = Vec::new();
+            while let Ok(order) = waiting.recv() {
+                bytes.clear();
+                frame(&order, &mut bytes);
+                while bytes.len() < 64 << 10
+                    && let Ok(more) = waiting.try_recv()
+                {
+                    frame(&more, &mut bytes);
+                }
+                if stream.write_all(&bytes).is_err() {
+                    return;
+                }
+            }
+        };
+        thread::Builder::new().name(format!("orders to {}", self.id)).spawn(write)?;
+        // The thread that was just started takes it.
+        let _ = orders.send(Down::Welcome(clock.origin, clock.scale));
+        self.orders = Some(orders);
+        Ok(())
+    }
+
+    /// Tells it something. False when nobody is there to be told.
+    pub(super) fn tell(&self, order: Down) -> bool {
+        self.orders.as_ref().is_some_and(|orders| orders.send(order).is_ok())
+    }
+
+    /// Lets it stand still, or go on.
+    pub(super) fn hold(&self, still: bool) -> io::Result<()> {
+        match &self.child {
+            Some((_, process)) => {
+                process.signal(if still { Signal::Stop } else { Signal::Continue })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Kills its process and waits for its end.
+    pub(super) fn kill(&mut self) -> io::Result<()> {
+        self.orders = None;
+        if let Some((mut child, process)) = self.child.take() {
+            process.signal(Signal::Kill)?;
+            child.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Takes its store. Its process must have ended.
+    pub(super) fn wipe(&self) -> io::Result<()> {
+        wipe(&self.file.directory)
+    }
+
+    /// How its process has ended by itself, if it has.
+    pub(super) fn ended(&mut self) -> io::Result<Option<String>> {
+        let Some((child, _)) = &mut self.child else { return Ok(None) };
+        let Some(status) = child.try_wait()? else { return Ok(None) };
+        self.child = None;
+        self.orders = None;
+        let last = fs::read_to_string(&self.log).unwrap_or_default();
+        let last = last.lines().last().unwrap_or_default().to_owned();
+        Ok(Some(match status.success() {
+            true => "it ended".to_owned(),
+            false => format!("{status}: {last}"),
+        }))
+    }
+
+    /// Megabytes of memory that its process holds, and its open files.
+    pub(super) fn size(&self) -> Option<(u64, u64)> {
+        let pid = self.pid()?;
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let kib: u64 = resident.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+        let files = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count() as u64;
+        Some((kib / 1_024, files))
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // There is nobody to be told: it was started here and is not to stay.
+        let _ = self.kill();
+    }
+}
+
+/// Takes the calls of nodes, and passes on what they tell.
+pub(super) fn listen(listener: TcpListener, tell: Sender<Event>) -> io::Result<()> {
+    let accept = move || {
+        for stream in listener.incoming().flatten() {
+            let tell = tell.clone();
+            // Without a thread the node finds nobody, and ends.
+            let _ = thread::Builder::new().name("reports".into()).spawn(move || {
+                // A connection that breaks is that of a node that ends.
+                let _ = read(&stream, &tell);
+            });
+        }
+    };
+    thread::Builder::new().name("control port".into()).spawn(accept)?;
+    Ok(())
+}
+
+fn read(stream: &TcpStream, tell: &Sender<Event>) -> Result<(), crate::wire::WireError> {
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let mut reader = BufReader::with_capacity(64 << 10, stream);
+    let mut contents = Vec::new();
+    let Some(Up::Here(version, id, pid)) = read_frame(&mut reader, &mut contents)? else {
+        return Ok(());
+    };
+    let id = InstanceId(id);
+    let matches = version == VERSION;
+    let called = Event::Called { id, pid, matches, stream: stream.try_clone()? };
+    if tell.send(called).is_err() || !matches {
+        return Ok(());
+    }
+    stream.set_read_timeout(None)?;
+    while let Some(what) = read_frame::<Up>(&mut reader, &mut contents)? {
+        if tell.send(Event::Told { id, pid, what }).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Ports on loopback that nobody listens at, below those that the system gives out by itself,
+/// so that no connection takes one before its node does.
+pub(super) fn free_ports(count: usize) -> io::Result<Vec<u16>> {
+    const FIRST: u16 = 20_000;
+    const LAST: u16 = 32_000;
+    let mut found = Vec::new();
+    let mut held = Vec::new();
+    let start = u64::from(std::process::id()) * 97 + crate::system::monotonic_nanos() / 1_000_000;
+    for step in 0..u64::from(LAST - FIRST) {
+        let port = FIRST + ((start + step) % u64::from(LAST - FIRST)) as u16;
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
+            found.push(port);
+            held.push(listener);
+            if found.len() == count {
+                return Ok(found);
+            }
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::AddrInUse, "no free ports from 20000 to 32000"))
+}

@@ -1,0 +1,309 @@
+//! Real processes through the front door: what a cluster of nodes does, what is refused, and
+//! that nothing stays behind.
+
+#![cfg(target_os = "linux")]
+
+mod support;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use support::{Done, Folder, run};
+
+/// Three instances; the master is killed under load and comes back.
+const MASTER_LOSS: &str = r#"
+format = 1
+about = "A master is killed and comes back."
+duration = "40s"
+warm_up = "12s"
+
+[cluster]
+compat = "2.3.6"
+[cluster.settings]
+"ha.heartbeat_interval" = "1s"
+"ha.heartbeat_timeout" = "3s"
+"ha.pull_interval" = "500ms"
+"ha.tx_push_factor" = 1
+
+[[group]]
+count = 3
+machine = "aws:r3.xlarge"
+page_cache = "64MiB"
+volume = { size = "300GB" }
+
+[graph]
+generate = { kind = "social", users = 200, mean_follows = 5 }
+
+[[balancer]]
+name = "front"
+poll = "1s"
+
+[[clients]]
+name = "app"
+arrivals = { poisson = "40/s" }
+workload = "social"
+mix = { profile = 50, status = 30, follow = 20 }
+routing = { by = "reads-to-slaves" }
+timeout = "5s"
+retry = { on = ["transient", "connection"], attempts = 4, backoff = "50ms", factor = 2.0, jitter = 0.5 }
+
+[[faults]]
+at = "15s"
+crash = "master"
+for = "10s"
+
+[[expect]]
+check = "acknowledged-writes-lost"
+explained = { max = 20 }
+
+[[expect]]
+check = "replicas-equal"
+
+[[expect]]
+check = "recovers"
+within = "30s"
+
+[[expect]]
+check = "happens"
+event = "reign begins"
+count = { min = 1 }
+"#;
+
+fn folder() -> Folder {
+    Folder::with("about.txt", "made by a test")
+}
+
+fn written(folder: &Folder, name: &str, text: &str) -> String {
+    let path = folder.path(name);
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn result(done: &Done) -> Value {
+    serde_json::from_str(&done.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}{}", done.stdout, done.stderr))
+}
+
+/// Processes whose command line names the folder.
+fn processes_of(folder: &str) -> Vec<String> {
+    let me = std::process::id().to_string();
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let line = fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
+        if line.contains(folder) && entry.file_name() != *me {
+            found.push(line.replace('\0', " "));
+        }
+    }
+    found
+}
+
+fn eventually(what: &str, patience: Duration, mut come: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !come() {
+        assert!(began.elapsed() < patience, "{what}: not within {patience:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_master_is_killed_and_a_slave_takes_over() {
+    let folder = folder();
+    let scenario = written(&folder, "loss.toml", MASTER_LOSS);
+    let (work, out) = (folder.path("work"), folder.path("out"));
+    let done =
+        run(&["soak", &scenario, "--time-scale", "2", "--work", &work, "--out", &out, "--json"]);
+    let result = result(&done);
+    assert_eq!(done.code, 0, "{}{:#}", done.stderr, result["expectations"]);
+    assert_eq!(result["real"], true);
+    assert_eq!(result["verdict"], "held");
+    let faults = result["faults"].as_array().unwrap();
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(result["elections"].as_u64().unwrap() >= 1);
+    let writes = result["operations"]["app.status"]["ok"].as_u64().unwrap();
+    assert!(writes > 100, "{writes} writes");
+    assert!(result["processes"].as_array().unwrap().len() > 20);
+    // The report says what it is about, and nothing else stays.
+    let page = fs::read_to_string(format!("{out}/report.html")).unwrap();
+    assert!(page.contains("Played on real processes."));
+    assert_eq!(fs::read_dir(&work).unwrap().count(), 0);
+    assert_eq!(processes_of(&work), Vec::<String>::new());
+}
+
+#[test]
+fn nothing_survives_a_harness_that_is_killed() {
+    let folder = folder();
+    let long = MASTER_LOSS.replace("crash = \"master\"", "pause = \"master\"");
+    let scenario = written(&folder, "pause.toml", &long);
+    let work = folder.path("work");
+    let mut harness = Command::new(env!("CARGO_BIN_EXE_wavetank"))
+        .args(["soak", &scenario, "--time-scale", "4", "--work"])
+        .arg(&work)
+        .arg("--out")
+        .arg(folder.path("out"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let nodes = || processes_of(&work).iter().filter(|line| line.contains(" node ")).count();
+    eventually("three nodes", Duration::from_secs(20), || nodes() == 3);
+    // By then the master stands still, too.
+    let stands_still = || {
+        fs::read_dir("/proc").unwrap().flatten().any(|entry| {
+            let line = fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
+            let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+            line.contains(&work) && stat.contains(") T ")
+        })
+    };
+    eventually("a node that stands still", Duration::from_secs(30), stands_still);
+    harness.kill().unwrap();
+    harness.wait().unwrap();
+    eventually("no node", Duration::from_secs(5), || nodes() == 0);
+}
+
+/// A node that was started by hand.
+struct Node(Child);
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Starts a node of a cluster of one.
+fn alone(folder: &Folder, log: &str) -> (Node, u16, u16) {
+    let one = MASTER_LOSS.replace("count = 3", "count = 1");
+    let at = one.find("[[faults]]").unwrap();
+    written(folder, "one.toml", &one[..at]);
+    let (cluster, web) = (free_port(), free_port());
+    let config = format!(
+        "server_id = 1\nscenario = \"one.toml\"\ndirectory = \"data\"\n\
+         cluster_server = \"127.0.0.1:{cluster}\"\nweb_server = \"127.0.0.1:{web}\"\n\
+         [members]\n1 = \"127.0.0.1:{cluster}\"\n"
+    );
+    let config = written(folder, "node.toml", &config);
+    let child = Command::new(env!("CARGO_BIN_EXE_wavetank"))
+        .args(["node", "--config", &config])
+        .stderr(fs::File::create(folder.path(log)).unwrap())
+        .spawn()
+        .unwrap();
+    (Node(child), cluster, web)
+}
+
+/// Sends a request; gives status and body.
+fn http(port: u16, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic eDp5\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+    .ok()?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).ok()?;
+    let status = text.split(' ').nth(1)?.parse().ok()?;
+    Some((status, text.split_once("\r\n\r\n")?.1.to_owned()))
+}
+
+fn is_master(web: u16) -> bool {
+    http(web, "GET", "/db/manage/server/ha/master", "") == Some((200, "true".to_owned()))
+}
+
+#[test]
+fn a_node_answers_its_clients_and_keeps_what_it_committed() {
+    let folder = folder();
+    let (mut node, cluster, web) = alone(&folder, "first.log");
+    eventually("a master", Duration::from_secs(20), || is_master(web));
+    let statement = |name: &str| {
+        format!(r#"{{"statements":[{{"statement":"{name}","parameters":{{"me":1,"other":2}}}}]}}"#)
+    };
+    let post = |path: &str, body: &str| http(web, "POST", path, body).expect("an answer");
+
+    // One request.
+    let (status, body) = post("/db/data/transaction/commit", &statement("follow"));
+    let answer: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, &answer["errors"]), (200, &serde_json::json!([])), "{body}");
+    let committed = answer["results"][0]["committed"].as_u64().expect("a transaction");
+
+    // Statement by statement, and rolled back.
+    let (status, body) = post("/db/data/transaction", &statement("follow"));
+    let opened: Value = serde_json::from_str(&body).unwrap();
+    if let Some(id) = opened["transaction"]["id"].as_str() {
+        assert_eq!(status, 201, "{body}");
+        let place = format!("/db/data/transaction/{id}");
+        assert_eq!(http(web, "DELETE", &place, "").unwrap().0, 200);
+        let (status, body) = post(&format!("{place}/commit"), "");
+        assert_eq!(status, 404);
+        assert!(body.contains("Neo.ClientError.Transaction.UnknownId"), "{body}");
+    }
+
+    // What makes no sense is told apart, and the node goes on.
+    assert_eq!(post("/db/data/transaction/commit", "{").0, 400);
+    let (status, body) = post("/db/data/transaction/commit", &statement("folow"));
+    assert!(status == 400 && body.contains("no operation is called `folow`"), "{body}");
+    assert_eq!(
+        http(web, "POST", "/db/data/transaction", &"x".repeat(1 << 21)).map_or(413, |a| a.0),
+        413
+    );
+    let mut garbage = TcpStream::connect(("127.0.0.1", cluster)).unwrap();
+    garbage.write_all(&[0x5A; 4_000]).unwrap();
+    drop(garbage);
+    let (_, metrics) = http(web, "GET", "/metrics", "").unwrap();
+    assert!(metrics.contains("wavetank_master{instance=\"1\"} 1\n"), "{metrics}");
+    assert!(metrics.ends_with("# EOF\n"));
+    let bean =
+        "/db/manage/server/jmx/domain/org.neo4j/instance%3Dkernel%230%2Cname%3DHigh+Availability";
+    let (_, bean) = http(web, "GET", bean, "").unwrap();
+    assert!(bean.contains(&format!("\"value\":{committed}}}")), "{bean}");
+    eventually("a line about garbage", Duration::from_secs(5), || {
+        fs::read_to_string(folder.path("first.log")).unwrap().contains("closed: garbage")
+    });
+
+    // Its directory is its own while it runs.
+    let second = run(&["node", "--config", &folder.path("node.toml")]);
+    assert_eq!(second.code, 75, "{}", second.stderr);
+    assert!(second.stderr.contains("cannot listen at 127.0.0.1"), "{}", second.stderr);
+
+    // Killed, it has kept what it had acknowledged.
+    node.0.kill().unwrap();
+    node.0.wait().unwrap();
+    drop(node);
+    let (mut node, _, web) = alone(&folder, "second.log");
+    eventually("a master", Duration::from_secs(20), || is_master(web));
+    let (_, metrics) = http(web, "GET", "/metrics", "").unwrap();
+    let line = format!("wavetank_last_committed_tx{{instance=\"1\"}} {committed}\n");
+    assert!(metrics.contains(&line), "{metrics}");
+
+    // Asked to end, it leaves the cluster.
+    let pid = node.0.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert!(node.0.wait().unwrap().success());
+    let log = fs::read_to_string(folder.path("second.log")).unwrap();
+    assert!(log.contains("leaving the cluster"), "{log}");
+}
+
+#[test]
+fn what_cannot_be_played_for_real_is_refused() {
+    let folder = folder();
+    let disk = MASTER_LOSS.replace("crash = \"master\"", "slow-disk = \"master\"");
+    let scenario = written(&folder, "disk.toml", &disk);
+    let done = run(&["soak", &scenario, "--out", &folder.path("out")]);
+    assert_eq!(done.code, 2);
+    assert!(
+        done.stderr.contains("these faults cannot be played on processes: slow-disk"),
+        "{}",
+        done.stderr
+    );
+    assert!(!Path::new(&folder.path("out")).exists());
+}
