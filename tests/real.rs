@@ -116,7 +116,7 @@ fn a_master_is_killed_and_a_slave_takes_over() {
     let scenario = written(&folder, "loss.toml", MASTER_LOSS);
     let (work, out) = (folder.path("work"), folder.path("out"));
     let done =
-        run(&["soak", &scenario, "--time-scale", "2", "--work", &work, "--out", &out, "--json"]);
+        run(&["soak", &scenario, "--time-scale", "5", "--work", &work, "--out", &out, "--json"]);
     let result = result(&done);
     assert_eq!(done.code, 0, "{}{:#}", done.stderr, result["expectations"]);
     assert_eq!(result["real"], true);
@@ -126,7 +126,7 @@ fn a_master_is_killed_and_a_slave_takes_over() {
     assert!(result["elections"].as_u64().unwrap() >= 1);
     let writes = result["operations"]["app.status"]["ok"].as_u64().unwrap();
     assert!(writes > 100, "{writes} writes");
-    assert!(result["processes"].as_array().unwrap().len() > 20);
+    assert!(result["processes"].as_array().unwrap().len() >= 9);
     // The report says what it is about, and nothing else stays.
     let page = fs::read_to_string(format!("{out}/report.html")).unwrap();
     assert!(page.contains("Played on real processes."));
@@ -183,7 +183,11 @@ fn free_port() -> u16 {
 fn alone(folder: &Folder, log: &str) -> (Node, u16, u16) {
     let one = MASTER_LOSS.replace("count = 3", "count = 1");
     let at = one.find("[[faults]]").unwrap();
-    written(folder, "one.toml", &one[..at]);
+    let operation = "[[operation]]\nname = \"follow\"\npattern = \"naive\"\n\n[[balancer]]";
+    let one = one[..at]
+        .replace("[[group]]", "\"ha.configuration_timeout\" = \"100ms\"\n\n[[group]]")
+        .replace("[[balancer]]", operation);
+    written(folder, "one.toml", &one);
     let (cluster, web) = (free_port(), free_port());
     let config = format!(
         "server_id = 1\nscenario = \"one.toml\"\ndirectory = \"data\"\n\
@@ -236,26 +240,32 @@ fn a_node_answers_its_clients_and_keeps_what_it_committed() {
     assert_eq!((status, &answer["errors"]), (200, &serde_json::json!([])), "{body}");
     let committed = answer["results"][0]["committed"].as_u64().expect("a transaction");
 
-    // Statement by statement, and rolled back.
-    let (status, body) = post("/db/data/transaction", &statement("follow"));
-    let opened: Value = serde_json::from_str(&body).unwrap();
-    if let Some(id) = opened["transaction"]["id"].as_str() {
+    // Statement by statement, and rolled back: who follows already is found by the second.
+    let open = |me: u32| {
+        let body = statement("follow").replace("\"me\":1", &format!("\"me\":{me}"));
+        let (status, body) = post("/db/data/transaction", &body);
         assert_eq!(status, 201, "{body}");
-        let place = format!("/db/data/transaction/{id}");
-        assert_eq!(http(web, "DELETE", &place, "").unwrap().0, 200);
-        let (status, body) = post(&format!("{place}/commit"), "");
-        assert_eq!(status, 404);
-        assert!(body.contains("Neo.ClientError.Transaction.UnknownId"), "{body}");
-    }
+        let opened: Value = serde_json::from_str(&body).unwrap();
+        let id = opened["transaction"]["id"].as_str().expect("an open transaction");
+        format!("/db/data/transaction/{id}")
+    };
+    let place = open(3);
+    assert_eq!(post(&place, "").0, 200);
+    assert_eq!(http(web, "DELETE", &place, "").unwrap().0, 200);
+    let (status, body) = post(&format!("{place}/commit"), "");
+    assert_eq!(status, 404);
+    assert!(body.contains("Neo.ClientError.Transaction.UnknownId"), "{body}");
+    let again: Value = serde_json::from_str(&post(&format!("{}/commit", open(3)), "").1).unwrap();
+    assert_eq!(again["results"][0]["committed"], committed + 1, "the other left nothing: {again}");
+    let committed = committed + 1;
 
     // What makes no sense is told apart, and the node goes on.
     assert_eq!(post("/db/data/transaction/commit", "{").0, 400);
     let (status, body) = post("/db/data/transaction/commit", &statement("folow"));
     assert!(status == 400 && body.contains("no operation is called `folow`"), "{body}");
-    assert_eq!(
-        http(web, "POST", "/db/data/transaction", &"x".repeat(1 << 21)).map_or(413, |a| a.0),
-        413
-    );
+    // The answer may be lost with the connection: not all of the body is read.
+    let large = http(web, "POST", "/db/data/transaction", &"x".repeat(1 << 21));
+    assert!(large.is_none_or(|(status, _)| status == 413));
     let mut garbage = TcpStream::connect(("127.0.0.1", cluster)).unwrap();
     garbage.write_all(&[0x5A; 4_000]).unwrap();
     drop(garbage);
