@@ -28,7 +28,7 @@ use crate::clock::Clock;
 use crate::config::NodeFile;
 use crate::wire::control::{Condition, Down, Up};
 use merge::{HOLD, Merge};
-use nodes::{Node, free_ports, listen};
+use nodes::{Ended, Node, free_ports, listen};
 use proxy::Proxy;
 
 /// What makes a soak.
@@ -445,14 +445,15 @@ impl<O: Observer> Field<O> {
                 what: "cannot look after a node".to_owned(),
                 source,
             })?;
-            if let Some(why) = ended {
-                self.world.advance_to(self.clock.time());
-                let unexpected = why.contains("exit status: 2");
-                if unexpected {
+            match ended {
+                None => {}
+                Some(Ended { started: false, why: Some(why) }) => {
                     return Err(SoakError::NodeFailed { id: node.id.0, why });
                 }
-                let failure = Some(why).filter(|why| why != "it ended");
-                self.world.outside_exited(node.id, failure);
+                Some(Ended { why, .. }) => {
+                    self.world.advance_to(self.clock.time());
+                    self.world.outside_exited(node.id, why);
+                }
             }
         }
         Ok(())

@@ -21,6 +21,18 @@ use crate::system::{Process, Signal};
 use crate::wire::control::{Down, Up};
 use crate::wire::{VERSION, frame, read_frame};
 
+/// How many lines of a node's log tell why it has ended.
+const LAST_LINES: usize = 6;
+
+/// How a process has ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    /// Whether it had called before.
+    pub(super) started: bool,
+    /// None when it ended in order.
+    pub(super) why: Option<String>,
+}
+
 /// A node and its process.
 #[derive(Debug)]
 pub(super) struct Node {
@@ -130,17 +142,19 @@ impl Node {
     }
 
     /// How its process has ended by itself, if it has.
-    pub(super) fn ended(&mut self) -> io::Result<Option<String>> {
+    pub(super) fn ended(&mut self) -> io::Result<Option<Ended>> {
         let Some((child, _)) = &mut self.child else { return Ok(None) };
         let Some(status) = child.try_wait()? else { return Ok(None) };
         self.child = None;
-        self.orders = None;
-        let last = fs::read_to_string(&self.log).unwrap_or_default();
-        let last = last.lines().last().unwrap_or_default().to_owned();
-        Ok(Some(match status.success() {
-            true => "it ended".to_owned(),
-            false => format!("{status}: {last}"),
-        }))
+        // One that never called was not able to start.
+        let started = self.orders.take().is_some();
+        if status.success() {
+            return Ok(Some(Ended { started, why: None }));
+        }
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        let last = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n  ");
+        Ok(Some(Ended { started, why: Some(format!("{status}: {last}")) }))
     }
 
     /// Megabytes of memory that its process holds, and its open files.

@@ -4,7 +4,7 @@
 //! does the node: nothing is left behind by a harness that was killed.
 
 use wavetank_instance::{Reply, Request, TaskId};
-use wavetank_vocabulary::{NodeId, Role, ServerTime, Span, Status, Time};
+use wavetank_vocabulary::{NodeId, Role, ServerTime, Status, Time};
 
 use super::facts::Told;
 use super::{Garbage, Reader, Wire, wire_enum, wire_struct};
@@ -99,16 +99,6 @@ impl Wire for Time {
     }
 }
 
-impl Wire for Span {
-    fn put(&self, out: &mut Vec<u8>) {
-        self.as_nanos().put(out);
-    }
-
-    fn get(from: &mut Reader<'_>) -> Result<Self, Garbage> {
-        Ok(Span::from_nanos(u64::get(from)?))
-    }
-}
-
 impl Wire for ServerTime {
     fn put(&self, out: &mut Vec<u8>) {
         self.to_micros().put(out);
@@ -135,7 +125,7 @@ mod tests {
     use super::*;
     use crate::wire::decode;
     use proptest::prelude::*;
-    use wavetank_vocabulary::{LogMark, OperationId, OperationKind, Subject, TxId};
+    use wavetank_vocabulary::{LogMark, OperationId, OperationKind, Span, Subject, TxId};
 
     fn request() -> Request {
         Request {
