@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use wavetank_cluster::Configuration;
 use wavetank_instance::{
-    Effect, Input, Instance, InstanceConfig, PeerMessage, Reply, Request, TaskId, Timer,
+    Asked, Effect, Input, Instance, InstanceConfig, Reply, Request, TaskId, Timer,
 };
 use wavetank_store::{DiskOp, PAGE_SIZE, StoreState};
 use wavetank_vocabulary::{
@@ -106,7 +106,8 @@ enum Incoming {
 enum Asker {
     /// The one who started the node; under this word.
     Control(u64),
-    Web(Sender<(Status, Reply)>),
+    /// With what was asked, for what comes next in the same transaction.
+    Web(Request, Sender<(Status, Reply)>),
 }
 
 /// Operations that come over HTTP are those of a client of their own: no scenario has so many.
@@ -187,6 +188,7 @@ pub fn run(config: &NodeConfig, asked_to_stop: impl Fn() -> bool) -> Result<(), 
         cache_policy: instance.cache_policy,
         programs: plan.operations.clone().into(),
         bugs: plan.bugs,
+        watch_locks: true,
     });
     let total = plan.total();
     let web = Web {
@@ -363,6 +365,10 @@ impl Node {
         }
     }
 
+    fn web_request(&mut self, request: Request, tell: Sender<(Status, Reply)>) {
+        self.request(request, Asker::Web(request, tell));
+    }
+
     fn request(&mut self, request: Request, asker: Asker) {
         let reply_to = self.next_asker;
         self.next_asker += 1;
@@ -387,14 +393,14 @@ impl Node {
                     open: None,
                     reply_to: 0,
                 };
-                self.request(request, Asker::Web(tell));
+                self.web_request(request, tell);
             }
             FromWeb::Run(Run::Next(word), tell) => {
                 let open = TaskId::from_word(word);
                 match self.open.remove(&word).filter(|_| self.instance.is_open(open)) {
                     Some(request) => {
                         let request = Request { open: Some(open), ..request };
-                        self.request(request, Asker::Web(tell));
+                        self.web_request(request, tell);
                     }
                     None => {
                         let _ = tell.send((Status::UnknownId, Reply::default()));
@@ -434,7 +440,7 @@ impl Node {
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Send { to, message } => {
-                let data = matches!(message, PeerMessage::Data(_));
+                let data = message.is_data();
                 if !self.peers.send(to, message) && data {
                     self.work.push_back(Input::PeerLost(to));
                 }
@@ -450,13 +456,13 @@ impl Node {
             Effect::Cancel(timer) => self.timers[timer.slot(self.total)] = None,
             Effect::Ready(task) => self.ready.push_back(task),
             Effect::Spend { .. } => self.spent = true,
-            Effect::Respond { request, status, reply, time } => {
-                match self.askers.remove(&request.reply_to) {
+            Effect::Respond { asked, status, reply, time } => {
+                match self.askers.remove(&asked.reply_to) {
                     Some(Asker::Control(reply_to)) => {
-                        let request = Request { reply_to, ..request };
-                        self.up(Up::Respond(request, status, reply, time));
+                        let asked = Asked { reply_to, ..asked };
+                        self.up(Up::Respond(asked, status, reply, time));
                     }
-                    Some(Asker::Web(tell)) => {
+                    Some(Asker::Web(request, tell)) => {
                         if let Some(open) = reply.open.filter(|_| status == Status::Ok) {
                             let instance = &self.instance;
                             self.open.retain(|word, _| instance.is_open(TaskId::from_word(*word)));

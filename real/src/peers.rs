@@ -95,9 +95,7 @@ impl Peers {
         let Some((_, queue)) = self.queues.iter().find(|(id, _)| *id == to) else { return true };
         match queue.try_send(message) {
             Ok(()) => true,
-            Err(TrySendError::Full(lost) | TrySendError::Disconnected(lost)) => {
-                !matches!(lost, PeerMessage::Data(_))
-            }
+            Err(TrySendError::Full(lost) | TrySendError::Disconnected(lost)) => !lost.is_data(),
         }
     }
 }
@@ -119,12 +117,12 @@ impl Sender {
         let mut bytes = Vec::new();
         while let Ok(first) = waiting.recv() {
             bytes.clear();
-            let mut data = matches!(first, PeerMessage::Data(_));
+            let mut data = first.is_data();
             frame(&first, &mut bytes);
             while bytes.len() < BATCH
                 && let Ok(message) = waiting.try_recv()
             {
-                data |= matches!(message, PeerMessage::Data(_));
+                data |= message.is_data();
                 frame(&message, &mut bytes);
             }
             let connected = self.connection.is_some();

@@ -13,7 +13,7 @@ use wavetank_scenario::to_text;
 use wavetank_vocabulary::Bytes;
 use wavetank_world::{BaseGraph, Plan};
 
-use super::{Failure, colour, find, say, seed_of, tell, warn};
+use super::{Failure, Subject, colour, find, say, tell, warn};
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::load::Load;
@@ -25,18 +25,11 @@ use crate::words::quoted;
 
 #[derive(Args, Debug)]
 pub(super) struct SoakArgs {
-    /// The scenario: a file, or a name of the library.
-    #[arg(value_name = "SCENARIO")]
-    file: PathBuf,
-    /// A number, or a git commit hash. Without it, the scenario's own seed, or 1.
-    #[arg(long)]
-    seed: Option<String>,
+    #[command(flatten)]
+    subject: Subject,
     /// Where results go [default: wavetank-out/NAME-SEED-real].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Changes one value of the scenario, e.g. ha.pull_interval=500ms.
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
     /// How many times faster than the real one the clock runs: timeouts, arrivals and faults
     /// come so many times as fast; processors, disks and sockets do not.
     #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = scale)]
@@ -90,9 +83,9 @@ impl Drop for WorkFolder {
 }
 
 pub(super) fn soak(args: &SoakArgs) -> Result<Exit, Failure> {
-    let scenario = find::one(&args.file, &args.set)?;
+    let scenario = args.subject.scenario()?;
     warn(&scenario);
-    let seed = seed_of(&scenario, args.seed.as_deref())?;
+    let seed = args.subject.seed(&scenario)?;
     if scenario.copies() > 1 {
         return Err(Failure::input("a soak plays one cluster: this scenario has several copies"));
     }
@@ -211,12 +204,12 @@ fn default_place(plan: &Plan) -> PathBuf {
 
 /// The command that plays the same scenario again.
 fn command(args: &SoakArgs, seed: u64) -> String {
-    let file = args.file.to_string_lossy();
+    let file = args.subject.file.to_string_lossy();
     let mut command = format!("wavetank soak {} --seed {seed}", quoted(&file));
     if args.time_scale != 1.0 {
         command.push_str(&format!(" --time-scale {}", args.time_scale));
     }
-    for assignment in &args.set {
+    for assignment in &args.subject.set {
         command.push_str(&format!(" --set {}", quoted(assignment)));
     }
     command

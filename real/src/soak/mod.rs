@@ -356,8 +356,8 @@ impl<O: Observer> Field<O> {
                     self.world.outside_tells(&fact);
                 }
             }
-            Up::Respond(request, status, reply, time) if present => {
-                self.world.outside_answered(id, &request, status, reply, time);
+            Up::Respond(asked, status, reply, time) if present => {
+                self.world.outside_answered(id, asked, status, reply, time);
             }
             Up::Call(task, request, store, node, value) if present => {
                 self.world.outside_calls(id, task, &request, (store, node, value));

@@ -3,7 +3,7 @@
 //! The node calls; where nobody asked it to, there is no such connection. When it ends, so
 //! does the node: nothing is left behind by a harness that was killed.
 
-use wavetank_instance::{Reply, Request, TaskId};
+use wavetank_instance::{Asked, Reply, Request, TaskId};
 use wavetank_vocabulary::{NodeId, Role, ServerTime, Status, Time};
 
 use super::facts::Told;
@@ -17,7 +17,7 @@ pub(crate) enum Up {
     /// Something happened.
     Fact(Time, Told),
     /// A client's request has ended.
-    Respond(Request, Status, Reply, ServerTime),
+    Respond(Asked, Status, Reply, ServerTime),
     /// A request writes into a second store.
     Call(TaskId, Request, u8, NodeId, Option<i64>),
     /// How it is.
@@ -62,7 +62,7 @@ wire_struct!(Condition { role, log, idle, waits_for, bean });
 wire_enum!(Up, "report" {
     0 => Here(version, instance, process);
     1 => Fact(at, fact);
-    2 => Respond(request, status, reply, time);
+    2 => Respond(asked, status, reply, time);
     3 => Call(task, request, store, node, value);
     4 => Status(condition);
     5 => Audited;
@@ -76,6 +76,7 @@ wire_enum!(Down, "order" {
     4 => Audit;
 });
 
+wire_struct!(Asked { operation, kind, attempt, reply_to });
 wire_struct!(Request { operation, attempt, kind, me, other, now_ms, by_statement, open, reply_to });
 wire_struct!(Reply { tx, seen, left, open });
 
@@ -151,7 +152,7 @@ mod tests {
         let waits_for = Some("a master".to_owned());
         let condition = Condition { role: Role::Pending, log, idle: true, waits_for, bean: true };
         for status in Status::ALL {
-            let up = Up::Respond(request(), status, reply, time);
+            let up = Up::Respond(Asked::of(&request()), status, reply, time);
             let mut bytes = Vec::new();
             up.put(&mut bytes);
             assert_eq!(decode::<Up>(&bytes), Ok(up));

@@ -27,6 +27,8 @@ wire_struct!(PageImage { file, page, image });
 wire_enum!(PeerMessage, "message" {
     0 => Cluster(message);
     1 => Data(message);
+    2 => Pull { attempt, mark };
+    3 => UpToDate { attempt, target };
 });
 
 wire_enum!(Message, "cluster message" {
@@ -69,19 +71,18 @@ wire_enum!(Credentials, "credentials" {
 wire_enum!(DataMessage, "data message" {
     0 => Handshake { attempt, mark };
     1 => HandshakeAnswer { attempt, verdict, epoch };
-    2 => Pull { attempt, mark };
-    3 => Transactions { attempt, records, target };
-    4 => PullRefused { attempt, verdict };
-    5 => Push { tx, epoch };
-    6 => PushAnswer { applied };
-    7 => CopyStore { attempt, first };
-    8 => StoreChunk { attempt, pages, done };
-    9 => Call { id, epoch, session, call };
-    10 => Reply { id, reply, obligation };
+    2 => Transactions { attempt, records, target };
+    3 => PullRefused { attempt, verdict };
+    4 => Push { tx, epoch };
+    5 => PushAnswer { applied };
+    6 => CopyStore { attempt, first };
+    7 => StoreChunk { attempt, pages, done };
+    8 => Call { id, epoch, session, call };
+    9 => Reply { id, session, reply, obligation };
 });
 
 wire_enum!(MasterCall, "call" {
-    0 => NewLockSession;
+    0 => NewLockSession { operation, kind };
     1 => AcquireLock(lock);
     2 => EndLockSession;
     3 => AllocateIds(kind);
@@ -332,7 +333,10 @@ mod tests {
 
     fn call() -> impl Strategy<Value = MasterCall> {
         prop_oneof![
-            Just(MasterCall::NewLockSession),
+            any::<(u16, u32, u16)>().prop_map(|(client, index, kind)| MasterCall::NewLockSession {
+                operation: OperationId { client: ClientId(client), index },
+                kind: OperationKind(kind),
+            }),
             any::<(u64, bool)>()
                 .prop_map(|words| MasterCall::AcquireLock(LockRequest::from_words(words))),
             Just(MasterCall::EndLockSession),
@@ -367,7 +371,6 @@ mod tests {
             (any::<(u32, u64)>(), verdict()).prop_map(|((attempt, epoch), verdict)| {
                 DataMessage::HandshakeAnswer { attempt, verdict, epoch: Epoch(epoch) }
             }),
-            (any::<u32>(), mark()).prop_map(|(attempt, mark)| DataMessage::Pull { attempt, mark }),
             (any::<(u32, u64)>(), vec(record(), 0..3)).prop_map(|((attempt, target), records)| {
                 DataMessage::Transactions { attempt, records, target: TxId(target) }
             }),
@@ -384,8 +387,8 @@ mod tests {
             (any::<(u32, u64, u32)>(), call()).prop_map(|((id, epoch, session), call)| {
                 DataMessage::Call { id, epoch: Epoch(epoch), session, call }
             }),
-            (any::<(u32, u64)>(), reply()).prop_map(|((id, obligation), reply)| {
-                DataMessage::Reply { id, reply, obligation: TxId(obligation) }
+            (any::<(u32, u64, u32)>(), reply()).prop_map(|((id, obligation, session), reply)| {
+                DataMessage::Reply { id, session, reply, obligation: TxId(obligation) }
             }),
         ]
     }
@@ -398,6 +401,12 @@ mod tests {
             message in prop_oneof![
                 cluster().prop_map(PeerMessage::Cluster),
                 data().prop_map(|message| PeerMessage::Data(Arc::new(message))),
+                (any::<u32>(), mark())
+                    .prop_map(|(attempt, mark)| PeerMessage::Pull { attempt, mark }),
+                any::<(u32, u64)>().prop_map(|(attempt, target)| PeerMessage::UpToDate {
+                    attempt,
+                    target: TxId(target),
+                }),
             ]
         ) {
             let mut bytes = Vec::new();
@@ -414,7 +423,7 @@ mod tests {
         fn garbage_is_refused_without_panic(bytes in vec(any::<u8>(), 0..300), kind in 0..30u8) {
             let _ = decode::<PeerMessage>(&bytes);
             // With a plausible beginning it gets further.
-            let _ = decode::<PeerMessage>(&[&[kind % 2, kind], &bytes[..]].concat());
+            let _ = decode::<PeerMessage>(&[&[kind % 4, kind], &bytes[..]].concat());
         }
     }
 

@@ -150,13 +150,13 @@ impl<O: Observer> World<O> {
     pub fn outside_answered(
         &mut self,
         id: InstanceId,
-        request: &Request,
+        asked: Asked,
         status: Status,
         reply: Reply,
         time: ServerTime,
     ) {
         if let Some(instance) = self.index_of(id).filter(|index| self.runs(usize::from(*index))) {
-            self.answered(instance, Asked::of(request), status, reply, time);
+            self.answered(instance, asked, status, reply, time);
         }
     }
 
