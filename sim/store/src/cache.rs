@@ -148,7 +148,7 @@ impl Cache {
         &self.frames[frame as usize]
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn used(&mut self, frame: FrameId) {
         self.policy.used(frame);
     }

@@ -254,6 +254,23 @@ pub enum DiskRequest {
 }
 
 impl DiskRequest {
+    /// The file that it is about; none if it is about the directory.
+    pub(crate) fn file(&self) -> Option<FileName> {
+        match self {
+            DiskRequest::ReadPage { file, .. }
+            | DiskRequest::WritePage { file, .. }
+            | DiskRequest::Append { file, .. }
+            | DiskRequest::ReadAt { file, .. }
+            | DiskRequest::SetLen { file, .. }
+            | DiskRequest::Sync { file }
+            | DiskRequest::Unlink { file }
+            | DiskRequest::Rename { from: file, .. } => Some(*file),
+            DiskRequest::SyncDir | DiskRequest::List => None,
+        }
+    }
+}
+
+impl DiskRequest {
     /// How many bytes the operation moves.
     pub fn transferred(&self) -> u64 {
         match self {

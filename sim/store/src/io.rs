@@ -1,7 +1,7 @@
 //! The store's side of submit and complete: operations under way, and tickets.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use wavetank_vocabulary::LookupMap;
 
 use crate::cache::PageKey;
 use crate::disk::{DiskOp, DiskRequest, FileKind, FileName};
@@ -50,7 +50,9 @@ pub(crate) struct Io {
     next_op: u64,
     next_ticket: u64,
     out: Vec<(DiskOp, DiskRequest)>,
-    pending: LookupMap<u64, (Purpose, FileName)>,
+    /// The last operations, by number; none where one was answered. The first is not.
+    pending: VecDeque<Option<(Purpose, FileName)>>,
+    under_way: usize,
     completed: Vec<Ticket>,
 }
 
@@ -58,24 +60,22 @@ impl Io {
     pub(crate) fn submit(&mut self, request: DiskRequest, purpose: Purpose) {
         let op = DiskOp(self.next_op);
         self.next_op += 1;
-        let file = match &request {
-            DiskRequest::ReadPage { file, .. }
-            | DiskRequest::WritePage { file, .. }
-            | DiskRequest::Append { file, .. }
-            | DiskRequest::ReadAt { file, .. }
-            | DiskRequest::SetLen { file, .. }
-            | DiskRequest::Sync { file }
-            | DiskRequest::Unlink { file }
-            | DiskRequest::Rename { from: file, .. } => *file,
-            DiskRequest::SyncDir | DiskRequest::List => FileName::live(FileKind::Meta),
-        };
-        self.pending.insert(op.0, (purpose, file));
+        let file = request.file().unwrap_or(FileName::live(FileKind::Meta));
+        self.pending.push_back(Some((purpose, file)));
+        self.under_way += 1;
         self.out.push((op, request));
     }
 
     /// What an answered operation was for; none if it is not one of ours.
     pub(crate) fn answered(&mut self, op: DiskOp) -> Option<(Purpose, FileName)> {
-        self.pending.remove(&op.0)
+        let first = self.next_op - self.pending.len() as u64;
+        let place = usize::try_from(op.0.checked_sub(first)?).ok()?;
+        let answered = self.pending.get_mut(place)?.take()?;
+        self.under_way -= 1;
+        while let Some(None) = self.pending.front() {
+            self.pending.pop_front();
+        }
+        Some(answered)
     }
 
     pub(crate) fn drain(&mut self, out: &mut Vec<(DiskOp, DiskRequest)>) {
@@ -90,13 +90,14 @@ impl Io {
 
     /// How many operations are submitted and not answered.
     pub(crate) fn under_way(&self) -> usize {
-        self.pending.len()
+        self.under_way
     }
 
     /// Forgets what was queued and not yet drained, and ignores answers still to come.
     pub(crate) fn abandon(&mut self) {
         self.out.clear();
         self.pending.clear();
+        self.under_way = 0;
     }
 
     pub(crate) fn ticket(&mut self) -> Ticket {

@@ -24,6 +24,7 @@ pub(crate) struct Overlay {
 }
 
 impl Overlay {
+    #[inline(always)]
     fn position(&self, key: RecordKey) -> Option<usize> {
         if self.entries.len() <= SEARCHED {
             self.entries.iter().position(|entry| entry.key == key)
@@ -32,15 +33,15 @@ impl Overlay {
         }
     }
 
+    /// A record's after-image, if it was written here.
     #[inline(always)]
-    pub(crate) fn get(&self, key: RecordKey) -> Option<&[u8]> {
-        if self.entries.is_empty() { None } else { self.find(key) }
-    }
-
-    fn find(&self, key: RecordKey) -> Option<&[u8]> {
-        let entry = self.entries[self.position(key)?];
-        let at = entry.at as usize;
-        Some(&self.bytes[at..at + record_size(key.kind())])
+    pub(crate) fn get<R: Record>(&self, id: u64) -> Option<&[u8]> {
+        if self.entries.is_empty() {
+            return None;
+        }
+        let place = self.position(RecordKey::new(R::KIND, id))?;
+        let at = self.entries[place].at as usize;
+        Some(&self.bytes[at..at + R::SIZE])
     }
 
     /// Whether the transaction itself made the record.
@@ -62,16 +63,26 @@ impl Overlay {
                 let at = self.bytes.len();
                 self.bytes.extend_from_slice(&[0; LONGEST][..R::SIZE]);
                 record.encode(&mut self.bytes[at..]);
-                self.entries.push(Entry { key, at: at as u32, created });
-                let len = self.entries.len();
-                if len == SEARCHED + 1 {
-                    for (place, entry) in self.entries.iter().enumerate() {
-                        self.index.insert(entry.key.0, place as u32);
-                    }
-                } else if len > SEARCHED {
-                    self.index.insert(key.0, (len - 1) as u32);
-                }
+                self.remember(Entry { key, at: at as u32, created });
             }
+        }
+    }
+
+    /// Adds an entry; from a number of them on they are found by hashing.
+    #[inline]
+    fn remember(&mut self, entry: Entry) {
+        self.entries.push(entry);
+        let len = self.entries.len();
+        if len == SEARCHED + 1 {
+            self.index_all();
+        } else if len > SEARCHED {
+            self.index.insert(entry.key.0, (len - 1) as u32);
+        }
+    }
+
+    fn index_all(&mut self) {
+        for (place, entry) in self.entries.iter().enumerate() {
+            self.index.insert(entry.key.0, place as u32);
         }
     }
 
@@ -85,15 +96,7 @@ impl Overlay {
             None => {
                 let at = self.bytes.len() as u32;
                 self.bytes.extend_from_slice(image);
-                self.entries.push(Entry { key, at, created: false });
-                let len = self.entries.len();
-                if len == SEARCHED + 1 {
-                    for (place, entry) in self.entries.iter().enumerate() {
-                        self.index.insert(entry.key.0, place as u32);
-                    }
-                } else if len > SEARCHED {
-                    self.index.insert(key.0, (len - 1) as u32);
-                }
+                self.remember(Entry { key, at, created: false });
             }
         }
     }
@@ -102,9 +105,7 @@ impl Overlay {
     pub(crate) fn sort(&mut self) {
         self.entries.sort_unstable_by_key(|entry| entry.key);
         if self.entries.len() > SEARCHED {
-            for (place, entry) in self.entries.iter().enumerate() {
-                self.index.insert(entry.key.0, place as u32);
-            }
+            self.index_all();
         }
     }
 
@@ -156,11 +157,11 @@ mod tests {
         assert_eq!(ids, (0..40).collect::<Vec<_>>());
         for id in 0..40 {
             let key = RecordKey::new(FileKind::Nodes, id);
-            let node = NodeRecord::decode(overlay.get(key).unwrap());
+            let node = NodeRecord::decode(overlay.get::<NodeRecord>(id).unwrap());
             assert_eq!(node.labels.iter().next(), Some(id as u32));
             assert_eq!(overlay.created(key), id % 2 == 0);
         }
         overlay.clear();
-        assert!(overlay.get(RecordKey::new(FileKind::Nodes, 3)).is_none() && overlay.is_empty());
+        assert!(overlay.get::<NodeRecord>(3).is_none() && overlay.is_empty());
     }
 }

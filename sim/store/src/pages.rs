@@ -38,6 +38,13 @@ impl PinSet {
     }
 }
 
+/// Where a record stands: the frame of its page, and how far behind the page's header.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    frame: FrameId,
+    offset: usize,
+}
+
 /// How many pages each record file has, by `FileKind`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PageCounts {
@@ -67,15 +74,20 @@ impl Store {
         ledger: &mut Ledger,
     ) -> Result<FrameId, Stop> {
         if let Some(frame) = self.cache.find(key) {
-            self.cache.used(frame);
-            // A page that this step itself faulted in was counted when it was.
-            let faulted = self.pins.get(pinner.0 as usize).is_some_and(|set| set.waits);
-            if !faulted || !self.pins[pinner.0 as usize].frames.contains(&frame) {
-                ledger.hits += 1;
-            }
+            self.use_frame(pinner, frame, ledger);
             return Ok(frame);
         }
         self.fault(pinner, key, ledger)
+    }
+
+    #[inline(always)]
+    fn use_frame(&mut self, pinner: Pinner, frame: FrameId, ledger: &mut Ledger) {
+        self.cache.used(frame);
+        // A page that this step itself faulted in was counted when it was.
+        let faulted = self.pins.get(pinner.0 as usize).is_some_and(|set| set.waits);
+        if !faulted || !self.pins[pinner.0 as usize].frames.contains(&frame) {
+            ledger.hits += 1;
+        }
     }
 
     #[cold]
@@ -204,27 +216,49 @@ impl Store {
         Ok(frame)
     }
 
-    /// Uses the pages of all these records as [`Self::hold_pages`] does, but without pins, if
-    /// all are resident. They stay until the next page is asked for. False if one is missing.
-    pub(crate) fn use_resident(
-        &mut self,
-        pinner: Pinner,
-        records: impl Iterator<Item = (FileKind, u64)> + Clone,
-        ledger: &mut Ledger,
-    ) -> Result<bool, Stop> {
-        let keys = records.map(|(kind, id)| PageKey(kind, locate(kind, id).0));
-        if !keys.clone().all(|key| self.cache.find(key).is_some()) {
-            return Ok(false);
+    /// Finds the records' places in resident pages. False if a page is missing.
+    pub(crate) fn find_places(
+        &self,
+        records: impl Iterator<Item = (FileKind, u64)>,
+        places: &mut Vec<Place>,
+    ) -> bool {
+        places.clear();
+        let mut last: Option<(PageKey, FrameId)> = None;
+        for (kind, id) in records {
+            let (number, offset) = locate(kind, id);
+            let key = PageKey(kind, number);
+            let frame = match last {
+                Some((same, frame)) if same == key => frame,
+                _ => match self.cache.find(key) {
+                    Some(frame) => frame,
+                    None => return false,
+                },
+            };
+            last = Some((key, frame));
+            places.push(Place { frame, offset });
         }
+        true
+    }
+
+    /// Uses the pages of these places as [`Self::hold_pages`] does, but without pins. They
+    /// stay until the next page is asked for.
+    pub(crate) fn use_places(&mut self, pinner: Pinner, places: &[Place], ledger: &mut Ledger) {
         let mut last = None;
-        for key in keys {
-            if last != Some(key) {
-                self.page(pinner, key, ledger)?;
-                last = Some(key);
+        for place in places {
+            if last != Some(place.frame) {
+                self.use_frame(pinner, place.frame, ledger);
+                last = Some(place.frame);
             }
         }
         self.eviction_rests = false;
-        Ok(true)
+    }
+
+    /// Writes a record's after-image where [`Self::find_places`] found it.
+    #[inline]
+    pub(crate) fn write_place(&mut self, place: Place, image: &[u8], tx: u64) {
+        let page = self.cache.page_mut(place.frame);
+        page.touch(tx);
+        page.body_mut()[place.offset..place.offset + image.len()].copy_from_slice(image);
     }
 
     /// Makes the pages of all these records resident and pins them.
@@ -249,9 +283,7 @@ impl Store {
     pub(crate) fn write_image(&mut self, kind: FileKind, id: u64, image: &[u8], tx: u64) {
         let (number, offset) = locate(kind, id);
         let frame = self.cache.find(PageKey(kind, number)).expect("held by hold_pages");
-        let page = self.cache.page_mut(frame);
-        page.touch(tx);
-        page.body_mut()[offset..offset + image.len()].copy_from_slice(image);
+        self.write_place(Place { frame, offset }, image, tx);
     }
 
     pub(crate) fn unpin_all(&mut self, pinner: Pinner) {

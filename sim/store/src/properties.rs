@@ -15,8 +15,8 @@ use crate::record::{
 use crate::store::{Ledger, Step, Stop, Store};
 use crate::transactions::TxHandle;
 use crate::value::{
-    Array, Entity, Packed, TokenId, Unpacked, Value, block_count, block_key, blocks_used,
-    long_text, pack, pack_long, pack_long_array, unpack, values, without,
+    Array, Entity, Long, Packed, TokenId, Unpacked, Value, block_count, block_key, blocks_used,
+    long_text, long_value, pack, pack_long, pack_long_array, unpack, values, without,
 };
 
 /// A chain longer than this must be a circle: there are only so many keys.
@@ -191,14 +191,14 @@ impl Store {
     fn value_pieces(
         &mut self,
         slot: Slot,
-        blocks: &[u64],
+        head: u64,
         out: &mut Vec<PieceKey>,
         ledger: &mut Ledger,
     ) -> Result<(), Stop> {
-        match unpack(blocks) {
-            Unpacked::Long(first) => self.piece_keys::<DynamicRecord>(slot, first, out, ledger),
-            Unpacked::LongArray(first) => self.piece_keys::<ArrayRecord>(slot, first, out, ledger),
-            _ => Ok(()),
+        match long_value(head) {
+            Some(Long::Text(first)) => self.piece_keys::<DynamicRecord>(slot, first, out, ledger),
+            Some(Long::Array(first)) => self.piece_keys::<ArrayRecord>(slot, first, out, ledger),
+            None => Ok(()),
         }
     }
 
@@ -235,11 +235,11 @@ impl Store {
         let mut freed = Vec::new();
         let mut home = None;
         'found: for (place, link) in chain.iter().enumerate() {
-            for (at, count) in values(&link.record.blocks) {
-                if block_key(link.record.blocks[at]) == key {
+            for (at, _) in values(&link.record.blocks) {
+                let head = link.record.blocks[at];
+                if block_key(head) == key {
                     home = Some((place, at));
-                    let blocks = &link.record.blocks[at..at + count];
-                    self.value_pieces(slot, blocks, &mut freed, ledger)?;
+                    self.value_pieces(slot, head, &mut freed, ledger)?;
                     break 'found;
                 }
             }
@@ -357,8 +357,8 @@ impl Store {
         self.chain(slot, first, &mut chain, ledger)?;
         let mut freed = Vec::new();
         for link in &chain {
-            for (at, count) in values(&link.record.blocks) {
-                self.value_pieces(slot, &link.record.blocks[at..at + count], &mut freed, ledger)?;
+            for (at, _) in values(&link.record.blocks) {
+                self.value_pieces(slot, link.record.blocks[at], &mut freed, ledger)?;
             }
         }
         self.free_pieces(slot, &freed, ledger);

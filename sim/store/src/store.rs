@@ -25,7 +25,7 @@ use crate::journal::Journal;
 use crate::lifecycle::Mode;
 use crate::locks::LockTable;
 use crate::log::TxRecord;
-use crate::pages::{Load, PageCounts, PinSet};
+use crate::pages::{Load, PageCounts, PinSet, Place};
 use crate::properties::Link;
 use crate::readings::Counters;
 use crate::replication::LogReader;
@@ -154,6 +154,8 @@ pub struct Store {
     pub(crate) granted: Vec<u32>,
     pub(crate) chain: Vec<Link>,
     pub(crate) scratch: Vec<u8>,
+    /// Where the records of a transaction stand that is being applied.
+    pub(crate) places: Vec<Place>,
     /// Background eviction found nothing to do; cleared whenever something changes.
     pub(crate) eviction_rests: bool,
     /// A page write found no space: writing rests.
@@ -205,6 +207,7 @@ impl Store {
             granted: Vec::new(),
             chain: Vec::new(),
             scratch: Vec::new(),
+            places: Vec::new(),
             eviction_rests: false,
             disk_full: false,
         };

@@ -232,7 +232,7 @@ impl Store {
     ) -> Result<R, Stop> {
         ledger.records += 1;
         let tx = &self.transactions[slot as usize];
-        if let Some(image) = tx.overlay.get(RecordKey::new(R::KIND, id)) {
+        if let Some(image) = tx.overlay.get::<R>(id) {
             return Ok(R::decode(image));
         }
         self.get_committed(Pinner::transaction(slot), id, ledger)
@@ -388,11 +388,15 @@ impl Store {
         self.wake_granted();
     }
 
-    #[inline]
+    #[inline(always)]
     fn wake_granted(&mut self) {
-        if self.granted.is_empty() {
-            return;
+        if !self.granted.is_empty() {
+            self.wake_all_granted();
         }
+    }
+
+    #[cold]
+    fn wake_all_granted(&mut self) {
         for place in 0..self.granted.len() {
             let next = self.granted[place];
             self.count_lock_wait(next);

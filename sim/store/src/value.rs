@@ -306,6 +306,24 @@ pub(crate) fn unpack(blocks: &[u64]) -> Unpacked {
     }
 }
 
+/// Where the dynamic records of a value begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Long {
+    /// A text's.
+    Text(u64),
+    /// An array's.
+    Array(u64),
+}
+
+/// The dynamic records of the value with this first block, if it has any.
+pub(crate) fn long_value(head: u64) -> Option<Long> {
+    match head >> 24 & 15 {
+        TYPE_LONG_TEXT => Some(Long::Text(head >> 28)),
+        TYPE_LONG_ARRAY => Some(Long::Array(head >> 28)),
+        _ => None,
+    }
+}
+
 pub(crate) fn block_key(head: u64) -> TokenId {
     TokenId(head as u16)
 }

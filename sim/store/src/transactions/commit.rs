@@ -1,6 +1,8 @@
 //! The end of a transaction: logged under the next id, then applied to the pages.
 
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use wavetank_vocabulary::{LogMark, PlantedBugs, TxId};
 
 use super::{Phase, TxHandle};
@@ -8,8 +10,11 @@ use crate::disk::FileKind;
 use crate::error::StoreError;
 use crate::io::{Pinner, Ticket};
 use crate::log::TxRecord;
+use crate::overlay::Overlay;
+use crate::pages::Place;
 use crate::record::{FARTHEST, Record, RecordKey, SchemaRecord, TokenRecord};
 use crate::store::{Ledger, Step, Stop, Store};
+use crate::tree::IndexKey;
 use crate::value::Value;
 
 /// A commit under way.
@@ -113,29 +118,21 @@ impl Store {
             let pinner = Pinner::transaction(slot);
             // The overlay steps aside while the store's other parts are at work.
             let overlay = core::mem::take(&mut self.transactions[slot as usize].overlay);
-            let records = overlay.iter().map(|(key, _)| (key.kind(), key.id()));
             let index = core::mem::take(&mut self.transactions[slot as usize].index);
-            let held = match index.is_empty() {
-                true => self.use_resident(pinner, records.clone(), ledger),
-                false => Ok(false),
-            };
-            let held = held.and_then(|held| match held {
-                true => Ok(()),
-                false => self
-                    .hold_pages(pinner, records, ledger)
-                    .and_then(|()| self.hold_tree(pinner, index.keys().copied(), ledger)),
-            });
+            let mut places = core::mem::take(&mut self.places);
+            let held = self.hold_records(pinner, &overlay, &index, &mut places, ledger);
             if held.is_ok() {
                 for (key, present) in &index {
                     self.write_entry(*key, *present, id.0);
                 }
-                for (key, image) in overlay.iter() {
-                    self.write_image(key.kind(), key.id(), image, id.0);
+                for ((key, image), place) in overlay.iter().zip(&places) {
+                    self.write_place(*place, image, id.0);
                     self.learn_token(key, image);
                     self.note_freed(key, image);
                 }
                 ledger.records += overlay.len() as u32;
             }
+            self.places = places;
             self.transactions[slot as usize].overlay = overlay;
             self.transactions[slot as usize].index = index;
             match held {
@@ -159,6 +156,27 @@ impl Store {
         self.account(&before, ledger);
         self.end(slot);
         Step::Done(Value::Null)
+    }
+
+    /// Has the pages of all records and entries in the cache until they are written, and finds
+    /// the records' places there.
+    fn hold_records(
+        &mut self,
+        pinner: Pinner,
+        overlay: &Overlay,
+        index: &BTreeMap<IndexKey, bool>,
+        places: &mut Vec<Place>,
+        ledger: &mut Ledger,
+    ) -> Result<(), Stop> {
+        let records = overlay.iter().map(|(key, _)| (key.kind(), key.id()));
+        if index.is_empty() && self.find_places(records.clone(), places) {
+            self.use_places(pinner, places, ledger);
+            return Ok(());
+        }
+        self.hold_pages(pinner, records.clone(), ledger)?;
+        self.hold_tree(pinner, index.keys().copied(), ledger)?;
+        self.find_places(records, places);
+        Ok(())
     }
 
     pub(crate) fn learn_token(&mut self, key: RecordKey, image: &[u8]) {
