@@ -109,6 +109,9 @@ impl Rig {
             Some(dice) => dice.below(self.queue.len() as u64) as usize,
             None => 0,
         };
+        // The next one that the disk does not leave lying.
+        let ahead = self.queue[place..].iter().position(|(_, asked)| !self.disk.stalls(asked));
+        let Some(place) = ahead.map(|ahead| place + ahead) else { return false };
         if let Some(crashes) = &mut self.crashes {
             crashes.push((self.disk.clone(), self.store.mark().tx.0));
         }

@@ -19,3 +19,4 @@ mod planted;
 mod policies;
 mod remote;
 mod replication;
+mod table;

@@ -26,6 +26,8 @@ pub(crate) enum Fault {
     LyingSync,
     /// 7: the next sync of the file fails, and what it was to make durable is dropped.
     FailedSync(FileName),
+    /// 18: operations on the file are not answered until this goes.
+    Stalled(FileName),
     /// 17: nothing can be written any more.
     ReadOnly,
     /// 17: the device is gone.
@@ -33,6 +35,11 @@ pub(crate) enum Fault {
 }
 
 impl MemoryDisk {
+    /// Whether the disk leaves this operation unanswered for now.
+    pub(super) fn stalls(&self, request: &DiskRequest) -> bool {
+        request.file().is_some_and(|file| self.faults.contains(&Fault::Stalled(file)))
+    }
+
     pub(super) fn answer_with_faults(
         &mut self,
         request: &DiskRequest,

@@ -1,8 +1,10 @@
 //! Crashes after every single disk operation, and power losses, also during recovery.
 
+use std::panic::catch_unwind;
+use std::string::String;
 use std::vec;
 
-use wavetank_vocabulary::Bytes;
+use wavetank_vocabulary::{Bytes, PlantedBugs};
 
 use super::backup::back_up;
 use crate::testing::model::{History, create_tokens, random_transactions, renew_constraint};
@@ -109,6 +111,40 @@ fn no_acknowledged_transaction_is_lost_by_a_crash_before_any_operation() {
     let logs = rig.disk.names().into_iter().filter(|file| file.kind == FileKind::Log);
     assert!(logs.map(|file| file.version).max().unwrap() > 5, "the log was rotated");
     std::println!("{} crash points, each killed and without power", rig.disk.done);
+}
+
+/// What the first crash shows of a planted bug; none if no crash shows it.
+fn shown(bugs: PlantedBugs) -> Option<String> {
+    let played = catch_unwind(|| {
+        let mut rig = Rig::open(StoreConfig { bugs, ..config() }, MemoryDisk::default());
+        rig.shuffle = Some(Dice(1));
+        rig.crashes = Some(vec![]);
+        rig.store.create();
+        rig.run();
+        let mut history = History::default();
+        create_tokens(&mut rig, &mut history).unwrap();
+        random_transactions(&mut rig, &mut history, 120, &mut Dice(3)).unwrap();
+        rig.check_crashes(&history);
+    });
+    played.err().map(|panic| panic.downcast_ref::<String>().cloned().unwrap_or_default())
+}
+
+/// What finds nothing in a sound store must find something in one that is not.
+#[test]
+#[expect(clippy::print_stdout, reason = "what is found first is the point")]
+fn crashes_show_the_bugs_that_are_planted() {
+    assert_eq!(shown(PlantedBugs::NONE), None);
+    for (bug, name) in [
+        (PlantedBugs::SYNC_SKIPPED, "sync-skipped"),
+        (PlantedBugs::ACKNOWLEDGED_BEFORE_SYNC, "acknowledged-before-sync"),
+        (PlantedBugs::RECOVERY_SKIPS_LAST, "recovery-skips-last"),
+        (PlantedBugs::CHECKPOINT_WITHOUT_FLUSH, "checkpoint-without-flush"),
+        (PlantedBugs::DOUBLE_WRITE_SKIPPED, "double-write-skipped"),
+    ] {
+        let shown = shown(bug);
+        std::println!("{name}: {shown:?}");
+        assert!(shown.is_some_and(|what| what.contains("before operation")), "{name}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use wavetank_vocabulary::NodeId;
 
 use crate::testing::faults::Fault;
 use crate::testing::model::History;
-use crate::testing::{Dice, Rig};
+use crate::testing::{Dice, MemoryDisk, Rig};
 use crate::*;
 
 const NODES: FileName = FileName::live(FileKind::Nodes);
@@ -293,6 +293,103 @@ fn a_lying_sync_is_outside_the_contract_and_the_store_still_opens_or_says_why() 
         rig.model();
     }
     assert!(lost > 3, "what was acknowledged can be lost: that is the lie");
+}
+
+#[test]
+fn a_slow_disk_delays_those_alone_who_wait_for_it() {
+    let config = StoreConfig { frames: 8, free_frames: 0, ..store().store.config.clone() };
+    let mut rig = Rig::open(config, store().disk.clone());
+    read(&mut rig, 0).unwrap();
+    // A page does not come: its reader waits, another is served, a third commits.
+    rig.disk.faults = vec![Fault::Stalled(NODES)];
+    let waiting = rig.store.begin(0, 0);
+    let step = MicroStep::ReadNode { node: NodeId(600) };
+    let Step::Wait(page) = rig.store.step(waiting, &step, &mut rig.ledger) else { panic!() };
+    assert_eq!(read(&mut rig, 1), Ok(Value::Node(NodeId(1))));
+    touch(&mut rig, 2);
+    let mark = rig.store.mark();
+    while rig.turn() {}
+    let mut done = vec![];
+    rig.store.completed(&mut done);
+    assert!(!done.contains(&page));
+    rig.disk.faults.clear();
+    assert_eq!(rig.must(waiting, &step), Value::Node(NodeId(600)));
+    rig.store.rollback(waiting);
+
+    // The log's sync takes long: nothing is acknowledged meanwhile, and reads go on.
+    rig.disk.faults = vec![Fault::Stalled(FileName::log(0))];
+    let commits = [3, 4].map(|node| {
+        let tx = rig.store.begin(0, 0);
+        rig.must(tx, &MicroStep::RemoveLabel { node: NodeId(node), label: TokenId(0) });
+        rig.must(tx, &MicroStep::AddLabel { node: NodeId(node), label: TokenId(0) });
+        rig.must(tx, &MicroStep::Prepare);
+        (tx, rig.store.commit(tx, &mut Ledger::default()).unwrap())
+    });
+    while rig.turn() {}
+    assert_eq!(read(&mut rig, 1), Ok(Value::Node(NodeId(1))));
+    assert_eq!(rig.store.mark(), mark, "what is not synced is not durable");
+    for (tx, committing) in commits {
+        let waits = rig.store.apply(tx, &mut Ledger::default());
+        assert_eq!(waits, Step::Wait(committing.ticket.unwrap()));
+    }
+    let mut killed = rig.clone();
+    killed.disk.faults.clear();
+    assert_eq!(killed.crash().store.mark(), mark, "and a crash now may lose it");
+
+    // So does the checkpoint behind it: commits do not wait for that.
+    rig.disk.faults.clear();
+    for (tx, _) in commits {
+        rig.apply(tx).unwrap();
+    }
+    let before = rig.store.counters().checkpoints;
+    rig.disk.faults = vec![Fault::Stalled(FileName::live(FileKind::DoubleWrite))];
+    rig.store.request_checkpoint();
+    for _ in 0..20 {
+        rig.store.background(8, &mut Ledger::default());
+        rig.turn();
+    }
+    touch(&mut rig, 2);
+    assert_eq!(rig.store.counters().checkpoints, before);
+    rig.disk.faults.clear();
+    rig.run();
+    assert_eq!(rig.store.counters().checkpoints, before + 1);
+    rig.model();
+}
+
+#[test]
+fn the_same_fault_on_all_disks_is_told_by_each_and_spreads_from_none() {
+    let healthy = store();
+    // All of one make, with one fault; each instance has only its own disk to know it by.
+    let faults = [
+        (Fault::BitRot(NODES, 1, 40), PageDamage::Checksum),
+        (Fault::MisdirectedRead(NODES, 1, 2), PageDamage::Misplaced),
+    ];
+    for (fault, damage) in faults {
+        let mut members = [healthy.clone(), healthy.clone(), healthy.clone()];
+        for member in &mut members {
+            member.disk.faults = vec![fault.clone()];
+        }
+        for member in &mut members {
+            assert_eq!(read(member, 600), damaged(1, damage));
+            assert_eq!(read(member, 1), Ok(Value::Node(NodeId(1))), "the rest is served");
+        }
+        for member in &mut members {
+            let mut target = Rig::open(member.store.config.clone(), MemoryDisk::default());
+            let history = &mut History::default();
+            let failed = super::backup::back_up(member, &mut target, history, None);
+            let told = StoreError::DamagedPage { file: NODES, page: 1, damage };
+            assert_eq!(failed, Err(BackupError::Source(told)));
+            assert_eq!(*target.crash().store.state(), StoreState::Empty, "half a backup is none");
+        }
+    }
+    // One damaged image under several instances, as of a backup that all were made from.
+    let mut image = healthy.clone().crash().disk.clone();
+    image.bytes_mut(NODES)[PAGE_SIZE + 5000] ^= 1;
+    for _ in 0..3 {
+        let mut member = Rig::open(healthy.store.config.clone(), image.clone());
+        assert_eq!(read(&mut member, 600), damaged(1, PageDamage::Checksum));
+        assert!(member.store.check(&member.disk).is_err(), "a check cannot pass over it");
+    }
 }
 
 #[test]
