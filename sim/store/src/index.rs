@@ -30,6 +30,20 @@ fn key_of(page: u32) -> PageKey {
     PageKey(FileKind::Index, page)
 }
 
+/// The page below this one on the way to a key; none below a leaf. `above` is the level that it
+/// must be under.
+fn below(body: &[u8], above: &mut u16, key: IndexKey) -> Result<Option<u32>, Stop> {
+    let level = tree::level(body);
+    if level == 0 {
+        return Ok(None);
+    }
+    if level >= *above || tree::count(body) == 0 {
+        return Err(broken("the index tree has no end"));
+    }
+    *above = level;
+    Ok(Some(tree::child_at(body, tree::child_of(body, key))))
+}
+
 impl Store {
     /// Entries from `from` up to `to`, at most `most`, as the transaction sees them. Returns
     /// where to go on; none if there are no more.
@@ -77,19 +91,14 @@ impl Store {
         let mut above = DEEPEST;
         loop {
             let frame = self.tree_page(pinner, page, ledger)?;
-            let body = self.cache.frame(frame).page().body();
-            let level = tree::level(body);
-            if level == 0 {
-                break;
+            match below(self.cache.frame(frame).page().body(), &mut above, from)? {
+                Some(child) => page = child,
+                None => break,
             }
-            if level >= above || tree::count(body) == 0 {
-                return Err(broken("the index tree has no end"));
-            }
-            above = level;
-            page = tree::child_at(body, tree::child_of(body, from));
         }
         let mut last = None;
-        loop {
+        // More leaves than pages are a circle.
+        for _ in 0..self.counts.logical[FileKind::Index as usize] {
             let frame = self.tree_page(pinner, page, ledger)?;
             let body = self.cache.frame(frame).page().body();
             let start = match tree::search(body, from) {
@@ -112,6 +121,7 @@ impl Store {
                 return Ok(());
             }
         }
+        Err(broken("the index tree has no end"))
     }
 
     fn tree_page(
@@ -141,16 +151,10 @@ impl Store {
                     return Err(broken("the index tree leads to a page that is not there"));
                 }
                 let frame = self.page_to_write(pinner, key_of(page), ledger)?;
-                let body = self.cache.frame(frame).page().body();
-                let level = tree::level(body);
-                if level == 0 {
-                    break;
+                match below(self.cache.frame(frame).page().body(), &mut above, key)? {
+                    Some(child) => page = child,
+                    None => break,
                 }
-                if level >= above || tree::count(body) == 0 {
-                    return Err(broken("the index tree has no end"));
-                }
-                above = level;
-                page = tree::child_at(body, tree::child_of(body, key));
             }
         }
         Ok(())

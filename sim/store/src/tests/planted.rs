@@ -233,6 +233,27 @@ fn a_chain_that_begins_in_its_middle_is_told() {
 }
 
 #[test]
+fn a_circle_of_empty_leaves_ends() {
+    let mut rig = store(config());
+    let tx = rig.store.begin(0, 0);
+    for _ in 0..40 {
+        rig.must(tx, &MicroStep::CreateNode { labels: vec![TokenId(0)] });
+    }
+    rig.finish(tx);
+    // The root as an empty leaf before one that is empty too and follows itself.
+    for page in [0, 1] {
+        let key = crate::cache::PageKey(FileKind::Index, page);
+        let frame = rig.store.cache.find(key).expect("the index is resident");
+        let body = rig.store.cache.page_mut(frame).body_mut();
+        body[..8].copy_from_slice(&[0, 0, 0, 0, 1, 0, 0, 0]);
+    }
+    let tx = rig.store.begin(0, 0);
+    let found = rig.step(tx, &MicroStep::ScanLabel { label: TokenId(0), from: None }).unwrap();
+    assert_eq!(found, Err(StoreError::Inconsistent("the index tree has no end".into())));
+    rig.store.rollback(tx);
+}
+
+#[test]
 fn the_key_behind_the_last_one_is_no_overflow() {
     let last = IndexKey { space: 1, hash: 2, node: u64::MAX };
     assert_eq!(last.next(), IndexKey { space: 1, hash: 3, node: 0 });
