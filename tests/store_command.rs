@@ -107,6 +107,82 @@ fn damage_is_found_and_told_where_it_is() {
     assert_ne!(run(&["store", "backup", &graph, &backup]).code, 0, "damage is not spread");
 }
 
+#[test]
+fn every_file_that_is_cut_off_is_told_with_the_directory() {
+    for (file, length, code, needle) in [
+        ("neostore", 5000, 2, "no whole `neostore`"),
+        ("neostore.nodestore.db", 5000, 1, "neostore.nodestore.db is missing or incomplete"),
+        ("neostore.tokenstore.db", 0, 1, "neostore.tokenstore.db is missing or incomplete"),
+        ("neostore.indexes.db", 1, 1, "neostore.indexes.db is missing or incomplete"),
+        ("neostore.transaction.db.0", 30, 1, "its header is cut off"),
+        ("neostore.transaction.db.0", 0, 1, "its header is cut off"),
+    ] {
+        let (folder, graph) = imported();
+        let path = folder.path(&format!("graph/{file}"));
+        let whole = fs::read(&path).expect("a file");
+        fs::write(&path, &whole[..length]).expect("a file");
+        let check = run(&["store", "check", &graph]);
+        assert_eq!(check.code, code, "{file}: {}{}", check.stdout, check.stderr);
+        let said = format!("{}{}", check.stdout, check.stderr);
+        assert!(said.contains(needle), "{file}: {said}");
+        let backup = folder.path("backup");
+        for arguments in [
+            vec!["store", "info", &graph],
+            vec!["store", "dump", &graph],
+            vec!["store", "backup", &graph, &backup],
+        ] {
+            let refused = run(&arguments);
+            assert_eq!((refused.code, refused.stdout.as_str()), (2, ""), "{file}: {arguments:?}");
+            assert!(refused.stderr.contains(&format!("error: {graph}: ")), "{}", refused.stderr);
+            assert!(refused.stderr.contains(needle), "{file}: {}", refused.stderr);
+        }
+        assert_eq!(fs::read(&path).expect("a file"), &whole[..length], "{file} stays as it was");
+        assert!(!fs::exists(&backup).expect("a look"), "{file}");
+        if code == 2 {
+            // Records without a meta file are not removed to make room.
+            let (_kept, other) = imported();
+            let restored = run(&["store", "restore", &other, &graph]);
+            assert_eq!(restored.code, 2, "{}{}", restored.stdout, restored.stderr);
+            assert_eq!(fs::read(&path).expect("a file"), &whole[..length]);
+        }
+    }
+}
+
+#[test]
+fn another_format_is_named() {
+    let (folder, graph) = imported();
+    let path = folder.path("graph/neostore");
+    let mut bytes = fs::read(&path).expect("a file");
+    for page in bytes.chunks_exact_mut(8192).filter(|page| page.iter().any(|byte| *byte != 0)) {
+        page[32 + 8..32 + 16].copy_from_slice(&99u64.to_le_bytes());
+        let sum = crc32c(&page[4..]);
+        page[..4].copy_from_slice(&sum.to_le_bytes());
+    }
+    fs::write(&path, bytes).expect("a file");
+    for what in ["info", "check", "dump"] {
+        let refused = run(&["store", what, &graph]);
+        assert_eq!(refused.code, 2, "{}{}", refused.stdout, refused.stderr);
+        let needle = "the store has format 99, and this program reads format 3";
+        assert!(refused.stderr.contains(needle), "{}", refused.stderr);
+    }
+}
+
+#[test]
+fn a_backup_goes_neither_into_its_graph_nor_into_a_file() {
+    let (folder, graph) = imported();
+    let here = run(&["store", "backup", &graph, &folder.path("graph/.")]);
+    assert_eq!(here.code, 2, "{}{}", here.stdout, here.stderr);
+    assert!(here.stderr.contains("this is the graph itself"), "{}", here.stderr);
+    let file = folder.path("edges.txt");
+    let there = run(&["store", "backup", &graph, &file]);
+    assert_eq!(there.code, 2, "{}{}", there.stdout, there.stderr);
+    assert!(
+        there.stderr.starts_with(&format!("error: {file}: not a directory")),
+        "{}",
+        there.stderr
+    );
+}
+
 /// Bit by bit, as the format's document has it: CRC-32C, reflected.
 fn crc32c(bytes: &[u8]) -> u32 {
     let step = |crc: u32, _| if crc & 1 == 1 { crc >> 1 ^ 0x82f6_3b78 } else { crc >> 1 };

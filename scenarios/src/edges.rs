@@ -98,11 +98,12 @@ fn edge(line: &[u8]) -> Result<Option<(u64, u64)>, &'static str> {
     let content = line.split(|byte| *byte == b'#').next().unwrap_or_default();
     let mut words = content.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     let Some(from) = words.next() else { return Ok(None) };
+    let from = number(from)?;
     let to = words.next().ok_or("the second node is missing")?;
     if words.next().is_some() {
         return Err("more than two numbers");
     }
-    Ok(Some((number(from)?, number(to)?)))
+    Ok(Some((from, number(to)?)))
 }
 
 /// The start of a line, fit to be shown.
@@ -113,6 +114,9 @@ fn shown(line: &[u8]) -> String {
 fn number(word: &[u8]) -> Result<u64, &'static str> {
     if word.first() == Some(&b'-') {
         return Err("a node number cannot be negative");
+    }
+    if word.contains(&b',') && word.is_ascii() {
+        return Err("nodes are separated by blanks, not by commas");
     }
     if !word.iter().all(u8::is_ascii_digit) {
         return Err("a node is named by a number");

@@ -7,9 +7,7 @@ use std::time::Instant;
 use clap::{Args, Subcommand};
 use wavetank_reports::grouped;
 use wavetank_scenario::parse_edges;
-use wavetank_store::{
-    Graph, GraphError, ImageBuilder, Inconsistency, StoreError, TokenKind, Value,
-};
+use wavetank_store::{Graph, GraphError, ImageBuilder, Inconsistency, TokenKind, Value};
 
 use super::{Failure, say, tell};
 use crate::exit::Exit;
@@ -98,7 +96,7 @@ fn failed_in(directory: &Path) -> impl Fn(GraphError) -> Failure {
     let directory = directory.display().to_string();
     move |error| {
         let failure = failed(&error);
-        if failure.message.contains(&directory) {
+        if failure.message.starts_with(&format!("{directory}: ")) {
             return failure;
         }
         Failure { message: format!("{directory}: {}", failure.message), ..failure }
@@ -107,7 +105,11 @@ fn failed_in(directory: &Path) -> impl Fn(GraphError) -> Failure {
 
 /// Opens a graph, and says if it had to be recovered.
 fn open(directory: &Path) -> Result<Graph, Failure> {
-    let graph = Graph::open_existing(directory).map_err(failed_in(directory))?;
+    open_graph(directory).map_err(failed_in(directory))
+}
+
+fn open_graph(directory: &Path) -> Result<Graph, GraphError> {
+    let graph = Graph::open_existing(directory)?;
     if let Some(recovery) =
         graph.recovery().filter(|recovery| recovery.replayed > 0 || recovery.cut > 0)
     {
@@ -208,11 +210,11 @@ fn info(directory: &Path) -> Result<Exit, Failure> {
 }
 
 fn check(directory: &Path) -> Result<Exit, Failure> {
-    let graph = open(directory)?;
-    let found = match graph.check() {
-        Ok(found) => found,
+    let checked = open_graph(directory).and_then(|graph| Ok((graph.check()?, graph)));
+    let (found, graph) = match checked {
+        Ok(checked) => checked,
         // What cannot be trusted is as bad as what contradicts itself.
-        Err(GraphError::Store(error @ StoreError::DamagedPage { .. })) => {
+        Err(GraphError::Store(error)) if error.is_damage() => {
             say(&format!("damaged: {error}"));
             return Ok(Exit::Broke);
         }
@@ -242,7 +244,11 @@ fn check(directory: &Path) -> Result<Exit, Failure> {
 
 fn backup(directory: &Path, to: &Path) -> Result<Exit, Failure> {
     let mut graph = open(directory)?;
-    let report = graph.backup(to).map_err(failed_in(directory))?;
+    let report = graph.backup(to).map_err(|error| match error {
+        // These say which directory they are about.
+        GraphError::Files { .. } | GraphError::SameDirectory(_) => failed(&error),
+        error => failed_in(directory)(error),
+    })?;
     say(&report.to_string());
     Ok(Exit::Held)
 }

@@ -1,11 +1,20 @@
 //! What can go wrong in the store, as types.
 
+use alloc::format;
 use alloc::string::String;
 use wavetank_vocabulary::{NodeId, RelationshipId, TxId};
 
 use crate::disk::{DiskError, FileName, PageNumber};
 use crate::page::PageDamage;
 use crate::value::{TokenId, TokenKind};
+
+/// Where a log is damaged. At its first byte begins the header.
+fn place_in_log(offset: u64) -> String {
+    match offset {
+        0 => "its header is cut off, damaged, or of another log".into(),
+        _ => format!("damaged at byte {offset}, with valid entries behind it"),
+    }
+}
 
 /// An error of the store.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -101,7 +110,7 @@ pub enum StoreError {
         damage: PageDamage,
     },
     /// The log is damaged before its end: something valid stands behind the damage.
-    #[error("{file}: damaged at byte {offset}, with valid entries behind it")]
+    #[error("{file}: {}", place_in_log(*.offset))]
     DamagedLog {
         /// The log file.
         file: FileName,
@@ -121,7 +130,29 @@ pub enum StoreError {
         /// What the disk said.
         error: DiskError,
     },
+    /// The store was written by another version of the format.
+    #[error("the store has format {found}, and this program reads format {ours}")]
+    OtherFormat {
+        /// What the meta file says.
+        found: u64,
+        /// What could be read.
+        ours: u64,
+    },
     /// A record contradicts another one.
     #[error("inconsistent store: {0}")]
     Inconsistent(String),
+}
+
+impl StoreError {
+    /// Whether it says that what is on the disk is damaged, rather than that something could
+    /// not be done.
+    pub fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            StoreError::DamagedPage { .. }
+                | StoreError::DamagedLog { .. }
+                | StoreError::MissingFile(_)
+                | StoreError::Inconsistent(_)
+        )
+    }
 }

@@ -22,7 +22,7 @@ use std::vec::Vec;
 use crate::backup::BackupError;
 use crate::check::Inconsistency;
 use crate::config::StoreConfig;
-use crate::disk::{DiskOp, DiskRequest};
+use crate::disk::{DiskOp, DiskRequest, FileKind, FileName};
 use crate::error::StoreError;
 use crate::readings::Counters;
 use crate::steps::MicroStep;
@@ -47,6 +47,17 @@ pub enum GraphError {
     /// No graph is in the directory.
     #[error("{}: there is no graph in it", .0.display())]
     NoGraph(PathBuf),
+    /// Files of a graph are in the directory, and no whole meta file: a backup, restore or
+    /// import that did not come to its end, or a file that was cut off since.
+    #[error(
+        "{}: files of a graph are in it, but no whole `neostore`: something did not come to its \
+         end here, or the file was cut off",
+        .0.display()
+    )]
+    Incomplete(PathBuf),
+    /// A graph was to be backed up into its own directory.
+    #[error("{}: this is the graph itself, and no place for its backup", .0.display())]
+    SameDirectory(PathBuf),
     /// The file system failed.
     #[error("{what}: {source}")]
     Files {
@@ -100,7 +111,7 @@ impl Graph {
     /// if there is none.
     ///
     /// # Errors
-    /// The directory cannot be used, or what is in it is damaged.
+    /// The directory cannot be used, or what is in it is damaged or [`GraphError::Incomplete`].
     pub fn open(directory: impl AsRef<Path>) -> Result<Graph, GraphError> {
         // The identity of a new store: hash keys are drawn from the system's randomness.
         let store_id = RandomState::new().build_hasher().finish();
@@ -117,6 +128,8 @@ impl Graph {
     ) -> Result<Graph, GraphError> {
         let mut graph = Graph::begin_open(directory.as_ref(), config)?;
         if *graph.store.state() == StoreState::Empty {
+            // Nobody's records are removed to make room for a new graph.
+            graph.refuse_remains(directory.as_ref())?;
             graph.store.create();
             while graph.turn() {}
         }
@@ -128,6 +141,10 @@ impl Graph {
         // Nobody lags behind: there is only this process.
         config.id_reuse_safe_zone_ms = 0;
         config.checkpoint_interval_ms.get_or_insert(300_000);
+        if directory.exists() && !directory.is_dir() {
+            let what = directory.display().to_string();
+            return Err(GraphError::Files { what, source: io::ErrorKind::NotADirectory.into() });
+        }
         let disk = Directory::new(directory).map_err(|source| GraphError::Files {
             what: directory.display().to_string(),
             source,
@@ -136,6 +153,15 @@ impl Graph {
         let mut graph = Graph { store, disk, queue: Vec::new(), ledger: Ledger::default() };
         while graph.turn() {}
         Ok(graph)
+    }
+
+    /// Fails if there are files of records without a store that they belong to.
+    fn refuse_remains(&self, directory: &Path) -> Result<(), GraphError> {
+        let records = |file: &FileName| file.area == 0 && FileKind::RECORDS.contains(&file.kind);
+        match self.store.leftovers.iter().any(records) {
+            true => Err(GraphError::Incomplete(directory.to_path_buf())),
+            false => Ok(()),
+        }
     }
 
     fn ready(mut self) -> Result<Graph, GraphError> {

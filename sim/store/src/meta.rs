@@ -15,7 +15,7 @@ use crate::record::u64_at;
 use crate::versions::Row;
 
 const MAGIC: [u8; 8] = *b"wavetank";
-const FORMAT: u64 = 3;
+pub(crate) const FORMAT: u64 = 3;
 pub(crate) const KINDS: usize = FileKind::RECORDS.len();
 /// Words of a page, and where in them the numbers of free ids stand.
 const WORDS: usize = (PAGE_SIZE - PAGE_HEADER) / 8;
@@ -79,10 +79,16 @@ impl Meta {
         })
     }
 
+    /// The format of a verified page; none if it is no meta page.
+    pub(crate) fn format_of(page: &Page) -> Option<u64> {
+        let word = |place: usize| u64_at(page.body(), 8 * place);
+        (word(0).to_le_bytes() == MAGIC).then(|| word(1))
+    }
+
     /// Reads a verified page; none if it is of another format.
     pub(crate) fn from_page(page: &Page) -> Option<Meta> {
         let word = |place: usize| u64_at(page.body(), 8 * place);
-        if word(0).to_le_bytes() != MAGIC || word(1) != FORMAT {
+        if Meta::format_of(page) != Some(FORMAT) {
             return None;
         }
         let mut meta = Meta {

@@ -12,7 +12,8 @@ impl Graph {
     /// new since the last backup into it. Open it like any graph to look at it.
     ///
     /// # Errors
-    /// [`GraphError::Backup`] says why a backup is refused; the file systems may fail.
+    /// [`GraphError::Backup`] says why a backup is refused, [`GraphError::SameDirectory`] that
+    /// it was to go where the graph is; the file systems may fail.
     ///
     /// ```
     /// use wavetank_store::Graph;
@@ -29,6 +30,10 @@ impl Graph {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn backup(&mut self, to: impl AsRef<Path>) -> Result<BackupReport, GraphError> {
+        let same = |path: &Path| path.canonicalize().ok() == self.disk.root().canonicalize().ok();
+        if to.as_ref().exists() && same(to.as_ref()) {
+            return Err(GraphError::SameDirectory(to.as_ref().to_path_buf()));
+        }
         let mut target = Graph::begin_open(to.as_ref(), self.store.config.clone())?;
         let mut backup = Backup::begin(&mut self.store, &mut target.store)?;
         loop {
@@ -48,7 +53,8 @@ impl Graph {
     /// Puts a backup into a directory that holds no graph.
     ///
     /// # Errors
-    /// [`GraphError::NotEmpty`] if it does; as [`Graph::backup`].
+    /// [`GraphError::NotEmpty`] if it does, [`GraphError::Incomplete`] if it holds the half of
+    /// one; as [`Graph::backup`].
     pub fn restore(
         from: impl AsRef<Path>,
         to: impl AsRef<Path>,
@@ -60,6 +66,7 @@ impl Graph {
         if *target.store.state() != StoreState::Empty {
             return Err(GraphError::NotEmpty(to.as_ref().to_path_buf()));
         }
+        target.refuse_remains(to.as_ref())?;
         drop(target);
         backup.backup(to)
     }

@@ -39,6 +39,11 @@ impl Directory {
         Ok(Directory { root: root.to_path_buf(), open: BTreeMap::new(), last_error: None })
     }
 
+    /// Where the files are.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Does what is asked.
     ///
     /// # Errors

@@ -46,7 +46,8 @@ impl Graph {
     /// Opens the graph in a directory, and creates none.
     ///
     /// # Errors
-    /// [`GraphError::NoGraph`] if there is none; as [`Graph::open`].
+    /// [`GraphError::NoGraph`] if there is none, [`GraphError::Incomplete`] if there is half of
+    /// one; as [`Graph::open`].
     pub fn open_existing(directory: impl AsRef<Path>) -> Result<Graph, GraphError> {
         let directory = directory.as_ref();
         if !is_store(directory) {
@@ -54,6 +55,7 @@ impl Graph {
         }
         let graph = Graph::begin_open(directory, StoreConfig::default())?;
         if *graph.store.state() == StoreState::Empty {
+            graph.refuse_remains(directory)?;
             return Err(GraphError::NoGraph(directory.to_path_buf()));
         }
         graph.ready()

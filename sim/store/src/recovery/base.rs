@@ -2,7 +2,7 @@
 
 use crate::disk::FileKind;
 use crate::error::StoreError;
-use crate::meta::Meta;
+use crate::meta::{FORMAT, Meta};
 use crate::page::{Page, PageDamage};
 use crate::record::records_per_page;
 use crate::recovery::Opening;
@@ -23,8 +23,10 @@ impl Store {
             let file = live(FileKind::Meta);
             return Err(StoreError::DamagedPage { file, page: 0, damage: PageDamage::Checksum });
         };
-        let meta = Meta::from_page(&page)
-            .ok_or(StoreError::Inconsistent("the meta file has another format".into()))?;
+        let meta = Meta::from_page(&page).ok_or_else(|| match Meta::format_of(&page) {
+            Some(found) => StoreError::OtherFormat { found, ours: FORMAT },
+            None => StoreError::Inconsistent("the meta file is none of a store".into()),
+        })?;
         let listed = Meta::free_of(&page);
         for (place, kind) in FileKind::RECORDS.into_iter().enumerate() {
             // A forged one would have the next record written anywhere.

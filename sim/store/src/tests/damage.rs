@@ -48,55 +48,68 @@ fn far(store: &Store, id: u64) -> TxRecord {
     TxRecord::new(store.last_committed(), header, images.into_iter(), &mut Vec::new())
 }
 
-#[test]
-fn forged_ids_in_the_meta_page_are_refused_at_the_opening() {
+/// Opens the store with these words of its last meta page changed.
+fn with_meta(rig: &Rig, words: &[(usize, u64)]) -> StoreState {
+    let slot = rig.store.checkpoint.slot as usize;
+    let mut disk = rig.disk.clone();
+    let bytes =
+        &mut disk.bytes_mut(FileName::live(FileKind::Meta))[slot * PAGE_SIZE..][..PAGE_SIZE];
+    for (word, value) in words {
+        bytes[PAGE_HEADER + 8 * word..][..8].copy_from_slice(&value.to_le_bytes());
+    }
+    let page = Page::from_bytes((&*bytes).try_into().unwrap());
+    let sequence = page.sequence();
+    bytes.copy_from_slice(page.sealed(sequence).bytes());
+    Rig::open(StoreConfig::default(), disk).store.state().clone()
+}
+
+fn with_checkpoint() -> Rig {
     let mut rig = store(StoreConfig::default());
     rig.store.request_checkpoint();
     rig.run();
-    let slot = rig.store.checkpoint.slot as usize;
-    let meta = FileName::live(FileKind::Meta);
+    rig
+}
+
+#[test]
+fn forged_ids_in_the_meta_page_are_refused_at_the_opening() {
+    let rig = with_checkpoint();
     // The next free id of nodes; how many of them are listed as unused, and the first one.
     for words in [vec![(10, 1u64 << 50)], vec![(10, 545)], vec![(30, 1), (40, 1 << 50)]] {
-        let mut disk = rig.disk.clone();
-        let bytes = &mut disk.bytes_mut(meta)[slot * PAGE_SIZE..][..PAGE_SIZE];
-        for (word, value) in &words {
-            bytes[PAGE_HEADER + 8 * word..][..8].copy_from_slice(&value.to_le_bytes());
-        }
-        let page = Page::from_bytes((&*bytes).try_into().unwrap());
-        let sequence = page.sequence();
-        bytes.copy_from_slice(page.sealed(sequence).bytes());
-        let opened = Rig::open(StoreConfig::default(), disk);
-        let StoreState::Failed(StoreError::Inconsistent(what)) = opened.store.state() else {
-            panic!("{words:?}: {:?}", opened.store.state())
+        let StoreState::Failed(StoreError::Inconsistent(what)) = with_meta(&rig, &words) else {
+            panic!("{words:?}")
         };
         assert!(what.contains("ids behind the end of"), "{what}");
     }
-    assert_eq!(*rig.clone().crash().store.state(), StoreState::Ready);
+    assert_eq!(*rig.crash().store.state(), StoreState::Ready);
+}
+
+#[test]
+fn a_transaction_that_no_store_reaches_and_another_format_are_refused_at_the_opening() {
+    let rig = with_checkpoint();
+    let what = "the meta file names a transaction that no store reaches";
+    for last in [u64::MAX, 1 << 60] {
+        let state = with_meta(&rig, &[(3, last)]);
+        assert_eq!(state, StoreState::Failed(StoreError::Inconsistent(what.into())));
+    }
+    let other = StoreError::OtherFormat { found: 99, ours: 3 };
+    assert_eq!(with_meta(&rig, &[(1, 99)]), StoreState::Failed(other));
+    let what = "the meta file is none of a store";
+    let state = with_meta(&rig, &[(0, 99)]);
+    assert_eq!(state, StoreState::Failed(StoreError::Inconsistent(what.into())));
 }
 
 #[test]
 fn a_forged_place_of_the_version_map_is_refused_at_the_opening() {
-    let mut rig = store(StoreConfig::default());
-    rig.store.request_checkpoint();
-    rig.run();
-    let slot = rig.store.checkpoint.slot as usize;
-    let meta = FileName::live(FileKind::Meta);
+    let rig = with_checkpoint();
     // Where it starts, how many pages it has, the number of the last one.
     for (word, value) in [(7, 1u64 << 50), (7, 1), (8, 1 << 31), (8, 2), (9, 3)] {
-        let mut disk = rig.disk.clone();
-        let bytes = &mut disk.bytes_mut(meta)[slot * PAGE_SIZE..][..PAGE_SIZE];
-        bytes[PAGE_HEADER + 8 * word..][..8].copy_from_slice(&value.to_le_bytes());
-        let page = Page::from_bytes((&*bytes).try_into().unwrap());
-        let sequence = page.sequence();
-        bytes.copy_from_slice(page.sealed(sequence).bytes());
-        let opened = Rig::open(StoreConfig::default(), disk);
         let StoreState::Failed(
             StoreError::MissingFile(file) | StoreError::DamagedPage { file, .. },
-        ) = opened.store.state()
+        ) = with_meta(&rig, &[(word, value)])
         else {
-            panic!("{word} {value}: {:?}", opened.store.state())
+            panic!("{word} {value}")
         };
-        assert_eq!(*file, FileName::live(FileKind::Versions));
+        assert_eq!(file, FileName::live(FileKind::Versions));
     }
 }
 
