@@ -141,9 +141,9 @@ fn crashes_show_the_bugs_that_are_planted() {
         (PlantedBugs::CHECKPOINT_WITHOUT_FLUSH, "checkpoint-without-flush"),
         (PlantedBugs::DOUBLE_WRITE_SKIPPED, "double-write-skipped"),
     ] {
-        let shown = shown(bug);
-        std::println!("{name}: {shown:?}");
-        assert!(shown.is_some_and(|what| what.contains("before operation")), "{name}");
+        let shown = shown(bug).unwrap_or_else(|| panic!("no crash shows {name}"));
+        let begins: String = shown.chars().take(90).collect();
+        std::println!("{name}: {begins}");
     }
 }
 
