@@ -13,8 +13,8 @@ use crate::image::{Image, ImageFile};
 
 impl Graph {
     /// Puts an image into a directory that holds no graph, and opens it. The meta file comes
-    /// last: until then, a crash leaves a directory that opens as an empty graph or not at all,
-    /// never as half of one.
+    /// last: until then, a crash leaves a directory that is [`GraphError::Incomplete`], never
+    /// one that opens as half of a graph.
     ///
     /// # Errors
     /// [`GraphError::NotEmpty`] if something is in the directory; the file system may fail.
