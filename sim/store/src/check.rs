@@ -305,16 +305,20 @@ impl Check<'_> {
 
     /// The token records must say what is in memory.
     fn tokens(&mut self) {
-        let mut next = [0u16; 3];
+        let mut next = [0u32; 3];
         for id in 0..self.contents.high(FileKind::Tokens) {
             let record: TokenRecord = self.contents.read(id);
+            if !record.in_use {
+                continue;
+            }
             let kind = TokenKind::ALL.get(usize::from(record.kind)).copied();
             let known = kind.and_then(|kind| {
-                let token = TokenId(next[kind as usize]);
+                let number = next[kind as usize];
                 next[kind as usize] += 1;
+                let token = TokenId(u16::try_from(number).ok()?);
                 token_record(kind, token, self.store.token_name(kind, token)?)
             });
-            if record.in_use && known != Some(record) {
+            if known != Some(record) {
                 let record_type = match kind {
                     Some(TokenKind::Label) => RecordType::Label,
                     Some(TokenKind::RelationshipType) => RecordType::RelationshipType,

@@ -254,6 +254,13 @@ fn a_circle_of_empty_leaves_ends() {
 }
 
 #[test]
+fn more_token_records_than_numbers_are_no_overflow() {
+    let mut rig = store(config());
+    rig.store.high[FileKind::Tokens as usize] = 1 << 18;
+    assert!(rig.store.check(&rig.disk).is_ok());
+}
+
+#[test]
 fn the_key_behind_the_last_one_is_no_overflow() {
     let last = IndexKey { space: 1, hash: 2, node: u64::MAX };
     assert_eq!(last.next(), IndexKey { space: 1, hash: 3, node: 0 });
