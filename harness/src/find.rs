@@ -66,37 +66,68 @@ fn read(file: &Path) -> std::io::Result<Vec<u8>> {
 
 /// All scenarios of files, folders and names. Whatever is wrong with one, the others are read,
 /// so that every error is told at once.
+///
+/// # Errors
+/// When something is wrong in one, or there is none.
 pub fn all(paths: &[PathBuf], set: &[String]) -> Result<Vec<Entry>, InputError> {
+    Ok(gather(paths, set)?.into_iter().map(|(entry, _)| entry).collect())
+}
+
+/// The same for many seeds of each: without those that play for hours (`soak = true`), unless
+/// they are named themselves. Gives their names, too.
+///
+/// # Errors
+/// As [`all`], and when nothing else is there.
+pub fn without_soaks(
+    paths: &[PathBuf],
+    set: &[String],
+) -> Result<(Vec<Entry>, Vec<String>), InputError> {
+    let unasked = |(entry, named): &(Entry, bool)| entry.scenario.is_soak() && !named;
+    let (left_out, entries): (Vec<_>, Vec<_>) = gather(paths, set)?.into_iter().partition(unasked);
+    let left_out: Vec<String> = left_out.into_iter().map(|(entry, _)| entry.name).collect();
+    if entries.is_empty() && !left_out.is_empty() {
+        let text = format!(
+            "every scenario there plays for hours (soak = true): name the one that you mean, {}",
+            left_out.join(" or ")
+        );
+        return Err(InputError::new(text));
+    }
+    Ok((entries.into_iter().map(|(entry, _)| entry).collect(), left_out))
+}
+
+/// All scenarios, each with whether it was named itself, and not a folder that it lies in.
+fn gather(paths: &[PathBuf], set: &[String]) -> Result<Vec<(Entry, bool)>, InputError> {
     let (mut entries, mut wrong) = (Vec::new(), Vec::new());
-    let mut add = |name: String, scenario: Result<Scenario, InputError>| match scenario {
-        // The same file named twice is played once.
-        Ok(scenario) if entries.iter().all(|entry: &Entry| entry.name != name) => {
-            entries.push(Entry { name, scenario });
+    let mut add = |name: String, named: bool, scenario: Result<Scenario, InputError>| {
+        let known = entries.iter().position(|(entry, _): &(Entry, bool)| entry.name == name);
+        match (scenario, known) {
+            // The same file named twice is played once.
+            (Ok(_), Some(known)) => entries[known].1 |= named,
+            (Ok(scenario), None) => entries.push((Entry { name, scenario }, named)),
+            (Err(failure), _) => wrong.push(failure.message),
         }
-        Ok(_) => {}
-        Err(failure) => wrong.push(failure.message),
     };
     for path in paths {
         let name = path.to_string_lossy();
         let folder = if path.exists() { Vec::new() } else { builtin_folder(&name) };
         for builtin in &folder {
             let scenario = parse(&format!("{}.toml", builtin.name), builtin.text.as_bytes(), set);
-            add(builtin.name.to_owned(), scenario);
+            add(builtin.name.to_owned(), builtin.name == name, scenario);
         }
         if !folder.is_empty() {
             continue;
         }
         if path.is_dir() && builtin(&name).is_some() && holds_no_scenario(path) {
-            add(name.into_owned(), one(path, set));
+            add(name.into_owned(), true, one(path, set));
             continue;
         }
         match scenario_files(std::slice::from_ref(path)) {
             Ok(files) => {
                 for file in files {
-                    add(file.display().to_string(), one(&file, set));
+                    add(file.display().to_string(), file == *path, one(&file, set));
                 }
             }
-            Err(error) => add(name.into_owned(), Err(InputError::new(error.to_string()))),
+            Err(error) => add(name.into_owned(), true, Err(InputError::new(error.to_string()))),
         }
     }
     if wrong.is_empty() { Ok(entries) } else { Err(InputError::new(wrong.join("\n"))) }

@@ -156,6 +156,15 @@ impl Coverage {
         add(&mut self.points, &other.points);
     }
 
+    /// Only what was reached at least so often: the rest is luck, and no test should rely on it.
+    #[must_use]
+    pub fn at_least(&self, least: u64) -> Coverage {
+        let mut often = self.clone().settled();
+        often.matrix.retain(|_, count| *count >= least);
+        often.points.retain(|_, count| *count >= least);
+        often
+    }
+
     /// What `required` has and this lacks: cells as `KIND in STATE`, and points.
     pub fn lacks(&self, required: &Coverage) -> Vec<String> {
         let cell = |(kind, state): &(FaultKind, ProtocolState)| {
@@ -444,6 +453,9 @@ mod tests {
         let less = Coverage::new();
         assert!(less.lacks(&all).contains(&"pause in push".to_owned()));
         assert!(all.never_reached().contains(&"crash in push".to_owned()));
+        let often = all.at_least(2);
+        assert_eq!((often.cells(), often.reached(Point::FaultsOverlap)), (0, 0));
+        assert_eq!(all.at_least(1), all.clone().settled());
         assert_eq!(Coverage::from_json(&json!({ "runs": "many" })).map(|c| c.runs), None);
     }
 

@@ -59,7 +59,7 @@ pub use keys::{FAULTS, Key, Kind, Need, PROFILE, ROOT, Table};
 pub use library::{Builtin, FIRST, LIBRARY, builtin, builtin_folder, nearest_builtin};
 pub use profiles::{PROFILES, Profile};
 pub use reference::reference;
-pub use scenario::{Reader, Scenario, SettingOrigin, parse, parse_with};
+pub use scenario::{Reader, Scenario, SettingOrigin, SweepPlan, parse, parse_with};
 pub use schema::json_schema;
 pub use settings::without_effect as settings_without_effect;
 pub use settings::{SETTINGS, Setting};

@@ -22,7 +22,16 @@ pub(crate) fn set(root: &mut Node, text: &str, source: usize) -> Result<(), Prob
     let node = Node::bare(value.trim(), Place::new(source, start..text.len()));
     // Quotes around a part, as TOML wants them, are not part of the name.
     let unquoted = key.trim().replace(['"', '\''], "");
-    let key = unquoted.as_str();
+    place(root, &unquoted, key_place, node)
+}
+
+/// Puts a value under one of Neo4j's settings, or under a path into the scenario.
+pub(crate) fn place(
+    root: &mut Node,
+    key: &str,
+    key_place: Place,
+    node: Node,
+) -> Result<(), Problem> {
     let first = key.split('.').next().unwrap_or_default();
     let (path, last): (Vec<&str>, &str) = if Setting::by_name(key).is_some()
         || KNOWN.iter().any(|(known, _)| *known == key)

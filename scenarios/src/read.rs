@@ -14,6 +14,7 @@ mod profile;
 mod round_trips;
 mod settings;
 mod strength;
+mod sweep;
 
 pub(crate) use anomalies::keys as anomaly_keys;
 pub(crate) use expectations::PERCENTILES;
@@ -29,6 +30,8 @@ use crate::keys::ROOT;
 use crate::scenario::{Reader, Scenario};
 use crate::section::{At, Findings, Section};
 use crate::tree::Node;
+
+use sweep::Sweep;
 
 /// What the files beside the scenario are called in errors.
 const CONFIGURATION_FILE: &str = "configuration file";
@@ -47,9 +50,24 @@ fn or<T>(value: Option<At<T>>, fallback: T) -> T {
 /// contents of another.
 pub(crate) fn scenario(
     root: Node,
-    mut sources: Vec<Source>,
+    sources: Vec<Source>,
     read: Reader<'_>,
 ) -> Result<Scenario, Errors> {
+    let varied = root.clone();
+    let (mut scenario, sweep) = once(root, sources.clone(), &mut *read)?;
+    if let Some(sweep) = sweep {
+        sweep.check(&varied, &sources, read)?;
+        scenario.sweep = Some(sweep.plan());
+    }
+    Ok(scenario)
+}
+
+/// The same, with the values of a sweep as they stand there.
+fn once(
+    root: Node,
+    mut sources: Vec<Source>,
+    read: Reader<'_>,
+) -> Result<(Scenario, Option<Sweep>), Errors> {
     let findings = Findings::default();
     let top = Section::open(&ROOT, root, &findings);
     if let Some(format) = top.count("format")
@@ -180,6 +198,8 @@ pub(crate) fn scenario(
         profile.apply(&mut plan);
     }
     let seed = top.seed("seed").map(|at| at.value);
+    let soak = or(top.flag("soak"), false);
+    let sweep = Sweep::read(&top);
     sources.extend(conf_source);
     let (errors, warnings): (Vec<_>, Vec<_>) =
         findings.into_inner().into_iter().partition(Problem::is_error);
@@ -187,7 +207,7 @@ pub(crate) fn scenario(
     if !errors.is_empty() {
         return Err(Errors::new(sources, errors));
     }
-    Ok(Scenario {
+    let scenario = Scenario {
         directory,
         warnings: Warnings::new(&sources, warnings),
         origins: built.configured.origins,
@@ -200,7 +220,10 @@ pub(crate) fn scenario(
         nemeses,
         ranges,
         copies: built.copies,
-    })
+        soak,
+        sweep: None,
+    };
+    Ok((scenario, sweep))
 }
 
 /// The graph, and the edge list that has yet to be loaded.

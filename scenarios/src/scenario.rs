@@ -38,6 +38,17 @@ pub struct Scenario {
     pub(crate) nemeses: Vec<NemesisDraft>,
     pub(crate) ranges: Vec<RangeDraft>,
     pub(crate) copies: u32,
+    pub(crate) soak: bool,
+    pub(crate) sweep: Option<SweepPlan>,
+}
+
+/// What a sweep varies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SweepPlan {
+    /// Settings or paths, as `--set` takes them, each with its values in order.
+    pub vary: Vec<(String, Vec<String>)>,
+    /// How many seeds each point has, from 0.
+    pub seeds: u64,
 }
 
 /// A setting, its value, and where that came from.
@@ -178,6 +189,16 @@ impl Scenario {
     /// How many clusters there are, each a Plan drawn with a seed of its own.
     pub fn copies(&self) -> u32 {
         self.copies
+    }
+
+    /// Whether it plays for hours, so that nobody should meet it unasked.
+    pub fn is_soak(&self) -> bool {
+        self.soak
+    }
+
+    /// What its `[sweep]` table varies.
+    pub fn sweep(&self) -> Option<&SweepPlan> {
+        self.sweep.as_ref()
     }
 
     /// The seed that stands in the file.

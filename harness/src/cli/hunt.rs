@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use wavetank_vocabulary::PlantedBugs;
 
-use super::test::wall_time;
+use super::test::{tell_left_out, wall_time};
 use super::{Failure, find, say, tell};
 use crate::campaign::CampaignError;
 use crate::exit::Exit;
@@ -47,7 +47,8 @@ fn bug(name: &str) -> Result<&'static str, String> {
 }
 
 pub(super) fn hunt(args: &HuntArgs) -> Result<Exit, Failure> {
-    let entries = find::all(&args.paths, &[])?;
+    let (entries, left_out) = find::without_soaks(&args.paths, &[])?;
+    tell_left_out(&left_out);
     let hunt = Hunt {
         entries: &entries,
         most_runs: args.most_runs,

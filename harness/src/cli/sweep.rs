@@ -7,7 +7,7 @@ use clap::Args;
 use wavetank_reports::Ended;
 
 use super::campaign_progress::CampaignProgress;
-use super::{Failure, say, tell, warn};
+use super::{Failure, find, say, tell, warn};
 use crate::campaign::Seeds;
 use crate::campaign::seeds::parse_seeds;
 use crate::exit::Exit;
@@ -15,18 +15,22 @@ use crate::interrupt;
 use crate::sweep::{Sweep, SweepError, Varied, parse_vary};
 use crate::words::quoted;
 
+/// Seeds of each point where nobody says how many.
+const DEFAULT_SEEDS: u64 = 20;
+
 #[derive(Args, Debug)]
 pub(super) struct SweepArgs {
     /// The scenario: a file, or a name of the library.
     #[arg(value_name = "SCENARIO")]
     file: PathBuf,
     /// A value to vary, e.g. ha.pull_interval=100ms,500ms,2s. Given again, all combinations are
-    /// played.
-    #[arg(long, required = true, value_name = "KEY=A,B,..", value_parser = parse_vary)]
+    /// played. Without it, what the scenario's [sweep] table says.
+    #[arg(long, value_name = "KEY=A,B,..", value_parser = parse_vary)]
     vary: Vec<Varied>,
-    /// The seeds of each point, from A up to but not including B, or A..+N for N of them.
-    #[arg(long, value_name = "A..B", default_value = "0..20", value_parser = parse_seeds)]
-    seeds: Range<u64>,
+    /// The seeds of each point, from A up to but not including B, or A..+N for N of them
+    /// [default: those of the [sweep] table, else 0..20].
+    #[arg(long, value_name = "A..B", value_parser = parse_seeds)]
+    seeds: Option<Range<u64>>,
     /// Changes one value at every point.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -48,9 +52,10 @@ impl From<SweepError> for Failure {
 }
 
 pub(super) fn sweep(args: &SweepArgs) -> Result<Exit, Failure> {
-    let seeds = Seeds::new(args.seeds.clone(), None);
+    let (vary, range) = asked(args)?;
+    let seeds = Seeds::new(range.clone(), None);
     let out = args.out.as_deref();
-    let sweep = Sweep::new(&args.file, &args.set, args.vary.clone(), seeds, out)?;
+    let sweep = Sweep::new(&args.file, &args.set, vary.clone(), seeds, out)?;
     warn(sweep.first());
     interrupt::watch();
     let progress = CampaignProgress::new(sweep.runs(), 0, args.json);
@@ -61,7 +66,7 @@ pub(super) fn sweep(args: &SweepArgs) -> Result<Exit, Failure> {
     let played = sweep.play(jobs, |run| progress.over(run.error.is_none()));
     progress.finish();
     let result = played?;
-    let page = sweep.conclude(&result, &command(args))?;
+    let page = sweep.conclude(&result, &command(args, &vary, &range))?;
     if args.json {
         say(&result.to_json());
     } else {
@@ -85,13 +90,31 @@ pub(super) fn sweep(args: &SweepArgs) -> Result<Exit, Failure> {
     })
 }
 
+/// What is varied, and with which seeds: what the command says comes before the scenario's table.
+fn asked(args: &SweepArgs) -> Result<(Vec<Varied>, Range<u64>), Failure> {
+    let scenario = find::one(&args.file, &args.set)?;
+    let table = scenario.sweep();
+    let seeds = args.seeds.clone().unwrap_or(0..table.map_or(DEFAULT_SEEDS, |table| table.seeds));
+    if !args.vary.is_empty() {
+        return Ok((args.vary.clone(), seeds));
+    }
+    let Some(table) = table else {
+        let text = format!(
+            "nothing is varied: {} has no [sweep] table, and there is no --vary KEY=A,B,..",
+            args.file.display()
+        );
+        return Err(Failure::input(text));
+    };
+    Ok((table.vary.clone(), seeds))
+}
+
 /// What plays the sweep again.
-fn command(args: &SweepArgs) -> String {
+fn command(args: &SweepArgs, vary: &[Varied], seeds: &Range<u64>) -> String {
     let mut text = format!("wavetank sweep {}", quoted(&args.file.to_string_lossy()));
-    for (key, values) in &args.vary {
+    for (key, values) in vary {
         text += &format!(" --vary {}", quoted(&format!("{key}={}", values.join(","))));
     }
-    text += &format!(" --seeds {}..{}", args.seeds.start, args.seeds.end);
+    text += &format!(" --seeds {}..{}", seeds.start, seeds.end);
     for set in &args.set {
         text += &format!(" --set {}", quoted(set));
     }

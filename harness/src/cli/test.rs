@@ -76,6 +76,9 @@ struct Forms {
     /// Writes what the campaign has covered: as JSON, or as a picture if FILE ends with .svg.
     #[arg(long, value_name = "FILE")]
     coverage: Option<PathBuf>,
+    /// Leaves out of that what was reached less often than N times: it was luck.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "coverage")]
+    coverage_least: u64,
     /// Fails (exit 1) when something is not covered that FILE, written by --coverage, has.
     #[arg(long, value_name = "FILE")]
     require_coverage: Option<PathBuf>,
@@ -125,7 +128,8 @@ impl From<OutputError> for Failure {
 }
 
 pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
-    let entries = find::all(&args.paths, &args.set)?;
+    let (entries, left_out) = find::without_soaks(&args.paths, &args.set)?;
+    tell_left_out(&left_out);
     for entry in &entries {
         warn(&entry.scenario);
     }
@@ -198,6 +202,14 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
         Ended::Whole => false,
     };
     Ok(if early { exit.worst(Exit::Surroundings) } else { exit })
+}
+
+/// Names the scenarios that nobody asked for by name and that would take hours.
+pub(super) fn tell_left_out(names: &[String]) {
+    if !names.is_empty() {
+        let names = names.join(" and ");
+        tell(&format!("left out, for they play for hours: {names}; name one to play it"));
+    }
 }
 
 /// By what the results of each scenario are known; draws one Plan of each, so that what cannot
@@ -306,6 +318,7 @@ fn conclude(
     let reached = &result.coverage.reached;
     let picture = |path: &Path| path.extension().is_some_and(|ending| ending == "svg");
     write_form(forms.coverage.as_deref(), || {
+        let reached = reached.at_least(forms.coverage_least);
         match forms.coverage.as_deref().is_some_and(picture) {
             true => reached.to_svg(),
             false => format!("{:#}\n", reached.to_json()),

@@ -18,9 +18,9 @@ use Need::{Default, Optional, Required};
 pub(crate) use faults::ACTIONS;
 pub(in crate::keys) use faults::actions;
 use faults::{FAULTS, NEMESIS};
-use later::{OPERATIONS, SWEEP, TARGETS};
+use later::{OPERATIONS, TARGETS};
 pub use profile::PROFILE;
-use work::{CLIENTS, EXPECT, OPERATION};
+use work::{CLIENTS, EXPECT, OPERATION, SWEEP};
 
 const fn key(name: &'static str, kind: Kind, need: Need, about: &'static str) -> Key {
     Key { name, kind, need, about, since: "0.1" }
@@ -69,6 +69,12 @@ pub static ROOT: Table = Table {
             "A file of figures measured on a machine (`wavetank calibrate`), in place of the cores, volumes, network and costs below. The path is relative to the scenario; with --set, to where the command is run.",
         ),
         key(
+            "soak",
+            Flag,
+            Default("false"),
+            "It plays for hours: tests and hunts of a folder leave it out, and play it when it is named itself.",
+        ),
+        key(
             "cluster",
             Kind::Table(&CLUSTER),
             Optional,
@@ -107,7 +113,7 @@ pub static ROOT: Table = Table {
         ),
         key("operations", LaterTable(&OPERATIONS), Optional, "What operators do while it runs."),
         key("nemesis", Tables(&NEMESIS), Optional, "Faults drawn at random."),
-        key("sweep", LaterTable(&SWEEP), Optional, "Parameters against outcomes."),
+        key("sweep", Kind::Table(&SWEEP), Optional, "What `wavetank sweep` varies."),
         key("targets", LaterTable(&TARGETS), Optional, "What a search for a cluster aims at."),
         later("scale", "data and caches made smaller together"),
     ],

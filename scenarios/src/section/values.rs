@@ -225,16 +225,11 @@ pub(super) fn check(section: &Section<'_>, key: &'static Key) {
     match &key.kind {
         Kind::Text => drop(section.text(key.name)),
         Kind::Name => drop(section.name(key.name)),
-        Kind::Count(..) => drop(section.count(key.name)),
         Kind::Time(..) => drop(section.span(key.name)),
         Kind::Rate(_) => drop(section.rate(key.name)),
         Kind::Choice(..) => drop(section.choice(key.name)),
         Kind::Texts => drop(section.read(key.name, wants, |node, _| {
             items(node)?.iter().map(|item| text(item).map(drop)).collect::<Result<Vec<_>, _>>()
-        })),
-        Kind::Grid => drop(section.read(key.name, wants, |node, _| {
-            let Value::Table(entries) = &node.value else { return Err(this_is(node)) };
-            entries.iter().map(|entry| items(&entry.node).map(drop)).collect::<Result<Vec<_>, _>>()
         })),
         _ => section.mismatch(key.name),
     }

@@ -1,8 +1,8 @@
 //! Tables that can be written and not be played yet.
 
 use super::{Kind, MILLISECOND, Need, Table, YEAR, key};
-use Kind::{Choice, Count, Time};
-use Need::{Default, Optional, Required};
+use Kind::{Choice, Time};
+use Need::{Optional, Required};
 use wavetank_vocabulary::{Rate, Span};
 
 pub(super) static OPERATIONS: Table = Table {
@@ -16,15 +16,6 @@ pub(super) static OPERATIONS: Table = Table {
             "Whose store is backed up.",
         ),
         key("every", Time(MILLISECOND, YEAR), Required, "How often."),
-    ],
-};
-
-pub(super) static SWEEP: Table = Table {
-    name: "[sweep]",
-    about: "Parameters against outcomes.",
-    keys: &[
-        key("vary", Kind::Grid, Required, "Lists of values by setting or path."),
-        key("seeds", Count(1, 1_000_000), Default("20"), "Seeds for each point."),
     ],
 };
 

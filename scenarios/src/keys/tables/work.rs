@@ -336,3 +336,17 @@ pub(super) static LIMIT: Table = Table {
         key("min", Time(Span::ZERO, YEAR), Optional, "At the least."),
     ],
 };
+
+pub(super) static SWEEP: Table = Table {
+    name: "[sweep]",
+    about: "What `wavetank sweep` varies; everything else plays the scenario as it stands.",
+    keys: &[
+        key(
+            "vary",
+            Kind::Grid,
+            Required,
+            "Lists of values by setting or path, such as \"ha.pull_interval\" = [\"100ms\", \"2s\"]; every combination is a point, and the last key varies fastest.",
+        ),
+        key("seeds", Count(1, 1_000_000), Default("20"), "The seeds of each point, from 0."),
+    ],
+};
