@@ -19,11 +19,14 @@ macro_rules! library {
 /// All of them, in the order of their names.
 pub static LIBRARY: &[Builtin] = library![
     "faults/bad-disks",
+    "faults/caught-in-the-act",
     "faults/contention",
     "faults/election-cut-off",
     "faults/master-dies-during-store-copy",
     "faults/nemesis",
     "faults/power-loss-under-load",
+    "faults/slave-catches-up",
+    "faults/slaves-lost-in-turn",
     "faults/storm",
     "fiftythree/blocked-stays-out",
     "fiftythree/deadlock-storm",
@@ -44,6 +47,7 @@ pub static LIBRARY: &[Builtin] = library![
     "fiftythree/photo-stays",
     "fiftythree/search-in-step",
     "fiftythree/search-out-of-step",
+    "fiftythree/search-taken-back",
     "fiftythree/stays-logged-in",
     "fiftythree/stream-empty",
     "fiftythree/stream-there",

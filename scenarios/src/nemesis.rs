@@ -3,7 +3,7 @@
 
 use wavetank_kernel::{Stream, Streams};
 use wavetank_vocabulary::{FaultFamily, FaultId, FaultKind, Ratio, Span, Time};
-use wavetank_world::{FaultPlan, Plan, Settings, Strength, Target};
+use wavetank_world::{FaultPlan, Plan, Settings, Strength, Target, Trigger};
 
 use crate::section::Drawn;
 use crate::settings::{Field, Setting};
@@ -20,6 +20,8 @@ pub(crate) struct NemesisDraft {
     pub(crate) rest: Drawn,
     /// No fault is at work within these.
     pub(crate) quiet: Vec<(Span, Span)>,
+    /// What each fault waits for, one of these; none: its time alone.
+    pub(crate) when: Vec<Trigger>,
     /// Who may be hit.
     pub(crate) on: Vec<Target>,
     /// How many at once.
@@ -88,9 +90,12 @@ impl NemesisDraft {
                 target,
                 peer: None,
                 at: Time::ZERO + at,
-                when: None,
-                lasts: Some(lasts),
                 strength: self.strength(kind, &plan.settings, &mut stream),
+                when: match self.when.is_empty() {
+                    true => None,
+                    false => stream.pick(&self.when).map(|trigger| (*trigger, Span::ZERO)),
+                },
+                lasts: Some(lasts),
                 spares_copy: self.spares_copy,
             });
         }
@@ -214,7 +219,7 @@ impl RangeDraft {
 }
 
 /// The instances that a list of names stands for.
-pub(crate) fn roles() -> [(&'static str, Target); 6] {
+pub(crate) fn roles() -> [(&'static str, Target); 7] {
     [
         ("any", Target::Any),
         ("master", Target::Master),
@@ -222,6 +227,7 @@ pub(crate) fn roles() -> [(&'static str, Target); 6] {
         ("minority", Target::Minority),
         ("majority", Target::Majority),
         ("all", Target::All),
+        ("trigger", Target::Trigger),
     ]
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use wavetank_scenario::{Plan, parse, to_text};
 use wavetank_vocabulary::{FaultKind, Span, Time};
+use wavetank_world::Target;
 
 const NEMESIS: &str = r#"
 format = 1
@@ -93,6 +94,26 @@ fn faults_keep_to_their_times_and_numbers() {
 }
 
 #[test]
+fn faults_can_wait_for_what_no_clock_time_finds() {
+    let waiting = NEMESIS.replace(
+        "\"minority\"]",
+        "\"trigger\"]\nwhen = [\"to-master begins\", \"store-copy begins\"]",
+    );
+    let mut seen = BTreeSet::new();
+    for seed in 0..20 {
+        let (plan, timed) = (draw(&waiting, seed), draw(NEMESIS, seed));
+        assert_eq!(draw(&to_text(&plan), seed), plan);
+        for (fault, other) in plan.faults.iter().zip(&timed.faults) {
+            assert_eq!((fault.at, fault.kind), (other.at, other.kind), "the rest is as it was");
+            let (trigger, after) = fault.when.expect("each waits");
+            assert_eq!(after, Span::ZERO);
+            seen.insert((trigger.name(), fault.target == Target::Trigger));
+        }
+    }
+    assert_eq!(seen.len(), 4, "both events, on who has them and on others: {seen:?}");
+}
+
+#[test]
 fn what_is_wrong_is_told() {
     let wrong = |from: &str, to: &str| {
         let text = NEMESIS.replace(from, to);
@@ -110,6 +131,8 @@ fn what_is_wrong_is_told() {
         wrong("[0, 2]", "[2, 0]"),
         wrong("[0, 2]", "2"),
         wrong("\"minority\"", "\"minorty\""),
+        wrong("\"minority\"", "\"trigger\""),
+        wrong("most = 2", "most = 2\nwhen = [\"store-copy bgins\"]"),
         wrong("keep-one-copy", "keep-two"),
         wrong("most = 2", "most = 0"),
     ];

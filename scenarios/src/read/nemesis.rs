@@ -1,7 +1,7 @@
 //! `[[nemesis]]` and `[cluster.ranges]`: what a seed draws.
 
 use wavetank_vocabulary::{FaultFamily, FaultKind, Span};
-use wavetank_world::Target;
+use wavetank_world::{Target, Trigger};
 
 use super::cluster::Built;
 use super::{or, settings};
@@ -42,6 +42,16 @@ fn one(section: &Section<'_>, built: &Built, duration: Option<At<Span>>) -> Opti
             names.value.iter().filter_map(named).map(|(_, target)| target).collect()
         },
     );
+    let when = section.choices("when").map_or_else(Vec::new, |names| {
+        let named = |name: &&str| Trigger::ALL.into_iter().find(|(_, known)| known == name);
+        names.value.iter().filter_map(named).map(|(trigger, _)| trigger).collect()
+    });
+    if when.is_empty()
+        && on.contains(&Target::Trigger)
+        && let Some(place) = section.has("on")
+    {
+        section.note("\"trigger\" needs `when`", place, "nothing is waited for");
+    }
     let none = Drawn { low: Span::ZERO, high: Span::ZERO };
     Some(NemesisDraft {
         kinds: kinds?,
@@ -49,6 +59,7 @@ fn one(section: &Section<'_>, built: &Built, duration: Option<At<Span>>) -> Opti
         lasts: lasts?.value,
         rest: or(section.drawn("rest"), none),
         quiet,
+        when,
         on,
         most: or(section.count("most"), 1) as usize,
         swarm: or(section.flag("swarm"), false),

@@ -204,9 +204,15 @@ pub(super) static NEMESIS: Table = Table {
         key("quiet", Windows(YEAR), Optional, "When there are no faults at all."),
         key(
             "on",
-            Choices(&["any", "master", "slave", "minority", "majority", "all"]),
+            Choices(&["any", "master", "slave", "minority", "majority", "all", "trigger"]),
             Optional,
             "Who may be hit; \"any\" instance unless told.",
+        ),
+        key(
+            "when",
+            Choices(TRIGGERS),
+            Optional,
+            "Each fault waits, from its time on, for one of these; \"trigger\" is the instance at which it happens.",
         ),
         key("most", Count(1, 1000), Need::Default("1"), "How many at once."),
         key(
