@@ -334,6 +334,8 @@ fn junit_is_valid(text: &str) {
     let body = text.strip_prefix("<?xml version=\"1.0\" encoding=\"UTF-8\"?>").expect("a head");
     let mut open: Vec<Open> = Vec::new();
     let mut roots = 0;
+    let mut wrong: BTreeMap<String, u64> = BTreeMap::new();
+    let mut sums = [("tests", 0), ("failures", 0), ("errors", 0)];
     for part in body.split('<').skip(1) {
         let (tag, content) = part.split_once('>').expect("a tag ends");
         let entities = content.split('&').skip(1);
@@ -359,10 +361,31 @@ fn junit_is_valid(text: &str) {
                 rest = after;
             }
             assert_eq!(attributes.len(), known.len(), "{name}: {attributes:?}");
+            // The schema's types: counts are whole, times are decimals without an exponent.
+            for (key, value) in &attributes {
+                let digits =
+                    |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+                assert!(
+                    match key.as_str() {
+                        "tests" | "failures" | "errors" | "skipped" => digits(value),
+                        "time" => value.split('.').count() <= 2 && value.split('.').all(digits),
+                        "name" | "classname" | "type" => !value.is_empty(),
+                        _ => true,
+                    },
+                    "{name} has {key}=\"{value}\""
+                );
+            }
             match open.last_mut() {
                 Some((around, _, counts)) => {
                     let (_, _, inside) = JUNIT.iter().find(|(known, ..)| known == around).unwrap();
                     assert!(inside.contains(&name), "{name} in {around}");
+                    // In the schema's order, and one outcome for each case.
+                    let later = inside.iter().skip_while(|known| **known != name).skip(1);
+                    assert!(
+                        later.clone().all(|later| !counts.contains_key(*later))
+                            || around == "testcase"
+                    );
+                    assert!(around != "testcase" || counts.is_empty(), "two outcomes");
                     *counts.entry(name.to_owned()).or_default() += 1;
                 }
                 None => roots += 1,
@@ -378,9 +401,24 @@ fn junit_is_valid(text: &str) {
         if let Some(name) = closed {
             let (opened, attributes, counts) = open.pop().expect("something to close");
             assert_eq!(name, opened);
+            for of in ["failures", "errors"].into_iter().filter(|_| name == "testsuite") {
+                let there = wrong.remove(of.trim_end_matches('s')).unwrap_or(0);
+                assert_eq!(attributes[of], there.to_string(), "{attributes:?}");
+            }
+            if ["failure", "error"].contains(&name.as_str()) {
+                *wrong.entry(name.clone()).or_default() += 1;
+            }
             if name == "testsuite" {
                 let cases = counts.get("testcase").copied().unwrap_or(0);
                 assert_eq!(attributes["tests"], cases.to_string());
+                for (of, sum) in &mut sums {
+                    *sum += attributes[*of].parse::<u64>().unwrap();
+                }
+            }
+            if name == "testsuites" {
+                for (of, sum) in &sums {
+                    assert_eq!(attributes[*of], sum.to_string(), "{of} of all suites");
+                }
             }
         }
     }
