@@ -90,6 +90,14 @@ impl Learner {
         }
     }
 
+    /// A member answers with the value that comes next: it may remember the following ones,
+    /// too, so that they need not wait for the learn timer.
+    pub(crate) fn answered(&mut self, from: usize, instance: PaxosInstance) {
+        if instance == self.next && self.source.is_none() && self.has_hole() {
+            self.source = Some(from as u8);
+        }
+    }
+
     /// The next value in order, once it is there.
     pub(crate) fn deliver(&mut self, flaws: Flaws) -> Option<(PaxosInstance, Value)> {
         let instance = self.next;
@@ -232,6 +240,25 @@ mod tests {
         l.learn(u32::MAX, value(1));
         l.timed_out(MemberSet::EMPTY.with(1), &mut bench.out());
         assert_eq!(bench.take_sent().len(), MAX_ASKED as usize);
+    }
+
+    #[test]
+    fn who_remembers_what_others_do_not_is_asked_for_all_the_rest() {
+        let mut bench = Bench::new(1, 3);
+        let mut l = learner();
+        l.catch_up(100, 1, &mut bench.out());
+        assert_eq!(bench.take_sent(), [(2, Message::LearnRequest { instance: 0 })]);
+        l.failed(1, 0);
+        l.ask(&mut bench.out());
+        assert!(bench.take_sent().is_empty(), "nobody is known to have it");
+        for instance in 0..99 {
+            l.answered(2, instance);
+            l.learn(instance, value(instance));
+            assert!(l.deliver(Flaws::NONE).is_some());
+            l.ask(&mut bench.out());
+            let next = Message::LearnRequest { instance: instance + 1 };
+            assert_eq!(bench.take_sent(), [(3, next)]);
+        }
     }
 
     #[test]

@@ -448,6 +448,9 @@ impl Member {
                 self.proposer.accepted(from, round, known, audience, out!(self, effects));
             }
             Message::Learn { instance, value } => {
+                if from != self.me() {
+                    self.learner.answered(from, instance);
+                }
                 self.learner.learn(instance, value);
                 self.deliver(moment, effects);
             }
