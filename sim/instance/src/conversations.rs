@@ -11,7 +11,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use wavetank_store::{FileKind, Ledger, Step, StoreError, TxHandle, TxRecord};
+use wavetank_store::{FileKind, Ledger, MarkOf, Step, StoreError, TxHandle, TxRecord};
 use wavetank_vocabulary::{Epoch, Fact, InstanceId, LogMark, OperationId, Role, Span, Time};
 
 use crate::instance::Instance;
@@ -52,7 +52,7 @@ impl Instance {
         &mut self,
         now: Now,
         (from, id, session): (InstanceId, u32, u32),
-        epoch: Epoch,
+        (epoch, mark): (Epoch, LogMark),
         call: &MasterCall,
         effects: &mut Vec<Effect>,
     ) {
@@ -114,6 +114,7 @@ impl Instance {
             to: from,
             id,
             session,
+            mark: Some(mark),
             call: call.clone(),
             phase: CommitPhase::Called,
             tx: None,
@@ -157,9 +158,24 @@ impl Instance {
             self.apply_call(task, effects);
             return;
         }
-        let (key, call) = ((work.to, work.session), work.call.clone());
+        let (key, call, mark) = ((work.to, work.session), work.call.clone(), work.mark);
+        let branched = match mark.map(|mark| (mark, self.store.mark_of(mark.tx))) {
+            Some((_, MarkOf::Wait(ticket))) => return self.park(task, ticket),
+            Some((mark, MarkOf::Known(known))) => mark != known,
+            // What cannot be looked up is accepted here: handshakes and pulls are stricter.
+            Some((_, MarkOf::Missing | MarkOf::TooOld | MarkOf::Failed(_))) | None => false,
+        };
+        if let Some(Task::Call(work)) = self.tasks.get_mut(task) {
+            work.mark = None;
+        }
         let ledger = Ledger { records: 1, ..Ledger::default() };
         let reply = match call {
+            _ if branched => {
+                if let Some(session) = self.conversations.sessions.remove(&key) {
+                    self.store.rollback(session.tx);
+                }
+                MasterReply::Refused(Refusal::Branched)
+            }
             MasterCall::NewLockSession { .. } => MasterReply::Done,
             MasterCall::EndLockSession => MasterReply::Done,
             MasterCall::AllocateIds(kind) => match self.allocate(kind) {

@@ -338,8 +338,8 @@ impl Instance {
             DataMessage::PullRefused { attempt, verdict } => {
                 self.pull_refused(now, *attempt, *verdict, effects);
             }
-            DataMessage::Call { id, epoch, session, call } => {
-                self.master_called(now, (from, *id, *session), *epoch, call, effects);
+            DataMessage::Call { id, epoch, mark, session, call } => {
+                self.master_called(now, (from, *id, *session), (*epoch, *mark), call, effects);
             }
             DataMessage::Reply { id, session, reply, obligation } => {
                 self.master_replied(now, from, (*id, *session), (reply, *obligation), effects);

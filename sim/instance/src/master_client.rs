@@ -138,7 +138,8 @@ impl Instance {
             };
             let until = self.clock + after;
             self.master_client.outstanding.push(Outstanding { id, purpose, until });
-            self.send_data(master, DataMessage::Call { id, epoch, session, call }, effects);
+            let mark = self.store.mark();
+            self.send_data(master, DataMessage::Call { id, epoch, mark, session, call }, effects);
         }
         self.arm_calls(effects);
     }
@@ -182,7 +183,8 @@ impl Instance {
         self.send_calls(effects);
         match reply {
             MasterReply::Refused(refusal) => {
-                let stale = *refusal == Refusal::InvalidEpoch;
+                // Another reign, or another history: the handshake will tell.
+                let stale = matches!(refusal, Refusal::InvalidEpoch | Refusal::Branched);
                 self.refused(call.purpose, *refusal, effects);
                 if stale {
                     self.follow_anew(now, effects);
@@ -265,7 +267,7 @@ impl Instance {
             Refusal::NoLockSession | Refusal::ConcurrentRequest => Status::NotOnMaster,
             Refusal::SchemaModified => Status::SchemaModified,
             Refusal::Failed => Status::CouldNotWriteToLog,
-            Refusal::NotMaster | Refusal::InvalidEpoch => Status::NoMaster,
+            Refusal::NotMaster | Refusal::InvalidEpoch | Refusal::Branched => Status::NoMaster,
             Refusal::Unreachable => match purpose {
                 Purpose::Commit(_) => Status::CommitInterrupted,
                 _ => Status::NoMaster,
@@ -352,7 +354,7 @@ impl Instance {
         let Some((master, epoch)) = self.member.as_ref().and_then(|member| member.master()) else {
             return;
         };
-        let call = MasterCall::EndLockSession;
-        self.send_data(master, DataMessage::Call { id: 0, epoch, session, call }, effects);
+        let (mark, call) = (self.store.mark(), MasterCall::EndLockSession);
+        self.send_data(master, DataMessage::Call { id: 0, epoch, mark, session, call }, effects);
     }
 }

@@ -102,6 +102,8 @@ pub enum DataMessage {
         id: u32,
         /// The reign that the sender knows.
         epoch: Epoch,
+        /// The end of the sender's log: its last transaction, with the checksum.
+        mark: LogMark,
         /// The lock session that it belongs to; 0 is none.
         session: u32,
         /// What is asked.
@@ -158,6 +160,8 @@ pub enum MasterReply {
 pub enum Refusal {
     /// The epoch is not the master's: the slave follows an earlier reign.
     InvalidEpoch,
+    /// The slave's last transaction is another one than the master's of that number.
+    Branched,
     /// It is not master.
     NotMaster,
     /// The transaction's lock session is not known, or was reaped

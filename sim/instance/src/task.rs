@@ -93,6 +93,8 @@ pub(crate) struct CallTask {
     pub(crate) to: InstanceId,
     pub(crate) id: u32,
     pub(crate) session: u32,
+    /// The end of the slave's log, until it is compared with the log here.
+    pub(crate) mark: Option<LogMark>,
     pub(crate) call: MasterCall,
     pub(crate) phase: CommitPhase,
     pub(crate) tx: Option<TxHandle>,

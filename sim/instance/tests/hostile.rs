@@ -114,6 +114,7 @@ fn reply() -> impl Strategy<Value = MasterReply> {
         prop::sample::select(vec![
             Refusal::InvalidEpoch,
             Refusal::NotMaster,
+            Refusal::Branched,
             Refusal::NoLockSession,
             Refusal::Deadlock,
         ])
@@ -144,8 +145,9 @@ fn data() -> impl Strategy<Value = DataMessage> {
         (attempt.clone(), prop::option::of(mark())).prop_map(|(attempt, done)| {
             DataMessage::StoreChunk { attempt, pages: Vec::new(), done }
         }),
-        (attempt.clone(), (0..3u64).prop_map(Epoch), 0..3u32, call())
-            .prop_map(|(id, epoch, session, call)| DataMessage::Call { id, epoch, session, call }),
+        (attempt.clone(), (0..3u64).prop_map(Epoch), mark(), 0..3u32, call()).prop_map(
+            |(id, epoch, mark, session, call)| DataMessage::Call { id, epoch, mark, session, call }
+        ),
         (attempt, 0..3u32, reply(), 0..9u64).prop_map(|(id, session, reply, tx)| {
             DataMessage::Reply { id, session, reply, obligation: TxId(tx) }
         }),

@@ -13,7 +13,7 @@ use fault::fault;
 use proptest::prelude::*;
 use wavetank_vocabulary::{
     Classes, Fact, FaultId, FaultKind, InstanceId, Observer, OperationId, OperationKind,
-    OperationOutcome, Rate, Role, Seq, ServerPhase, Span, Status, Time, TxId,
+    OperationOutcome, PlantedBugs, Rate, Role, Seq, ServerPhase, Span, Status, Time, TxId,
 };
 use wavetank_world::{BaseGraph, FaultPlan, GraphSource, Plan, RetryPlan, Routing, Target, World};
 
@@ -265,6 +265,41 @@ fn readers_whose_state_is_too_old_are_ended_before_a_batch_is_applied() {
     assert!(outdated(Span::from_secs(1)) > 0);
     assert_eq!(outdated(Span::from_secs(3600)), 0);
     assert_eq!(outdated(Span::ZERO), 0);
+}
+
+#[test]
+fn a_slave_with_another_history_is_refused_at_its_request() {
+    // Instance 1 commits what nobody has, and dies; the next master commits as much. The
+    // planted bug takes the old master's log for the same in handshakes and pulls.
+    let mut plan = at_slaves(80, 4);
+    plan.bugs = PlantedBugs::BRANCH_RECEIVED;
+    plan.settings.pull_interval = Span::ZERO;
+    plan.settings.tx_push_factor = 0;
+    plan.faults = vec![fault(FaultKind::Crash, Target::Instance(InstanceId(1)), 20, 25)];
+    plan.clients[0].rate = Rate::per_second(10);
+    plan.clients[0].mix = vec![(OperationKind(3), 1)];
+    let (mut before, mut late) = (plan.clients[0].clone(), plan.clients[0].clone());
+    (before.name, late.name) = ("before".into(), "late".into());
+    before.routing = Routing::AllToMaster;
+    before.only = Some((100..103).chain(400..403).collect());
+    late.only = Some((600..700).collect());
+    plan.clients = vec![before, late];
+    let end = play(plan);
+    let log = end.observer();
+    let branch = log.0.iter().filter_map(|(at, fact)| match *fact {
+        Fact::RoleChanged { instance: InstanceId(1), to: Role::Slave, .. } => Some(*at),
+        _ => None,
+    });
+    assert!(branch.count() > 0, "the bug lets it in");
+    let all = ended(log);
+    let late = |wanted| {
+        all.iter().find(move |(at, _, by, _, _)| {
+            *at > Time::ZERO + Span::from_secs(55) && *by == Some(InstanceId(wanted))
+        })
+    };
+    // Its next handshake takes it in again, for the bug, and then it pulls what came since.
+    assert!(matches!(late(1), Some((_, _, _, Status::NoMaster, _))), "{all:?}");
+    assert!(matches!(late(3), Some((_, _, _, Status::Ok, _))), "{all:?}");
 }
 
 /// A fault out of a few that slave writes must survive.
