@@ -622,6 +622,7 @@ impl Observer for Recorder {
             | Fact::MemberAlive { .. }
             | Fact::JoinFailed { .. }
             | Fact::Left { .. }
+            | Fact::ValuesDiffer { .. }
             | Fact::ElectionBegan { .. }
             | Fact::EpochBegan { .. }
             | Fact::BranchDiscarded { .. }

@@ -197,6 +197,9 @@ pub fn sentence(fact: &Fact) -> String {
             format!("{instance} gives up: another instance starts with the same server id")
         }
         Fact::Left { instance } => format!("{instance} has left the cluster"),
+        Fact::ValuesDiffer { instance, paxos } => {
+            format!("{instance} is told of another value of Paxos instance {paxos} than it knows")
+        }
         Fact::ElectionBegan { elector, version } => {
             format!("{elector} begins an election (version {version})")
         }

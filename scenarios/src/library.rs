@@ -81,6 +81,8 @@ pub static LIBRARY: &[Builtin] = library![
     "neo4j-ha/old-master-returns-branched-cured",
     "neo4j-ha/one-of-two-slaves-never-synced",
     "neo4j-ha/one-of-two-slaves-never-synced-cured",
+    "neo4j-ha/parted-survivors-choose-twice",
+    "neo4j-ha/parted-survivors-choose-twice-cured",
     "neo4j-ha/pause-longer-than-heartbeat-timeout",
     "neo4j-ha/pause-longer-than-heartbeat-timeout-cured",
     "neo4j-ha/pull-interval-not-set",

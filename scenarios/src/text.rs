@@ -8,7 +8,8 @@ use wavetank_kernel::Distribution;
 use wavetank_vocabulary::{FaultKind, PlantedBugs, Span, Status};
 use wavetank_world::{
     BalancerPlan, Bounds, ClientPlan, Expectation, Expected, FaultPlan, GraphModel, GraphSource,
-    InstancePlan, Members, Plan, Program, RetryPlan, Routing, SeedRule, Settings, Strength, Target,
+    InstancePlan, Members, Plan, Program, Quorum, RetryPlan, Routing, SeedRule, Settings, Strength,
+    Target,
 };
 
 use crate::read::{PERCENTILES, anomaly_keys};
@@ -158,6 +159,9 @@ impl Text {
         let flaws: Vec<String> = plan.settings.cluster.flaws.names().map(quoted).collect();
         if !flaws.is_empty() {
             self.line("flaws", format!("[{}]", flaws.join(", ")));
+        }
+        if plan.settings.cluster.quorum != Quorum::default() {
+            self.line("quorum", quoted(plan.settings.cluster.quorum.name()));
         }
         if plan.bugs != PlantedBugs::NONE {
             let names: Vec<String> = PlantedBugs::ALL

@@ -77,6 +77,7 @@ fn touched(fact: &Fact) -> [Option<InstanceId>; 2] {
         Fact::FaultBegan { on, peer, .. } | Fact::FaultEnded { on, peer, .. } => [Some(on), peer],
         Fact::RoleChanged { instance, .. }
         | Fact::EpochBegan { instance, .. }
+        | Fact::ValuesDiffer { instance, .. }
         | Fact::BranchDiscarded { instance, .. }
         | Fact::Recovered { instance, .. }
         | Fact::Checkpoint { instance, .. }

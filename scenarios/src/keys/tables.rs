@@ -155,6 +155,12 @@ static CLUSTER: Table = Table {
             "Flaws of old releases, beside those of `compat`; `wavetank list flaws` tells what they do.",
         ),
         key(
+            "quorum",
+            Choice(&["alive", "all-hosts"], &[]),
+            Default("alive"),
+            "Whose majority decides in Paxos: that of the members that the proposer believes to be alive, as in Neo4j, or that of all initial hosts, which Neo4j cannot do.",
+        ),
+        key(
             "neo4j_conf",
             Text,
             Optional,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use wavetank_vocabulary::{Bytes, InstanceId, Span};
-use wavetank_world::{BranchedDataPolicy, Compat, Flaws, NotARetention, Settings};
+use wavetank_world::{BranchedDataPolicy, Compat, Flaws, NotARetention, Quorum, Settings};
 
 use crate::errors::{Place, Problem};
 use crate::section::values::{between, digits, one_of, whole};
@@ -59,6 +59,10 @@ pub(super) fn read(cluster: &Section<'_>, compat: Compat, file: Vec<Entry>) -> R
     let flaws = cluster.choices("flaws").map_or_else(Vec::new, |names| names.value);
     for flaw in flaws.iter().filter_map(|name| Flaws::from_name(name)) {
         read.settings.cluster.flaws = read.settings.cluster.flaws | flaw;
+    }
+    if let Some(name) = cluster.choice("quorum") {
+        let known = Quorum::ALL.into_iter().find(|(_, known)| *known == name.value);
+        read.settings.cluster.quorum = known.map(|(quorum, _)| quorum).unwrap_or_default();
     }
     read
 }

@@ -90,6 +90,12 @@ impl Learner {
         }
     }
 
+    /// Whether another value is known of that Paxos instance: two were chosen. The first one
+    /// stays.
+    pub(crate) fn contradicts(&self, instance: PaxosInstance, value: Value) -> bool {
+        self.values.get(&instance).is_some_and(|known| *known != value)
+    }
+
     /// A member answers with the value that comes next: it may remember the following ones,
     /// too, so that they need not wait for the learn timer.
     pub(crate) fn answered(&mut self, from: usize, instance: PaxosInstance) {
@@ -207,6 +213,8 @@ mod tests {
         l.learn(0, value(9));
         assert_eq!(l.deliver(Flaws::NONE), Some((0, value(0))));
         assert_eq!(l.deliver(Flaws::NONE), Some((1, value(1))));
+        assert!(l.contradicts(1, value(7)) && !l.contradicts(1, value(1)));
+        assert!(!l.contradicts(2, value(7)), "nothing is known of it");
         l.learn(1, value(7));
         assert_eq!(l.deliver(Flaws::NONE), None);
         assert_eq!(l.requested(1), Some(Message::Learn { instance: 1, value: value(1) }));

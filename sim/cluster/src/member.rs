@@ -451,6 +451,10 @@ impl Member {
                 if from != self.me() {
                     self.learner.answered(from, instance);
                 }
+                if self.learner.contradicts(instance, value) {
+                    let fact = Fact::ValuesDiffer { instance: self.id(), paxos: instance };
+                    effects.push(Effect::Fact(fact));
+                }
                 self.learner.learn(instance, value);
                 self.deliver(moment, effects);
             }

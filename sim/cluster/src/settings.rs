@@ -82,7 +82,8 @@ pub enum AcceptorMemory {
     Durable,
 }
 
-/// Whose majority decides on a value. No setting of Neo4j's either.
+/// Whose majority decides on a value. No setting of Neo4j's either; scenarios may set it, to
+/// show that an outage goes with it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Quorum {
     /// That of the members which the proposer believes to be alive, as in the original.
@@ -90,6 +91,17 @@ pub enum Quorum {
     OfTheAlive,
     /// That of all initial hosts.
     OfAllHosts,
+}
+
+impl Quorum {
+    /// Both, with the names that scenarios use.
+    pub const ALL: [(Quorum, &'static str); 2] =
+        [(Quorum::OfTheAlive, "alive"), (Quorum::OfAllHosts, "all-hosts")];
+
+    /// The name that scenarios use.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(quorum, _)| *quorum == self).map_or("", |(_, name)| name)
+    }
 }
 
 /// The settings that this room reads.

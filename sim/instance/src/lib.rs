@@ -49,6 +49,6 @@ pub use program::{
 pub use returned::Returned;
 pub use settings::Settings;
 pub use task::TaskId;
-pub use wavetank_cluster::{Compat, Flaws, PushStrategy};
+pub use wavetank_cluster::{Compat, Flaws, PushStrategy, Quorum};
 pub use wavetank_store::{BranchedDataPolicy, LogRetention, NotARetention};
 pub use wavetank_store::{Direction, TokenKind};

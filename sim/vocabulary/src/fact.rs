@@ -281,6 +281,14 @@ pub enum Fact {
         /// Who.
         instance: InstanceId,
     },
+    /// A member that knows the value of a Paxos instance was told of another one: two were
+    /// chosen.
+    ValuesDiffer {
+        /// Who was told.
+        instance: InstanceId,
+        /// The number of the Paxos instance.
+        paxos: u32,
+    },
     /// An election for coordinator began.
     ElectionBegan {
         /// Who counts the votes.
@@ -693,6 +701,7 @@ impl Fact {
             | Fact::MemberAlive { .. }
             | Fact::JoinFailed { .. }
             | Fact::Left { .. }
+            | Fact::ValuesDiffer { .. }
             | Fact::ElectionBegan { .. }
             | Fact::ElectionEnded { .. }
             | Fact::EpochBegan { .. }

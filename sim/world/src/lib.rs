@@ -58,7 +58,7 @@ pub mod operation {
 
 pub use wavetank_instance::{
     BranchedDataPolicy, Compat, Endpoint, Flaws, LogRetention, NotARetention, Program,
-    PushStrategy, Settings,
+    PushStrategy, Quorum, Settings,
 };
 pub use wavetank_kernel::Distribution;
 pub use wavetank_store::CachePolicy;

@@ -32,11 +32,13 @@ pub enum Trigger {
     CheckpointEnds,
     /// The cluster denies an instance the entry.
     JoinDenied,
+    /// A member is told of another value of a Paxos instance than it knows.
+    ValuesDiffer,
 }
 
 impl Trigger {
     /// All triggers with the names that scenarios use.
-    pub const ALL: [(Trigger, &'static str); 13] = [
+    pub const ALL: [(Trigger, &'static str); 14] = [
         (Trigger::ElectionBegins, "election begins"),
         (Trigger::ElectionEnds, "election ends"),
         (Trigger::MemberFails, "member fails"),
@@ -50,6 +52,7 @@ impl Trigger {
         (Trigger::RecoveryEnds, "recovery ends"),
         (Trigger::CheckpointEnds, "checkpoint ends"),
         (Trigger::JoinDenied, "join denied"),
+        (Trigger::ValuesDiffer, "paxos values differ"),
     ];
 
     /// The name that scenarios use.
@@ -75,6 +78,7 @@ impl Trigger {
             | (Trigger::BranchFound, Fact::Branched { instance, .. })
             | (Trigger::RecoveryEnds, Fact::Recovered { instance, .. })
             | (Trigger::CheckpointEnds, Fact::Checkpoint { instance, .. })
+            | (Trigger::ValuesDiffer, Fact::ValuesDiffer { instance, .. })
             | (Trigger::JoinDenied, Fact::JoinFailed { instance, denied: true })
             | (Trigger::ToMasterBegins, Fact::RoleChanged { instance, to: Role::ToMaster, .. })
             | (Trigger::ToSlaveBegins, Fact::RoleChanged { instance, to: Role::ToSlave, .. })
