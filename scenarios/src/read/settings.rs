@@ -214,7 +214,7 @@ impl Read {
                 )
                 .help("make ha.heartbeat_timeout longer than twice ha.heartbeat_interval"),
             );
-        } else if timeout.as_nanos() < 2 * interval.as_nanos() {
+        } else if timeout.as_nanos() <= 2 * interval.as_nanos() {
             findings.add(
                 Problem::warning(
                     "one late heartbeat makes a member suspect",
