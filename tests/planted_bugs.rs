@@ -82,11 +82,19 @@ fn work_that_a_core_forgets_breaks_littles_law() {
 
 #[test]
 fn a_waiter_that_a_lock_forgets_breaks_littles_law() {
-    // Everybody writes to the same few users, over a network that takes its time.
+    // Everybody writes to the same few users, with a round trip under the lock.
     let fault = "at = \"15s\"\ncrash = \"master\"\nfor = \"3s\"";
+    let notify = "[[operation]]\nname = \"notify\"\nsteps = [\"match u:User(id = $other); lock u\", \
+                  \"set u.notifications = u.notifications + 1\"]\n";
     let crowded = scenario(fault, "", "check = \"replicas-equal\"")
         .replace("70s", "20s")
-        .replace("routing", "deployment = \"server\"\npopularity = { zipf = 1.9 }\nrouting");
+        .replace("100/s", "1500/s")
+        .replace(
+            "{ home_stream = 30, profile = 20, follow = 20, status = 25, sign_up = 5 }",
+            "{ notify = 1 }",
+        )
+        .replace("routing", "deployment = \"server\"\npopularity = { zipf = 1.9 }\nrouting")
+        + notify;
     breaks_littles_law(&crowded, "lock-forgets-waiter", "locks");
 }
 

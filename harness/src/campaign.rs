@@ -378,6 +378,13 @@ impl Identity<'_> {
                 verdict: result.verdict,
             })
             .collect();
+        let mut found: BTreeMap<String, u64> = BTreeMap::new();
+        for expectation in &judged.expectations {
+            let count = ["found", "missed"].iter().find_map(|key| expectation.measured.get(key));
+            if let Some(count) = count.and_then(serde_json::Value::as_u64) {
+                *found.entry(expectation.check.clone()).or_default() += count;
+            }
+        }
         // What need not hold for every seed is judged when all are over.
         let exit = match judged.exit {
             Exit::Broke if failures.is_empty() => Exit::Held,
@@ -397,6 +404,7 @@ impl Identity<'_> {
             waiting,
             error: None,
             rules,
+            found,
             faults,
             coverage,
             simulated_seconds: simulated.as_secs_f64(),
@@ -419,6 +427,7 @@ impl Identity<'_> {
             waiting: None,
             error: Some(error),
             rules: Vec::new(),
+            found: BTreeMap::new(),
             faults: BTreeMap::new(),
             coverage: Coverage::default(),
             simulated_seconds: 0.0,

@@ -80,6 +80,9 @@ pub struct SeedResult {
     pub error: Option<String>,
     /// Expectations that need not hold for every seed.
     pub rules: Vec<RuleVerdict>,
+    /// By check, how many anomalies those found that count them.
+    #[serde(default)]
+    pub found: BTreeMap<String, u64>,
     /// By kind, the faults of the Plan.
     pub faults: BTreeMap<String, FaultCount>,
     /// What the run has covered; nothing when it ended with an internal error.
@@ -158,6 +161,23 @@ pub struct RuleResult {
     pub satisfied: bool,
 }
 
+/// What a check that counts anomalies found over all seeds of a scenario.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundResult {
+    /// The scenario, as the user named it.
+    pub scenario: String,
+    /// The check.
+    pub check: String,
+    /// Seeds played.
+    pub runs: u64,
+    /// Those of them in which it found any.
+    pub runs_with: u64,
+    /// How many it found in all.
+    pub total: u64,
+    /// The most that it found in one run.
+    pub most: u64,
+}
+
 /// What became of the seeds of one scenario.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScenarioTally {
@@ -221,6 +241,9 @@ pub struct CampaignResult {
     pub failures: Vec<FailedSeed>,
     /// Expectations with a `seeds` of their own.
     pub rules: Vec<RuleResult>,
+    /// What the checks found that count anomalies, over all seeds.
+    #[serde(default)]
+    pub found: Vec<FoundResult>,
     /// What was tested at all.
     pub coverage: CampaignCoverage,
     /// Real time it took.
@@ -245,6 +268,7 @@ impl CampaignResult {
         let scenarios: Vec<_> =
             results.chunk_by(|a, b| a.scenario == b.scenario).map(tally).collect();
         let rules = results.chunk_by(|a, b| a.scenario == b.scenario).flat_map(rules).collect();
+        let found = results.chunk_by(|a, b| a.scenario == b.scenario).flat_map(found).collect();
         let mut coverage = CampaignCoverage::default();
         for result in &results {
             coverage.reached.merge(&result.coverage);
@@ -276,6 +300,7 @@ impl CampaignResult {
             scenarios,
             failures,
             rules,
+            found,
             coverage,
             wall_seconds,
             digest,
@@ -321,6 +346,27 @@ fn tally(results: &[SeedResult]) -> ScenarioTally {
         wall_seconds: results.iter().map(|result| result.wall_seconds).sum(),
         faults,
     }
+}
+
+/// Adds up what the checks of one scenario found.
+fn found(results: &[SeedResult]) -> Vec<FoundResult> {
+    let mut all: BTreeMap<&str, FoundResult> = BTreeMap::new();
+    for result in results {
+        for (check, count) in &result.found {
+            let entry = all.entry(check).or_insert_with(|| FoundResult {
+                scenario: result.scenario.clone(),
+                check: check.clone(),
+                runs: results.len() as u64,
+                runs_with: 0,
+                total: 0,
+                most: 0,
+            });
+            entry.runs_with += u64::from(*count > 0);
+            entry.total += count;
+            entry.most = entry.most.max(*count);
+        }
+    }
+    all.into_values().collect()
 }
 
 /// Judges the expectations of one scenario that need not hold for every seed.

@@ -55,7 +55,7 @@ mod words;
 
 pub use campaign::{
     CAMPAIGN_RESULT_SCHEMA, CAMPAIGN_SCHEMA, CampaignCoverage, CampaignResult, Ended, FailedSeed,
-    FaultCount, RuleResult, RuleVerdict, ScenarioTally, SeedResult, Smallest,
+    FaultCount, FoundResult, RuleResult, RuleVerdict, ScenarioTally, SeedResult, Smallest,
 };
 pub use capsule::Capsule;
 pub use compare::{Comparison, Row, Spread};

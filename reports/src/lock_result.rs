@@ -228,18 +228,18 @@ pub(crate) fn locks(result: &LocksResult) -> Markup {
             h3 { "The hottest" }
             div.scroll { table.spent {
                 thead { tr {
-                    th { "Lock" } th.n { "Waited, ms" } th {} th.n { "waits" } th.n { "longest, ms" } th.n { "given up" }
-                    th.n { "deadlocks" } th.n { "acquisitions" } th.n { "Held, ms" } th.n { "longest, ms" }
+                    th { "Lock" } th.n { "Waited, ms" } th.n { "waits" } th.n { "longest, ms" } th.n { "given up" }
+                    th.n { "deadlocks" } th.n { "acquisitions" } th.n { "Held, ms" } th.n { "longest, ms" } th { "Waited" }
                 } }
                 tbody { @for lock in &result.hottest {
                     tr {
                         th { (lock.name()) }
                         td.n { (millis(Some(lock.waits.waited_ms))) }
-                        td { (bar(lock.waits.waited_ms / longest)) }
                         (waits(&lock.waits))
                         td.n { (grouped(lock.acquisitions)) }
                         td.n { (millis(Some(lock.held_ms))) }
                         td.n { (millis(Some(lock.longest_hold_ms))) }
+                        td { (bar(lock.waits.waited_ms / longest)) }
                     }
                 } }
             } }
@@ -292,4 +292,58 @@ fn bar(part: f64) -> Markup {
         "<svg class=\"bar\" viewBox=\"0 0 300 12\" preserveAspectRatio=\"none\" aria-hidden=\"true\">\
          <rect fill=\"var(--p4)\" x=\"0\" y=\"0\" width=\"{width:.1}\" height=\"12\"/></svg>"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use wavetank_vocabulary::{Fact, InstanceId, NodeId, RelationshipId, Time};
+
+    use super::*;
+
+    /// 30 ms for a user, 10 ms for a relationship, and a deadlock.
+    fn result() -> LocksResult {
+        let mut book = LockBook::default();
+        let (instance, operation) = (InstanceId(2), None);
+        let kinds = [OperationKind(0), OperationKind(1)].map(Some);
+        let waited = |lock, ms| Fact::LockWaited {
+            instance,
+            lock,
+            operation,
+            kind: kinds[0],
+            behind: kinds[1],
+            waited: Span::from_millis(ms),
+            granted: true,
+        };
+        let relationship = Locked::Relationship(RelationshipId(7));
+        book.observe(Time::ZERO, &waited(Locked::Node(NodeId(3)), 30));
+        book.observe(Time::ZERO, &waited(relationship, 10));
+        let (kind, behind) = (kinds[1], None);
+        let lock = relationship;
+        book.observe(Time::ZERO, &Fact::Deadlock { instance, lock, operation, kind, behind });
+        LocksResult::new(&crate::synthetic::plan(60), &book)
+    }
+
+    #[test]
+    fn the_summary_speaks_of_locks_only_where_waits_matter() {
+        let mut result = result();
+        let sentence = result.sentence(60.0).expect("there was a deadlock");
+        let names = ["node:User 3 at i2, 75 % of the waiting", "2 waits, 40.0 ms in all"];
+        assert!(names.iter().all(|words| sentence.contains(words)), "{sentence}");
+        result.all.deadlocks = 0;
+        assert!(result.sentence(39.0).is_some());
+        assert_eq!(result.sentence(41.0), None);
+    }
+
+    #[test]
+    fn the_tables_name_locks_operations_and_victims() {
+        let result = result();
+        let page = locks(&result).into_string();
+        let plan = crate::synthetic::plan(60);
+        let names = [&plan.operations[0].name, &plan.operations[1].name];
+        for words in ["node:User 3 at i2", "relationship 7 at i2", "Victims", names[0], names[1]] {
+            assert!(page.contains(words), "{words}: {page}");
+        }
+        assert!(page.contains("what no client asked for"));
+        assert!(locks(&LocksResult::default()).into_string().contains("No transaction waited"));
+    }
 }

@@ -141,7 +141,7 @@ impl Sessions {
         ExpectationResult {
             check: self.guarantee.name().to_owned(),
             verdict,
-            measured: json!({ "stale": percent(part) }),
+            measured: json!({ "stale": percent(part), "missed": self.misses }),
             limit: json!({ "stale": limit }),
             why,
         }

@@ -92,6 +92,22 @@ pub(super) fn text(result: &CampaignResult) -> String {
             if rule.satisfied { "met" } else { "**not met**" }
         );
     }
+    if !result.found.is_empty() {
+        text += "\n## Anomalies\n\n| scenario | check | seeds with any | in all | most in one |\n";
+        text += "|---|---|--:|--:|--:|\n";
+    }
+    for found in &result.found {
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} of {} | {} | {} |",
+            cell(&found.scenario),
+            cell(&found.check),
+            found.runs_with,
+            found.runs,
+            grouped(found.total),
+            grouped(found.most)
+        );
+    }
     let _ = write!(
         text,
         "\n<details><summary>Coverage: {}</summary>\n\n```text\n{}```\n\n</details>\n",

@@ -29,6 +29,7 @@ fn seed(scenario: &str, seed: u64) -> SeedResult {
             part: Some((95, 100)),
             verdict: Verdict::Held,
         }],
+        found: [("lost-updates".to_owned(), seed)].into(),
         faults: [
             ("crash".to_owned(), count),
             ("pause".to_owned(), FaultCount { planned: 1, took_effect: 0 }),
