@@ -23,7 +23,7 @@ use wavetank_kernel::Digest;
 use wavetank_reports::{CAMPAIGN_SCHEMA, Coverage, Ended, RuleVerdict, SeedResult, Verdict};
 use wavetank_scenario::Scenario;
 use wavetank_world::{
-    BaseGraph, Driven, Expectation, GraphPlan, GraphSource, Plan, SeedRule, World,
+    BaseGraph, Driven, Expectation, GraphPlan, GraphSource, Plan, Popularity, SeedRule, World,
 };
 
 use crate::copies::{self, Copy};
@@ -143,6 +143,18 @@ pub fn scenario_digest(scenario: &Scenario, plan: &Plan) -> String {
         digest.absorb(&[u64::from(edges.nodes), edges.edges.len() as u64]);
         for (from, to) in &edges.edges {
             digest.absorb(&[u64::from(*from) << 32 | u64::from(*to)]);
+        }
+    }
+    for client in &plan.clients {
+        if let Some(recorded) = &client.recorded {
+            for (at, who, whom) in &recorded.arrivals {
+                digest.absorb(&[at.as_nanos(), u64::from(*who) << 32 | u64::from(*whom)]);
+            }
+        }
+        if let Popularity::Table(table) = &client.popularity {
+            for (count, part) in &table.steps {
+                digest.absorb(&[*count, part.to_bits()]);
+            }
         }
     }
     digest.to_string()

@@ -2,7 +2,9 @@
 
 use maud::{Markup, html};
 use wavetank_vocabulary::Status;
-use wavetank_world::{ClientPlan, Deployment, InstancePlan, Plan, RetryPlan, VolumePlan};
+use wavetank_world::{
+    ClientPlan, Deployment, InstancePlan, Plan, Popularity, RetryPlan, VolumePlan,
+};
 
 use crate::provenance::{LoadLine, Provenance, distribution, settings_of};
 use crate::result::RunResult;
@@ -63,6 +65,9 @@ fn load(plan: &Plan, client: &ClientPlan) -> Markup {
         p {
             b { (client.name) } ": "
             @match &client.users {
+                None if let Some(recorded) = &client.recorded => {
+                    (recorded.arrivals.len()) " operations as recorded in " (recorded.path) ", " (recorded.speed) " times as fast"
+                }
                 None => { (client.rate) " in Poisson arrivals" }
                 Some(users) => { (users.count) " users who wait for each answer and think" }
             }
@@ -77,9 +82,14 @@ fn load(plan: &Plan, client: &ClientPlan) -> Markup {
                 " by " (balancer.name) ", which asks the instances every " (balancer.poll)
             }
             "; "
-            @if client.zipf.numerator == 0 { "users equally likely" } @else {
-                "users by Zipf's law with exponent " (client.zipf.as_f64())
+            @match &client.popularity {
+                Popularity::Zipf(exponent) if exponent.numerator == 0 => { "users equally likely" }
+                Popularity::Zipf(exponent) => { "users by Zipf's law with exponent " (exponent.as_f64()) }
+                Popularity::Degree => { "users by how many relationships they have" }
+                Popularity::Table(table) => { "users as often as " (table.path) " says" }
             }
+            @if client.auth_lookup { "; each request begins with a look-up at the master" }
+            @if !client.credentials { "; without credentials" }
             "; time-out " (client.timeout) "; " (retries(&client.retry)) "."
         }
     }

@@ -11,8 +11,8 @@ use wavetank_vocabulary::{
 };
 use wavetank_world::{
     BalancerPlan, CachePolicy, ClientPlan, Compat, CostTable, Deployment, Expectation, FaultPlan,
-    GraphModel, GraphPlan, GraphSource, InstancePlan, NetworkPlan, Plan, RetryPlan, Routing,
-    Settings, Strength, Target, VolumePlan,
+    GraphModel, GraphPlan, GraphSource, InstancePlan, NetworkPlan, Plan, Popularity, RetryPlan,
+    Routing, Settings, Strength, Target, VolumePlan,
 };
 
 /// A cluster of three and two clients, for `seconds` with 10 s of warm-up. The master loses
@@ -48,7 +48,10 @@ pub(crate) fn plan(seconds: u64) -> Plan {
         mix: mix.iter().map(|&(kind, weight)| (OperationKind(kind), weight)).collect(),
         balancer: 0,
         routing: Routing::Split,
-        zipf: Ratio::new(3, 4),
+        recorded: None,
+        popularity: Popularity::Zipf(Ratio::new(3, 4)),
+        auth_lookup: false,
+        credentials: true,
         timeout: Span::from_secs(10),
         retry: RetryPlan { transient: true, attempts: 5, ..RetryPlan::NONE },
         skip: Vec::new(),

@@ -11,6 +11,7 @@ mod links;
 mod nemesis;
 mod operations;
 mod profile;
+mod recorded;
 mod round_trips;
 mod settings;
 mod strength;
@@ -124,7 +125,11 @@ fn once(
     });
     let (mut graph, edges) = graph(&top);
     let own = operations::read(&top, &sources[0].text, graph.model);
-    let (mut clients, mixes, used) = clients::read(&top, &built.balancers, duration, &own);
+    let files = &mut |path: &str| {
+        let file = directory.join(path);
+        read(&file).map_err(|error| format!("{}: {error}", file.display()))
+    };
+    let (mut clients, mixes, used) = clients::read(&top, &built.balancers, duration, &own, files);
     let operations = operations::settle(&top, &own, &mixes, &mut clients, &mut graph, &used);
     let total = built.instances.len();
     let faults = faults::read(&top, &built, duration);

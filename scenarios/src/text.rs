@@ -8,8 +8,8 @@ use wavetank_kernel::Distribution;
 use wavetank_vocabulary::{FaultKind, PlantedBugs, Span, Status};
 use wavetank_world::{
     BalancerPlan, Bounds, ClientPlan, Expectation, Expected, FaultPlan, GraphModel, GraphSource,
-    InstancePlan, Members, Plan, Program, Quorum, RetryPlan, Routing, SeedRule, Settings, Strength,
-    Target,
+    InstancePlan, Members, Plan, Popularity, Program, Quorum, RetryPlan, Routing, SeedRule, Settings,
+    Strength, Target,
 };
 
 use crate::read::{PERCENTILES, anomaly_keys};
@@ -280,6 +280,14 @@ impl Text {
         self.table("[[clients]]");
         self.line("name", quoted(&client.name));
         match &client.users {
+            None if let Some(recorded) = &client.recorded => {
+                let (path, start) = (quoted(&recorded.path), quoted(recorded.start));
+                let speed = recorded.speed;
+                self.line(
+                    "arrivals",
+                    format!("{{ recorded = {path}, speed = {speed}, start = {start} }}"),
+                );
+            }
             None => {
                 self.line(
                     "arrivals",
@@ -309,10 +317,26 @@ impl Text {
             Routing::Consistency(window) => format!(", read_after_write = {}", quoted(window)),
             _ => String::new(),
         };
+        let window = if client.auth_lookup { window + ", auth_lookup = true" } else { window };
         self.line("routing", format!("{{ by = {by}{window} }}"));
         let balancer = &plan.balancers[usize::from(client.balancer)];
         self.line("balancer", quoted(&balancer.name));
-        self.line("popularity", format!("{{ zipf = {} }}", ratio_text(client.zipf)));
+        self.line(
+            "popularity",
+            match &client.popularity {
+                Popularity::Zipf(exponent) => format!("{{ zipf = {} }}", ratio_text(*exponent)),
+                Popularity::Degree => String::from("{ degree = true }"),
+                Popularity::Table(table) => {
+                    let section = table.section.as_ref();
+                    let section =
+                        section.map_or_else(String::new, |s| format!(", section = {}", quoted(s)));
+                    format!("{{ table = {}{section} }}", quoted(&table.path))
+                }
+            },
+        );
+        if !client.credentials {
+            self.line("credentials", false);
+        }
         self.line("timeout", quoted(client.timeout));
         self.line("retry", retry(&client.retry));
         if !client.skip.is_empty() {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use wavetank_scenario::{Plan, to_brief_text};
-use wavetank_world::GraphSource;
+use wavetank_world::{GraphSource, Popularity};
 
 use super::test::wall_time;
 use super::{Failure, Subject, find, say, tell, warn};
@@ -96,6 +96,20 @@ pub(super) fn small_text(shrunk: &Shrunk, scenario: &str, beside: Option<&Path>)
     {
         // The small one may lie anywhere.
         *path = whole.to_string_lossy().into_owned();
+    }
+    for client in &mut plan.clients {
+        let whole = |path: &str| {
+            let whole = fs::canonicalize(beside.unwrap_or(Path::new(".")).join(path));
+            whole.map_or_else(|_| path.to_owned(), |whole| whole.to_string_lossy().into_owned())
+        };
+        if let Some(recorded) = &mut client.recorded {
+            let path = whole(&recorded.path);
+            std::sync::Arc::make_mut(recorded).path = path;
+        }
+        if let Popularity::Table(table) = &mut client.popularity {
+            let path = whole(&table.path);
+            std::sync::Arc::make_mut(table).path = path;
+        }
     }
     to_brief_text(&plan)
 }

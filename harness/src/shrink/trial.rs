@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use wavetank_scenario::{parse_with, to_text};
 use wavetank_vocabulary::{Classes, Fact, FaultId, InstanceId, Observer, OperationId, Seq, Time};
-use wavetank_world::{GraphSource, Plan, World};
+use wavetank_world::{GraphSource, Plan, Popularity, World};
 
 use super::reason::Reason;
 use crate::campaign::Bases;
@@ -125,6 +125,15 @@ pub(super) fn is_sound(plan: &Plan) -> bool {
         // No step here changes the graph to one, and reading it each time takes long.
         let mean_follows = wavetank_vocabulary::Ratio::new(1, 1);
         plan.graph.source = GraphSource::Social { users: 2, mean_follows };
+    }
+    for client in &mut plan.clients {
+        // The same goes for what clients read from files.
+        if client.recorded.take().is_some() {
+            client.rate = wavetank_vocabulary::Rate::per_second(1);
+        }
+        if let Popularity::Table(_) = client.popularity {
+            client.popularity = Popularity::Degree;
+        }
     }
     let none = |_: &Path| -> io::Result<Vec<u8>> { Err(io::ErrorKind::NotFound.into()) };
     let text = to_text(&plan);

@@ -144,7 +144,8 @@ pub(super) fn settle(
     let mut names: Vec<&str> = Vec::new();
     let library = OPERATIONS.iter().map(|operation| operation.program.name.as_str());
     for name in library.chain(own.iter().map(|own| own.name.value.as_str())) {
-        let used = mixes.iter().flatten().any(|(mixed, weight)| mixed == name && *weight > 0);
+        let used = mixes.iter().flatten().any(|(mixed, weight)| mixed == name && *weight > 0)
+            || name == "auth" && clients.iter().any(|client| client.auth_lookup);
         if used && !names.contains(&name) {
             names.push(name);
         }

@@ -196,6 +196,8 @@ pub struct Reply {
     pub seen: TxId,
     /// What can be looked for afterwards.
     pub left: Subject,
+    /// The last value that its steps returned, if one did.
+    pub returned: Option<i64>,
     /// The transaction that is open and waits for the next statement; none at the end.
     pub open: Option<TaskId>,
 }

@@ -270,7 +270,8 @@ impl Instance {
             Refusal::NotMaster | Refusal::InvalidEpoch | Refusal::Branched => Status::NoMaster,
             Refusal::Unreachable => match purpose {
                 Purpose::Commit(_) => Status::CommitInterrupted,
-                _ => Status::NoMaster,
+                Purpose::Session(_) => Status::DatabaseUnavailable,
+                Purpose::Lock(_) | Purpose::Ids(_) => Status::NoMaster,
             },
         };
         match purpose {

@@ -431,6 +431,9 @@ pub struct Request {
     pub by_statement: bool,
     /// The open transaction that it goes on with.
     pub open: Option<TaskId>,
+    /// Whether it looks a user up before the operation itself: what it returns is for the
+    /// application alone, and no observation of the operation.
+    pub looks_up: bool,
     /// Where the answer goes: opaque to the instance.
     pub reply_to: u64,
 }

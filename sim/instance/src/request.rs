@@ -214,7 +214,7 @@ impl Instance {
                 break;
             }
             self.blocked.pop_front();
-            self.answer(task, Status::DatabaseUnavailable, effects);
+            self.answer(task, Status::AccessTimeout, effects);
         }
     }
 
@@ -550,6 +550,7 @@ impl Reply {
             tx: work.committed,
             seen: work.seen,
             left: if work.committed == TxId(0) { Subject::Nothing } else { work.left },
+            returned: work.returned,
             open: None,
         }
     }

@@ -186,6 +186,7 @@ fn input() -> impl Strategy<Value = Input> {
                 now_ms: 0,
                 by_statement: me % 2 == 0,
                 open: None,
+                looks_up: false,
                 reply_to: 0,
             })
         }),

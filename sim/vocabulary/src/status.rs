@@ -52,11 +52,19 @@ pub enum Status {
     NotOnMaster,
     /// At a slave: the schema was being changed when its transaction was to commit.
     SchemaModified,
+    /// The instance did not become master or slave within `ha.state_switch_timeout`.
+    AccessTimeout,
+    /// The transactional endpoint of 2.3 had an exception without a status.
+    ExecutionFailure,
+    /// The same, of a commit: it may be committed.
+    ExecutionInterrupted,
+    /// The server wants credentials that the client does not have (HTTP 401).
+    Unauthorized,
 }
 
 impl Status {
     /// Every status, in order, for tables indexed by it.
-    pub const ALL: [Status; 17] = [
+    pub const ALL: [Status; 21] = [
         Status::Ok,
         Status::DeadlockDetected,
         Status::NoMaster,
@@ -74,20 +82,40 @@ impl Status {
         Status::Outdated,
         Status::NotOnMaster,
         Status::SchemaModified,
+        Status::AccessTimeout,
+        Status::ExecutionFailure,
+        Status::ExecutionInterrupted,
+        Status::Unauthorized,
     ];
+
+    /// What the transactional endpoint of 2.2 and 2.3 makes of the failure: an exception that
+    /// brings no status with it looks like a failure of the database (HA specification 4.3).
+    #[must_use]
+    pub const fn at_endpoint(self) -> Status {
+        match self {
+            Status::NoMaster | Status::AccessTimeout | Status::NotOnMaster => {
+                Status::ExecutionFailure
+            }
+            Status::CommitInterrupted => Status::ExecutionInterrupted,
+            other => other,
+        }
+    }
 
     /// Neo4j's status code, where it sends one (2.3: `Status.java`; the HA failures as the
     /// `TransientDatabaseFailure`s of the 2.3 line).
     pub const fn code(self) -> Option<&'static str> {
         match self {
             Status::DeadlockDetected => Some("Neo.TransientError.Transaction.DeadlockDetected"),
-            Status::NoMaster | Status::DatabaseUnavailable | Status::CommitInterrupted => {
-                Some("Neo.TransientError.General.DatabaseUnavailable")
-            }
+            Status::NoMaster
+            | Status::DatabaseUnavailable
+            | Status::AccessTimeout
+            | Status::CommitInterrupted => Some("Neo.TransientError.General.DatabaseUnavailable"),
             Status::Outdated => Some("Neo.TransientError.Transaction.Outdated"),
             Status::SchemaModified => Some("Neo.TransientError.Schema.ModifiedConcurrently"),
             // An exception without a status: the HTTP endpoint makes this of it.
-            Status::NotOnMaster => Some("Neo.DatabaseError.Statement.ExecutionFailure"),
+            Status::NotOnMaster | Status::ExecutionFailure | Status::ExecutionInterrupted => {
+                Some("Neo.DatabaseError.Statement.ExecutionFailure")
+            }
             Status::EntityNotFound => Some("Neo.ClientError.Statement.EntityNotFound"),
             Status::CouldNotWriteToLog => Some("Neo.DatabaseError.Transaction.CouldNotWriteToLog"),
             Status::UnknownId => Some("Neo.ClientError.Transaction.UnknownId"),
@@ -97,6 +125,7 @@ impl Status {
             | Status::ConnectionRefused
             | Status::ConnectionReset
             | Status::ClientTimeout
+            | Status::Unauthorized
             | Status::Aborted => None,
         }
     }
@@ -107,18 +136,23 @@ impl Status {
             Status::DeadlockDetected
             | Status::NoMaster
             | Status::DatabaseUnavailable
+            | Status::AccessTimeout
             | Status::CommitInterrupted
             | Status::Outdated
             | Status::SchemaModified => Some(Classification::TransientError),
             Status::EntityNotFound | Status::UnknownId | Status::ConstraintViolation => {
                 Some(Classification::ClientError)
             }
-            Status::CouldNotWriteToLog | Status::NotOnMaster => Some(Classification::DatabaseError),
+            Status::CouldNotWriteToLog
+            | Status::NotOnMaster
+            | Status::ExecutionFailure
+            | Status::ExecutionInterrupted => Some(Classification::DatabaseError),
             Status::Ok
             | Status::NoServer
             | Status::ConnectionRefused
             | Status::ConnectionReset
             | Status::ClientTimeout
+            | Status::Unauthorized
             | Status::Aborted => None,
         }
     }
@@ -132,6 +166,7 @@ impl Status {
             (None, Status::ConnectionRefused) => "refused",
             (None, Status::ConnectionReset) => "reset",
             (None, Status::ClientTimeout) => "timeout",
+            (None, Status::Unauthorized) => "401",
             (None, Status::Aborted) => "aborted",
             (None, _) => "ok",
         }
@@ -157,12 +192,22 @@ impl Status {
             Status::Outdated => "transaction outdated",
             Status::NotOnMaster => "transaction not present on master",
             Status::SchemaModified => "schema modified concurrently",
+            Status::AccessTimeout => "not available in time",
+            Status::ExecutionFailure => "execution failure",
+            Status::ExecutionInterrupted => "execution failure in a commit",
+            Status::Unauthorized => "unauthorized (401)",
         }
     }
 
     /// Whether the operation may have been done although it did not succeed.
     pub const fn is_ambiguous(self) -> bool {
-        matches!(self, Status::CommitInterrupted | Status::ConnectionReset | Status::ClientTimeout)
+        matches!(
+            self,
+            Status::CommitInterrupted
+                | Status::ExecutionInterrupted
+                | Status::ConnectionReset
+                | Status::ClientTimeout
+        )
     }
 }
 
@@ -200,6 +245,19 @@ mod tests {
             set.insert(status);
             assert!(Status::ALL.iter().all(|other| set.contains(*other) == (*other == status)));
         }
+    }
+
+    #[test]
+    fn the_endpoint_hides_what_may_be_tried_again_and_not_what_is_unknown() {
+        for status in Status::ALL {
+            let seen = status.at_endpoint();
+            assert_eq!(seen.is_ambiguous(), status.is_ambiguous(), "{status:?}");
+            assert_eq!(seen.at_endpoint(), seen);
+            if seen != status {
+                assert_eq!(seen.classification(), Some(Classification::DatabaseError));
+            }
+        }
+        assert_eq!(Status::DeadlockDetected.at_endpoint(), Status::DeadlockDetected);
     }
 
     #[test]

@@ -65,6 +65,12 @@ impl Beside {
         }
     }
 
+    /// The operation that looks users up, if there is one.
+    pub(crate) fn auth(&self) -> Option<OperationKind> {
+        let place = self.kinds.iter().position(|kind| kind.looks_up)?;
+        Some(OperationKind(place as u16))
+    }
+
     /// Whether a request must see the latest: it looks a user up, or its user wrote lately.
     pub(crate) fn wants_latest(&self, routing: Routing, request: &Request, now: Time) -> bool {
         let Routing::Consistency(window) = routing else { return false };

@@ -5,6 +5,7 @@
 //! retries from another; so a fault or a setting that changes how one operation fares does
 //! not change what the others ask for.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use wavetank_instance::{Reply, Request};
@@ -15,7 +16,7 @@ use wavetank_vocabulary::{
     Span, Status, Time,
 };
 
-use crate::plan::{ClientPlan, RetryPlan, UsersPlan};
+use crate::plan::{AccessTable, ClientPlan, EdgeList, Popularity, RetryPlan, UsersPlan};
 use crate::workload::{Driven, Ended, Turn};
 
 /// A population of clients.
@@ -25,12 +26,56 @@ pub(crate) struct Client {
     arrivals: Stream,
     weights: Vec<u32>,
     users: u64,
-    zipf: Option<Zipf>,
+    choice: Choice,
     next_index: u32,
     /// How many operations each user of a closed loop has begun.
     begun: Vec<u32>,
     /// What decides in place of the mix, if something does.
     driven: Option<Driven>,
+}
+
+/// How users are drawn.
+#[derive(Clone, Debug)]
+enum Choice {
+    Uniform,
+    Zipf(Zipf),
+    /// An end of any relationship.
+    Degree(Arc<EdgeList>),
+    /// By rank: how often it and those before it are asked for.
+    Table(Arc<[u64]>),
+}
+
+impl Choice {
+    fn new(plan: &ClientPlan, users: u64, edges: &Arc<EdgeList>) -> Choice {
+        match &plan.popularity {
+            Popularity::Zipf(exponent) if exponent.numerator == 0 => Choice::Uniform,
+            Popularity::Zipf(exponent) => Choice::Zipf(Zipf::new(users, exponent.as_f64())),
+            Popularity::Degree if edges.edges.is_empty() => Choice::Uniform,
+            Popularity::Degree => Choice::Degree(edges.clone()),
+            Popularity::Table(table) => {
+                let sums = by_rank(table, users);
+                if sums.last().is_none_or(|sum| *sum == 0) {
+                    return Choice::Uniform;
+                }
+                Choice::Table(sums.into())
+            }
+        }
+    }
+}
+
+/// What the table says of each of so many users, the least asked for first, added up.
+fn by_rank(table: &AccessTable, users: u64) -> Vec<u64> {
+    let mut steps = table.steps.iter().peekable();
+    let mut sum = 0u64;
+    let count = |rank: u64| {
+        let part = (rank as f64 + 0.5) / users as f64 * 100.0;
+        while steps.peek().is_some_and(|(_, up_to)| *up_to < part) && steps.len() > 1 {
+            steps.next();
+        }
+        sum = sum.saturating_add(steps.peek().map_or(0, |(count, _)| *count));
+        sum
+    };
+    (0..users).map(count).collect()
 }
 
 /// An operation under way.
@@ -57,6 +102,11 @@ pub(crate) struct Flight {
     pub(crate) at: Option<u16>,
     /// An attempt may have been done although it did not succeed.
     pub(crate) ambiguous: bool,
+    /// The look-up of its user before the attempt is under way.
+    pub(crate) looks_up: bool,
+    /// When its user last wrote, in milliseconds of the application server's clock, as the
+    /// look-up said.
+    pub(crate) last_write: Option<i64>,
     /// Waits before its next attempt, for how the last one ended.
     pub(crate) waits: Option<Status>,
     pub(crate) live: bool,
@@ -118,6 +168,8 @@ impl Flights {
             held_up: Span::ZERO,
             at: None,
             ambiguous: false,
+            looks_up: false,
+            last_write: None,
             waits: None,
             live: true,
         };
@@ -183,15 +235,19 @@ impl Flights {
 }
 
 impl Client {
-    pub(crate) fn new(index: usize, plan: &ClientPlan, users: u32, streams: Streams) -> Self {
-        let zipf = (plan.zipf.numerator > 0)
-            .then(|| Zipf::new(u64::from(users.max(1)), plan.zipf.as_f64()));
+    pub(crate) fn new(
+        index: usize,
+        plan: &ClientPlan,
+        users: u32,
+        edges: &Arc<EdgeList>,
+        streams: Streams,
+    ) -> Self {
         Client {
             id: ClientId(index as u16),
             arrivals: streams.stream("arrivals", [index as u64, 0, 0]),
             weights: plan.mix.iter().map(|(_, weight)| *weight).collect(),
             users: u64::from(users.max(1)),
-            zipf,
+            choice: Choice::new(plan, u64::from(users.max(1)), edges),
             next_index: 0,
             begun: alloc::vec![0; plan.users.map_or(0, |users| users.count as usize)],
             driven: None,
@@ -236,8 +292,24 @@ impl Client {
         self.request(index, Some(me), plan, streams, now)
     }
 
-    /// The time to the next arrival: Poisson.
-    pub(crate) fn next_gap(&mut self, plan: &ClientPlan) -> Span {
+    /// The time to the first arrival from the start; none if there is none.
+    pub(crate) fn first_gap(&mut self, plan: &ClientPlan) -> Option<Span> {
+        match &plan.recorded {
+            Some(recorded) => recorded.arrivals.first().map(|_| recorded.start),
+            None => Some(self.drawn_gap(plan)),
+        }
+    }
+
+    /// The time to the next arrival, when one is due now; none if it is the last.
+    pub(crate) fn next_gap(&mut self, plan: &ClientPlan) -> Option<Span> {
+        let Some(recorded) = &plan.recorded else { return Some(self.drawn_gap(plan)) };
+        let at = |index: u32| recorded.arrivals.get(index as usize).map(|(at, ..)| *at);
+        let (now, next) = (at(self.next_index)?, at(self.next_index + 1)?);
+        Some(next.saturating_sub(now))
+    }
+
+    /// Poisson arrivals.
+    fn drawn_gap(&mut self, plan: &ClientPlan) -> Span {
         let unit = distribution::exponential(&mut self.arrivals);
         Span::from_secs_f64(unit / plan.rate.as_f64())
     }
@@ -276,7 +348,16 @@ impl Client {
                 let (kind, me, other) = driven.next(&turn, &mut stream)?;
                 (kind, NodeId(me), NodeId(other))
             }
-            None => self.mixed(user, plan, &mut stream)?,
+            None => {
+                let (kind, me, other) = self.mixed(user, plan, &mut stream)?;
+                match plan.recorded.as_ref().and_then(|r| r.arrivals.get(index as usize)) {
+                    None => (kind, me, other),
+                    Some((_, me, other)) => {
+                        let node = |user: &u32| NodeId(u64::from(*user) % self.users);
+                        (kind, node(me), node(other))
+                    }
+                }
+            }
         };
         if left_out {
             return None;
@@ -293,6 +374,7 @@ impl Client {
             now_ms: 0,
             by_statement,
             open: None,
+            looks_up: false,
             reply_to: 0,
         })
     }
@@ -318,14 +400,25 @@ impl Client {
     }
 
     fn user(&self, stream: &mut Stream) -> NodeId {
-        match &self.zipf {
-            // Spread the popular ones over the ids: a multiplier prime to most sizes.
-            Some(zipf) => {
-                let rank = zipf.sample(stream).saturating_sub(1);
-                NodeId(rank.wrapping_mul(2_654_435_761) % self.users)
+        match &self.choice {
+            Choice::Zipf(zipf) => self.of_rank(zipf.sample(stream).saturating_sub(1)),
+            Choice::Uniform => NodeId(stream.below(self.users)),
+            Choice::Degree(list) => {
+                let end = stream.below(2 * list.edges.len() as u64);
+                let edge = list.edges[(end / 2) as usize];
+                NodeId(u64::from(if end % 2 == 0 { edge.0 } else { edge.1 }))
             }
-            None => NodeId(stream.below(self.users)),
+            Choice::Table(sums) => {
+                let all = sums.last().copied().unwrap_or(1);
+                let drawn = stream.below(all.max(1));
+                self.of_rank(sums.partition_point(|sum| *sum <= drawn) as u64)
+            }
         }
+    }
+
+    /// Spreads the popular ones over the ids: a multiplier prime to most sizes.
+    fn of_rank(&self, rank: u64) -> NodeId {
+        NodeId(rank.wrapping_mul(2_654_435_761) % self.users)
     }
 }
 
@@ -353,6 +446,7 @@ pub(crate) fn outcome(status: Status, ambiguous: bool, writes: bool) -> Operatio
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::String;
     use wavetank_vocabulary::Ratio;
 
     fn request(attempt: u16) -> Request {
@@ -365,8 +459,20 @@ mod tests {
             now_ms: 0,
             by_statement: false,
             open: None,
+            looks_up: false,
             reply_to: 0,
         }
+    }
+
+    #[test]
+    fn a_table_of_accesses_gives_each_rank_its_share() {
+        let steps = alloc::vec![(0, 50.0), (1, 75.0), (10, 100.0)];
+        let table = AccessTable { path: String::new(), section: None, steps };
+        // Of eight users four are never asked for, two once, two ten times.
+        assert_eq!(by_rank(&table, 8), [0, 0, 0, 0, 1, 2, 12, 22]);
+        // A table that ends short of the last user goes on as it ended.
+        let table = AccessTable { steps: alloc::vec![(3, 10.0)], ..table };
+        assert_eq!(by_rank(&table, 3), [3, 6, 9]);
     }
 
     #[test]

@@ -41,9 +41,9 @@ pub use graph::BaseGraph;
 pub use meter::{QueueKind, QueueTotals};
 pub use outside::{Order, Standing};
 pub use plan::{
-    BalancerPlan, Bounds, ClientPlan, Deployment, EdgeList, Expectation, Expected, GraphModel,
-    GraphPlan, GraphSource, InstancePlan, LinkPlan, NetworkPlan, Plan, RetryPlan, Routing,
-    SeedRule, SessionGuarantee, UsersPlan, VolumePlan,
+    AccessTable, BalancerPlan, Bounds, ClientPlan, Deployment, EdgeList, Expectation, Expected,
+    GraphModel, GraphPlan, GraphSource, InstancePlan, LinkPlan, NetworkPlan, Plan, Popularity,
+    Recorded, RetryPlan, Routing, SeedRule, SessionGuarantee, UsersPlan, VolumePlan,
 };
 pub use trigger::Trigger;
 pub use view::{MemberView, OperationView};

@@ -220,6 +220,9 @@ pub struct ClientPlan {
     pub rate: Rate,
     /// Users that wait for each answer and think, instead of arrivals.
     pub users: Option<UsersPlan>,
+    /// When, by whom and about whom it was asked, as it was recorded, instead of arrivals that
+    /// are drawn.
+    pub recorded: Option<Arc<Recorded>>,
     /// Where their application runs, as seen from the database.
     pub deployment: Deployment,
     /// By how many milliseconds the application server's clock is ahead; behind, if negative.
@@ -230,8 +233,13 @@ pub struct ClientPlan {
     pub balancer: u16,
     /// How requests are spread.
     pub routing: Routing,
-    /// Skew of the choice of users: the exponent of a Zipf law; zero is uniform.
-    pub zipf: Ratio,
+    /// Which users are asked for.
+    pub popularity: Popularity,
+    /// Whether each operation begins with the operation `auth` at the master, which says when
+    /// its user last wrote.
+    pub auth_lookup: bool,
+    /// Whether they log in: without credentials the server answers 401.
+    pub credentials: bool,
     /// How long a client waits for an answer.
     pub timeout: Span,
     /// What is tried again, and how.
@@ -247,6 +255,9 @@ impl ClientPlan {
     /// Operations per second that they begin; for users who think, the most it can be, were
     /// every answer there at once.
     pub fn offered(&self) -> f64 {
+        if let Some(recorded) = &self.recorded {
+            return recorded.mean_rate();
+        }
         let Some(users) = &self.users else { return self.rate.as_f64() };
         let think = match users.think {
             Distribution::Constant(span)
@@ -262,6 +273,50 @@ impl ClientPlan {
             }
         };
         f64::from(users.count) / think.max(1e-9)
+    }
+}
+
+/// Which users clients ask for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Popularity {
+    /// By a Zipf law with this exponent; zero is uniform.
+    Zipf(Ratio),
+    /// In proportion to how many relationships they have in the graph at the start.
+    Degree,
+    /// By a measured distribution.
+    Table(Arc<AccessTable>),
+}
+
+/// How often things were asked for, as LinkBench publishes it: this part of them, in percent,
+/// was asked for so often or less.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AccessTable {
+    /// The file, as the scenario names it.
+    pub path: String,
+    /// Which of its sections, if it has several.
+    pub section: Option<String>,
+    /// How often, and the part up to there, both ascending; the last part is 100 or near.
+    pub steps: Vec<(u64, f64)>,
+}
+
+/// A recorded sequence: who asked when, and about whom.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recorded {
+    /// The file, as the scenario names it.
+    pub path: String,
+    /// By what it is played faster than it was recorded.
+    pub speed: u32,
+    /// When the first one is due.
+    pub start: Span,
+    /// How long after the first, at that speed, who, and about whom; in the order of time.
+    pub arrivals: Vec<(Span, u32, u32)>,
+}
+
+impl Recorded {
+    /// Operations a second on average.
+    pub fn mean_rate(&self) -> f64 {
+        let took = self.arrivals.last().map_or(Span::ZERO, |(at, ..)| *at);
+        self.arrivals.len() as f64 / took.as_secs_f64().max(1e-9)
     }
 }
 

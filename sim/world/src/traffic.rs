@@ -16,6 +16,7 @@ use crate::outside::Order;
 use crate::plan::{Deployment, Routing};
 use crate::workload::Ended;
 use crate::world::{Phase, World};
+use wavetank_cluster::Compat;
 
 impl<O: Observer> World<O> {
     /// Whether an event of a client's attempt is about the present one. Time-outs of attempts
@@ -72,8 +73,9 @@ impl<O: Observer> World<O> {
         }
         let index = usize::from(client);
         let plan = self.plan.clone();
-        let gap = self.clients[index].next_gap(&plan.clients[index]);
-        self.kernel.schedule_in(gap, Event::Arrival { client });
+        if let Some(gap) = self.clients[index].next_gap(&plan.clients[index]) {
+            self.kernel.schedule_in(gap, Event::Arrival { client });
+        }
         let now = self.kernel.now();
         let drawn = self.clients[index].next_request(&plan.clients[index], self.streams, now);
         if let Some(request) = drawn {
@@ -119,7 +121,10 @@ impl<O: Observer> World<O> {
         operation.held_up = Span::ZERO;
         operation.reply = Reply::default();
         operation.request.open = None;
-        let clock = self.plan.clients[usize::from(operation.client)].clock_ahead_ms;
+        let plan = &self.plan.clients[usize::from(operation.client)];
+        let clock = plan.clock_ahead_ms;
+        operation.looks_up = plan.auth_lookup
+            && self.beside.auth().is_some_and(|auth| auth != operation.request.kind);
         operation.request.now_ms =
             (WALL_START_MS + now.as_nanos() / 1_000_000).saturating_add_signed(clock);
         self.ask(flight, generation);
@@ -166,6 +171,15 @@ impl<O: Observer> World<O> {
         if let (Status::Ok, Some(_)) = (status, reply.open) {
             // A statement is done: the next one goes on in the same transaction.
             operation.request.open = reply.open;
+            operation.generation = operation.generation.wrapping_add(1);
+            let generation = operation.generation;
+            self.ask(flight, generation);
+            return;
+        }
+        if status == Status::Ok && core::mem::take(&mut operation.looks_up) {
+            // The user is known: the request itself comes next.
+            operation.last_write = reply.returned;
+            operation.at = None;
             operation.generation = operation.generation.wrapping_add(1);
             let generation = operation.generation;
             self.ask(flight, generation);
@@ -272,7 +286,20 @@ impl<O: Observer> World<O> {
             return;
         }
         let embedded = plan.deployment == Deployment::Embedded;
-        let writes = self.beside.writes(operation.request.kind);
+        let writes = !operation.looks_up && self.beside.writes(operation.request.kind);
+        // What the look-up said, by the clock that the writes were noted with.
+        let now_ms = operation.request.now_ms as i64;
+        let lately = |window: Span| {
+            let since = |at: i64| now_ms.saturating_sub(at) as i128;
+            let window = i128::from(window.as_nanos() / 1_000_000);
+            operation.last_write.is_some_and(|at| since(at) < window)
+        };
+        let latest = match plan.routing {
+            Routing::Consistency(window) if plan.auth_lookup => {
+                operation.looks_up || lately(window)
+            }
+            routing => self.beside.wants_latest(routing, &operation.request, now),
+        };
         // A transaction stays where it was begun, as long as that may be asked.
         let stays = operation
             .request
@@ -282,7 +309,7 @@ impl<O: Observer> World<O> {
         let spreads = self.plan.bugs.contains(PlantedBugs::BALANCER_IGNORES_RULE);
         let rule = if spreads { Routing::SplitOverAll } else { plan.routing };
         let asks = Asks {
-            at_master: writes || self.beside.wants_latest(plan.routing, &operation.request, now),
+            at_master: writes || latest,
             user: operation.request.me.0,
             users: u64::from(self.base.nodes),
         };
@@ -366,10 +393,19 @@ impl<O: Observer> World<O> {
     fn at_instance(&mut self, instance: u16, flight: u32, generation: u32) {
         let Some(operation) = self.flights.get_mut(flight, generation) else { return };
         operation.request.reply_to = u64::from(flight) << 32 | u64::from(generation);
-        let request = operation.request;
+        let mut request = operation.request;
+        if operation.looks_up {
+            request.looks_up = true;
+            request.kind = self.beside.auth().unwrap_or(request.kind);
+        }
+        let client = &self.plan.clients[usize::from(operation.client)];
+        let logs_in = client.credentials || client.deployment == Deployment::Embedded;
         let machine = &self.machines[usize::from(instance)];
         let listens = !machine.stopping && !self.plan.instances[usize::from(instance)].arbiter;
-        if self.runs(usize::from(instance)) && listens {
+        let runs = self.runs(usize::from(instance));
+        if runs && listens && !logs_in {
+            self.send_answer(instance, flight, generation, Status::Unauthorized, TxId(0));
+        } else if runs && listens {
             self.input(instance, Input::Request(request));
         } else if machine.powered {
             self.send_answer(instance, flight, generation, Status::ConnectionRefused, TxId(0));
@@ -387,9 +423,14 @@ impl<O: Observer> World<O> {
     ) {
         let flight = (asked.reply_to >> 32) as u32;
         let generation = asked.reply_to as u32;
+        let mut seen = status;
         if let Some(operation) = self.flights.get_mut(flight, generation) {
             operation.served = Some(operation.served.map_or(time, |sum| sum.plus(time)));
             operation.reply = reply;
+            let server = self.plan.clients[usize::from(operation.client)].deployment;
+            if server == Deployment::Server && self.plan.settings.compat() != Compat::V3_2 {
+                seen = status.at_endpoint();
+            }
         }
         self.tell(Fact::Served {
             operation: asked.operation,
@@ -399,7 +440,7 @@ impl<O: Observer> World<O> {
             status,
             time,
         });
-        self.send_answer(instance, flight, generation, status, reply.tx);
+        self.send_answer(instance, flight, generation, seen, reply.tx);
     }
 
     pub(crate) fn send_answer(

@@ -98,7 +98,7 @@ impl<O: Observer> World<O> {
             .clients
             .iter()
             .enumerate()
-            .map(|(index, client)| Client::new(index, client, base.nodes, streams))
+            .map(|(index, client)| Client::new(index, client, base.nodes, &base.edges, streams))
             .collect();
         let pairs = (0..plan.balancers.len() as u64)
             .flat_map(|b| (0..total as u64).map(move |i| [b, i, 0]));
@@ -154,8 +154,9 @@ impl<O: Observer> World<O> {
                 }
                 continue;
             }
-            let gap = self.clients[index].next_gap(client);
-            self.kernel.schedule_in(gap, Event::Arrival { client: index as u16 });
+            if let Some(gap) = self.clients[index].first_gap(client) {
+                self.kernel.schedule_in(gap, Event::Arrival { client: index as u16 });
+            }
         }
         for (index, fault) in plan.faults.iter().enumerate() {
             self.kernel.schedule(fault.at, Event::FaultBegins { fault: index as u16 });

@@ -67,6 +67,12 @@ pub(super) static CLIENTS: Table = Table {
             "Which users are asked for.",
         ),
         key(
+            "credentials",
+            Kind::Flag,
+            Default("true"),
+            "Whether they log in: else the server answers 401, unless the application is in its process.",
+        ),
+        key(
             "timeout",
             Time(MILLISECOND, YEAR),
             Default("10s"),
@@ -106,12 +112,29 @@ pub(super) static ARRIVALS: Table = Table {
         key(
             "poisson",
             Kind::Rate(Rate::per_second(1_000_000)),
-            Required,
-            "Independently of each other, at this rate.",
+            Optional,
+            "Independently of each other, at this rate; either this or `recorded`.",
+        ),
+        key(
+            "recorded",
+            Text,
+            Optional,
+            "As they were recorded: a file, plain or gzip, with a line for each: who, about whom, when in seconds; numbers, a header and comments after # may be there. Which operation it is, the mix says.",
+        ),
+        key(
+            "speed",
+            Count(1, 100_000_000),
+            Default("1"),
+            "Of `recorded`: by what it is played faster than it was recorded.",
+        ),
+        key(
+            "start",
+            Time(Span::ZERO, YEAR),
+            Default("0s"),
+            "Of `recorded`: when the first one is due.",
         ),
         later("bursts", "bursts"),
         later("daily", "a curve over the day"),
-        later("recorded", "a recorded sequence"),
     ],
 };
 
@@ -144,6 +167,12 @@ pub(super) static ROUTING: Table = Table {
             Optional,
             "Of `consistency`: for how long after its last write a user's reads go to the master.",
         ),
+        key(
+            "auth_lookup",
+            Kind::Flag,
+            Default("false"),
+            "Of `consistency`: whether each attempt begins with the operation `auth` at the master, which returns when the user last wrote; else the application keeps that in the user's session.",
+        ),
     ],
 };
 
@@ -151,8 +180,25 @@ pub(super) static POPULARITY: Table = Table {
     name: "popularity",
     about: "Which users are asked for.",
     keys: &[
-        key("zipf", Ratio(0, 10), Required, "The exponent of a Zipf law; 0 is uniform."),
-        later("degree", "users in proportion to their degree"),
+        key(
+            "zipf",
+            Ratio(0, 10),
+            Optional,
+            "The exponent of a Zipf law; 0 is uniform. One of `zipf`, `degree` and `table`.",
+        ),
+        key(
+            "degree",
+            Kind::Flag,
+            Optional,
+            "Users in proportion to how many relationships they have at the start.",
+        ),
+        key(
+            "table",
+            Text,
+            Optional,
+            "A file that says how often users are asked for, as LinkBench has it: lines of a number and the percentage of users that are asked for so often or less.",
+        ),
+        key("section", Text, Optional, "Of `table`: the line after which it begins."),
     ],
 };
 
@@ -169,12 +215,14 @@ pub(super) static RETRY: Table = Table {
                 "503",
                 "refused",
                 "reset",
+                "401",
                 "Neo.TransientError.Transaction.DeadlockDetected",
                 "Neo.TransientError.General.DatabaseUnavailable",
                 "Neo.ClientError.Statement.EntityNotFound",
                 "Neo.ClientError.Transaction.UnknownId",
                 "Neo.ClientError.Schema.ConstraintViolation",
                 "Neo.DatabaseError.Transaction.CouldNotWriteToLog",
+                "Neo.DatabaseError.Statement.ExecutionFailure",
             ]),
             Required,
             "After which failures: \"transient\" is what Neo4j classifies so, and a balancer's 503; \"connection\" a refused or reset one; \"timeout\" the client's own; or single codes.",

@@ -4,8 +4,8 @@ use wavetank_kernel::Distribution;
 use wavetank_vocabulary::{Bytes, InstanceId, OperationKind, PlantedBugs, Rate, Ratio, Span};
 use wavetank_world::{
     BalancerPlan, CachePolicy, ClientPlan, Compat, CostTable, Deployment, GraphModel, GraphPlan,
-    GraphSource, InstancePlan, NetworkPlan, Plan, Program, RetryPlan, Routing, Settings,
-    VolumePlan,
+    GraphSource, InstancePlan, NetworkPlan, Plan, Popularity, Program, RetryPlan, Routing,
+    Settings, VolumePlan,
 };
 
 /// Operations of the library, in their default patterns.
@@ -85,7 +85,10 @@ pub(crate) fn plan(seconds: u64, seed: u64) -> Plan {
                 .to_vec(),
             balancer: 0,
             routing: Routing::Split,
-            zipf: Ratio::ZERO,
+            recorded: None,
+            popularity: Popularity::Zipf(Ratio::ZERO),
+            auth_lookup: false,
+            credentials: true,
             timeout: Span::from_secs(10),
             retry: RetryPlan {
                 transient: true,

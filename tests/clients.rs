@@ -1,0 +1,176 @@
+//! What clients take from files and what they meet, through the built command.
+
+#![expect(clippy::print_stderr, reason = "what was skipped is told")]
+
+mod support;
+
+use support::{Folder, run};
+
+/// A cluster of three whose clients have these keys.
+fn scenario(clients: &str, more: &str) -> String {
+    format!(
+        r#"format = 1
+about = "Clients."
+duration = "60s"
+warm_up = "20s"
+seed = 1
+[cluster.settings]
+"ha.pull_interval" = "500ms"
+[[group]]
+count = 3
+machine = {{ cores = 4, memory = "30GiB" }}
+heap = "8GiB"
+page_cache = "8GiB"
+[graph]
+generate = {{ kind = "social", users = 200, mean_follows = 5 }}
+[[clients]]
+name = "app"
+workload = "social"
+{clients}
+{more}
+"#
+    )
+}
+
+fn result(scenario: &str, files: &[(&str, &[u8])]) -> (i32, serde_json::Value, String) {
+    let folder = Folder::with("scenario.toml", scenario);
+    for (name, contents) in files {
+        std::fs::write(folder.path(name), contents).unwrap();
+    }
+    let out = folder.path("out");
+    let done = run(&["run", &folder.path("scenario.toml"), "--json", "--out", &out]);
+    (done.code, serde_json::from_str(&done.stdout).unwrap_or_default(), done.stderr)
+}
+
+#[test]
+fn recorded_arrivals_and_a_table_of_popularity_are_read_from_files() {
+    let clients = "arrivals = { recorded = \"sent.txt\", speed = 10, start = \"30s\" }\n\
+                   popularity = { table = \"access.dat\", section = \"reads\" }\nmix = { profile = 1 }";
+    let sent = b"src dst time\n1 2 1000\n2 3 1010\n3 1 1010\n2 1 1100\n";
+    let access = b"writes\n0 100\nreads\n0 50\n7 100\n";
+    let files: [(&str, &[u8]); 2] = [("sent.txt", sent), ("access.dat", access)];
+    let (code, json, errors) = result(&scenario(clients, ""), &files);
+    assert_eq!(code, 0, "{errors}");
+    assert_eq!(json["operations"]["app.profile"]["ok"], 4);
+    // The Plan reads them again.
+    let folder = Folder::with("scenario.toml", &scenario(clients, ""));
+    for (name, contents) in files {
+        std::fs::write(folder.path(name), contents).unwrap();
+    }
+    let plan = run(&["plan", &folder.path("scenario.toml"), "--seed", "1"]);
+    let recorded = "arrivals = { recorded = \"sent.txt\", speed = 10, start = \"30s\" }";
+    assert!(plan.stdout.contains(recorded), "{}", plan.stdout);
+    std::fs::write(folder.path("again.toml"), &plan.stdout).unwrap();
+    let again = run(&["run", &folder.path("again.toml"), "--json", "--out", &folder.path("o")]);
+    let again: serde_json::Value = serde_json::from_str(&again.stdout).unwrap();
+    assert_eq!(again["digest"], json["digest"]);
+}
+
+#[test]
+fn what_is_wrong_with_clients_is_said_with_its_place() {
+    let wrong: [(&str, &[&str]); 9] = [
+        ("arrivals = { recorded = \"no.txt\" }", &["recorded arrivals cannot be used", "no.txt"]),
+        ("arrivals = { recorded = \"bad.txt\" }", &["line 2: a user is a number: `1 b 3`"]),
+        ("arrivals = { recorded = \"bad.txt\", poisson = \"1/s\" }", &["either drawn or recorded"]),
+        ("arrivals = { poisson = \"1/s\", speed = 2 }", &["`speed` goes with `recorded`"]),
+        ("arrivals = { speed = 2 }", &["`poisson` is missing, or `recorded`"]),
+        (
+            "arrivals = { poisson = \"1/s\" }\npopularity = { table = \"t.dat\", section = \"x\" }",
+            &["it has no section `x`; there are: reads"],
+        ),
+        (
+            "arrivals = { poisson = \"1/s\" }\npopularity = { zipf = 1, degree = true }",
+            &["users are popular for one reason"],
+        ),
+        (
+            "arrivals = { poisson = \"1/s\" }\nrouting = { by = \"sticky\", auth_lookup = true }",
+            &["`auth_lookup` does not go with this rule"],
+        ),
+        (
+            "arrivals = { poisson = \"1/s\" }\npopularity = {}",
+            &["one of `zipf`, `degree` and `table` is missing"],
+        ),
+    ];
+    for (clients, said) in wrong {
+        let folder = Folder::with("scenario.toml", &scenario(clients, ""));
+        std::fs::write(folder.path("bad.txt"), "1 2 3\n1 b 3\n").unwrap();
+        std::fs::write(folder.path("t.dat"), "reads\n1 100\n").unwrap();
+        let done = run(&["check-scenario", &folder.path("scenario.toml")]);
+        assert_eq!(done.code, 2, "{clients}: {}", done.stderr);
+        for words in said {
+            assert!(done.stderr.contains(words), "{clients}: {}", done.stderr);
+        }
+        assert!(done.stderr.contains("scenario.toml:"), "{}", done.stderr);
+    }
+}
+
+#[test]
+fn locks_are_reported_with_who_waited_behind_whom() {
+    let clients = "arrivals = { poisson = \"240/s\" }\ndeployment = \"server\"\n\
+                   popularity = { zipf = 1.1 }\nmix = { notify = 1, swap = 1 }";
+    let own = r#"
+[[operation]]
+name = "notify"
+steps = ["match u:User(id = $other); lock u", "set u.notifications = u.notifications + 1"]
+[[operation]]
+name = "swap"
+steps = ["match a:User(id = $me); match b:User(id = $other); lock a", "lock b", "set a.posts = b.posts"]
+"#;
+    let (code, json, errors) = result(&scenario(clients, own), &[]);
+    assert_eq!(code, 0, "{errors}");
+    let locks = &json["locks"];
+    let hottest = locks["hottest"].as_array().unwrap();
+    assert_eq!(hottest.len(), 10);
+    let waited = |lock: &serde_json::Value| lock["waited_ms"].as_f64().unwrap();
+    assert!(hottest.windows(2).all(|two| waited(&two[0]) >= waited(&two[1])));
+    let first = &hottest[0];
+    assert_eq!((first["kind"].as_str(), first["label"].as_str()), (Some("node"), Some("User")));
+    assert!(first["waits"].as_u64() > Some(100) && first["acquisitions"].as_u64() > Some(100));
+    assert!(first["held_ms"].as_f64() > first["longest_hold_ms"].as_f64());
+    let pairs = locks["pairs"].as_array().unwrap();
+    assert_eq!(pairs.len(), 4, "each behind each: {pairs:?}");
+    let sum: f64 = pairs.iter().map(waited).sum();
+    assert!((sum - waited(locks)).abs() < 1.0, "{sum}");
+    let deadlocks = locks["deadlocks"].as_u64().unwrap();
+    assert!(deadlocks > 0);
+    let victims = locks["victims"].as_array().unwrap();
+    assert_eq!(victims.len(), 20.min(deadlocks as usize));
+    assert!(victims.iter().all(|victim| victim["name"] == "swap"), "one that waits holds a lock");
+    // The meter of the queues counts the same.
+    let queue = json["queues"].as_array().unwrap();
+    let through: u64 = queue
+        .iter()
+        .filter(|queue| queue["queue"] == "locks")
+        .map(|queue| queue["arrivals"].as_u64().unwrap())
+        .sum();
+    let waits = locks["waits"].as_u64().unwrap();
+    assert_eq!(through, waits + deadlocks, "a victim stood in the queue for no time");
+}
+
+#[test]
+fn what_others_measured_can_be_played() {
+    let data = std::env::var("WAVETANK_DATA").unwrap_or_else(|_| "../../shared/data".to_owned());
+    let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(data);
+    let files =
+        [data.join("graphs/CollegeMsg.txt.gz"), data.join("workloads/linkbench_distribution.dat")];
+    if let Some(absent) = files.iter().find(|file| !file.exists()) {
+        eprintln!("SKIPPED: {} is not there; WAVETANK_DATA names the folder", absent.display());
+        return;
+    }
+    let [sent, access] = files.map(|file| std::fs::read(file).unwrap());
+    // 193 days in ten minutes; the first half of the messages comes in the first month.
+    let clients = "arrivals = { recorded = \"sent.gz\", speed = 28000, start = \"20s\" }\nmix = { follow = 1 }";
+    let long = scenario(clients, "").replace("60s", "12m");
+    let (code, json, errors) = result(&long, &[("sent.gz", &sent)]);
+    assert_eq!(code, 0, "{errors}");
+    assert_eq!(json["operations"]["app.follow"]["offered"], 59_835);
+    let clients = "arrivals = { poisson = \"500/s\" }\nmix = { status = 1 }\n\
+                   popularity = { table = \"access.dat\", section = \"node_nwrites\" }";
+    let (code, json, errors) = result(&scenario(clients, ""), &[("access.dat", &access)]);
+    assert_eq!(code, 0, "{errors}");
+    // 95 % of the nodes are never written to: ten users get it all.
+    let hottest = json["locks"]["hottest"].as_array().unwrap();
+    let users: std::collections::BTreeSet<_> =
+        hottest.iter().filter_map(|lock| lock["id"].as_u64()).collect();
+    assert!(users.len() <= 10 && hottest[0]["acquisitions"].as_u64() > Some(1_000), "{hottest:?}");
+}
