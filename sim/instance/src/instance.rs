@@ -557,9 +557,8 @@ impl Instance {
             None => {}
             Some(Task::Request(_)) => self.request_ran(task, effects),
             Some(Task::Apply) => self.apply_ran(now, task, effects),
-            Some(Task::Serve(_) | Task::CopyIn) => {
-                self.tasks.remove(task);
-            }
+            // They are over with their slice.
+            Some(Task::Serve(_) | Task::CopyIn) => {}
             Some(Task::CopyOut(copy)) if copy.asked => effects.push(Effect::Ready(task)),
             Some(Task::CopyOut(_)) => {}
             Some(Task::Call(_)) => self.call_ran(task, effects),

@@ -156,8 +156,8 @@ pub enum Input {
     Called(TaskId),
     /// An armed timer is due.
     Timer(Timer),
-    /// A core is free for this task: run a slice. The answer is [`Effect::Spend`], or none
-    /// when the task has to wait for something first.
+    /// A core is free for this task: run a slice. The answer is [`Effect::Spend`] or
+    /// [`Effect::SpendLast`], or none when the task has to wait for something first.
     Run(TaskId),
     /// The core time of the task's slice has passed.
     Ran(TaskId),
@@ -232,6 +232,13 @@ pub enum Effect {
     Ready(TaskId),
     /// The task's slice did this work: let the core be busy for as long as that takes.
     Spend {
+        /// Which task.
+        task: TaskId,
+        /// What it did.
+        ledger: Ledger,
+    },
+    /// The same for a task that is over with it: no [`Input::Ran`] is waited for.
+    SpendLast {
         /// Which task.
         task: TaskId,
         /// What it did.

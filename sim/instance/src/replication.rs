@@ -364,7 +364,8 @@ impl Instance {
                     if records.is_empty() {
                         let message = PeerMessage::UpToDate { attempt, target };
                         effects.push(Effect::Send { to: serve.to, message });
-                        effects.push(Effect::Spend { task, ledger });
+                        self.tasks.remove(task);
+                        effects.push(Effect::SpendLast { task, ledger });
                         return;
                     }
                     ledger.records += records.len() as u32;
@@ -378,7 +379,8 @@ impl Instance {
             (true, verdict) => DataMessage::PullRefused { attempt, verdict },
         };
         self.send_data(serve.to, answer, effects);
-        effects.push(Effect::Spend { task, ledger });
+        self.tasks.remove(task);
+        effects.push(Effect::SpendLast { task, ledger });
     }
 
     /// After commit and apply: to how many slaves must it go before the client is told? One

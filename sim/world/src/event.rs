@@ -14,6 +14,8 @@ pub(crate) enum Event {
     Timer { instance: u16, slot: u32, generation: u32 },
     /// A core has spent a task's time.
     CoreDone { instance: u16, life: u32, task: TaskId, stolen: u64 },
+    /// A core in its last slice is idle, and somebody waits for it.
+    CoreIdle { instance: u16, life: u32 },
     /// A disk operation is complete.
     DiskDone { instance: u16, life: u32, op: DiskOp },
     /// A process starts.
@@ -109,12 +111,13 @@ impl Event {
             Event::Called { instance, life, task } => {
                 [24, flight(u32::from(*instance), *life), task.to_word()]
             }
+            Event::CoreIdle { instance, life } => [25, flight(u32::from(*instance), *life), 0],
         }
     }
 
     /// The kind of an event from the first of its words, for people.
     pub(crate) fn kind_name(word: u64) -> &'static str {
-        const NAMES: [&str; 25] = [
+        const NAMES: [&str; 26] = [
             "unknown",
             "message",
             "timer",
@@ -140,6 +143,7 @@ impl Event {
             "fault turns",
             "user acts",
             "second store answers",
+            "core idle",
         ];
         NAMES.get(word as usize).copied().unwrap_or("unknown")
     }

@@ -7,10 +7,11 @@ use alloc::sync::Arc;
 use wavetank_instance::{Instance, Settings, TaskId, Timer};
 
 use wavetank_kernel::{Stream, TimerTable};
-use wavetank_store::{LockTotals, PAGE_SIZE};
+use wavetank_store::{Ledger, LockTotals, PAGE_SIZE};
 use wavetank_vocabulary::{Bytes, InstanceId, Ratio, Span, Time};
 
-use crate::cores::Cores;
+use crate::cores::{At, Cores};
+use crate::costs::CostTable;
 use crate::disk::SimDisk;
 use crate::fault_plan::Members;
 use crate::meter::{QueueKind, QueueTotals};
@@ -44,6 +45,8 @@ pub(crate) struct Machine {
     pub(crate) disk: SimDisk,
     pub(crate) disk_stream: Stream,
     pub(crate) cores: Cores<TaskId>,
+    /// When who waits for a core is woken, if a core in its last slice is the first to be idle.
+    pub(crate) woken: Option<Time>,
     /// Draws the part of the cores' work that the cost table leaves to chance.
     pub(crate) core_stream: Stream,
     pub(crate) core_busy: Span,
@@ -93,6 +96,7 @@ impl Machine {
             disk,
             disk_stream,
             cores: Cores::new(cores),
+            woken: None,
             core_stream,
             core_busy: Span::ZERO,
             paused_until: Time::ZERO,
@@ -137,10 +141,27 @@ impl Machine {
         (left as usize).max(MIN_FRAMES)
     }
 
+    /// That time, as the cores see it.
+    #[inline]
+    pub(crate) fn at(&self, now: Time) -> At {
+        At { now, stolen: self.stolen }
+    }
+
     /// How long work takes that would take `cost` on healthy cores.
     #[inline]
     pub(crate) fn slowed(&self, cost: Span) -> Span {
         self.slow.iter().fold(cost, |cost, (_, factor)| scaled(cost, *factor))
+    }
+
+    /// Core time for what a slice did.
+    pub(crate) fn spend(&mut self, costs: &CostTable, ledger: &Ledger) -> Span {
+        let mut cost = costs.of(ledger);
+        if let Some(drawn) = &costs.drawn {
+            cost += drawn.sample(&mut self.core_stream);
+        }
+        let cost = self.slowed(cost);
+        self.core_busy += cost;
+        cost
     }
 
     /// What went through the queues of this machine so far.
@@ -153,7 +174,7 @@ impl Machine {
             presence: locks.presence,
             stays: locks.stays,
         };
-        [self.cores.totals(now, instance), self.disk.totals(now, instance), locks]
+        [self.cores.totals(self.at(now), instance), self.disk.totals(now, instance), locks]
     }
 
     /// What went through the queues for locks of all processes that ran here.
@@ -210,7 +231,8 @@ impl Machine {
         self.instance = None;
         self.stopping = false;
         self.life += 1;
-        self.cores.clear(now);
+        self.cores.clear(self.at(now));
+        self.woken = None;
         self.last_heard.fill(None);
         self.longest_silence = Span::ZERO;
         for slot in 0..Timer::count(total) as u32 {

@@ -338,6 +338,7 @@ impl<O: Observer> World<O> {
             Event::Deliver { to, .. } => Some(*to),
             Event::Timer { instance, .. }
             | Event::CoreDone { instance, .. }
+            | Event::CoreIdle { instance, .. }
             | Event::DiskDone { instance, .. }
             | Event::PeerLost { instance, .. }
             | Event::AtInstance { instance, .. }
@@ -399,9 +400,19 @@ impl<O: Observer> World<O> {
                     self.kernel.schedule_in(Span::from_nanos(extra), event);
                     return;
                 }
-                machine.cores.free(self.kernel.now(), task);
+                machine.cores.free(machine.at(self.kernel.now()), task);
                 self.record(words);
                 self.input(instance, Input::Ran(task));
+            }
+            Event::CoreIdle { instance, life } => {
+                let now = self.kernel.now();
+                let machine = &mut self.machines[usize::from(instance)];
+                // An earlier one may have come in between: then nobody waits for this one.
+                if machine.life == life && machine.woken.is_some_and(|at| at <= now) {
+                    machine.woken = None;
+                    self.record(words);
+                    self.go_on(instance);
+                }
             }
             Event::DiskDone { instance, life, op } => {
                 let machine = &mut self.machines[usize::from(instance)];
@@ -512,19 +523,35 @@ impl<O: Observer> World<O> {
             return self.order_input(instance, &input);
         }
         self.step(instance, input);
+        self.go_on(instance);
+    }
+
+    /// Lets happen what follows at this moment: tasks get cores as long as there are any.
+    fn go_on(&mut self, instance: u16) {
+        let now = self.kernel.now();
         loop {
             if let Some((instance, input)) = self.work.pop_front() {
                 self.step(instance, input);
-            } else if let Some(task) = self.machines[usize::from(instance)].cores.take() {
+                continue;
+            }
+            let machine = &mut self.machines[usize::from(instance)];
+            let at = machine.at(now);
+            if let Some(task) = machine.cores.take(at) {
                 self.spent = false;
                 self.step(instance, Input::Run(task));
                 if !self.spent {
-                    let now = self.kernel.now();
-                    self.machines[usize::from(instance)].cores.free(now, task);
+                    self.machines[usize::from(instance)].cores.free(at, task);
                 }
-            } else {
-                break;
+                continue;
             }
+            if let Some(wake) = machine.cores.wakes(at.stolen)
+                && machine.woken.is_none_or(|woken| wake < woken)
+            {
+                machine.woken = Some(wake);
+                let life = machine.life;
+                self.kernel.schedule(wake, Event::CoreIdle { instance, life });
+            }
+            break;
         }
     }
 
@@ -629,18 +656,18 @@ impl<O: Observer> World<O> {
                 }
             }
             Effect::Ready(task) => {
-                machine.cores.ready(now, task);
+                machine.cores.ready(machine.at(now), task);
                 if self.plan.bugs.contains(PlantedBugs::CORE_FORGETS_WORK) {
                     machine.cores.forget(FORGOTTEN_BEYOND);
                 }
             }
+            Effect::SpendLast { task, ref ledger } => {
+                let end = now + machine.spend(&self.plan.costs, ledger);
+                machine.cores.ends(machine.at(now), task, end);
+                self.spent = true;
+            }
             Effect::Spend { task, ref ledger } => {
-                let mut cost = self.plan.costs.of(ledger);
-                if let Some(drawn) = &self.plan.costs.drawn {
-                    cost += drawn.sample(&mut machine.core_stream);
-                }
-                let cost = machine.slowed(cost);
-                machine.core_busy += cost;
+                let cost = machine.spend(&self.plan.costs, ledger);
                 let (life, stolen) = (machine.life, machine.stolen);
                 self.spent = true;
                 let event = Event::CoreDone { instance, life, task, stolen };

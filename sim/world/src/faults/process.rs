@@ -237,6 +237,7 @@ impl<O: Observer> World<O> {
             None => Time::ZERO + self.plan.duration,
         };
         let machine = &mut self.machines[usize::from(on)];
+        machine.cores.settle(machine.at(now));
         // A pause within a pause only lengthens it.
         let end = end.max(machine.paused_until);
         let from = now.max(machine.paused_until);
