@@ -34,6 +34,21 @@ impl Digest {
     /// Appends words.
     #[inline]
     pub fn absorb(&mut self, words: &[u64]) {
+        // Nearly always the block has room for all of them and more.
+        let end = self.used + 8 * words.len();
+        if end < BLOCK {
+            let places = self.block[self.used..end].chunks_exact_mut(8);
+            for (place, word) in places.zip(words) {
+                place.copy_from_slice(&word.to_le_bytes());
+            }
+            self.used = end;
+        } else {
+            self.absorb_one_by_one(words);
+        }
+    }
+
+    #[inline(never)]
+    fn absorb_one_by_one(&mut self, words: &[u64]) {
         for word in words {
             self.block[self.used..self.used + 8].copy_from_slice(&word.to_le_bytes());
             self.used += 8;
