@@ -1,7 +1,7 @@
 //! Instances as processes: the same `wavetank-instance` that the world plays in virtual time,
 //! on real sockets, files and clocks.
 //!
-//! * [`run`]: one instance as a process; `peers` connects it, `disk` and `home` keep its store,
+//! * [`run`]: one instance as a process, `driver` its loop; `peers` connects it, `disk` and `home` keep its store,
 //!   `web` and `http` answer its clients, `link` reports to the one who started it
 //! * [`soak()`]: a scenario on such processes, with its own clients and faults
 //! * `wire`: what passes between processes, as bytes
@@ -14,6 +14,7 @@
 mod clock;
 mod config;
 mod disk;
+mod driver;
 mod home;
 mod http;
 mod link;

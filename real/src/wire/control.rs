@@ -77,7 +77,7 @@ wire_enum!(Down, "order" {
 });
 
 wire_struct!(Asked { operation, kind, attempt, reply_to });
-wire_struct!(Request { operation, attempt, kind, me, other, now_ms, by_statement, open, reply_to });
+wire_struct!(Request { operation, attempt, kind, me, other, now_ms, by_statement, looks_up, open, reply_to });
 wire_struct!(Reply { tx, seen, left, open });
 
 impl Wire for TaskId {
@@ -137,6 +137,7 @@ mod tests {
             other: NodeId(5),
             now_ms: 6,
             by_statement: true,
+            looks_up: true,
             open: Some(TaskId::from_word(7 << 32 | 8)),
             reply_to: u64::MAX,
         }

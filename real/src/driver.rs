@@ -1,0 +1,404 @@
+//! Drives an instance with real time, files and connections.
+//!
+//! One thread owns the instance and does all of its work, in the order in which inputs come;
+//! others wait for sockets, syncs and HTTP clients and hand over what they got. Syncs never
+//! hold that thread up; work on cores takes the time that it takes.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::{Duration, Instant};
+
+use wavetank_instance::{Asked, Effect, Input, Instance, Reply, Request, TaskId, Timer};
+use wavetank_store::{DiskOp, StoreState};
+use wavetank_vocabulary::{ClientId, Fact, Metric, OperationId, Role, Span, Status, Time};
+use wavetank_world::{Plan, Standing, audited};
+
+use crate::clock::Clock;
+use crate::disk::{Completion, Disk};
+use crate::link::Link;
+use crate::log::Log;
+use crate::peers::{FromPeer, Peers};
+use crate::web::{FromWeb, Run};
+use crate::wire::Told;
+use crate::wire::control::{Condition, Down, Up};
+
+/// What comes in from other threads.
+pub(crate) enum Incoming {
+    Peer(FromPeer),
+    Synced(DiskOp, Completion),
+    Web(FromWeb),
+    Control(Down),
+}
+
+/// Who waits for an answer.
+enum Asker {
+    /// The one who started the node; under this word.
+    Control(u64),
+    /// With what was asked, for what comes next in the same transaction.
+    Web(Request, Sender<(Status, Reply)>),
+}
+
+/// Operations that come over HTTP are those of a client of their own: no scenario has so many.
+const WEB_CLIENT: ClientId = ClientId(u16::MAX);
+
+/// How often it says how it stands.
+const STATUS_EVERY: Duration = Duration::from_millis(50);
+
+/// Inputs that are taken before timers and tasks have their turn again.
+const TURN: usize = 256;
+
+/// Operations over HTTP are counted from a time, so that a restart begins with new numbers.
+fn first_web_operation() -> u32 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    (since.unwrap_or_default().as_millis() as u32).wrapping_mul(64)
+}
+
+/// An instance with everything that it works on.
+pub(crate) struct Node {
+    plan: Arc<Plan>,
+    instance: Instance,
+    clock: Clock,
+    disk: Disk,
+    peers: Peers,
+    link: Option<Link>,
+    log: Log,
+    /// When each is due.
+    timers: Vec<Option<Time>>,
+    total: usize,
+    ready: VecDeque<TaskId>,
+    /// What follows at once.
+    work: VecDeque<Input>,
+    effects: Vec<Effect>,
+    spent: bool,
+    askers: BTreeMap<u64, Asker>,
+    next_asker: u64,
+    /// Transactions that are open for HTTP clients: how they were begun.
+    open: BTreeMap<u64, Request>,
+    web_operations: u32,
+    exit: bool,
+    /// How long the instance worked so far.
+    busy: Duration,
+    next_status: Instant,
+    next_sample: Time,
+}
+
+/// What a node is put together from.
+pub(crate) struct Parts {
+    pub(crate) instance: Instance,
+    pub(crate) clock: Clock,
+    pub(crate) disk: Disk,
+    pub(crate) peers: Peers,
+    pub(crate) link: Option<Link>,
+    pub(crate) log: Log,
+}
+
+impl Node {
+    pub(crate) fn new(plan: Arc<Plan>, parts: Parts) -> Node {
+        let Parts { instance, clock, disk, peers, link, log } = parts;
+        let total = plan.total();
+        Node {
+            plan,
+            instance,
+            clock,
+            disk,
+            peers,
+            link,
+            log,
+            timers: vec![None; Timer::count(total)],
+            total,
+            ready: VecDeque::new(),
+            work: VecDeque::new(),
+            effects: Vec::new(),
+            spent: false,
+            askers: BTreeMap::new(),
+            next_asker: 0,
+            open: BTreeMap::new(),
+            web_operations: first_web_operation(),
+            exit: false,
+            busy: Duration::ZERO,
+            next_status: Instant::now(),
+            next_sample: Time::ZERO,
+        }
+    }
+
+    /// Says its last words; gives why the store stopped itself, if it did.
+    pub(crate) fn end(self) -> Option<String> {
+        if let Some(link) = self.link {
+            link.close();
+        }
+        match self.instance.store().state() {
+            StoreState::Failed(why) => Some(why.to_string()),
+            _ => None,
+        }
+    }
+
+    /// Works until the instance ends.
+    pub(crate) fn work(&mut self, incoming: &Receiver<Incoming>, asked_to_stop: impl Fn() -> bool) {
+        let mut stopping = false;
+        while !self.exit {
+            if !stopping && asked_to_stop() {
+                stopping = true;
+                self.log.say("leaving the cluster");
+                self.input(Input::Stop);
+            }
+            self.report();
+            let mut worked = self.fire_timers();
+            for _ in 0..TURN {
+                let Some(task) = self.ready.pop_front() else { break };
+                worked = true;
+                self.spent = false;
+                self.input(Input::Run(task));
+                // The time that the slice takes has passed: this thread has worked it off.
+                if self.spent {
+                    self.input(Input::Ran(task));
+                }
+            }
+            for _ in 0..TURN {
+                match incoming.try_recv() {
+                    Ok(what) => self.take(what),
+                    Err(_) => break,
+                }
+                worked = true;
+            }
+            if !worked && !self.exit && self.ready.is_empty() {
+                match incoming.recv_timeout(self.idle_for()) {
+                    Ok(what) => self.take(what),
+                    Err(_) => {}
+                }
+            }
+        }
+    }
+
+    /// How long nothing is due.
+    fn idle_for(&self) -> Duration {
+        let status = self.next_status.saturating_duration_since(Instant::now());
+        let now = self.clock.time();
+        let timer = self.timers.iter().flatten().min();
+        timer.map_or(status, |at| self.clock.real(at.since(now)).min(status))
+    }
+
+    fn fire_timers(&mut self) -> bool {
+        let now = self.clock.time();
+        let mut fired = false;
+        for slot in 0..self.timers.len() {
+            if self.timers[slot].is_some_and(|at| at <= now) {
+                self.timers[slot] = None;
+                if let Some(timer) = Timer::at_slot(slot, self.total) {
+                    fired = true;
+                    self.input(Input::Timer(timer));
+                }
+            }
+        }
+        fired
+    }
+
+    fn take(&mut self, what: Incoming) {
+        match what {
+            Incoming::Peer(FromPeer::Message(from, message)) => {
+                self.input(Input::Peer { from, message });
+            }
+            Incoming::Peer(FromPeer::Lost(peer)) => self.input(Input::PeerLost(peer)),
+            Incoming::Synced(op, result) => self.input(Input::Disk { op, result }),
+            Incoming::Web(asked) => self.asked(asked),
+            Incoming::Control(Down::Request(request)) => {
+                let asker = Asker::Control(request.reply_to);
+                self.request(request, asker);
+            }
+            Incoming::Control(Down::Called(task)) => self.input(Input::Called(task)),
+            Incoming::Control(Down::Stop) => self.input(Input::Stop),
+            Incoming::Control(Down::Audit) => self.audit(),
+            Incoming::Control(Down::Welcome(..)) => {}
+        }
+    }
+
+    fn web_request(&mut self, request: Request, tell: Sender<(Status, Reply)>) {
+        self.request(request, Asker::Web(request, tell));
+    }
+
+    fn request(&mut self, request: Request, asker: Asker) {
+        let reply_to = self.next_asker;
+        self.next_asker += 1;
+        self.askers.insert(reply_to, asker);
+        self.input(Input::Request(Request { reply_to, ..request }));
+    }
+
+    fn asked(&mut self, asked: FromWeb) {
+        match asked {
+            FromWeb::Look(look) => look(&self.instance),
+            FromWeb::Run(Run::Begin { kind, me, other, open }, tell) => {
+                let operation = OperationId { client: WEB_CLIENT, index: self.web_operations };
+                self.web_operations = self.web_operations.wrapping_add(1);
+                let request = Request {
+                    operation,
+                    attempt: 1,
+                    kind,
+                    me,
+                    other,
+                    now_ms: self.clock.now().wall_ms,
+                    by_statement: open,
+                    looks_up: false,
+                    open: None,
+                    reply_to: 0,
+                };
+                self.web_request(request, tell);
+            }
+            FromWeb::Run(Run::Next(word), tell) => {
+                let open = TaskId::from_word(word);
+                match self.open.remove(&word).filter(|_| self.instance.is_open(open)) {
+                    Some(request) => {
+                        let request = Request { open: Some(open), ..request };
+                        self.web_request(request, tell);
+                    }
+                    None => {
+                        let _ = tell.send((Status::UnknownId, Reply::default()));
+                    }
+                }
+            }
+            FromWeb::Rollback(word, tell) => {
+                let open = TaskId::from_word(word);
+                let known = self.open.remove(&word).is_some() && self.instance.is_open(open);
+                if known {
+                    self.input(Input::Rollback(open));
+                }
+                let _ = tell.send(known);
+            }
+        }
+    }
+
+    /// Gives the instance an input, and what follows from it at once.
+    pub(crate) fn input(&mut self, input: Input) {
+        let started = Instant::now();
+        self.step(input);
+        while let Some(next) = self.work.pop_front() {
+            self.step(next);
+        }
+        self.busy += started.elapsed();
+    }
+
+    fn step(&mut self, input: Input) {
+        let mut effects = std::mem::take(&mut self.effects);
+        self.instance.step(self.clock.now(), input, &mut effects);
+        for effect in effects.drain(..) {
+            self.carry_out(effect);
+        }
+        self.effects = effects;
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Send { to, message } => {
+                let data = message.is_data();
+                if !self.peers.send(to, message) && data {
+                    self.work.push_back(Input::PeerLost(to));
+                }
+            }
+            Effect::Disk { op, request } => {
+                if let Some(result) = self.disk.submit(op, &request) {
+                    self.work.push_back(Input::Disk { op, result });
+                }
+            }
+            Effect::Arm { timer, after } => {
+                self.timers[timer.slot(self.total)] = Some(self.clock.time() + after);
+            }
+            Effect::Cancel(timer) => self.timers[timer.slot(self.total)] = None,
+            Effect::Ready(task) => self.ready.push_back(task),
+            Effect::Spend { .. } => self.spent = true,
+            Effect::Respond { asked, status, reply, time } => {
+                match self.askers.remove(&asked.reply_to) {
+                    Some(Asker::Control(reply_to)) => {
+                        let asked = Asked { reply_to, ..asked };
+                        self.up(Up::Respond(asked, status, reply, time));
+                    }
+                    Some(Asker::Web(request, tell)) => {
+                        if let Some(open) = reply.open.filter(|_| status == Status::Ok) {
+                            let instance = &self.instance;
+                            self.open.retain(|word, _| instance.is_open(TaskId::from_word(*word)));
+                            self.open.insert(open.to_word(), request);
+                        }
+                        let _ = tell.send((status, reply));
+                    }
+                    None => {}
+                }
+            }
+            Effect::Call { task, request, store, node, value } => match &self.link {
+                // The second stores are those of the one who plays the scenario.
+                Some(_) => {
+                    let asker = self.askers.get(&request.reply_to);
+                    let reply_to = match asker {
+                        Some(Asker::Control(reply_to)) => *reply_to,
+                        _ => u64::MAX,
+                    };
+                    let request = Request { reply_to, ..request };
+                    self.up(Up::Call(task, request, store, node, value));
+                }
+                None => self.work.push_back(Input::Called(task)),
+            },
+            Effect::Exit => self.exit = true,
+            Effect::Fact(fact) => self.fact(fact),
+        }
+    }
+
+    fn up(&self, what: Up) {
+        if let Some(link) = &self.link {
+            link.report(what);
+        }
+    }
+
+    fn fact(&mut self, fact: Fact) {
+        if let Fact::RoleChanged { from, to, .. } = fact {
+            self.log.say(&format!("{} -> {}", from.name(), to.name()));
+        }
+        if let (Some(link), Some(told)) = (&self.link, Told::new(fact)) {
+            link.report(Up::Fact(self.clock.time(), told));
+        }
+    }
+
+    /// Says how it stands, and what is sampled, when that is due.
+    fn report(&mut self) {
+        let now = Instant::now();
+        if self.link.is_none() || now < self.next_status {
+            if now >= self.next_status {
+                self.next_status = now + STATUS_EVERY;
+            }
+            return;
+        }
+        self.next_status = now + STATUS_EVERY;
+        let Standing { role, log, idle, waits_for, bean } = Standing::of(&self.instance);
+        let condition = Condition { role, log, idle, waits_for, bean: bean.is_some() };
+        self.up(Up::Status(condition));
+        let time = self.clock.time();
+        if time < self.next_sample || role == Role::Arbiter {
+            return;
+        }
+        self.next_sample = time + self.plan.sample_every.max(Span::from_millis(1));
+        let store = self.instance.store();
+        let counters = store.counters();
+        let samples = [
+            (Metric::CoreBusy, self.busy.as_nanos() as u64),
+            (Metric::PageCacheHits, counters.hits),
+            (Metric::PageCacheFaults, counters.faults),
+            (Metric::PageCacheEvictions, counters.evictions),
+            (Metric::PageCacheFlushes, counters.flushes),
+            (Metric::LastCommittedTx, store.mark().tx.0),
+            (Metric::OpenTransactions, store.open_transactions() as u64),
+            (Metric::LogBytes, counters.log_bytes),
+        ];
+        let instance = self.instance.id();
+        for (metric, value) in samples {
+            self.fact(Fact::Sample { instance, metric, value });
+        }
+    }
+
+    /// Tells what the store holds.
+    fn audit(&mut self) {
+        if self.instance.role() != Role::Arbiter {
+            let whole = self.instance.role() == Role::Master;
+            let directory: &_ = self.disk.directory();
+            for fact in audited(&self.instance, directory, &self.plan, whole) {
+                self.fact(fact);
+            }
+        }
+        self.up(Up::Audited);
+    }
+}

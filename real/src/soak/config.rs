@@ -1,0 +1,137 @@
+//! What makes a soak, what it comes to, and which scenarios can be played for real.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wavetank_vocabulary::{Bytes, FaultKind, InstanceId, Observer, Span, Time};
+use wavetank_world::{BaseGraph, Plan, World};
+
+use crate::clock::Clock;
+
+/// What makes a soak.
+#[derive(Clone, Debug)]
+pub struct SoakConfig {
+    /// What is played.
+    pub plan: Arc<Plan>,
+    /// Its start graph.
+    pub base: Arc<BaseGraph>,
+    /// The same Plan as a scenario file, for the nodes.
+    pub scenario: String,
+    /// The command that runs a node with `node --config FILE`.
+    pub program: PathBuf,
+    /// How many times faster than the real one the clock runs, in thousandths.
+    pub time_scale: u32,
+    /// An empty folder for the nodes' files.
+    pub folder: PathBuf,
+    /// How long it may take in all.
+    pub limit: Duration,
+    /// How much the folder may hold.
+    pub disk: Bytes,
+}
+
+/// Why a soak could not be played.
+#[derive(Debug, thiserror::Error)]
+pub enum SoakError {
+    /// The scenario asks for what cannot be done to processes.
+    #[error("{0}")]
+    NotForReal(String),
+    /// The system refused something.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: String,
+        /// What it said.
+        source: io::Error,
+    },
+    /// It took too long or too much.
+    #[error("{0}")]
+    Limit(String),
+    /// A node could not be started.
+    #[error("instance {id} does not come up: {why}")]
+    NodeFailed {
+        /// Which.
+        id: u16,
+        /// Why.
+        why: String,
+    },
+}
+
+/// What a soak came to.
+#[derive(Debug)]
+pub struct Soaked<O> {
+    /// Who has seen its facts.
+    pub observer: O,
+    /// Whether the cluster recovered once everything was healed.
+    pub recovered: bool,
+    /// What it was still waiting for.
+    pub waiting: Option<String>,
+    /// Where the clock of the run stopped.
+    pub ended: Time,
+    /// Whether it was broken off.
+    pub interrupted: bool,
+    /// Facts told.
+    pub facts: u64,
+    /// What is to be known beside the results.
+    pub notes: Vec<String>,
+    /// Each node's memory and open files through the run.
+    pub sizes: Vec<NodeSize>,
+}
+
+/// How large a node's process was at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeSize {
+    /// On the clock of the run.
+    pub at: Time,
+    /// Which node.
+    pub instance: InstanceId,
+    /// Megabytes of memory.
+    pub mebibytes: u64,
+    /// Open files.
+    pub files: u64,
+}
+
+/// What is to be known of a scenario that is played for real; an error when it cannot be.
+pub(super) fn playable<O: Observer>(plan: &Plan) -> Result<Vec<String>, SoakError> {
+    let mut refused = BTreeSet::new();
+    let mut notes = Vec::new();
+    for fault in &plan.faults {
+        if !World::<O>::plays_outside(fault.kind) {
+            refused.insert(fault.kind.name());
+        }
+    }
+    if !refused.is_empty() {
+        let names: Vec<&str> = refused.into_iter().collect();
+        return Err(SoakError::NotForReal(format!(
+            "these faults cannot be played on processes: {}\nprocesses can be killed, stopped, \
+             restarted, wiped and paused; links can be cut, reset and delayed; balancers can \
+             fail",
+            names.join(", ")
+        )));
+    }
+    if plan.instances.iter().any(|instance| instance.new_address) {
+        let why = "instances that listen at another address after each start cannot be played \
+                   on processes";
+        return Err(SoakError::NotForReal(why.to_owned()));
+    }
+    if plan.faults.iter().any(|fault| fault.kind == FaultKind::PowerLoss) {
+        notes.push(
+            "power-loss was played as a kill: what the system had cached of a file survived."
+                .to_owned(),
+        );
+    }
+    if plan.datacentres.len() > 1 {
+        notes.push("the way between data centres is loopback's, not the scenario's.".to_owned());
+    }
+    Ok(notes)
+}
+
+/// How long a soak may take at the most when nothing else is said: the scenario, the time
+/// that recovery is given, and two minutes for everything around it.
+pub fn usual_limit(plan: &Plan, time_scale: u32) -> Duration {
+    let clock = Clock { origin: 0, scale: time_scale.max(1) };
+    let patience = plan.longest_within().max(Span::from_secs(60));
+    clock.real(plan.duration + patience) + Duration::from_secs(120)
+}

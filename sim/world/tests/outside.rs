@@ -1,0 +1,142 @@
+//! A World whose instances are elsewhere: what it orders, and what it makes of the answers.
+
+mod common;
+#[path = "common/fault.rs"]
+mod fault;
+
+use std::sync::Arc;
+
+use common::plan;
+use fault::fault;
+use wavetank_instance::Reply;
+use wavetank_vocabulary::{
+    Classes, Fact, FaultKind, HaRole, InstanceId, LogMark, Monitored, Observer, OperationOutcome,
+    Role, Seq, ServerTime, Span, Status, Time, TxId,
+};
+use wavetank_world::{BaseGraph, Order, Phase, Standing, Target, World};
+
+/// Keeps every fact.
+#[derive(Clone, Debug, Default)]
+struct Log(Vec<(Time, Fact)>);
+
+impl Observer for Log {
+    fn interests(&self) -> Classes {
+        Classes::ALL
+    }
+
+    fn observe(&mut self, at: Time, _seq: Seq, fact: &Fact) {
+        self.0.push((at, *fact));
+    }
+}
+
+fn seconds(n: u64) -> Time {
+    Time::ZERO + Span::from_secs(n)
+}
+
+/// An instance that stands so, and has nothing to do.
+fn standing(role: Role) -> Standing {
+    let log = LogMark { tx: TxId(7), checksum: 8 };
+    let bean = Monitored { available: true, role: HaRole::from(role), last_committed: TxId(7) };
+    Standing { role, log, idle: true, waits_for: None, bean: Some(bean) }
+}
+
+/// Plays with instances that answer everything at once, the first of them as master; gives
+/// the orders with their times.
+fn played(kind: FaultKind) -> (World<Log>, Vec<(Time, Order)>) {
+    let mut plan = plan(30, 1);
+    plan.faults = vec![fault(kind, Target::Master, 10, 5)];
+    let base = BaseGraph::build(&plan.graph);
+    let ids: Vec<InstanceId> = plan.instances.iter().map(|instance| instance.id).collect();
+    let role = |id: InstanceId| if id == ids[0] { Role::Master } else { Role::Slave };
+    let mut world = World::outside(Arc::new(plan), Arc::new(base), Log::default());
+    let mut orders = Vec::new();
+    for step in 0..10_000 {
+        let now = Time::ZERO + Span::from_millis(10) * step;
+        world.advance_to(now);
+        if world.phase() == Phase::Done {
+            break;
+        }
+        while let Some(order) = world.next_order() {
+            match &order {
+                Order::Ask(id, request) => {
+                    let (status, reply) = (Status::Ok, Reply { tx: TxId(7), ..Reply::default() });
+                    world.outside_answered(*id, request, status, reply, ServerTime::default());
+                }
+                Order::Poll { balancer, instance } => {
+                    let up = world.outside_runs(*instance);
+                    let master = up && role(*instance) == Role::Master;
+                    world.outside_polled(*balancer, *instance, master, up && !master);
+                }
+                _ => orders.push((now, order.clone())),
+            }
+        }
+        for id in &ids {
+            world.outside_stands(*id, standing(role(*id)));
+        }
+    }
+    (world, orders)
+}
+
+#[test]
+fn processes_are_started_killed_and_started_again() {
+    let (world, orders) = played(FaultKind::Crash);
+    assert!(world.converged(), "{:?}", world.waits_for());
+    let first = InstanceId(1);
+    let of_first: Vec<_> = orders
+        .iter()
+        .filter(|(_, order)| matches!(order, Order::Start(id) | Order::Kill(id) if *id == first))
+        .collect();
+    let expected = [
+        &(Time::ZERO, Order::Start(first)),
+        &(seconds(10), Order::Kill(first)),
+        &(seconds(15), Order::Start(first)),
+    ];
+    assert_eq!(of_first, expected);
+    let log = world.into_observer().0;
+    let went_down = Fact::RoleChanged {
+        instance: first,
+        from: Role::Master,
+        to: Role::Down,
+        log: standing(Role::Master).log,
+    };
+    assert!(log.iter().any(|(at, fact)| *at == seconds(10) && *fact == went_down));
+    let ended = |outcome| {
+        let is = |(_, fact): &&(Time, Fact)| matches!(fact, Fact::Completed { outcome: of, .. } if *of == outcome);
+        log.iter().filter(is).count()
+    };
+    assert!(ended(OperationOutcome::Ok) > 100);
+    assert!(ended(OperationOutcome::Failed) > 0, "nobody takes writes for a while");
+}
+
+#[test]
+fn a_pause_is_ordered_and_ended() {
+    let (world, orders) = played(FaultKind::Pause);
+    assert!(world.converged());
+    let first = InstanceId(1);
+    assert!(orders.contains(&(seconds(10), Order::Pause(first))), "{orders:?}");
+    assert!(orders.contains(&(seconds(15), Order::Resume(first))), "{orders:?}");
+}
+
+#[test]
+fn links_say_whether_they_are_cut() {
+    let mut plan = plan(30, 1);
+    plan.faults = vec![fault(FaultKind::Partition, Target::Instance(InstanceId(2)), 10, 5)];
+    let base = BaseGraph::build(&plan.graph);
+    let mut world = World::outside(Arc::new(plan), Arc::new(base), Log::default());
+    for (second, whole) in [(9, true), (11, false), (16, true)] {
+        world.advance_to(seconds(second));
+        assert_eq!(world.link(0, 1), (whole, Span::ZERO), "{second} s");
+        assert_eq!(world.link(1, 2), (whole, Span::ZERO), "{second} s");
+        assert_eq!(world.link(0, 2), (true, Span::ZERO), "{second} s");
+    }
+}
+
+#[test]
+fn what_reaches_into_a_machine_cannot_be_played_elsewhere() {
+    use wavetank_vocabulary::FaultFamily;
+    for kind in FaultKind::ALL {
+        let inside =
+            matches!(kind.family(), FaultFamily::Disk | FaultFamily::Clock | FaultFamily::Memory);
+        assert!(!(inside && World::<Log>::plays_outside(*kind)), "{kind:?}");
+    }
+}
