@@ -304,6 +304,8 @@ impl Node {
             Effect::Cancel(timer) => self.timers[timer.slot(self.total)] = None,
             Effect::Ready(task) => self.ready.push_back(task),
             Effect::Spend { .. } => self.spent = true,
+            // Nobody waits for its end.
+            Effect::SpendLast { .. } => {}
             Effect::Respond { asked, status, reply, time } => {
                 match self.askers.remove(&asked.reply_to) {
                     Some(Asker::Control(reply_to)) => {

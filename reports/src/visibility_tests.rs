@@ -25,7 +25,7 @@ fn reads_at_slaves_that_pull_are_as_stale_as_the_closed_form_says() {
     plan.settings.tx_push_factor = 0;
     plan.sample_every = Span::from_secs(100_000);
     plan.clients[0].rate = Rate::per_second(120);
-    plan.clients[0].zipf = Ratio::ZERO;
+    plan.clients[0].popularity = wavetank_world::Popularity::Zipf(Ratio::ZERO);
     // A user writes every 20 seconds or so, and reads in between.
     plan.clients[0].mix = vec![(OperationKind(1), 39), (OperationKind(3), 1)];
     plan.clients[1] = plan.clients[0].clone();

@@ -8,8 +8,8 @@ use wavetank_kernel::Distribution;
 use wavetank_vocabulary::{FaultKind, PlantedBugs, Span, Status};
 use wavetank_world::{
     BalancerPlan, Bounds, ClientPlan, Expectation, Expected, FaultPlan, GraphModel, GraphSource,
-    InstancePlan, Members, Plan, Popularity, Program, Quorum, RetryPlan, Routing, SeedRule, Settings,
-    Strength, Target,
+    InstancePlan, Members, Plan, Popularity, Program, Quorum, RetryPlan, Routing, SeedRule,
+    Settings, Strength, Target,
 };
 
 use crate::read::{PERCENTILES, anomaly_keys};

@@ -77,8 +77,19 @@ wire_enum!(Down, "order" {
 });
 
 wire_struct!(Asked { operation, kind, attempt, reply_to });
-wire_struct!(Request { operation, attempt, kind, me, other, now_ms, by_statement, looks_up, open, reply_to });
-wire_struct!(Reply { tx, seen, left, open });
+wire_struct!(Request {
+    operation,
+    attempt,
+    kind,
+    me,
+    other,
+    now_ms,
+    by_statement,
+    looks_up,
+    open,
+    reply_to
+});
+wire_struct!(Reply { tx, seen, left, returned, open });
 
 impl Wire for TaskId {
     fn put(&self, out: &mut Vec<u8>) {
@@ -145,8 +156,13 @@ mod tests {
 
     #[test]
     fn reports_and_orders_survive_the_way() {
-        let reply =
-            Reply { tx: TxId(1), seen: TxId(2), left: Subject::Created, open: request().open };
+        let reply = Reply {
+            tx: TxId(1),
+            seen: TxId(2),
+            left: Subject::Created,
+            returned: Some(-3),
+            open: request().open,
+        };
         let mut time = ServerTime::default();
         time = time.with(wavetank_vocabulary::ServerPhase::Sync, Span::from_micros(12));
         let log = LogMark::BASE;

@@ -77,7 +77,7 @@ wire_enum!(DataMessage, "data message" {
     5 => PushAnswer { applied };
     6 => CopyStore { attempt, first };
     7 => StoreChunk { attempt, pages, done };
-    8 => Call { id, epoch, session, call };
+    8 => Call { id, epoch, mark, session, call };
     9 => Reply { id, session, reply, obligation };
 });
 
@@ -105,6 +105,7 @@ wire_enum!(Refusal, "refusal" {
     5 => SchemaModified;
     6 => Failed;
     7 => Unreachable;
+    8 => Branched;
 });
 
 wire_enum!(Verdict, "verdict" {
@@ -355,6 +356,7 @@ mod tests {
             Refusal::SchemaModified,
             Refusal::Failed,
             Refusal::Unreachable,
+            Refusal::Branched,
         ];
         prop_oneof![
             Just(MasterReply::Done),
@@ -384,9 +386,11 @@ mod tests {
             (any::<u32>(), vec(page(), 0..2), proptest::option::of(mark())).prop_map(
                 |(attempt, pages, done)| DataMessage::StoreChunk { attempt, pages, done }
             ),
-            (any::<(u32, u64, u32)>(), call()).prop_map(|((id, epoch, session), call)| {
-                DataMessage::Call { id, epoch: Epoch(epoch), session, call }
-            }),
+            (any::<(u32, u64, u32)>(), mark(), call()).prop_map(
+                |((id, epoch, session), mark, call)| {
+                    DataMessage::Call { id, epoch: Epoch(epoch), mark, session, call }
+                }
+            ),
             (any::<(u32, u64, u32)>(), reply()).prop_map(|((id, obligation, session), reply)| {
                 DataMessage::Reply { id, session, reply, obligation: TxId(obligation) }
             }),

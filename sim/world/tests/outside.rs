@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use common::plan;
 use fault::fault;
-use wavetank_instance::Reply;
+use wavetank_instance::{Asked, Reply};
 use wavetank_vocabulary::{
     Classes, Fact, FaultKind, HaRole, InstanceId, LogMark, Monitored, Observer, OperationOutcome,
     Role, Seq, ServerTime, Span, Status, Time, TxId,
@@ -60,7 +60,8 @@ fn played(kind: FaultKind) -> (World<Log>, Vec<(Time, Order)>) {
             match &order {
                 Order::Ask(id, request) => {
                     let (status, reply) = (Status::Ok, Reply { tx: TxId(7), ..Reply::default() });
-                    world.outside_answered(*id, request, status, reply, ServerTime::default());
+                    let asked = Asked::of(request);
+                    world.outside_answered(*id, asked, status, reply, ServerTime::default());
                 }
                 Order::Poll { balancer, instance } => {
                     let up = world.outside_runs(*instance);

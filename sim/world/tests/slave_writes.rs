@@ -208,7 +208,8 @@ fn two_slaves_wait_for_each_others_locks_at_the_master() {
     *users = 50;
     plan.clients[0].rate = Rate::per_second(300);
     plan.clients[0].mix = vec![(OperationKind(3), 50), (OperationKind(2), 50)];
-    plan.clients[0].zipf = wavetank_vocabulary::Ratio::new(12, 10);
+    plan.clients[0].popularity =
+        wavetank_world::Popularity::Zipf(wavetank_vocabulary::Ratio::new(12, 10));
     let end = whole(plan);
     let log = end.observer();
     let statuses: BTreeSet<Status> = ended(log)
