@@ -162,9 +162,8 @@ impl Node {
                 worked = true;
             }
             if !worked && !self.exit && self.ready.is_empty() {
-                match incoming.recv_timeout(self.idle_for()) {
-                    Ok(what) => self.take(what),
-                    Err(_) => {}
+                if let Ok(what) = incoming.recv_timeout(self.idle_for()) {
+                    self.take(what);
                 }
             }
         }

@@ -120,8 +120,7 @@ impl<O: Observer> World<O> {
         let is_master = |process: &Instance| process.role() == Role::Master;
         let master = stores()
             .filter_map(|(machine, plan)| machine.instance.as_ref().map(|it| (it, plan.id)))
-            .filter(|(process, _)| is_master(process))
-            .last()
+            .rfind(|(process, _)| is_master(process))
             .map(|(_, id)| id);
         let (mut ends, mut inside) = (Vec::new(), Vec::new());
         for (machine, plan) in stores() {
