@@ -65,7 +65,7 @@ pub(super) fn measure<'a>(clock: &dyn Fn() -> Clock<'a>) -> Result<Vec<Workload>
     }
     let mut found = vec![
         timed("read of a record, hot", &clock(), &mut hot, |rig, n| {
-            rig.step(tx, &MicroStep::ReadNode { node: node(n) })
+            rig.step(tx, &MicroStep::ReadNode { node: node(n) }).map(drop)
         })?,
         timed("read of a property, hot", &clock(), &mut hot, |rig, n| rig.property(tx, node(n).0))?,
         timed("neighbours of a node, hot", &clock(), &mut hot, |rig, n| rig.expand(tx, node(n).0))?,
@@ -177,11 +177,11 @@ impl Rig {
         self.serve();
     }
 
-    fn step(&mut self, tx: TxHandle, step: &MicroStep) -> Worked {
+    fn step(&mut self, tx: TxHandle, step: &MicroStep) -> Result<Value, CalibrateError> {
         loop {
             self.steps += 1;
             match self.store.step(tx, step, &mut self.ledger) {
-                Step::Done(_) => return Ok(()),
+                Step::Done(value) => return Ok(value),
                 Step::Wait(_) => self.serve(),
                 Step::Failed(error) => return Err(failed(error)),
             }
@@ -190,13 +190,21 @@ impl Rig {
 
     fn property(&mut self, tx: TxHandle, node: u64) -> Worked {
         let entity = Entity::Node(NodeId(node));
-        self.step(tx, &MicroStep::ReadProperty { entity, key: self.key })
+        self.step(tx, &MicroStep::ReadProperty { entity, key: self.key }).map(drop)
     }
 
     fn expand(&mut self, tx: TxHandle, node: u64) -> Worked {
         let (direction, kind) = (Direction::Both, Some(self.follows));
         let (node, limit) = (NodeId(node), u32::MAX);
-        self.step(tx, &MicroStep::Expand { node, direction, kind, limit, from: None })
+        let mut from = None;
+        loop {
+            let step = MicroStep::Expand { node, direction, kind, limit, from };
+            // A step ends where a page is missing, too: the next one goes on from there.
+            from = match self.step(tx, &step)? {
+                Value::Expanded { rest: Some(rest), .. } => Some(rest),
+                _ => return Ok(()),
+            };
+        }
     }
 
     /// A transaction that writes so many properties, committed and applied.
