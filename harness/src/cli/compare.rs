@@ -29,10 +29,19 @@ pub(super) struct CompareArgs {
 }
 
 pub(super) fn compare(args: &CompareArgs) -> Result<Exit, Failure> {
-    let read = |paths: &[PathBuf]| {
-        paths.iter().map(|path| diff::read(path)).collect::<Result<Vec<RunResult>, Failure>>()
+    let read = |paths: &[PathBuf]| -> Result<(Vec<RunResult>, Vec<bool>), Failure> {
+        let all: Result<Vec<_>, _> = paths.iter().map(|path| diff::read_marked(path)).collect();
+        Ok(all?.into_iter().unzip())
     };
-    let found = Comparison::new(&read(&args.real)?, &read(&args.with)?);
+    let ((real, of_real), (simulated, of_simulated)) = (read(&args.real)?, read(&args.with)?);
+    let mut found = Comparison::new(&real, &simulated);
+    for (paths, marked, expected, what) in [
+        (&args.real, of_real, true, "is given as real, and is not"),
+        (&args.with, of_simulated, false, "is given as simulated, and is real"),
+    ] {
+        let wrong = paths.iter().zip(marked).filter(|(_, real)| *real != expected);
+        found.caveats.extend(wrong.map(|(path, _)| format!("{} {what}", path.display())));
+    }
     if let Some(path) = &args.html {
         diff::write_page(path, &found.to_html())?;
     }

@@ -62,6 +62,11 @@ pub(super) fn write_page(path: &Path, text: &str) -> Result<(), Failure> {
 
 /// The result in a file, or in the folder of a run.
 pub(super) fn read(path: &Path) -> Result<RunResult, Failure> {
+    read_marked(path).map(|(result, _)| result)
+}
+
+/// The same, and whether it says that it is of a real run.
+pub(super) fn read_marked(path: &Path) -> Result<(RunResult, bool), Failure> {
     let file = if path.is_dir() { path.join("result.json") } else { path.to_owned() };
     let refuse = |why: String| Failure::input(format!("cannot read {}: {why}", file.display()));
     let bytes = fs::read(&file).map_err(|error| refuse(error.to_string()))?;
@@ -75,9 +80,11 @@ pub(super) fn read(path: &Path) -> Result<RunResult, Failure> {
         }
         None => return Err(refuse("this is not a result of a run: it has no `schema`".into())),
     }
-    serde_json::from_value(json).map_err(|error| refuse(format!("not a whole result: {error}")))
+    let real = json["real"].as_bool() == Some(true);
+    let result = serde_json::from_value(json);
+    let result = result.map_err(|error| refuse(format!("not a whole result: {error}")))?;
+    Ok((result, real))
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;
