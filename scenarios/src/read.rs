@@ -51,13 +51,13 @@ fn or<T>(value: Option<At<T>>, fallback: T) -> T {
 /// contents of another.
 pub(crate) fn scenario(
     root: Node,
-    sources: Vec<Source>,
+    sources: &[Source],
     read: Reader<'_>,
 ) -> Result<Scenario, Errors> {
     let varied = root.clone();
-    let (mut scenario, sweep) = once(root, sources.clone(), &mut *read)?;
+    let (mut scenario, sweep) = once(root, sources.to_vec(), &mut *read)?;
     if let Some(sweep) = sweep {
-        sweep.check(&varied, &sources, read)?;
+        sweep.check(&varied, sources, read)?;
         scenario.sweep = Some(sweep.plan());
     }
     Ok(scenario)

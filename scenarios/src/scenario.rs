@@ -116,7 +116,7 @@ pub fn parse_with(
     if !problems.is_empty() {
         return Err(Errors::new(sources, problems));
     }
-    read::scenario(root, sources, read)
+    read::scenario(root, &sources, read)
 }
 
 fn decode<'s>(name: &str, source: &'s [u8]) -> Result<&'s str, Errors> {
