@@ -335,6 +335,11 @@ impl Node {
                 }
                 None => self.work.push_back(Input::Called(task)),
             },
+            Effect::LookedUp { reply_to, value } => {
+                if let Some(Asker::Control(reply_to)) = self.askers.get(&reply_to) {
+                    self.up(Up::LookedUp(*reply_to, value));
+                }
+            }
             Effect::Exit => self.exit = true,
             Effect::Fact(fact) => self.fact(fact),
         }

@@ -248,10 +248,18 @@ impl<O: Observer> Field<O> {
             Up::Status(condition) if present => {
                 self.world.outside_stands(id, standing(condition));
             }
+            Up::LookedUp(reply_to, value) if present => {
+                self.world.outside_looked_up(reply_to, value);
+            }
             Up::Audited if present => {
                 self.audited.insert(id);
             }
-            Up::Here(..) | Up::Respond(..) | Up::Call(..) | Up::Status(_) | Up::Audited => {}
+            Up::Here(..)
+            | Up::Respond(..)
+            | Up::Call(..)
+            | Up::LookedUp(..)
+            | Up::Status(_)
+            | Up::Audited => {}
         }
     }
 

@@ -24,6 +24,8 @@ pub(crate) enum Up {
     Status(Condition),
     /// The facts that an audit found are all told.
     Audited,
+    /// A look-up of a user has returned something.
+    LookedUp(u64, Option<i64>),
 }
 
 /// What it is told.
@@ -66,6 +68,7 @@ wire_enum!(Up, "report" {
     3 => Call(task, request, store, node, value);
     4 => Status(condition);
     5 => Audited;
+    6 => LookedUp(reply_to, value);
 });
 
 wire_enum!(Down, "order" {
@@ -89,7 +92,7 @@ wire_struct!(Request {
     open,
     reply_to
 });
-wire_struct!(Reply { tx, seen, left, returned, open });
+wire_struct!(Reply { tx, seen, left, open });
 
 impl Wire for TaskId {
     fn put(&self, out: &mut Vec<u8>) {
@@ -156,13 +159,8 @@ mod tests {
 
     #[test]
     fn reports_and_orders_survive_the_way() {
-        let reply = Reply {
-            tx: TxId(1),
-            seen: TxId(2),
-            left: Subject::Created,
-            returned: Some(-3),
-            open: request().open,
-        };
+        let reply =
+            Reply { tx: TxId(1), seen: TxId(2), left: Subject::Created, open: request().open };
         let mut time = ServerTime::default();
         time = time.with(wavetank_vocabulary::ServerPhase::Sync, Span::from_micros(12));
         let log = LogMark::BASE;
@@ -174,7 +172,8 @@ mod tests {
             up.put(&mut bytes);
             assert_eq!(decode::<Up>(&bytes), Ok(up));
         }
-        for up in [Up::Here(1, 2, 3), Up::Status(condition), Up::Audited] {
+        let looked_up = Up::LookedUp(u64::MAX, Some(-3));
+        for up in [Up::Here(1, 2, 3), Up::Status(condition), Up::Audited, looked_up] {
             let mut bytes = Vec::new();
             up.put(&mut bytes);
             assert_eq!(decode::<Up>(&bytes), Ok(up));

@@ -196,8 +196,6 @@ pub struct Reply {
     pub seen: TxId,
     /// What can be looked for afterwards.
     pub left: Subject,
-    /// The last value that its steps returned, if one did.
-    pub returned: Option<i64>,
     /// The transaction that is open and waits for the next statement; none at the end.
     pub open: Option<TaskId>,
 }
@@ -266,6 +264,13 @@ pub enum Effect {
         /// Under which node.
         node: NodeId,
         /// What; none takes it away.
+        value: Option<i64>,
+    },
+    /// A look-up of a user before an operation has returned this, for the application alone.
+    LookedUp {
+        /// [`Request::reply_to`].
+        reply_to: u64,
+        /// The value; none where there is none.
         value: Option<i64>,
     },
     /// The process ends itself: its store is poisoned, it was stopped, or it cannot join.

@@ -328,10 +328,10 @@ impl Instance {
                 let value = binding::value(work, value).number();
                 let what = if *wrote { Observation::Wrote } else { Observation::Read };
                 let fact = work.observed(what, *place, 0, work.node(*of)?, value);
-                work.returned = value;
-                if !work.request.looks_up {
-                    effects.push(Effect::Fact(fact));
-                }
+                effects.push(match work.request.looks_up {
+                    true => Effect::LookedUp { reply_to: work.request.reply_to, value },
+                    false => Effect::Fact(fact),
+                });
                 work.step_done()
             }
             Do::Call { store, of, value } => {

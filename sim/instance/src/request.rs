@@ -550,7 +550,6 @@ impl Reply {
             tx: work.committed,
             seen: work.seen,
             left: if work.committed == TxId(0) { Subject::Nothing } else { work.left },
-            returned: work.returned,
             open: None,
         }
     }

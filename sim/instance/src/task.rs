@@ -150,8 +150,6 @@ pub(crate) struct RequestTask {
     pub(crate) call: Option<(u8, NodeId, Option<i64>)>,
     /// What the operation leaves behind for the audit.
     pub(crate) left: Subject,
-    /// The last value that its steps returned.
-    pub(crate) returned: Option<i64>,
     /// Where it runs.
     pub(crate) instance: InstanceId,
     /// An open one is given up when no statement has come until then.
@@ -195,7 +193,6 @@ impl RequestTask {
             nodes: Vec::new(),
             call: None,
             left: Subject::Nothing,
-            returned: None,
             instance,
             idle_until: Time::ZERO,
             committed: TxId(0),

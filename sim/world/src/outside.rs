@@ -160,6 +160,11 @@ impl<O: Observer> World<O> {
         }
     }
 
+    /// A look-up of a user, named by [`Request::reply_to`], has returned this.
+    pub fn outside_looked_up(&mut self, reply_to: u64, value: Option<i64>) {
+        self.looked_up(reply_to, value);
+    }
+
     /// Nobody could be asked: the connection was refused.
     pub fn outside_refused(&mut self, id: InstanceId, request: &Request) {
         let (flight, generation) = ((request.reply_to >> 32) as u32, request.reply_to as u32);

@@ -121,6 +121,7 @@ impl<O: Observer> World<O> {
         operation.held_up = Span::ZERO;
         operation.reply = Reply::default();
         operation.request.open = None;
+        operation.last_write = None;
         let plan = &self.plan.clients[usize::from(operation.client)];
         let clock = plan.clock_ahead_ms;
         operation.looks_up = plan.auth_lookup
@@ -178,7 +179,6 @@ impl<O: Observer> World<O> {
         }
         if status == Status::Ok && core::mem::take(&mut operation.looks_up) {
             // The user is known: the request itself comes next.
-            operation.last_write = reply.returned;
             operation.at = None;
             operation.generation = operation.generation.wrapping_add(1);
             let generation = operation.generation;
@@ -441,6 +441,13 @@ impl<O: Observer> World<O> {
             time,
         });
         self.send_answer(instance, flight, generation, seen, reply.tx);
+    }
+
+    /// A look-up has returned when the user last wrote.
+    pub(crate) fn looked_up(&mut self, reply_to: u64, value: Option<i64>) {
+        if let Some(operation) = self.flights.get_mut((reply_to >> 32) as u32, reply_to as u32) {
+            operation.last_write = value;
+        }
     }
 
     pub(crate) fn send_answer(

@@ -176,6 +176,7 @@ impl<O: Observer> World<O> {
                 let life = machine.life;
                 self.call(request, (store, node, value), Event::Called { instance, life, task });
             }
+            Effect::LookedUp { reply_to, value } => self.looked_up(reply_to, value),
             Effect::Exit => {
                 machine.failure = machine.instance.as_ref().and_then(failure);
                 self.process_exits(instance);
