@@ -161,10 +161,12 @@ impl Node {
                 }
                 worked = true;
             }
-            if !worked && !self.exit && self.ready.is_empty() {
-                if let Ok(what) = incoming.recv_timeout(self.idle_for()) {
-                    self.take(what);
-                }
+            if !worked
+                && !self.exit
+                && self.ready.is_empty()
+                && let Ok(what) = incoming.recv_timeout(self.idle_for())
+            {
+                self.take(what);
             }
         }
     }
@@ -337,7 +339,7 @@ impl Node {
             },
             Effect::LookedUp { reply_to, value } => {
                 if let Some(Asker::Control(reply_to)) = self.askers.get(&reply_to) {
-                    self.up(Up::LookedUp(*reply_to, value));
+                    self.up(Up::Found(*reply_to, value));
                 }
             }
             Effect::Exit => self.exit = true,

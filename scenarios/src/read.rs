@@ -178,11 +178,12 @@ fn once(
         let label = format!("the run ends after {}", duration.value);
         findings.add(Problem::new("nothing would ever be sampled", every.place, label));
     }
+    let duration = or(duration, Span::ZERO);
     let mut plan = Plan {
         name: name.into_owned(),
         about: or(top.text("about"), String::new()),
         seed: 0,
-        duration: or(duration, Span::ZERO),
+        duration,
         warm_up: or(warm_up, Span::ZERO),
         settings: built.settings,
         instances: built.instances,
@@ -195,7 +196,8 @@ fn once(
         faults: Vec::new(),
         expectations,
         sample_every: or(sample, Span::from_secs(1)),
-        monitor_every: or(every, Plan::MONITOR_EVERY),
+        // Once at least, also in a run that is shorter.
+        monitor_every: or(every, Plan::MONITOR_EVERY).min(duration),
         costs: cost_table(&top.table_or_empty("costs")),
         bugs: built.bugs,
     };

@@ -163,6 +163,13 @@ for = "5s"
 "#;
 
 #[test]
+fn the_plan_of_a_run_shorter_than_a_monitoring_interval_reads_back() {
+    let plan = draw(&LEAST.replace("2m", "8s"), 1);
+    assert_eq!(plan.monitor_every, Span::from_secs(8));
+    assert_eq!(draw(&to_text(&plan), 1).monitor_every, plan.monitor_every);
+}
+
+#[test]
 fn leaving_one_fault_out_does_not_move_the_others() {
     let all = draw(&format!("{LEAST}{THREE_FAULTS}"), 9);
     assert_eq!(all.faults.len(), 3);

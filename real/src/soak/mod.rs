@@ -248,7 +248,7 @@ impl<O: Observer> Field<O> {
             Up::Status(condition) if present => {
                 self.world.outside_stands(id, standing(condition));
             }
-            Up::LookedUp(reply_to, value) if present => {
+            Up::Found(reply_to, value) if present => {
                 self.world.outside_looked_up(reply_to, value);
             }
             Up::Audited if present => {
@@ -257,7 +257,7 @@ impl<O: Observer> Field<O> {
             Up::Here(..)
             | Up::Respond(..)
             | Up::Call(..)
-            | Up::LookedUp(..)
+            | Up::Found(..)
             | Up::Status(_)
             | Up::Audited => {}
         }

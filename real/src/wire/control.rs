@@ -25,7 +25,7 @@ pub(crate) enum Up {
     /// The facts that an audit found are all told.
     Audited,
     /// A look-up of a user has returned something.
-    LookedUp(u64, Option<i64>),
+    Found(u64, Option<i64>),
 }
 
 /// What it is told.
@@ -68,7 +68,7 @@ wire_enum!(Up, "report" {
     3 => Call(task, request, store, node, value);
     4 => Status(condition);
     5 => Audited;
-    6 => LookedUp(reply_to, value);
+    6 => Found(reply_to, value);
 });
 
 wire_enum!(Down, "order" {
@@ -172,7 +172,7 @@ mod tests {
             up.put(&mut bytes);
             assert_eq!(decode::<Up>(&bytes), Ok(up));
         }
-        let looked_up = Up::LookedUp(u64::MAX, Some(-3));
+        let looked_up = Up::Found(u64::MAX, Some(-3));
         for up in [Up::Here(1, 2, 3), Up::Status(condition), Up::Audited, looked_up] {
             let mut bytes = Vec::new();
             up.put(&mut bytes);

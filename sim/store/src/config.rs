@@ -19,7 +19,7 @@ pub struct StoreConfig {
     /// How many recent transactions are kept in memory for slaves that pull.
     pub tail_transactions: usize,
     /// A checkpoint is due so long after the last one if there is a new transaction, in
-    /// milliseconds of the clock (see [`Store::set_clock`]); none: only when asked.
+    /// milliseconds of the clock (see [`crate::Store::set_clock`]); none: only when asked.
     pub checkpoint_interval_ms: Option<u64>,
     /// Which log files are kept behind the checkpoint (`keep_logical_logs`).
     pub log_retention: LogRetention,

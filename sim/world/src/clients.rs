@@ -406,7 +406,7 @@ impl Client {
             Choice::Degree(list) => {
                 let end = stream.below(2 * list.edges.len() as u64);
                 let edge = list.edges[(end / 2) as usize];
-                NodeId(u64::from(if end % 2 == 0 { edge.0 } else { edge.1 }))
+                NodeId(u64::from(if end.is_multiple_of(2) { edge.0 } else { edge.1 }))
             }
             Choice::Table(sums) => {
                 let all = sums.last().copied().unwrap_or(1);
