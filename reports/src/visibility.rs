@@ -12,8 +12,8 @@ use std::collections::HashMap;
 use wavetank_vocabulary::{Classes, Fact, Observer, Seq, Span, Time, TxId};
 use wavetank_world::Plan;
 
-/// Bins per tenfold of age: each is 6 % wide.
-const PER_DECADE: i32 = 40;
+/// Bins per tenfold of age: each is 2.3 % wide.
+const PER_DECADE: i32 = 100;
 /// Ages from a millisecond to a thousand seconds; the first bin holds what is younger, the last
 /// what is older.
 const DECADES: i32 = 6;
@@ -116,7 +116,10 @@ impl Curve {
         let fitted = self.fitted();
         let first = fitted.iter().position(|pool| pool.part() <= limit)?;
         let older: u64 = fitted[first..].iter().map(|pool| pool.reads).sum();
-        (older as f64 * limit >= 3.0).then(|| fitted[first].from_ms)
+        // The first bin that is fresh enough as a whole may be stale where it begins.
+        let mut bins = self.bins().skip_while(|bin| bin.from_ms < fitted[first].from_ms);
+        let safe = if first == 0 { fitted[0].from_ms } else { bins.next()?.to_ms };
+        (older as f64 * limit >= 3.0 && safe.is_finite()).then_some(safe)
     }
 }
 
@@ -150,6 +153,13 @@ impl Visibility {
     }
 }
 
+/// What can be seen of a write that was known at that time: what a new master did not have
+/// nobody can see.
+fn visible(floor: &[(Time, TxId)], (tx, known): (TxId, Time)) -> TxId {
+    let later = floor.iter().filter(|(began, _)| *began >= known);
+    later.fold(tx, |tx, (_, last)| tx.min(*last))
+}
+
 impl Observer for Visibility {
     fn interests(&self) -> Classes {
         Classes::SESSIONS | Classes::CLUSTER
@@ -161,21 +171,16 @@ impl Observer for Visibility {
                 let client = operation.client.0;
                 if wrote.0 != 0 {
                     let entry = self.wrote.entry((client, user.0)).or_insert((wrote, at));
-                    if wrote >= entry.0 {
+                    if wrote >= visible(&self.floor, *entry) {
                         *entry = (wrote, at);
                     }
                     return;
                 }
-                let Some(&(mut tx, known)) = self.wrote.get(&(client, user.0)) else { return };
+                let Some(&(tx, known)) = self.wrote.get(&(client, user.0)) else { return };
                 if known > intended || intended < self.from || intended >= self.until {
                     return;
                 }
-                // What a new master did not have nobody can see.
-                for (began, last) in &self.floor {
-                    if *began >= known {
-                        tx = tx.min(*last);
-                    }
-                }
+                let tx = visible(&self.floor, (tx, known));
                 if let Some(curve) = self.curves.get_mut(usize::from(client)) {
                     curve.add(intended.since(known), seen < tx);
                 }

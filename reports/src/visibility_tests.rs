@@ -46,17 +46,23 @@ fn reads_at_slaves_that_pull_are_as_stale_as_the_closed_form_says() {
         let part = (1.0 - (age - l) / pull).clamp(0.0, 1.0);
         stale += bin.stale as f64;
         expected += part * bin.reads as f64;
-        if bin.reads > 2_000 {
+        if bin.reads > 800 {
             assert!((bin.part() - part).abs() < 0.05, "at {age} s: {} is not {part}", bin.part());
         }
     }
     let off = (stale / expected - 1.0) * 100.0;
     println!("stale reads: {stale}, closed form {expected:.0} ({off:+.2} %)");
     assert!(off.abs() < 2.0, "{stale} stale reads, not {expected}");
-    let window = slaves.window(0.01).expect("there are enough reads") / 1e3;
-    let closed = l + 0.99 * pull;
-    println!("window of 99 %: {window:.3} s, closed form {closed:.3} s");
-    assert!((window / closed - 1.0).abs() < 0.08, "99 % after {window} s, not {closed}");
+    for (limit, part) in [(0.01, 0.99), (0.001, 0.999)] {
+        let window = slaves.window(limit).expect("there are enough reads") / 1e3;
+        let closed = l + part * pull;
+        println!("window of {part}: {window:.3} s, closed form {closed:.3} s");
+        // Never less than it takes: who relies on it would read what is stale.
+        assert!(
+            (0.995..1.05).contains(&(window / closed)),
+            "{part} after {window} s, not {closed}"
+        );
+    }
     assert!(master.totals().0 > 10_000);
     assert_eq!(master.totals().1, 0);
     assert_eq!(master.window(0.001), Some(0.0));

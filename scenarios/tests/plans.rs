@@ -407,6 +407,15 @@ fn initial_hosts_are_ids_or_hosts_in_their_order() {
         assert_eq!(hosts, ids);
         assert_eq!(draw(&to_text(&plan), 1).settings, plan.settings);
     }
+    for (list, told) in [
+        ("1,70000", "no server id is as high as 70000"),
+        ("1,b:5001", "`b:5001` stands among server ids"),
+        ("1,1", "`1` is listed twice"),
+    ] {
+        let text = format!("{LEAST}[cluster.settings]\n\"ha.initial_hosts\" = \"{list}\"\n");
+        let errors = parse("test.toml", &text).unwrap_err().to_string();
+        assert!(errors.contains(told), "{errors}");
+    }
 }
 
 #[test]

@@ -15,8 +15,9 @@ use super::anomalies::{Tally, Watch};
 pub(super) struct BankTotal {
     name: String,
     property: u8,
-    start: i64,
-    end: i64,
+    // Wide enough for any number of nodes.
+    start: i128,
+    end: i128,
     kinds: Vec<bool>,
     audited: bool,
 }
@@ -36,7 +37,7 @@ impl BankTotal {
         BankTotal {
             name: name.to_owned(),
             property,
-            start: each.map_or(0, |(_, value)| value * i64::from(nodes)),
+            start: each.map_or(0, |(_, value)| i128::from(*value) * i128::from(nodes)),
             end: 0,
             kinds: sets.collect(),
             audited: false,
@@ -59,7 +60,7 @@ impl Watch for BankTotal {
                 tally.looked += 1;
             }
             Fact::FinalValue { property, value, .. } if property == self.property => {
-                self.end += value;
+                self.end += i128::from(value);
                 self.audited = true;
             }
             _ => {}
@@ -68,7 +69,8 @@ impl Watch for BankTotal {
 
     fn close(&self, tally: &mut Tally) {
         if self.audited && self.end != self.start {
-            tally.find(self.end.abs_diff(self.start), None, Vec::new(), Vec::new(), || {
+            let off = u64::try_from(self.end.abs_diff(self.start)).unwrap_or(u64::MAX);
+            tally.find(off, None, Vec::new(), Vec::new(), || {
                 format!("The sum of `{}` was {}, and is {}.", self.name, self.start, self.end)
             });
         }

@@ -8,7 +8,7 @@
 //! Operations elsewhere, or whose outcome is unknown, may have happened at any time since.
 //!
 //! Exercised: an answer was judged. *Undecided* is a register on which the search went over its
-//! budget. Memory: what is under way, and one search for each register.
+//! budget. Memory: what is under way or ended unknown, and one search for each register.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -163,10 +163,7 @@ impl Linearizable {
                 Event::Called(operation) => {
                     let Some(ended) = self.ended.get(&operation) else { return };
                     let start = self.start;
-                    let fresh = || Register {
-                        search: Some(Linearizer::new(start, BUDGET)),
-                        ..Register::default()
-                    };
+                    let fresh = || Register::holding(start);
                     for (node, op) in &ended.maybe {
                         self.registers.entry(*node).or_insert_with(fresh).maybe(*op);
                     }
@@ -187,9 +184,11 @@ impl Linearizable {
                     }
                 }
                 Event::Maybe(node, op) => {
-                    if let Some(register) = self.registers.get_mut(&node) {
-                        register.maybe(op);
-                    }
+                    let start = self.start;
+                    self.registers
+                        .entry(node)
+                        .or_insert_with(|| Register::holding(start))
+                        .maybe(op);
                 }
                 Event::Epoch => {
                     for register in self.registers.values_mut() {
@@ -211,6 +210,11 @@ impl Linearizable {
 }
 
 impl Register {
+    /// One that nobody has asked for yet.
+    fn holding(start: Value) -> Self {
+        Register { search: Some(Linearizer::new(start, BUDGET)), ..Register::default() }
+    }
+
     fn maybe(&mut self, op: Op) {
         // What it read is of no matter if it did not happen: as a write it explains the most.
         let op = match op {
@@ -460,6 +464,16 @@ mod tests {
         told.whole(3, false, 5);
         told.whole(4, false, 0);
         assert_eq!((told.1.looked, told.1.found), (3, 1), "it does not go away again");
+    }
+
+    #[test]
+    fn a_write_that_reports_after_its_client_gave_up_explains_the_first_read() {
+        let mut told = Told::new();
+        told.call(1);
+        told.end(1, OperationOutcome::Unknown);
+        told.report(1, true, 5);
+        told.whole(2, false, 5);
+        assert_eq!((told.1.looked, told.1.found), (1, 0));
     }
 
     #[test]

@@ -26,7 +26,7 @@ struct Write {
 
 #[derive(Clone, Debug, Default)]
 struct Sum {
-    added: i64,
+    added: i128,
     last: Option<Write>,
     /// Two that wrote the same number.
     twice: Option<(Write, Write)>,
@@ -83,7 +83,7 @@ impl Watch for LostUpdates {
             };
             tally.looked += 1;
             let sum = self.sums.entry(report.node).or_default();
-            sum.added += added;
+            sum.added += i128::from(*added);
             let (value, at, instance) = (report.value, report.at, report.instance);
             let write = Write { operation, value, at, instance };
             if let Some(last) = sum.last.filter(|last| last.value == value) {
@@ -95,7 +95,8 @@ impl Watch for LostUpdates {
 
     fn close(&self, tally: &mut Tally) {
         for (node, sum) in &self.sums {
-            let (expected, there) = (self.start + sum.added, sum.finally.unwrap_or(0));
+            let expected = i128::from(self.start) + sum.added;
+            let there = i128::from(sum.finally.unwrap_or(0));
             // What is missing has the sign of what was added.
             let missing = (expected - there) * sum.added.signum();
             if missing <= 0 {
@@ -113,7 +114,8 @@ impl Watch for LostUpdates {
                 ),
             };
             let at = sum.twice.map(|(_, other)| other.at);
-            tally.find(missing as u64, at, operations, instances, || {
+            let missing = u64::try_from(missing).unwrap_or(u64::MAX);
+            tally.find(missing, at, operations, instances, || {
                 let how = sum.twice.map_or_else(String::new, |(one, other)| {
                     let value = one.value.map_or("nothing".into(), |value| value.to_string());
                     format!(

@@ -31,7 +31,7 @@ pub(super) struct StoresAgree {
     there: BTreeMap<NodeId, Entry>,
     graph: BTreeMap<NodeId, i64>,
     /// Nodes that operations have written to and not ended, or ended unknown.
-    unsettled: BTreeMap<OperationId, NodeId>,
+    unsettled: BTreeMap<OperationId, Vec<NodeId>>,
 }
 
 impl StoresAgree {
@@ -60,7 +60,7 @@ impl Watch for StoresAgree {
             {
                 tally.looked += u64::from(what == SecondWrite::Written);
                 self.there.insert(node, Entry { value, by: operation, what, at });
-                self.unsettled.insert(operation, node);
+                self.unsettled.entry(operation).or_default().push(node);
             }
             Fact::Completed { operation, outcome, .. } if outcome != OperationOutcome::Unknown => {
                 self.unsettled.remove(&operation);
@@ -75,7 +75,7 @@ impl Watch for StoresAgree {
     }
 
     fn close(&self, tally: &mut Tally) {
-        let unsettled: BTreeSet<NodeId> = self.unsettled.values().copied().collect();
+        let unsettled: BTreeSet<NodeId> = self.unsettled.values().flatten().copied().collect();
         let words = |value: Option<i64>| value.map_or("nothing".to_owned(), |v| v.to_string());
         for (node, entry) in &self.there {
             let graph = self.graph.get(node).copied();
@@ -100,5 +100,51 @@ impl Watch for StoresAgree {
 
     fn looks_at(&self) -> &'static str {
         "writes beside the graph"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wavetank_vocabulary::{ClientId, OperationKind, Status, Subject, TxId};
+
+    use super::*;
+
+    #[test]
+    fn no_node_of_an_operation_that_ended_unknown_is_compared() {
+        let mut check = StoresAgree {
+            names: ("search".into(), "email".into()),
+            store: 0,
+            property: 0,
+            there: BTreeMap::new(),
+            graph: BTreeMap::new(),
+            unsettled: BTreeMap::new(),
+        };
+        let mut tally = Tally::default();
+        let operation = OperationId { client: ClientId(0), index: 1 };
+        for node in [NodeId(3), NodeId(4)] {
+            let fact = Fact::SecondStore {
+                operation,
+                attempt: 1,
+                store: 0,
+                what: SecondWrite::Written,
+                node,
+                value: Some(1),
+            };
+            check.observe(Time::ZERO, &fact, &mut tally);
+        }
+        let ended = Fact::Completed {
+            operation,
+            kind: OperationKind(0),
+            outcome: OperationOutcome::Unknown,
+            status: Status::ClientTimeout,
+            attempts: 1,
+            instance: None,
+            tx: TxId(0),
+            subject: Subject::Nothing,
+            intended: Time::ZERO,
+        };
+        check.observe(Time::ZERO, &ended, &mut tally);
+        check.close(&mut tally);
+        assert_eq!((tally.looked, tally.found), (2, 0));
     }
 }

@@ -305,10 +305,16 @@ fn hosts(text: &str) -> Result<Vec<InstanceId>, Wrong> {
     if let Some(twice) = items.iter().enumerate().find(|(at, item)| items[..*at].contains(item)) {
         return Err(format!("`{}` is listed twice", brief(twice.1)).into());
     }
-    if items.iter().any(|item| item.parse::<u16>().is_err()) {
+    let is_id = |item: &&str| item.bytes().all(|byte| byte.is_ascii_digit());
+    if !items.iter().any(is_id) {
         return Ok((1..=items.len() as u16).map(InstanceId).collect());
     }
-    Ok(items.iter().filter_map(|item| item.parse().ok()).map(InstanceId).collect())
+    let id = |item: &&str| match item.parse() {
+        Ok(id) => Ok(InstanceId(id)),
+        Err(_) if is_id(item) => Err(format!("no server id is as high as {}", brief(item)).into()),
+        Err(_) => Err(format!("`{}` stands among server ids", brief(item)).into()),
+    };
+    items.iter().map(id).collect()
 }
 
 /// Whether the place was set in this layer: that is told as a slip of its own.
@@ -339,8 +345,11 @@ fn stranger(entry: &Entry) -> Problem {
     let name = brief(&entry.key);
     if let Some((_, instead)) = KNOWN.iter().find(|(known, _)| *known == entry.key) {
         let title = format!("the setting `{name}` has no effect here");
-        let problem = Problem::warning(title, entry.key_place, "Neo4j has it; it is not modelled");
-        return if instead.is_empty() { problem } else { problem.help(*instead) };
+        let about = |label| Problem::warning(title, entry.key_place, label);
+        return match *instead {
+            "" => about("Neo4j has it; it is not modelled"),
+            instead => about("Neo4j has it; a scenario says it elsewhere").help(instead),
+        };
     }
     let problem = Problem::new(
         format!("unknown setting `{name}`"),

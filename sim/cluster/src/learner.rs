@@ -108,7 +108,8 @@ impl Learner {
     pub(crate) fn deliver(&mut self, flaws: Flaws) -> Option<(PaxosInstance, Value)> {
         let instance = self.next;
         let value = *self.values.get(&instance)?;
-        self.next = instance.saturating_add(1);
+        // The last number of all is never passed: nobody honest comes so far.
+        self.next = instance.checked_add(1)?;
         self.ignorant = MemberSet::EMPTY;
         let kept =
             if flaws.contains(Flaws::LEARNER_MEMORY_100) { STORED_AT_FIRST } else { MAX_STORED };
@@ -202,6 +203,14 @@ mod tests {
         let mut learner = Learner::default();
         learner.join(0, None);
         learner
+    }
+
+    #[test]
+    fn there_is_an_end_to_the_numbers() {
+        let mut l = Learner::default();
+        l.join(PaxosInstance::MAX, None);
+        l.learn(PaxosInstance::MAX, value(1));
+        assert_eq!(l.deliver(Flaws::NONE), None, "it would be delivered again and again");
     }
 
     #[test]

@@ -270,14 +270,16 @@ impl Member {
         }
     }
 
-    /// Who decides on a value (up to `ha.max_acceptors`) and who is told.
+    /// Who decides on a value and who is told: up to `ha.max_acceptors` of the alive, but all
+    /// where quorums are of all hosts.
     fn audience(&self) -> Audience {
-        let deciding = match self.settings.quorum {
-            Quorum::OfTheAlive => self.alive(),
+        let acceptors = match self.settings.quorum {
+            Quorum::OfTheAlive => {
+                let deciding = self.alive().iter().take(self.settings.max_acceptors as usize);
+                deciding.fold(MemberSet::EMPTY, MemberSet::with)
+            }
             Quorum::OfAllHosts => self.configuration.everyone(),
         };
-        let deciding = deciding.iter().take(self.settings.max_acceptors as usize);
-        let acceptors = deciding.fold(MemberSet::EMPTY, MemberSet::with);
         Audience { acceptors, learners: self.members() }
     }
 

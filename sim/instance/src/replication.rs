@@ -417,8 +417,10 @@ impl Instance {
             PushStrategy::FixedAscending => left.lowest(),
             PushStrategy::FixedDescending => left.iter().last(),
             PushStrategy::RoundRobin => {
-                let start = self.round_robin % member.configuration().total();
-                left.iter().find(|index| *index >= start).or_else(|| left.lowest())
+                // Counted among the candidates: each has its turn as often, whoever is master.
+                let turn = self.round_robin % candidates.iter().count().max(1);
+                let first = candidates.iter().nth(turn).unwrap_or(0);
+                left.iter().find(|index| *index >= first).or_else(|| left.lowest())
             }
         };
         let Some(index) = next else { return false };

@@ -192,7 +192,10 @@ impl<O: Observer> World<O> {
             && operation.request.attempt < retry.attempts
             && retry.covers(status);
         // An earlier transaction of several may be committed although the last one failed.
-        operation.ambiguous |= status.is_ambiguous() || status != Status::Ok && tx != TxId(0);
+        // A look-up that got no answer leaves nothing behind: the request itself was not sent.
+        let asked = !operation.looks_up;
+        operation.ambiguous |=
+            asked && (status.is_ambiguous() || status != Status::Ok && tx != TxId(0));
         let forgets = self.plan.bugs.contains(PlantedBugs::UNKNOWN_TAKEN_FOR_FAILED);
         operation.ambiguous &= !forgets;
         operation.at = None;
@@ -222,7 +225,12 @@ impl<O: Observer> World<O> {
         let seen = reply.seen;
         let instance =
             instance.or(operation.at).map(|index| self.plan.instances[usize::from(index)].id);
-        let ended = outcome(status, ambiguous, self.beside.writes(request.kind));
+        let writes = self.beside.writes(request.kind);
+        let ended = match asked {
+            true => outcome(status, ambiguous, writes),
+            false if ambiguous && writes => OperationOutcome::Unknown,
+            false => OperationOutcome::Failed,
+        };
         self.clients[usize::from(client)].ended(&Ended {
             index: request.operation.index,
             at: now,

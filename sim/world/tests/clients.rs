@@ -11,12 +11,12 @@ use std::sync::Arc;
 use common::{operations, plan};
 use fault::fault;
 use wavetank_vocabulary::{
-    Classes, Fact, FaultId, FaultKind, InstanceId, NodeId, Observer, OperationKind, Rate, Role,
-    Seq, Span, Status, Time,
+    Classes, Fact, FaultId, FaultKind, InstanceId, NodeId, Observer, OperationKind,
+    OperationOutcome, Rate, Role, Seq, Span, Status, Time,
 };
 use wavetank_world::{
-    BaseGraph, Compat, Deployment, Plan, Popularity, Program, Recorded, RetryPlan, Routing,
-    Settings, Target, World,
+    BaseGraph, Compat, Deployment, Distribution, Plan, Popularity, Program, Recorded, RetryPlan,
+    Routing, Settings, Target, World,
 };
 
 #[derive(Clone, Default)]
@@ -184,7 +184,7 @@ fn without_credentials_the_server_answers_401_and_the_own_process_does_not_ask()
 }
 
 /// Users who change their password and look at their profile.
-fn sessions(lookup: bool) -> (Facts, u16) {
+fn users(lookup: bool) -> Plan {
     let programs = operations(&["profile", "change_password", "auth"]);
     let mut plan = with(plan(40, 9), programs);
     plan.clients[0].mix = vec![(OperationKind(0), 20), (OperationKind(1), 1)];
@@ -196,7 +196,29 @@ fn sessions(lookup: bool) -> (Facts, u16) {
     plan.clients[0].routing = Routing::Consistency(Span::from_secs(2));
     plan.clients[0].auth_lookup = lookup;
     plan.clients[0].clock_ahead_ms = -120_000;
-    (play(plan), 2)
+    plan
+}
+
+fn sessions(lookup: bool) -> (Facts, u16) {
+    (play(users(lookup)), 2)
+}
+
+#[test]
+fn a_look_up_that_is_not_answered_leaves_no_doubt_about_the_request() {
+    // Whoever sends the request itself needs the way four times: none gets that far.
+    let mut plan = users(true);
+    plan.network.local = Distribution::Constant(Span::from_millis(4));
+    plan.clients[0].timeout = Span::from_millis(6);
+    plan.clients[0].retry.attempts = 1;
+    let facts = play(plan);
+    let mut ended = 0;
+    for (_, fact) in &facts.0 {
+        if let Fact::Completed { outcome, .. } = fact {
+            assert_eq!(*outcome, OperationOutcome::Failed);
+            ended += 1;
+        }
+    }
+    assert!(ended > 1_000, "{ended}");
 }
 
 #[test]
