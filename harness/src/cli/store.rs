@@ -82,12 +82,7 @@ pub(super) fn store(args: &StoreArgs) -> Result<Exit, Failure> {
 
 /// Wrong directories and damage are the input's fault; a full disk may pass.
 fn failed(error: &GraphError) -> Failure {
-    let exit = match error {
-        GraphError::Files { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
-            Exit::Surroundings
-        }
-        _ => Exit::Input,
-    };
+    let exit = if error.is_disk_full() { Exit::Surroundings } else { Exit::Input };
     Failure { exit, message: error.to_string() }
 }
 

@@ -172,6 +172,14 @@ impl Backup {
         }
     }
 
+    /// Ends it where it is: the source keeps nothing for it any more.
+    #[cfg(feature = "std")]
+    pub(crate) fn give_up(self, source: &mut Store) {
+        if let Some(cursor) = &self.cursor {
+            source.end_copy(cursor);
+        }
+    }
+
     fn advance(
         &mut self,
         from: &mut Store,

@@ -22,7 +22,7 @@ use std::vec::Vec;
 use crate::backup::BackupError;
 use crate::check::Inconsistency;
 use crate::config::StoreConfig;
-use crate::disk::{DiskOp, DiskRequest, FileKind, FileName};
+use crate::disk::{DiskError, DiskOp, DiskRequest, FileKind, FileName};
 use crate::error::StoreError;
 use crate::readings::Counters;
 use crate::steps::MicroStep;
@@ -66,6 +66,20 @@ pub enum GraphError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+impl GraphError {
+    /// Whether it says that a disk is full, which may pass.
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            GraphError::Files { source, .. } => source.kind() == io::ErrorKind::StorageFull,
+            GraphError::Store(error)
+            | GraphError::Backup(BackupError::Source(error) | BackupError::Target(error)) => {
+                matches!(error, StoreError::Disk { error: DiskError::NoSpace, .. })
+            }
+            _ => false,
+        }
+    }
 }
 
 /// A graph database in a directory. Every [`Graph::write`] is one transaction, durable when
@@ -234,11 +248,12 @@ impl Graph {
     }
 
     /// Writes everything to the record files, so that the next opening has nothing to
-    /// replay.
+    /// replay. On a disk that was full it is tried again.
     ///
     /// # Errors
-    /// The disk failed.
+    /// The disk failed or is full.
     pub fn checkpoint(&mut self) -> Result<(), GraphError> {
+        self.store.retry_disk();
         let ticket = self.store.checkpoint_ticket();
         while self.store.checkpoint_pending(ticket) {
             if !self.turn() {
@@ -264,6 +279,8 @@ impl Graph {
     fn begin(&mut self) -> Reader<'_> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now_ms = now.map_or(0, |since| since.as_millis() as u64);
+        // Pages that found no space may have to make room in the cache.
+        self.store.retry_disk();
         let tx = self.store.begin(0, now_ms);
         Reader { graph: self, tx }
     }
@@ -320,10 +337,16 @@ impl Graph {
         }
     }
 
-    /// The store waits and there is nothing to do: it has failed.
+    /// The store waits and there is nothing to do: it has failed, or waits for space.
     fn stopped(&mut self) -> GraphError {
         match self.store.state().clone() {
             StoreState::Failed(error) => self.error(error),
+            _ if self.store.is_disk_full() => {
+                let full = io::ErrorKind::StorageFull;
+                let said = self.disk.last_error.take().filter(|error| error.kind() == full);
+                let what = self.disk.root().display().to_string();
+                GraphError::Files { what, source: said.unwrap_or_else(|| full.into()) }
+            }
             state => panic!("the store waits for nothing, in state {state:?}"),
         }
     }

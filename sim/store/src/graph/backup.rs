@@ -35,6 +35,11 @@ impl Graph {
             return Err(GraphError::SameDirectory(to.as_ref().to_path_buf()));
         }
         let mut target = Graph::begin_open(to.as_ref(), self.store.config.clone())?;
+        self.backup_into(&mut target)
+    }
+
+    pub(super) fn backup_into(&mut self, target: &mut Graph) -> Result<BackupReport, GraphError> {
+        self.store.retry_disk();
         let mut backup = Backup::begin(&mut self.store, &mut target.store)?;
         loop {
             match backup.step(&mut self.store, &mut target.store, &mut Ledger::default()) {
@@ -43,7 +48,11 @@ impl Graph {
                 BackupStep::Wait => {
                     let (here, there) = (self.turn(), target.turn());
                     if !here && !there {
-                        return Err(self.stopped());
+                        backup.give_up(&mut self.store);
+                        return Err(match target.store.is_disk_full() {
+                            true => target.stopped(),
+                            false => self.stopped(),
+                        });
                     }
                 }
             }

@@ -21,6 +21,9 @@ pub struct Directory {
     open: BTreeMap<FileName, File>,
     /// What the system said about the last operation that failed.
     pub last_error: Option<io::Error>,
+    /// Writes find no space.
+    #[cfg(test)]
+    pub(super) full: bool,
 }
 
 impl Directory {
@@ -36,7 +39,13 @@ impl Directory {
                 sync_directory(parent)?;
             }
         }
-        Ok(Directory { root: root.to_path_buf(), open: BTreeMap::new(), last_error: None })
+        Ok(Directory {
+            root: root.to_path_buf(),
+            open: BTreeMap::new(),
+            last_error: None,
+            #[cfg(test)]
+            full: false,
+        })
     }
 
     /// Where the files are.
@@ -61,6 +70,12 @@ impl Directory {
     }
 
     fn attempt(&mut self, request: &DiskRequest) -> io::Result<DiskReply> {
+        #[cfg(test)]
+        if self.full
+            && matches!(request, DiskRequest::WritePage { .. } | DiskRequest::Append { .. })
+        {
+            return Err(ErrorKind::StorageFull.into());
+        }
         match request {
             DiskRequest::ReadPage { file, page } => {
                 let mut bytes = [0; PAGE_SIZE];

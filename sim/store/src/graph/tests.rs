@@ -132,3 +132,43 @@ fn damage_and_unusable_directories_are_errors() {
     fs::remove_file(path.join(FileName::live(FileKind::Log).to_string())).unwrap();
     assert!(matches!(Graph::open(&path), Err(GraphError::Store(StoreError::MissingFile(_)))));
 }
+
+#[test]
+fn a_full_disk_is_told_and_all_goes_on_when_there_is_space() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut graph = Graph::open(directory.path().join("graph")).unwrap();
+    graph.write(|tx| tx.create_node(&["User"])).unwrap();
+    let full = |error: GraphError| {
+        assert!(error.is_disk_full(), "{error:?}");
+        error.to_string()
+    };
+    graph.disk.full = true;
+    full(graph.write(|tx| tx.create_node(&["User"])).unwrap_err());
+    let said = full(graph.checkpoint().unwrap_err());
+    assert!(said.starts_with(&directory.path().display().to_string()), "{said}");
+    graph.disk.full = false;
+    graph.checkpoint().unwrap();
+    graph.write(|tx| tx.create_node(&["User"])).unwrap();
+
+    // A full backup that finds no space, at its source and at its target, and one that does.
+    let to = directory.path().join("backup");
+    let config = graph.store.config.clone();
+    let open = || Graph::begin_open(&to, config.clone()).unwrap();
+    let mut target = open();
+    target.disk.full = true;
+    full(graph.backup_into(&mut target).unwrap_err());
+    graph.disk.full = true;
+    full(graph.checkpoint().unwrap_err());
+    graph.disk.full = false;
+    assert!(graph.backup(&to).unwrap().full);
+
+    // An incremental one.
+    graph.write(|tx| tx.create_node(&["User"])).unwrap();
+    let mut target = open();
+    target.disk.full = true;
+    full(graph.backup_into(&mut target).unwrap_err());
+    assert!(!graph.backup(&to).unwrap().full);
+    let mut copy = Graph::open(&to).unwrap();
+    assert_eq!(copy.read(|tx| tx.nodes_with("User")).unwrap().len(), 3);
+    assert_eq!(copy.check().unwrap(), []);
+}
