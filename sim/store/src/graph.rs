@@ -146,6 +146,9 @@ impl Graph {
             graph.refuse_remains(directory.as_ref())?;
             graph.store.create();
             while graph.turn() {}
+            let mut graph = graph.ready()?;
+            graph.write_both_meta_pages()?;
+            return Ok(graph);
         }
         graph.ready()
     }
@@ -173,6 +176,21 @@ impl Graph {
     fn refuse_remains(&self, directory: &Path) -> Result<(), GraphError> {
         let records = |file: &FileName| file.area == 0 && FileKind::RECORDS.contains(&file.kind);
         match self.store.leftovers.iter().any(records) {
+            true => Err(GraphError::Incomplete(directory.to_path_buf())),
+            false => Ok(()),
+        }
+    }
+
+    /// Gives a new store its second meta page: with one alone, a damaged byte in it would make
+    /// the store look as if it had never been whole.
+    fn write_both_meta_pages(&mut self) -> Result<(), GraphError> {
+        self.checkpoint()
+    }
+
+    /// Fails if a meta file is there in a directory that looks empty: records may belong to it.
+    fn refuse_broken_meta(&self, directory: &Path) -> Result<(), GraphError> {
+        let meta = FileName::live(FileKind::Meta);
+        match self.store.leftovers.contains(&meta) && self.disk.is_written(meta) {
             true => Err(GraphError::Incomplete(directory.to_path_buf())),
             false => Ok(()),
         }

@@ -13,7 +13,8 @@ impl Graph {
     ///
     /// # Errors
     /// [`GraphError::Backup`] says why a backup is refused, [`GraphError::SameDirectory`] that
-    /// it was to go where the graph is; the file systems may fail.
+    /// it was to go where the graph is, [`GraphError::Incomplete`] that the target holds a graph
+    /// whose meta file is damaged; the file systems may fail.
     ///
     /// ```
     /// use wavetank_store::Graph;
@@ -35,6 +36,11 @@ impl Graph {
             return Err(GraphError::SameDirectory(to.as_ref().to_path_buf()));
         }
         let mut target = Graph::begin_open(to.as_ref(), self.store.config.clone())?;
+        if *target.store.state() == StoreState::Empty {
+            // What a backup has left that did not come to its end has no meta file yet, and
+            // makes room; this may be somebody's graph.
+            target.refuse_broken_meta(to.as_ref())?;
+        }
         self.backup_into(&mut target)
     }
 
@@ -43,7 +49,12 @@ impl Graph {
         let mut backup = Backup::begin(&mut self.store, &mut target.store)?;
         loop {
             match backup.step(&mut self.store, &mut target.store, &mut Ledger::default()) {
-                BackupStep::Done(report) => return Ok(report),
+                BackupStep::Done(report) => {
+                    if report.full {
+                        target.write_both_meta_pages()?;
+                    }
+                    return Ok(report);
+                }
                 BackupStep::Failed(error) => return Err(error.into()),
                 BackupStep::Wait => {
                     let (here, there) = (self.turn(), target.turn());

@@ -196,6 +196,11 @@ impl Directory {
         }
     }
 
+    /// Whether there are bytes in a file.
+    pub(crate) fn is_written(&self, file: FileName) -> bool {
+        fs::metadata(self.path(file)).is_ok_and(|metadata| metadata.len() > 0)
+    }
+
     /// The root, and below it the branches with the directory that holds them.
     fn directories(&self) -> io::Result<Vec<PathBuf>> {
         let mut found = Vec::from([self.root.clone()]);

@@ -53,7 +53,9 @@ impl Graph {
             }
             sync_directory(directory).map_err(failed(directory))?;
         }
-        Graph::open_with(directory, StoreConfig::default())
+        let mut graph = Graph::open_with(directory, StoreConfig::default())?;
+        graph.write_both_meta_pages()?;
+        Ok(graph)
     }
 }
 

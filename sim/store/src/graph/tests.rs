@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::disk::{FileKind, FileName};
+use crate::page::PAGE_SIZE;
 use crate::steps::Direction;
 use std::fs;
 use std::vec;
@@ -171,4 +172,42 @@ fn a_full_disk_is_told_and_all_goes_on_when_there_is_space() {
     let mut copy = Graph::open(&to).unwrap();
     assert_eq!(copy.read(|tx| tx.nodes_with("User")).unwrap().len(), 3);
     assert_eq!(copy.check().unwrap(), []);
+}
+
+#[test]
+fn a_damaged_meta_page_costs_no_graph() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let mut other = Graph::open(path("other")).unwrap();
+    other.write(|tx| tx.create_node(&["Other"])).unwrap();
+    let mut image = crate::ImageBuilder::new(7);
+    let label = image.token(TokenKind::Label, "User").unwrap();
+    image.add_node(&[label], &[]).unwrap();
+    drop(Graph::import(path("imported"), &image.finish()).unwrap());
+    drop(Graph::open(path("made")).unwrap());
+    other.backup(path("full")).unwrap();
+    for name in ["imported", "made", "full"] {
+        let file = path(name).join("neostore");
+        let whole = fs::read(&file).unwrap();
+        assert_eq!(whole.len(), 2 * PAGE_SIZE, "{name}");
+        for at in [100, PAGE_SIZE + 100] {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            fs::write(&file, bytes).unwrap();
+            let graph = Graph::open_existing(path(name)).unwrap();
+            assert_eq!(graph.check().unwrap(), [], "{name}");
+            let nodes = graph.info().unwrap().nodes;
+            assert_eq!(nodes, u64::from(name != "made"), "{name}");
+        }
+        // One page alone and damaged looks like that of a store that was never whole.
+        let mut bytes = whole[..PAGE_SIZE].to_vec();
+        bytes[100] ^= 1;
+        fs::write(&file, &bytes).unwrap();
+        let refused = other.backup(path(name));
+        assert!(matches!(refused, Err(GraphError::Incomplete(_))), "{name}: {refused:?}");
+        assert_eq!(fs::read(&file).unwrap(), bytes, "{name}");
+        // A backup that did not come to its end has none, and may be begun again.
+        fs::write(&file, []).unwrap();
+        assert!(other.backup(path(name)).unwrap().full, "{name}");
+    }
 }
