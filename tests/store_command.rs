@@ -92,6 +92,24 @@ fn a_backup_of_another_graph_is_refused() {
 }
 
 #[test]
+fn graphs_of_one_edge_list_with_other_names_are_different_stores() {
+    let (folder, graph) = imported();
+    let edges = folder.path("edges.txt");
+    let backup = folder.path("backup");
+    assert_eq!(run(&["store", "backup", &graph, &backup]).code, 0);
+    let before = run(&["store", "dump", &backup]).stdout;
+    for (place, option, name) in [("label", "--label", "User"), ("type", "--type", "KNOWS")] {
+        let other = folder.path(place);
+        let made = run(&["store", "import", &other, "--edges", &edges, option, name]);
+        assert_eq!(made.code, 0, "{}", made.stderr);
+        let refused = run(&["store", "backup", &other, &backup]);
+        assert_eq!(refused.code, 2, "{}{}", refused.stdout, refused.stderr);
+        assert!(refused.stderr.contains("logically different store"), "{}", refused.stderr);
+    }
+    assert_eq!(run(&["store", "dump", &backup]).stdout, before);
+}
+
+#[test]
 fn damage_is_found_and_told_where_it_is() {
     let (folder, graph) = imported();
     let nodes = folder.path("graph/neostore.nodestore.db");

@@ -151,6 +151,11 @@ fn build(
     let edges = loaded.list.edges.iter().map(|(from, to)| u64::from(*from) << 32 | u64::from(*to));
     identity.absorb(&edges.collect::<Vec<u64>>());
     identity.absorb(&loaded.numbers);
+    for name in [&args.label, &args.kind] {
+        let bytes = name.bytes().map(u64::from);
+        identity.absorb(&[name.len() as u64]);
+        identity.absorb(&bytes.collect::<Vec<u64>>());
+    }
     let mut image = ImageBuilder::new(identity.value() as u64);
     let label = image.token(TokenKind::Label, &args.label)?;
     let kind = image.token(TokenKind::RelationshipType, &args.kind)?;
