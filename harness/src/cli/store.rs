@@ -218,6 +218,10 @@ fn check(directory: &Path) -> Result<Exit, Failure> {
             say(&format!("damaged: {error}"));
             return Ok(Exit::Broke);
         }
+        Err(error @ GraphError::Incomplete(_)) => {
+            say(&format!("damaged: {error}"));
+            return Ok(Exit::Broke);
+        }
         Err(error) => return Err(failed_in(directory)(error)),
     };
     if found.is_empty() {
