@@ -60,6 +60,8 @@ fn wrong_directories_and_files_are_refused_and_left_as_they_are() {
         (vec!["store", "import", &mine, "--edges", &edges], "something in it already"),
         (vec!["store", "import", &fresh, "--edges", &garbage], "line 2"),
         (vec!["store", "import", &fresh, "--edges", &nowhere], "cannot read"),
+        (vec!["store", "import", &fresh, "--edges", &edges, "--label", ""], "--label"),
+        (vec!["store", "import", &fresh, "--edges", &edges, "--type", ""], "--type"),
         (vec!["store", "info", &nowhere], "no graph"),
         (vec!["store", "check", &mine], "no graph"),
         (vec!["store", "dump", &edges], "no graph"),

@@ -4,6 +4,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use wavetank_reports::grouped;
 use wavetank_scenario::parse_edges;
@@ -62,10 +63,10 @@ struct ImportArgs {
     #[arg(long, value_name = "FILE")]
     edges: PathBuf,
     /// The label of every node. Its number in the file becomes the property `id`.
-    #[arg(long, value_name = "NAME", default_value = "Node")]
+    #[arg(long, value_name = "NAME", default_value = "Node", value_parser = NonEmptyStringValueParser::new())]
     label: String,
     /// The type of every relationship.
-    #[arg(long = "type", value_name = "NAME", default_value = "LINKS_TO")]
+    #[arg(long = "type", value_name = "NAME", default_value = "LINKS_TO", value_parser = NonEmptyStringValueParser::new())]
     kind: String,
 }
 
