@@ -48,7 +48,7 @@ enum What {
         /// The graph's directory.
         dir: PathBuf,
     },
-    /// Prints the whole graph as sorted text: the same for the same contents.
+    /// Prints the whole graph as sorted text: the same for every copy of a store.
     Dump {
         /// The graph's directory.
         dir: PathBuf,

@@ -83,7 +83,7 @@ impl GraphError {
 }
 
 /// A graph database in a directory. Every [`Graph::write`] is one transaction, durable when
-/// it returns. One process at a time may have a directory open.
+/// it returns. One process at a time may have a directory open: nothing here stops a second one.
 ///
 /// ```
 /// use wavetank_store::{Direction, Graph, Value};

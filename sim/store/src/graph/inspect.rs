@@ -96,8 +96,8 @@ impl Graph {
         })
     }
 
-    /// Writes the whole graph as text, a line for each index, node and relationship, sorted:
-    /// the same for the same contents, wherever its records lie.
+    /// Writes the whole graph as text, a line for each index, node and relationship, sorted
+    /// by the numbers of their records: the same for all copies of a store.
     ///
     /// Labels and keys are in the order of their names. Numbers say what they are: `1` is
     /// 64 bits wide, `1i` 32, `1s` 16, `1b` 8; `1.0` is a double and `1.0f` a float.

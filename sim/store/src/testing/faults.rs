@@ -1,4 +1,5 @@
-//! Faults of the test disk, as overlays: reads are falsified on the way, the files stay true.
+//! Faults of the test disk. Those of reads falsify them on the way and the files stay true; those
+//! of writes and syncs change what reaches the files or becomes durable.
 
 use super::disk::{Change, MemoryDisk};
 use crate::*;
