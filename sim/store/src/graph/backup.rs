@@ -58,12 +58,11 @@ impl Graph {
                 BackupStep::Failed(error) => return Err(error.into()),
                 BackupStep::Wait => {
                     let (here, there) = (self.turn(), target.turn());
-                    if !here && !there {
+                    let full = target.store.is_disk_full();
+                    if full || !here && !there {
+                        // A full target would ask for the same transactions again and again.
                         backup.give_up(&mut self.store);
-                        return Err(match target.store.is_disk_full() {
-                            true => target.stopped(),
-                            false => self.stopped(),
-                        });
+                        return Err(if full { target.stopped() } else { self.stopped() });
                     }
                 }
             }
