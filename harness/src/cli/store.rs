@@ -282,3 +282,21 @@ fn dump(directory: &Path) -> Result<Exit, Failure> {
         Ok(()) => Ok(Exit::Held),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use wavetank_store::{BackupError, DiskError, FileKind, FileName, StoreError};
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_may_pass_and_other_failures_may_not() {
+        let exit = |error| {
+            let file = FileName::live(FileKind::Nodes);
+            let error = StoreError::Disk { operation: "write", file, error };
+            failed(&GraphError::Backup(BackupError::Target(error))).exit
+        };
+        assert_eq!(exit(DiskError::NoSpace), Exit::Surroundings);
+        assert_eq!(exit(DiskError::Io), Exit::Input);
+    }
+}
