@@ -18,7 +18,7 @@ pub(crate) struct NemesisDraft {
     pub(crate) every: Drawn,
     pub(crate) lasts: Drawn,
     pub(crate) rest: Drawn,
-    /// No fault is at work within these.
+    /// No fault is at work within these: in order, by [`joined`].
     pub(crate) quiet: Vec<(Span, Span)>,
     /// What each fault waits for, one of these; none: its time alone.
     pub(crate) when: Vec<Trigger>,
@@ -30,6 +30,19 @@ pub(crate) struct NemesisDraft {
     pub(crate) swarm: bool,
     /// One good copy of each acknowledged write is spared.
     pub(crate) spares_copy: bool,
+}
+
+/// Windows in order, those that overlap or meet as one: where one ends, none begins.
+pub(crate) fn joined(mut windows: Vec<(Span, Span)>) -> Vec<(Span, Span)> {
+    windows.sort_unstable();
+    let mut joined: Vec<(Span, Span)> = Vec::new();
+    for (from, to) in windows {
+        match joined.last_mut() {
+            Some((_, end)) if from <= *end => *end = (*end).max(to),
+            _ => joined.push((from, to)),
+        }
+    }
+    joined
 }
 
 /// A setting that is drawn between two values.
@@ -47,10 +60,10 @@ impl std::fmt::Debug for RangeDraft {
 }
 
 /// A fault is not worth its name that lasts less.
-const SHORTEST: Span = Span::from_millis(100);
+pub(crate) const SHORTEST: Span = Span::from_millis(100);
 
-/// More than these are not drawn for one nemesis.
-const MOST: usize = 5_000;
+/// A nemesis that has to draw more than these, as a rule, is refused when it is read.
+pub(crate) const MOST: u64 = 5_000;
 
 impl NemesisDraft {
     /// Draws the faults of the `index`-th nemesis and adds them to the Plan.
@@ -61,9 +74,10 @@ impl NemesisDraft {
         let next = plan.faults.iter().map(|fault| fault.id.0).max().unwrap_or(0);
         let end = plan.duration;
         let (mut at, mut active) = (Span::ZERO, Vec::<Span>::new());
-        for number in 0..MOST {
+        // Chance does not double thousands: the end comes before the last of these.
+        for number in 0..2 * MOST {
             // Each fault has dice of its own: what one draws does not shift the next.
-            let mut stream = streams.stream("plan nemesis", [index, 1 + number as u64, 0]);
+            let mut stream = streams.stream("plan nemesis", [index, 1 + number, 0]);
             at += self.gap(&mut stream);
             active.retain(|end| *end > at);
             if active.len() >= self.most {
@@ -126,14 +140,23 @@ impl NemesisDraft {
         Span::from_millis(millis.max(1))
     }
 
+    /// About how many draws it takes to fill that time: no fewer than on the average.
+    pub(crate) fn draws(&self, duration: Span) -> u64 {
+        let mean = |drawn: Drawn| drawn.low.as_nanos() / 2 + drawn.high.as_nanos() / 2;
+        // When as many are at work as may be, the next one waits for the end of the first.
+        let turn = (mean(self.lasts) + mean(self.rest)) / self.most.max(1) as u64;
+        let gap = if self.every.low == self.every.high {
+            self.every.low.as_nanos().max(1_000_000)
+        } else {
+            mean(self.every)
+        };
+        duration.as_nanos() / gap.max(turn).max(1)
+    }
+
     /// That time, or the end of the quiet that it falls into.
     fn awake(&self, at: Span) -> Span {
         let within = |(from, to): &&(Span, Span)| *from <= at && at < *to;
-        let mut at = at;
-        for (_, to) in self.quiet.iter().filter(within) {
-            at = at.max(*to);
-        }
-        at
+        self.quiet.iter().find(within).map_or(at, |(_, to)| *to)
     }
 
     fn target(&self, kind: FaultKind, plan: &Plan, stream: &mut Stream) -> Option<Target> {
@@ -148,7 +171,9 @@ impl NemesisDraft {
         }
     }
 
-    /// Around what the kind has by itself, so that not every fault of it is alike.
+    /// A delay, a jump or a factor is drawn around what the kind has by itself, so that not every
+    /// such fault is alike. The others (loss, throttle, iops-cap, flap, shrink-cache and
+    /// clock-drift among them) always have their default strength.
     fn strength(&self, kind: FaultKind, settings: &Settings, stream: &mut Stream) -> Strength {
         let mut strength = Strength::of(kind, settings);
         if let Some(by) = &mut strength.by {

@@ -94,6 +94,22 @@ fn faults_keep_to_their_times_and_numbers() {
 }
 
 #[test]
+fn windows_of_quiet_that_meet_or_overlap_are_one() {
+    let quiet = "[\"40s..1m\", \"0s..20s\", \"20s..40s\", \"50s..70s\", \"2m..150s\"]";
+    let meeting = NEMESIS.replace("[\"0s..30s\", \"2m..150s\"]", quiet);
+    assert_ne!(meeting, NEMESIS);
+    for seed in 0..20 {
+        let faults = draw(&meeting, seed).faults;
+        assert!(!faults.is_empty());
+        for fault in faults {
+            assert!(fault.at >= Time::ZERO + Span::from_secs(70), "seed {seed}: {}", fault.at);
+        }
+        let one = NEMESIS.replace("\"0s..30s\"", "\"0s..70s\"");
+        assert_eq!(draw(&meeting, seed).faults, draw(&one, seed).faults);
+    }
+}
+
+#[test]
 fn faults_can_wait_for_what_no_clock_time_finds() {
     let waiting = NEMESIS.replace(
         "\"minority\"]",
@@ -135,6 +151,9 @@ fn what_is_wrong_is_told() {
         wrong("most = 2", "most = 2\nwhen = [\"store-copy bgins\"]"),
         wrong("keep-one-copy", "keep-two"),
         wrong("most = 2", "most = 0"),
+        wrong("quiet = [\"0s..30s\"", "quiet = [\"150s..5m\", \"0s..2m\""),
+        wrong("for = \"1s..20s\"", "for = \"10ms..50ms\""),
+        wrong("every = \"5s\"\nfor = \"1s..20s\"", "every = \"10ms..20ms\"\nfor = \"100ms\""),
     ];
     insta::assert_snapshot!(all.join("\n"));
 }

@@ -6,7 +6,7 @@ use wavetank_world::{Target, Trigger};
 use super::cluster::Built;
 use super::{or, settings};
 use crate::errors::Problem;
-use crate::nemesis::{NemesisDraft, RangeDraft, can_be_drawn, roles};
+use crate::nemesis::{MOST, NemesisDraft, RangeDraft, SHORTEST, can_be_drawn, joined, roles};
 use crate::section::{At, Drawn, Section, meant};
 use crate::tree::Value;
 use crate::units::brief;
@@ -29,7 +29,13 @@ fn one(section: &Section<'_>, built: &Built, duration: Option<At<Span>>) -> Opti
         section.note("there would be no end of faults", place, "no time between two of them");
     }
     let lasts = section.drawn("for");
-    let quiet = section.windows("quiet").map_or_else(Vec::new, |at| at.value);
+    if let Some(At { value, place }) = lasts
+        && value.low < SHORTEST
+    {
+        let label = format!("at least {SHORTEST}");
+        section.note("some of these faults would be too short to be drawn", place, label);
+    }
+    let quiet = section.windows("quiet").map_or_else(Vec::new, |at| joined(at.value));
     if let (Some(duration), Some(place)) = (duration, section.has("quiet"))
         && quiet.iter().any(|(from, to)| from.is_zero() && *to >= duration.value)
     {
@@ -53,9 +59,10 @@ fn one(section: &Section<'_>, built: &Built, duration: Option<At<Span>>) -> Opti
         section.note("\"trigger\" needs `when`", place, "nothing is waited for");
     }
     let none = Drawn { low: Span::ZERO, high: Span::ZERO };
-    Some(NemesisDraft {
+    let every = every?;
+    let draft = NemesisDraft {
         kinds: kinds?,
-        every: every?.value,
+        every: every.value,
         lasts: lasts?.value,
         rest: or(section.drawn("rest"), none),
         quiet,
@@ -64,7 +71,16 @@ fn one(section: &Section<'_>, built: &Built, duration: Option<At<Span>>) -> Opti
         most: or(section.count("most"), 1) as usize,
         swarm: or(section.flag("swarm"), false),
         spares_copy: or(section.choice("budget"), "none") != "none",
-    })
+    };
+    if let Some(duration) = duration
+        && draft.draws(duration.value) > MOST
+    {
+        let title = format!("a nemesis draws {MOST} faults at the most");
+        let count = draft.draws(duration.value);
+        let label = format!("about {count} in {}", duration.value);
+        section.note(title, every.place, label);
+    }
+    Some(draft)
 }
 
 fn kinds(section: &Section<'_>, built: &Built) -> Option<Vec<(FaultKind, u32)>> {
