@@ -146,6 +146,11 @@ fn a_failure_is_kept_with_all_that_shows_it_again() {
         "--out",
         &folder.path("again"),
     ]);
+    // What is there counts, though there is no time for more.
+    let third = start("0..9", &["--time-limit", "0s"]);
+    assert_eq!((&json(&third)["runs"], third.code), (&3.into(), 0), "{}", third.stderr);
+    let kept: Value = serde_json::from_str(&read(&folder.path("out/result.json"))).unwrap();
+    assert_eq!((&kept["runs"], &kept["ended"]), (&3.into(), &"time-limit".into()));
     let kept: Value = serde_json::from_str(&read(&folder.path("out/seeds/strict/5.json"))).unwrap();
     assert_eq!(json(&plan)["digest"], kept["digest"]);
     assert!(read(&summary).contains("### "));

@@ -128,7 +128,7 @@ pub struct Work<'a> {
     pub twice: bool,
     /// What a caller's code adds to every run.
     pub own: Own,
-    /// Results that are there already, by the number of the scenario and the seed.
+    /// Results of these seeds that are there already, by the number of the scenario and the seed.
     pub known: BTreeMap<(usize, u64), SeedResult>,
 }
 
@@ -221,7 +221,8 @@ pub fn play_all(
     let total = work.seeds.len() * work.entries.len() as u64;
     let next = AtomicU64::new(0);
     let bases = Mutex::new(Bases::default());
-    let results = Mutex::new(Vec::new());
+    // What is known counts whenever the others end: no worker need come across it.
+    let results: Mutex<Vec<SeedResult>> = Mutex::new(known.values().cloned().collect());
     let missed = AtomicBool::new(false);
     let failed: Mutex<Option<CampaignError>> = Mutex::new(None);
     let worker = || {
@@ -233,8 +234,7 @@ pub fn play_all(
             // Seed by seed, so that a campaign that ends early has tried every scenario.
             let number = (index % work.entries.len() as u64) as usize;
             let seed = work.seeds.at(index / work.entries.len() as u64);
-            if let Some(result) = known.get(&(number, seed)) {
-                locked(&results).push(result.clone());
+            if known.contains_key(&(number, seed)) {
                 continue;
             }
             match one(&work, number, seed, &bases, &draw) {
