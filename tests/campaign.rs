@@ -225,6 +225,24 @@ fn a_seed_may_be_a_commit() {
     for seed in [seed, seed + 1] {
         read(&folder.path(&format!("out/seeds/short/{seed}.json")));
     }
+    // A name that means nothing requires nothing, and is not passed over.
+    more["points"] = serde_json::json!({ "brnch found": 1, "no such point": 1 });
+    more["faults"] = serde_json::json!({
+        "crsh": { "in": { "quiet": 1 } },
+        "crash": { "in": { "nowhere": 1, "election": "often" } },
+    });
+    fs::write(folder.path("unknown.json"), more.to_string()).unwrap();
+    let unknown = again(&folder.path("unknown.json"));
+    assert_eq!(unknown.code, 2, "{}", unknown.stdout);
+    for told in [
+        "no kind of fault is called `crsh`: a similar name is `crash`",
+        "no protocol state is called `nowhere`: known: ",
+        "the protocol state `election` has no count",
+        "no point is called `brnch found`: a similar name is `branch found`",
+        "no point is called `no such point`",
+    ] {
+        assert!(unknown.stderr.contains(told), "{told}: {}", unknown.stderr);
+    }
 }
 
 #[test]

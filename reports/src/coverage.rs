@@ -99,6 +99,17 @@ pub struct Coverage {
     last_master: Option<InstanceId>,
 }
 
+/// A name in a coverage file that means nothing, or has no count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotUnderstood {
+    /// What it should be: a kind of fault, a protocol state, a point.
+    pub what: &'static str,
+    /// As it was written.
+    pub name: String,
+    /// Those that there are.
+    pub names: Vec<&'static str>,
+}
+
 impl Coverage {
     /// That of a run that begins.
     pub fn new() -> Self {
@@ -214,6 +225,32 @@ impl Coverage {
         let points: Map<String, Value> =
             points.map(|point| (point.name().into(), self.reached(*point).into())).collect();
         json!({ "runs": self.runs, "faults": faults, "points": points })
+    }
+
+    /// What of [`Self::to_json`] is not understood: a kind, state or point that this version does
+    /// not know, or a count that is no number. For files that people edit.
+    pub fn not_understood(value: &Value) -> Vec<NotUnderstood> {
+        let mut wrong = Vec::new();
+        let mut check = |value: &Value, what, name: &str, names: &[&'static str], count: bool| {
+            if !names.contains(&name) || (count && value.as_u64().is_none()) {
+                let (name, names) = (name.to_owned(), names.to_vec());
+                wrong.push(NotUnderstood { what, name, names });
+            }
+        };
+        let of = |value: &Value, key: &str| value.get(key).and_then(Value::as_object).cloned();
+        let kinds: Vec<_> = FaultKind::ALL.iter().map(|kind| kind.name()).collect();
+        let states: Vec<_> = ProtocolState::ALL.iter().map(|state| state.name()).collect();
+        let points: Vec<_> = Point::ALL.iter().map(|point| point.name()).collect();
+        for (name, fault) in of(value, "faults").unwrap_or_default() {
+            check(&fault, "kind of fault", &name, &kinds, false);
+            for (name, count) in of(&fault, "in").unwrap_or_default() {
+                check(&count, "protocol state", &name, &states, true);
+            }
+        }
+        for (name, count) in of(value, "points").unwrap_or_default() {
+            check(&count, "point", &name, &points, true);
+        }
+        wrong
     }
 
     /// Reads [`Self::to_json`]; names that this version does not know are left out, and what

@@ -59,7 +59,7 @@ pub use campaign::{
 };
 pub use capsule::Capsule;
 pub use compare::{Comparison, Row, Spread};
-pub use coverage::{Coverage, Point};
+pub use coverage::{Coverage, NotUnderstood, Point};
 pub use csv::series_csv;
 pub use diff::{CounterChange, Diff, ExpectationChange, FigureChange, SettingChange, Side};
 pub use export::data_files;

@@ -61,6 +61,7 @@ pub use profiles::{PROFILES, Profile};
 pub use reference::reference;
 pub use scenario::{Reader, Scenario, SettingOrigin, SweepPlan, parse, parse_with};
 pub use schema::json_schema;
+pub use section::nearest;
 pub use settings::without_effect as settings_without_effect;
 pub use settings::{SETTINGS, Setting};
 pub use text::{seed_rule_text, to_text};

@@ -87,7 +87,7 @@ pub(crate) struct Section<'a> {
 }
 
 /// The nearest of the names, if it is near enough to have been meant.
-pub(crate) fn nearest<'n>(name: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+pub fn nearest<'n>(name: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let lower = name.to_lowercase().replace('-', "_");
     names
         .into_iter()

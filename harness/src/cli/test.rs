@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use wavetank_reports::{CampaignResult, Coverage, Ended, SeedResult};
-use wavetank_scenario::Plan;
+use wavetank_reports::{CampaignResult, Coverage, Ended, NotUnderstood, SeedResult};
+use wavetank_scenario::{Plan, nearest};
 
 use super::campaign_progress::CampaignProgress;
 use super::keep_failures::keep_failures;
@@ -299,11 +299,28 @@ fn command(result: &SeedResult, set: &[String]) -> String {
 fn required(path: &Path) -> Result<Coverage, Failure> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::input(format!("cannot read {}: {error}", path.display())))?;
-    let value: Result<serde_json::Value, _> = serde_json::from_str(&text);
-    value.ok().as_ref().and_then(Coverage::from_json).ok_or_else(|| {
+    let value: Option<serde_json::Value> = serde_json::from_str(&text).ok();
+    let read = value.and_then(|value| Some((Coverage::from_json(&value)?, value)));
+    let (coverage, value) = read.ok_or_else(|| {
         let what = "is no coverage: expected a file that `wavetank test --coverage` wrote";
         Failure::input(format!("{} {what}", path.display()))
-    })
+    })?;
+    let wrong = Coverage::not_understood(&value);
+    let wrong: Vec<String> = wrong.iter().map(|wrong| not_understood(path, wrong)).collect();
+    if wrong.is_empty() { Ok(coverage) } else { Err(Failure::input(wrong.join("\n"))) }
+}
+
+fn not_understood(path: &Path, wrong: &NotUnderstood) -> String {
+    let NotUnderstood { what, name, names } = wrong;
+    let place = path.display();
+    if names.contains(&name.as_str()) {
+        return format!("{place}: the {what} `{name}` has no count: expected a whole number");
+    }
+    let help = match nearest(name, names.iter().copied()) {
+        Some(near) => format!("a similar name is `{near}`"),
+        None => format!("known: {}", names.join(", ")),
+    };
+    format!("{place}: no {what} is called `{name}`: {help}")
 }
 
 /// Gives the result in all the forms that were asked for, and compares what it covers with
