@@ -86,6 +86,44 @@ fn workers_and_shards_give_the_same_campaign() {
     assert_eq!(result["coverage"]["never"], serde_json::json!(["pause"]));
     let other = run(&["merge", &folder.path("1-2"), &folder.path("none"), "--out", &out]);
     assert_eq!(other.code, 2, "{}", other.stderr);
+    // Without one of them it is no campaign, and with what is missing it is one again.
+    let half = folder.path("half");
+    let alone = run(&["merge", &folder.path("2-2"), "--out", &half, "--json"]);
+    assert_eq!((alone.code, &json(&alone)["ended"]), (75, &"interrupted".into()));
+    let missing = "shard 1/2 of seeds 0..5 is missing";
+    assert!(alone.stderr.contains(missing), "{}", alone.stderr);
+    let again = run(&["merge", &half, &folder.path("1-2"), "--out", &folder.path("mended")]);
+    assert_eq!(again.code, 0, "{}", again.stderr);
+}
+
+#[test]
+fn a_part_that_was_not_played_to_its_end_makes_no_whole() {
+    let folder = Folder::with("short.toml", SHORT);
+    let (file, one, two) = (folder.path("short.toml"), folder.path("one"), folder.path("two"));
+    let part = |shard: &str, out: &str, more: &[&str]| {
+        let arguments = ["test", &file, "--seeds", "0..4", "--shard", shard, "--out", out];
+        run(&[&arguments[..], more].concat())
+    };
+    assert_eq!(part("1/2", &one, &[]).code, 0);
+    let none = part("2/2", &two, &["--time-limit", "0s"]);
+    assert_eq!(none.code, 75, "{}", none.stderr);
+    let merged = run(&["merge", &one, &two, "--out", &folder.path("all")]);
+    assert_eq!(merged.code, 75, "{}", merged.stdout);
+    let lack = "shard 2/2 of seeds 0..4 has 0 of 2 runs";
+    assert!(merged.stderr.contains(lack), "{}", merged.stderr);
+    let empty = run(&["merge", &two, "--out", &folder.path("empty")]);
+    assert_eq!(empty.code, 75, "{}", empty.stdout);
+}
+
+#[test]
+fn too_few_seeds_hold_nothing_whatever_ended_them() {
+    let folder = Folder::with("short.toml", SHORT);
+    let file = folder.path("short.toml");
+    let few = run(&["test", &file, "--seeds", "0..1", "--min-seeds", "2"]);
+    assert_eq!(few.code, 75, "{}", few.stdout);
+    assert!(few.stderr.contains("only 1 of 1 seeds were to be played"), "{}", few.stderr);
+    let none = ["test", &file, "--seeds", "0..1", "--shard", "2/2", "--min-seeds", "0"];
+    assert_eq!(run(&none).code, 75);
 }
 
 #[test]
@@ -108,6 +146,11 @@ fn a_second_start_goes_on_and_another_text_does_not_mix() {
     assert_eq!(json(&second)["runs"], 3);
     let whole = run(&["test", &file, "--seeds", "0..3", "--json"]);
     assert_eq!(json(&second)["digest"], json(&whole)["digest"]);
+    // What is there counts, though there is no time for more.
+    let third = start("0..9", &["--time-limit", "0s"]);
+    assert_eq!((&json(&third)["runs"], third.code), (&3.into(), 0), "{}", third.stderr);
+    let kept: Value = serde_json::from_str(&read(&folder.path("out/result.json"))).unwrap();
+    assert_eq!((&kept["runs"], &kept["ended"]), (&3.into(), &"time-limit".into()));
     let other = start("0..3", &["--set", "ha.pull_interval=1s"]);
     assert_eq!(other.code, 2, "{}", other.stderr);
     assert!(other.stderr.contains("do not mix"), "{}", other.stderr);
@@ -146,11 +189,6 @@ fn a_failure_is_kept_with_all_that_shows_it_again() {
         "--out",
         &folder.path("again"),
     ]);
-    // What is there counts, though there is no time for more.
-    let third = start("0..9", &["--time-limit", "0s"]);
-    assert_eq!((&json(&third)["runs"], third.code), (&3.into(), 0), "{}", third.stderr);
-    let kept: Value = serde_json::from_str(&read(&folder.path("out/result.json"))).unwrap();
-    assert_eq!((&kept["runs"], &kept["ended"]), (&3.into(), &"time-limit".into()));
     let kept: Value = serde_json::from_str(&read(&folder.path("out/seeds/strict/5.json"))).unwrap();
     assert_eq!(json(&plan)["digest"], kept["digest"]);
     assert!(read(&summary).contains("### "));
@@ -187,6 +225,24 @@ fn what_must_be_covered_is_compared_with_what_was() {
     let lacking = again(&folder.path("more.json"));
     assert_eq!(lacking.code, 1);
     assert!(lacking.stderr.contains("not covered, though required: branch found"));
+    // A name that means nothing requires nothing, and is not passed over.
+    more["points"] = serde_json::json!({ "brnch found": 1, "no such point": 1 });
+    more["faults"] = serde_json::json!({
+        "crsh": { "in": { "quiet": 1 } },
+        "crash": { "in": { "nowhere": 1, "election": "often" } },
+    });
+    fs::write(folder.path("unknown.json"), more.to_string()).unwrap();
+    let unknown = again(&folder.path("unknown.json"));
+    assert_eq!(unknown.code, 2, "{}", unknown.stdout);
+    for told in [
+        "no kind of fault is called `crsh`: a similar name is `crash`",
+        "no protocol state is called `nowhere`: known: ",
+        "the protocol state `election` has no count",
+        "no point is called `brnch found`: a similar name is `branch found`",
+        "no point is called `no such point`",
+    ] {
+        assert!(unknown.stderr.contains(told), "{told}: {}", unknown.stderr);
+    }
     fs::write(folder.path("wrong.json"), "[]").unwrap();
     let wrong = again(&folder.path("wrong.json"));
     assert_eq!(wrong.code, 2);
@@ -224,24 +280,6 @@ fn a_seed_may_be_a_commit() {
     let seed = 0x0123_4567_89ab_cdef_u64;
     for seed in [seed, seed + 1] {
         read(&folder.path(&format!("out/seeds/short/{seed}.json")));
-    }
-    // A name that means nothing requires nothing, and is not passed over.
-    more["points"] = serde_json::json!({ "brnch found": 1, "no such point": 1 });
-    more["faults"] = serde_json::json!({
-        "crsh": { "in": { "quiet": 1 } },
-        "crash": { "in": { "nowhere": 1, "election": "often" } },
-    });
-    fs::write(folder.path("unknown.json"), more.to_string()).unwrap();
-    let unknown = again(&folder.path("unknown.json"));
-    assert_eq!(unknown.code, 2, "{}", unknown.stdout);
-    for told in [
-        "no kind of fault is called `crsh`: a similar name is `crash`",
-        "no protocol state is called `nowhere`: known: ",
-        "the protocol state `election` has no count",
-        "no point is called `brnch found`: a similar name is `branch found`",
-        "no point is called `no such point`",
-    ] {
-        assert!(unknown.stderr.contains(told), "{told}: {}", unknown.stderr);
     }
 }
 

@@ -7,6 +7,7 @@
 
 pub mod failures;
 pub mod folder;
+pub mod parts;
 pub mod seeds;
 
 use std::any::Any;

@@ -2,7 +2,7 @@
 //! and from which several are put together.
 //!
 //! ```text
-//! campaign.json                  which scenarios, by their digests
+//! campaign.json                  which scenarios, by their digests; which seeds were asked for
 //! seeds/SCENARIO/SEED.json       one result each, written beside and renamed into place
 //! failures/SCENARIO-SEED/        what is kept of a failure
 //! result.json  summary.md  junit.xml
@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use wavetank_reports::{CAMPAIGN_SCHEMA, CampaignResult, SeedResult, Smallest};
 
+use super::parts::Asked;
 use crate::exit::Exit;
 use crate::output::{OutputError, at};
 
@@ -92,6 +93,9 @@ struct Mark {
     /// What was set over each scenario.
     #[serde(default)]
     set: Vec<String>,
+    /// What each start was asked for.
+    #[serde(default)]
+    asked: Vec<Asked>,
 }
 
 /// The folder of a campaign.
@@ -171,6 +175,7 @@ impl Folder {
                     version: version.to_owned(),
                     scenarios: BTreeMap::new(),
                     set: set.to_vec(),
+                    asked: Vec::new(),
                 }
             }
         };
@@ -201,6 +206,20 @@ impl Folder {
         }
         let mark = serde_json::to_string_pretty(&self.mark).expect("names are text");
         write_whole(&self.path.join(MARK), &(mark + "\n"))
+    }
+
+    /// Keeps what a start was asked for, in place of what was known of the same runs.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn record(&mut self, asked: Vec<Asked>) -> Result<(), OutputError> {
+        for asked in asked {
+            match self.mark.asked.iter_mut().find(|known| known.same_runs(&asked)) {
+                Some(known) => *known = asked,
+                None => self.mark.asked.push(asked),
+            }
+        }
+        self.make()
     }
 
     fn name_of(&self, scenario: &str, digest: &str) -> Option<&str> {
@@ -293,7 +312,7 @@ impl Folder {
             }
         }
         let scenarios = mark.scenarios.into_values().collect();
-        Ok(Loaded { scenarios, set: mark.set, results })
+        Ok(Loaded { scenarios, set: mark.set, asked: mark.asked, results })
     }
 }
 
@@ -304,6 +323,8 @@ pub struct Loaded {
     pub scenarios: Vec<Known>,
     /// What was set over them.
     pub set: Vec<String>,
+    /// What each of its starts was asked for.
+    pub asked: Vec<Asked>,
     /// Its results, in no particular order.
     pub results: Vec<SeedResult>,
 }

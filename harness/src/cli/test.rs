@@ -13,6 +13,7 @@ use super::campaign_progress::CampaignProgress;
 use super::keep_failures::keep_failures;
 use super::{Failure, find, say, tell, warn};
 use crate::campaign::folder::{Folder, FolderError, Known, merged, write_whole};
+use crate::campaign::parts::{Asked, wholeness};
 use crate::campaign::scenario_digest;
 use crate::campaign::seeds::{parse_seeds, parse_shard};
 use crate::campaign::{CampaignError, Entry, Seeds, Shard, Work, digest_of, play_all};
@@ -40,7 +41,7 @@ pub(super) struct TestArgs {
     /// Ends after so long, e.g. 5m, with the seeds that were played by then.
     #[arg(long, value_name = "TIME", value_parser = wall_time)]
     time_limit: Option<Duration>,
-    /// Fewer seeds than this of any scenario within the time limit are too few (exit 75).
+    /// Fewer seeds than this of any scenario are too few (exit 75); so is no run at all.
     #[arg(long, value_name = "N", default_value_t = 1)]
     min_seeds: u64,
     /// Changes one value of every scenario.
@@ -136,10 +137,13 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
     let least = args.forms.require_coverage.as_deref().map(required).transpose()?;
     let seeds = Seeds::new(args.seeds.clone(), args.shard);
     let known = identities(&entries, args.seeds.start)?;
-    let folder = match &args.out {
+    let mut folder = match &args.out {
         Some(path) => Some(Folder::open(path, &known, &args.set)?),
         None => None,
     };
+    if let Some(folder) = &mut folder {
+        folder.record(vec![asked(args, &entries, None)])?;
+    }
     interrupt::watch();
     let started = Instant::now();
     let results = earlier(folder.as_ref(), &known, &seeds)?;
@@ -170,38 +174,45 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
     let wall = started.elapsed().as_secs_f64();
     let mut result =
         CampaignResult::new(results, ended, wall, digest_of, |result| command(result, &args.set));
-    if let Some(folder) = &folder {
+    if let Some(folder) = &mut folder {
+        folder.record(vec![asked(args, &entries, Some(ended))])?;
         let limit = (!args.no_shrink).then_some(args.shrink_limit);
         keep_failures(folder, &entries, &mut result, limit)?;
         folder.conclude(&result)?;
     }
-    let few = entries.len() > result.scenarios.len() || result.fewest_seeds() < args.min_seeds;
+    let fewest = if entries.len() > result.scenarios.len() { 0 } else { result.fewest_seeds() };
+    let few = fewest < args.min_seeds.max(1);
     let exit = conclude(&result, &args.forms, least.as_ref())?;
-    match result.ended {
-        Ended::Interrupted => {
-            tell("interrupted: the runs that were over are counted, the others were not played");
-        }
-        Ended::TimeLimit => {
-            let fewest =
-                if entries.len() > result.scenarios.len() { 0 } else { result.fewest_seeds() };
-            tell(&format!(
-                "the time was over after {fewest} of {} seeds{}",
-                Seeds::new(args.seeds.clone(), args.shard).len(),
-                if few {
-                    format!(": at least {} were asked for", args.min_seeds)
-                } else {
-                    String::new()
-                }
-            ));
-        }
-        Ended::Whole => {}
+    if result.ended == Ended::Interrupted {
+        tell("interrupted: the runs that were over are counted, the others were not played");
+    } else if few || result.ended == Ended::TimeLimit {
+        let total = Seeds::new(args.seeds.clone(), args.shard).len();
+        let over =
+            if result.ended == Ended::TimeLimit { "the time was over after" } else { "only" };
+        let were = if result.ended == Ended::TimeLimit { "" } else { " were to be played" };
+        let least = if few {
+            format!(": at least {} were asked for", args.min_seeds.max(1))
+        } else {
+            String::new()
+        };
+        tell(&format!("{over} {fewest} of {total} seeds{were}{least}"));
     }
-    let early = match result.ended {
-        Ended::Interrupted => true,
-        Ended::TimeLimit => few,
-        Ended::Whole => false,
-    };
+    let early = few || result.ended == Ended::Interrupted;
     Ok(if early { exit.worst(Exit::Surroundings) } else { exit })
+}
+
+/// What this start is asked for, for those who put it together with others.
+fn asked(args: &TestArgs, entries: &[Entry], ended: Option<Ended>) -> Asked {
+    let shard = args.shard.unwrap_or(Shard { number: 1, of: 1 });
+    Asked {
+        scenarios: entries.iter().map(|entry| entry.name.clone()).collect(),
+        from: args.seeds.start,
+        to: args.seeds.end,
+        shard: shard.number,
+        of: shard.of,
+        min_seeds: args.min_seeds,
+        ended,
+    }
 }
 
 /// Names the scenarios that nobody asked for by name and that would take hours.
@@ -256,7 +267,7 @@ fn processors() -> usize {
 
 pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
     let least = args.forms.require_coverage.as_deref().map(required).transpose()?;
-    let mut parts = Vec::new();
+    let (mut parts, mut asked) = (Vec::new(), Vec::new());
     let mut set = None;
     for path in &args.parts {
         let part = Folder::load(path)?;
@@ -265,17 +276,21 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
             let what = "scenarios with other values of --set".to_owned();
             return Err(FolderError::Mixes { path: path.clone(), what }.into());
         }
+        asked.extend(part.asked.iter().cloned());
         parts.push((path.clone(), part));
     }
     let set = set.unwrap_or_default();
     let (scenarios, results) = merged(parts)?;
-    let folder = Folder::open(&args.out, &scenarios, &set)?;
+    let mut folder = Folder::open(&args.out, &scenarios, &set)?;
+    let names: Vec<String> = scenarios.iter().map(|known| known.scenario.clone()).collect();
+    let (ended, lacks) = wholeness(&names, &asked, &results);
+    folder.record(asked)?;
     for result in &results {
         folder.keep(result)?;
     }
     let wall = results.iter().map(|result| result.wall_seconds).sum();
     let mut result =
-        CampaignResult::new(results, Ended::Whole, wall, digest_of, |result| command(result, &set));
+        CampaignResult::new(results, ended, wall, digest_of, |result| command(result, &set));
     for failed in &mut result.failures {
         // What was kept stays where it was kept.
         let name = folder.failure(&failed.result);
@@ -286,7 +301,15 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
         failed.folder = kept.map(|place| place.display().to_string()).next();
     }
     folder.conclude(&result)?;
-    conclude(&result, &args.forms, least.as_ref())
+    let exit = conclude(&result, &args.forms, least.as_ref())?;
+    for lack in &lacks {
+        tell(&format!("not whole: {lack}"));
+    }
+    if result.runs == 0 {
+        tell("not whole: no run is in any of the folders");
+    }
+    let whole = lacks.is_empty() && result.runs > 0;
+    Ok(if whole { exit } else { exit.worst(Exit::Surroundings) })
 }
 
 /// What plays a seed again.
