@@ -111,6 +111,12 @@ fn a_part_that_was_not_played_to_its_end_makes_no_whole() {
     assert_eq!(merged.code, 75, "{}", merged.stdout);
     let lack = "shard 2/2 of seeds 0..4 has 0 of 2 runs";
     assert!(merged.stderr.contains(lack), "{}", merged.stderr);
+    // What ended in its time with as many seeds as it needs is a campaign, as it was alone.
+    let long = folder.path("long");
+    let timed = ["test", &file, "--seeds", "0..100000", "--time-limit", "1s", "--out", &long];
+    assert_eq!(run(&timed).code, 0);
+    let merged = run(&["merge", &long, "--out", &folder.path("timed"), "--json"]);
+    assert_eq!((merged.code, &json(&merged)["ended"]), (0, &"time-limit".into()));
     let empty = run(&["merge", &two, "--out", &folder.path("empty")]);
     assert_eq!(empty.code, 75, "{}", empty.stdout);
 }
