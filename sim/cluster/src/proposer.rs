@@ -162,6 +162,10 @@ impl Proposer {
 
     fn start_queued(&mut self, known: PaxosInstance, audience: Audience, out: &mut Out<'_>) {
         while !self.queue.is_empty() {
+            // All numbers are used up: nobody honest comes so far.
+            if self.vacant.is_empty() && self.next.max(known) == PaxosInstance::MAX {
+                return;
+            }
             let free = self.booked.iter().position(Option::is_none);
             let slot = match free {
                 Some(slot) => slot,

@@ -31,7 +31,7 @@ fn credentials() -> impl Strategy<Value = Credentials> {
 
 /// Any message: of the cluster at hand, or of none that ever was.
 pub(crate) fn message() -> impl Strategy<Value = Message> {
-    let instance = || prop_oneof![4 => 0..6u32, 1 => any::<u32>()];
+    let instance = || prop_oneof![4 => 0..6u32, 1 => any::<u32>(), 1 => Just(u32::MAX)];
     let ballot = || prop_oneof![4 => (1..4u32, 1..4u32).prop_map(|(n, id)| 1000 * n + id), 1 => any::<u32>()];
     let version = || prop_oneof![4 => 5120..5126u64, 1 => any::<u64>()];
     let members = || {
