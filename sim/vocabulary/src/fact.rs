@@ -4,227 +4,20 @@
 //! `Copy`, and holds identifiers instead of names. Every fact has a class; one that
 //! nobody subscribed to is not constructed, and subscribing never changes a run.
 
-use core::ops::BitOr;
-
+use crate::classes::Classes;
 use crate::coverage::ProtocolStates;
 use crate::fault::FaultKind;
 use crate::ids::{Epoch, FaultId, InstanceId, LogMark, NodeId, OperationId, OperationKind, TxId};
 use crate::locked::Locked;
+use crate::metric::Metric;
+use crate::observed::{Observation, OperationOutcome, SecondWrite, Subject};
+use crate::role::{Monitored, Role};
 use crate::server_time::{Micros, ServerTime};
 use crate::status::Status;
 use crate::units::{Span, Time};
 
 /// The place of a fact in the order of all facts of a run.
 pub type Seq = u64;
-
-/// What a member is, as the cluster sees it: the states of the HA member state machine,
-/// and the two before it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Role {
-    /// The process does not run.
-    #[default]
-    Down,
-    /// The process runs; its store is opening or recovering.
-    Starting,
-    /// PENDING: no master known, no transaction may start.
-    Pending,
-    /// PENDING after losing sight of the master, still serving reads (2.3.6 and later).
-    Detached,
-    /// TO_MASTER: elected, switching.
-    ToMaster,
-    /// MASTER.
-    Master,
-    /// TO_SLAVE: a master is known, catching up with it.
-    ToSlave,
-    /// SLAVE.
-    Slave,
-    /// An arbiter: it takes part in elections and has no store.
-    Arbiter,
-}
-
-impl Role {
-    /// The name that reports print.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Role::Down => "down",
-            Role::Starting => "starting",
-            Role::Pending => "pending",
-            Role::Detached => "detached",
-            Role::ToMaster => "to master",
-            Role::Master => "master",
-            Role::ToSlave => "to slave",
-            Role::Slave => "slave",
-            Role::Arbiter => "arbiter",
-        }
-    }
-}
-
-/// A role as the HA endpoints and the management bean name it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum HaRole {
-    /// `master`.
-    Master,
-    /// `slave`.
-    Slave,
-    /// `UNKNOWN`: pending, or on the way from one role to another.
-    #[default]
-    Unknown,
-}
-
-impl HaRole {
-    /// Neo4j's name for it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            HaRole::Master => "master",
-            HaRole::Slave => "slave",
-            HaRole::Unknown => "UNKNOWN",
-        }
-    }
-}
-
-impl From<Role> for HaRole {
-    fn from(role: Role) -> HaRole {
-        match role {
-            Role::Master => HaRole::Master,
-            Role::Slave => HaRole::Slave,
-            _ => HaRole::Unknown,
-        }
-    }
-}
-
-/// What a monitoring system read of the bean "High Availability".
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Monitored {
-    /// `Available`.
-    pub available: bool,
-    /// `Role`.
-    pub role: HaRole,
-    /// `LastCommittedTxId`.
-    pub last_committed: TxId,
-}
-
-/// How an operation ended for the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum OperationOutcome {
-    /// Answered with success: for a write, the acknowledgement.
-    Ok,
-    /// Certainly not done.
-    Failed,
-    /// The connection broke or time ran out: it may or may not have been done.
-    Unknown,
-}
-
-/// What an operation left behind that can be looked for afterwards.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Subject {
-    /// Nothing: a read, or an effect that leaves no mark of its own.
-    #[default]
-    Nothing,
-    /// A node or relationship that carries the operation's identifier for good.
-    Created,
-    /// A property of this node, holding the identifier of the last writer.
-    Property(NodeId),
-}
-
-/// What an observation of an operation is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Observation {
-    /// A value that was read.
-    Read,
-    /// A value that was written; it stands once the operation has ended well.
-    Wrote,
-    /// The element of a list that was read.
-    Listed,
-    /// The end of that list: `index` is its length.
-    End,
-}
-
-/// What happened to the second store beside the graph.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SecondWrite {
-    /// An operation wrote into it.
-    Written,
-    /// The client took it back, before another attempt or because the last one failed.
-    TakenBack,
-}
-
-/// A quantity that is sampled on an interval.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Metric {
-    /// Page pins that found the page resident, since the process started.
-    PageCacheHits,
-    /// Page pins that had to load the page, since the process started.
-    PageCacheFaults,
-    /// Pages evicted since the process started.
-    PageCacheEvictions,
-    /// Pages written back since the process started.
-    PageCacheFlushes,
-    /// The last transaction in the log.
-    LastCommittedTx,
-    /// Disk operations waiting or in service now.
-    DiskQueue,
-    /// Nanoseconds in which the disk was busy, since the run began.
-    DiskBusy,
-    /// Nanoseconds of core time spent, since the run began.
-    CoreBusy,
-    /// Transactions open now.
-    OpenTransactions,
-    /// Bytes written to the transaction log since the process started.
-    LogBytes,
-    /// Nanoseconds for which the machine stood still, since the run began.
-    Paused,
-    /// The longest silence, in nanoseconds since the last sample, of a peer that counted as
-    /// alive for this instance: between two signs of life, or until now. Suspicions are no
-    /// sign of life, as for the heartbeat itself.
-    HeartbeatGap,
-}
-
-/// A set of fact classes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Classes(u16);
-
-impl Classes {
-    /// No class.
-    pub const NONE: Classes = Classes(0);
-    /// Roles, suspicions, elections, epochs, branches.
-    pub const CLUSTER: Classes = Classes(1);
-    /// Commits, applications, pulls and pushes.
-    pub const TRANSACTIONS: Classes = Classes(1 << 1);
-    /// What clients asked for and got.
-    pub const OPERATIONS: Classes = Classes(1 << 2);
-    /// Faults that began, ended or found no target.
-    pub const FAULTS: Classes = Classes(1 << 3);
-    /// Sampled quantities.
-    pub const SAMPLES: Classes = Classes(1 << 4);
-    /// What the store does: recovery, checkpoints, failure.
-    pub const STORE: Classes = Classes(1 << 5);
-    /// What was found when the run was over.
-    pub const AUDIT: Classes = Classes(1 << 6);
-    /// Where the time of requests and operations went.
-    pub const TIMES: Classes = Classes(1 << 7);
-    /// What users wrote, and how much of it their reads could see.
-    pub const SESSIONS: Classes = Classes(1 << 8);
-    /// What operations read and wrote, and what they wrote beside the graph.
-    pub const VALUES: Classes = Classes(1 << 9);
-    /// What was going on when faults struck.
-    pub const COVERAGE: Classes = Classes(1 << 10);
-    /// What became of locks.
-    pub const LOCKS: Classes = Classes(1 << 11);
-    /// Every class.
-    pub const ALL: Classes = Classes((1 << 12) - 1);
-
-    /// Whether any class of `other` is in this set.
-    pub const fn intersects(self, other: Classes) -> bool {
-        self.0 & other.0 != 0
-    }
-}
-
-impl BitOr for Classes {
-    type Output = Classes;
-    fn bitor(self, other: Classes) -> Classes {
-        Classes(self.0 | other.0)
-    }
-}
 
 /// Something that happened. The observer is told when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -690,57 +483,6 @@ pub enum Fact {
     },
 }
 
-impl Fact {
-    /// The class that an observer subscribes to.
-    pub const fn class(&self) -> Classes {
-        match self {
-            Fact::RoleChanged { .. }
-            | Fact::Suspected { .. }
-            | Fact::Cleared { .. }
-            | Fact::MemberFailed { .. }
-            | Fact::MemberAlive { .. }
-            | Fact::JoinFailed { .. }
-            | Fact::Left { .. }
-            | Fact::ValuesDiffer { .. }
-            | Fact::ElectionBegan { .. }
-            | Fact::ElectionEnded { .. }
-            | Fact::EpochBegan { .. }
-            | Fact::Branched { .. }
-            | Fact::BranchDiscarded { .. }
-            | Fact::StoreCopy { .. } => Classes::CLUSTER,
-            Fact::Logged { .. }
-            | Fact::Committed { .. }
-            | Fact::Applied { .. }
-            | Fact::Pushed { .. }
-            | Fact::LockSessionReaped { .. } => Classes::TRANSACTIONS,
-            Fact::Recovered { .. } | Fact::Checkpoint { .. } | Fact::StoreFailed { .. } => {
-                Classes::STORE
-            }
-            Fact::Invoked { .. } | Fact::Retried { .. } | Fact::Completed { .. } => {
-                Classes::OPERATIONS
-            }
-            Fact::Served { .. } | Fact::Spent { .. } => Classes::TIMES,
-            Fact::Session { .. } => Classes::SESSIONS,
-            Fact::Observed { .. } | Fact::SecondStore { .. } => Classes::VALUES,
-            Fact::LockWaited { .. } | Fact::Deadlock { .. } | Fact::LockReleased { .. } => {
-                Classes::LOCKS
-            }
-            Fact::FaultBegan { .. }
-            | Fact::FaultEnded { .. }
-            | Fact::FaultSkipped { .. }
-            | Fact::Healed
-            | Fact::Converged => Classes::FAULTS,
-            Fact::Sample { .. } | Fact::Monitored { .. } => Classes::SAMPLES,
-            Fact::StruckIn { .. } => Classes::COVERAGE,
-            Fact::Final { .. }
-            | Fact::Inconsistent { .. }
-            | Fact::Found { .. }
-            | Fact::FinalValue { .. }
-            | Fact::FinalRelationship { .. } => Classes::AUDIT,
-        }
-    }
-}
-
 /// Reads the stream of facts. Observers are cloned with the World.
 pub trait Observer {
     /// The classes that this observer wants.
@@ -757,13 +499,5 @@ mod tests {
     #[test]
     fn a_fact_fits_a_cache_line() {
         assert!(size_of::<Fact>() <= 64, "{}", size_of::<Fact>());
-    }
-
-    #[test]
-    fn classes_are_sets() {
-        let both = Classes::CLUSTER | Classes::AUDIT;
-        assert!(both.intersects(Classes::AUDIT));
-        assert!(!both.intersects(Classes::SAMPLES));
-        assert!(Classes::ALL.intersects(Fact::Healed.class()));
     }
 }

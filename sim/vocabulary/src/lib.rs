@@ -7,6 +7,7 @@
 
 extern crate alloc;
 
+mod classes;
 mod coverage;
 mod date;
 mod fact;
@@ -14,17 +15,18 @@ mod fault;
 mod ids;
 mod locked;
 mod lookup;
+mod metric;
+mod observed;
 mod planted;
+mod role;
 mod server_time;
 mod status;
 mod units;
 
+pub use classes::Classes;
 pub use coverage::{ProtocolState, ProtocolStates};
 pub use date::{Date, WALL_START_MS};
-pub use fact::{
-    Classes, Fact, HaRole, Metric, Monitored, Observation, Observer, OperationOutcome, Role,
-    SecondWrite, Seq, Subject,
-};
+pub use fact::{Fact, Observer, Seq};
 pub use fault::{FaultFamily, FaultKind};
 pub use ids::{
     BalancerId, ClientId, Epoch, FaultId, InstanceId, LogMark, MachineId, NodeId, OperationId,
@@ -32,7 +34,10 @@ pub use ids::{
 };
 pub use locked::Locked;
 pub use lookup::LookupMap;
+pub use metric::Metric;
+pub use observed::{Observation, OperationOutcome, SecondWrite, Subject};
 pub use planted::PlantedBugs;
+pub use role::{HaRole, Monitored, Role};
 pub use server_time::{Micros, ServerPhase, ServerTime, Stopwatch};
 pub use status::{Classification, Status, StatusSet};
 pub use units::{Bytes, Rate, Ratio, Span, Time};

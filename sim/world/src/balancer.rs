@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use crate::plan::{BalancerPlan, Routing};
+use crate::client_plan::Routing;
+use crate::plan::BalancerPlan;
 
 /// What a balancer is told of a request.
 #[derive(Clone, Copy, Debug)]

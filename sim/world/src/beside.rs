@@ -13,8 +13,9 @@ use wavetank_vocabulary::{
     ClientId, Fact, LookupMap, NodeId, Observer, OperationKind, PlantedBugs, SecondWrite, Time,
 };
 
+use crate::client_plan::Routing;
 use crate::event::Event;
-use crate::plan::{Plan, Routing};
+use crate::plan::Plan;
 use crate::world::World;
 
 /// The operation that looks a user up before a request.

@@ -16,7 +16,8 @@ use wavetank_vocabulary::{
     Span, Status, Time,
 };
 
-use crate::plan::{AccessTable, ClientPlan, EdgeList, Popularity, RetryPlan, UsersPlan};
+use crate::client_plan::{AccessTable, ClientPlan, Deployment, Popularity, RetryPlan, UsersPlan};
+use crate::plan::EdgeList;
 use crate::workload::{Driven, Ended, Turn};
 
 /// A population of clients.
@@ -363,7 +364,7 @@ impl Client {
             return None;
         }
         let operation = OperationId { client: self.id, index };
-        let by_statement = plan.deployment == crate::plan::Deployment::Server;
+        let by_statement = plan.deployment == Deployment::Server;
         let attempt = 1;
         Some(Request {
             operation,

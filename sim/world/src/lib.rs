@@ -12,12 +12,14 @@ mod anomaly;
 mod audit;
 mod balancer;
 mod beside;
+mod client_plan;
 mod clients;
 mod cores;
 mod costs;
 mod disk;
 mod ending;
 mod event;
+mod expectation;
 mod fault_plan;
 mod faults;
 mod graph;
@@ -35,15 +37,18 @@ mod world;
 
 pub use anomaly::{Anomaly, Audited, Forbidden};
 pub use audit::audited;
+pub use client_plan::{
+    AccessTable, ClientPlan, Deployment, Popularity, Recorded, RetryPlan, Routing, UsersPlan,
+};
 pub use costs::CostTable;
+pub use expectation::{Bounds, Expectation, Expected, SeedRule, SessionGuarantee};
 pub use fault_plan::{FaultPlan, Members, Strength, Target};
 pub use graph::BaseGraph;
 pub use meter::{QueueKind, QueueTotals};
 pub use outside::{Order, Standing};
 pub use plan::{
-    AccessTable, BalancerPlan, Bounds, ClientPlan, Deployment, EdgeList, Expectation, Expected,
-    GraphModel, GraphPlan, GraphSource, InstancePlan, LinkPlan, NetworkPlan, Plan, Popularity,
-    Recorded, RetryPlan, Routing, SeedRule, SessionGuarantee, UsersPlan, VolumePlan,
+    BalancerPlan, EdgeList, GraphModel, GraphPlan, GraphSource, InstancePlan, LinkPlan,
+    NetworkPlan, Plan, VolumePlan,
 };
 pub use trigger::Trigger;
 pub use view::{MemberView, OperationView};

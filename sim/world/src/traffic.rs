@@ -10,10 +10,10 @@ use wavetank_vocabulary::{
 };
 
 use crate::balancer::Asks;
+use crate::client_plan::{Deployment, Routing};
 use crate::clients::{backoff, outcome};
 use crate::event::Event;
 use crate::outside::Order;
-use crate::plan::{Deployment, Routing};
 use crate::workload::Ended;
 use crate::world::{Phase, World};
 use wavetank_cluster::Compat;
