@@ -1,16 +1,16 @@
 //! The instance's one door: inputs in, effects out.
 
+mod disk;
+mod turns;
+
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use wavetank_cluster::{JoinFailure, Member, Moment};
 use wavetank_store::{
-    DiskOp, DiskRequest, Ledger, LockChange, LockNotice, Store, StoreConfig, StoreState, Ticket,
-    TokenId,
+    DiskOp, DiskRequest, LockNotice, Store, StoreConfig, StoreState, Ticket, TokenId,
 };
-use wavetank_vocabulary::{
-    Epoch, Fact, InstanceId, OperationId, Role, ServerPhase, Span, Status, Time, TxId,
-};
+use wavetank_vocabulary::{Epoch, Fact, InstanceId, Role, Span, Time};
 
 use crate::conversations::Conversations;
 use crate::interface::{Effect, Input, InstanceConfig, Now, Timer};
@@ -18,13 +18,10 @@ use crate::master_client::MasterClient;
 use crate::message::{DataMessage, PeerMessage};
 use crate::replication::{Puller, Pusher};
 use crate::switch::Switching;
-use crate::task::{Phase, Task, TaskId, Tasks};
+use crate::task::{TaskId, Tasks};
 
 /// How many slices' worth of records one turn on a core may touch.
 pub(crate) const SLICE_RECORDS: u32 = 64;
-
-/// How long after the disk was full writing pages is tried again.
-const DISK_RETRY: Span = Span::from_secs(1);
 
 /// A running instance.
 #[derive(Clone, Debug)]
@@ -274,25 +271,6 @@ impl Instance {
         }
     }
 
-    /// Tells what became of locks in this step.
-    fn tell_locks(&mut self, effects: &mut Vec<Effect>) {
-        let instance = self.id();
-        self.store.lock_notices(&mut self.notices);
-        for LockNotice { lock, owner, change } in self.notices.drain(..) {
-            let (operation, kind) = (OperationId::from_word(owner.operation), owner.kind);
-            effects.push(Effect::Fact(match change {
-                LockChange::Waited { behind, waited, granted } => {
-                    let behind = behind.kind;
-                    Fact::LockWaited { instance, lock, operation, kind, behind, waited, granted }
-                }
-                LockChange::Refused { behind } => {
-                    Fact::Deadlock { instance, lock, operation, kind, behind: behind.kind }
-                }
-                LockChange::Released { held } => Fact::LockReleased { instance, lock, kind, held },
-            }));
-        }
-    }
-
     fn timer(&mut self, now: Now, timer: Timer, effects: &mut Vec<Effect>) {
         match timer {
             Timer::Cluster(_) | Timer::Pull => {}
@@ -401,86 +379,6 @@ impl Instance {
         self.member_effects = wanted;
     }
 
-    /// Carries what the store wants to the disk and wakes who waited, until all is quiet.
-    pub(crate) fn pump(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        while self.store.stirs() {
-            let mut submissions = core::mem::take(&mut self.submissions);
-            self.store.submissions(&mut submissions);
-            for (op, request) in submissions.drain(..) {
-                effects.push(Effect::Disk { op, request });
-            }
-            self.submissions = submissions;
-
-            let mut tickets = core::mem::take(&mut self.tickets);
-            self.store.completed(&mut tickets);
-            for ticket in tickets.drain(..) {
-                for task in self.waiters.remove(&ticket).unwrap_or_default() {
-                    if let Some(request) = self.tasks.request_mut(task) {
-                        request.watch.enter(now.mono, ServerPhase::Queue);
-                    }
-                    effects.push(Effect::Ready(task));
-                }
-            }
-            self.tickets = tickets;
-        }
-        self.look_after_store(now, effects);
-        self.advance_switch(now, effects);
-        if !self.background && self.member.is_some() && self.store.wants_background() {
-            self.background = true;
-            let task = self.tasks.add(Task::Background);
-            effects.push(Effect::Ready(task));
-        }
-    }
-
-    fn look_after_store(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        if self.failed {
-            return;
-        }
-        match self.store.state() {
-            StoreState::Failed(_) => {
-                self.failed = true;
-                effects.push(Effect::Fact(Fact::StoreFailed { instance: self.id() }));
-                effects.push(Effect::Exit);
-            }
-            StoreState::Ready | StoreState::Empty if self.member.is_none() => {
-                self.opened(now, effects);
-            }
-            _ => {}
-        }
-        if self.store.is_disk_full() && !self.disk_full {
-            self.disk_full = true;
-            effects.push(Effect::Arm { timer: Timer::Disk, after: DISK_RETRY });
-        }
-        if self.store.checkpoints() != self.last_checkpoints {
-            let counters = self.store.counters();
-            self.last_checkpoints = counters.checkpoints;
-            effects.push(Effect::Fact(Fact::Checkpoint {
-                instance: self.id(),
-                tx: TxId(counters.last_checkpoint_tx),
-                pages: counters.checkpoint_pages,
-            }));
-        }
-    }
-
-    /// The store is open: enter the cluster.
-    fn opened(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        if let Some(recovery) = self.store.recovery() {
-            effects.push(Effect::Fact(Fact::Recovered {
-                instance: self.id(),
-                log: recovery.mark,
-                replayed: recovery.replayed,
-                cut: recovery.cut,
-            }));
-        }
-        self.role_changed(Role::Pending, effects);
-        self.member = Some(self.new_member(now));
-        effects.push(Effect::Arm {
-            timer: Timer::Checkpoint,
-            after: self.config.settings.checkpoint_interval_time,
-        });
-        self.drive(now, wavetank_cluster::Input::Start, effects);
-    }
-
     fn new_member(&self, now: Now) -> Member {
         let config = &self.config;
         let (configuration, cluster) =
@@ -512,94 +410,6 @@ impl Instance {
                 to,
                 log: self.store.mark(),
             }));
-        }
-    }
-
-    /// Hands out the tokens of a program's names, looked up once; the caller puts them back.
-    pub(crate) fn program_tokens(&mut self, kind: usize) -> Option<Vec<TokenId>> {
-        if self.tokens.is_empty() {
-            self.tokens.resize(self.config.programs.len(), None);
-        }
-        if let Some(tokens) = self.tokens.get_mut(kind)?.take() {
-            return Some(tokens);
-        }
-        let names = &self.config.programs.get(kind)?.names;
-        names.iter().map(|(kind, name)| self.store.token(*kind, name)).collect()
-    }
-
-    /// Parks a task until the ticket completes.
-    pub(crate) fn park(&mut self, task: TaskId, ticket: Ticket) {
-        self.waiters.entry(ticket).or_default().push(task);
-    }
-
-    fn run(&mut self, now: Now, task: TaskId, effects: &mut Vec<Effect>) {
-        match self.tasks.get_mut(task) {
-            None => {}
-            Some(Task::Request(_)) => self.run_request(now, task, effects),
-            Some(Task::Apply) => self.run_apply(now, task, effects),
-            Some(Task::Serve(_)) => self.run_serve(task, effects),
-            Some(Task::CopyOut(_)) => self.run_copy(task, effects),
-            Some(Task::Call(_)) => self.run_call(now, task, effects),
-            Some(Task::CopyIn) => {
-                self.tasks.remove(task);
-                self.copy_advanced(now, effects);
-            }
-            Some(Task::Background) => {
-                let mut ledger = Ledger::default();
-                self.store.background(SLICE_RECORDS, &mut ledger);
-                effects.push(Effect::Spend { task, ledger });
-            }
-        }
-    }
-
-    fn ran(&mut self, now: Now, task: TaskId, effects: &mut Vec<Effect>) {
-        match self.tasks.get_mut(task) {
-            None => {}
-            Some(Task::Request(_)) => self.request_ran(task, effects),
-            Some(Task::Apply) => self.apply_ran(now, task, effects),
-            // They are over with their slice.
-            Some(Task::Serve(_) | Task::CopyIn) => {}
-            Some(Task::CopyOut(copy)) if copy.asked => effects.push(Effect::Ready(task)),
-            Some(Task::CopyOut(_)) => {}
-            Some(Task::Call(_)) => self.call_ran(task, effects),
-            Some(Task::Background) => {
-                self.tasks.remove(task);
-                self.background = false;
-            }
-        }
-    }
-
-    /// Ends the tasks that a role no longer allows. Requests whose transaction is in the log
-    /// already go on: they are committed.
-    pub(crate) fn end_requests(
-        &mut self,
-        status: Status,
-        which: impl Fn(&crate::task::RequestTask) -> bool,
-        effects: &mut Vec<Effect>,
-    ) {
-        let ending: Vec<(TaskId, bool)> = self
-            .tasks
-            .iter()
-            .filter_map(|(id, task)| match task {
-                Task::Request(request) if which(request) => match request.phase {
-                    Phase::Execute
-                    | Phase::AtMaster
-                    | Phase::Calling
-                    | Phase::Between
-                    | Phase::Replying => Some((id, true)),
-                    Phase::Open => Some((id, false)),
-                    _ => None,
-                },
-                _ => None,
-            })
-            .collect();
-        for (id, asked) in ending {
-            if asked {
-                self.finish_request(id, status, effects);
-            } else {
-                // Its next statement is told that the transaction is not known.
-                self.forget(id, effects);
-            }
         }
     }
 }

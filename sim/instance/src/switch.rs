@@ -1,16 +1,18 @@
 //! Role switches (HA specification 2.7 to 2.9): what it takes to become master or slave,
 //! from the handshake over the store copy to the last transaction caught up with.
 
+mod copy_out;
+
 use alloc::vec::Vec;
 
 use wavetank_cluster::{Flaws, Switch};
-use wavetank_store::{CopyStep, Ledger, PAGE_SIZE, PageImage, StoreState};
-use wavetank_vocabulary::{Epoch, Fact, InstanceId, LogMark, PlantedBugs, Role, Span, Status};
+use wavetank_store::{PageImage, StoreState};
+use wavetank_vocabulary::{Epoch, Fact, InstanceId, LogMark, Role, Span, Status};
 
 use crate::instance::Instance;
 use crate::interface::{Effect, Now, Timer};
 use crate::message::{DataMessage, Verdict};
-use crate::task::{CopyTask, Task, TaskId};
+use crate::task::Task;
 
 /// The longest wait between two attempts to become a slave.
 const LONGEST_BACKOFF: u64 = 300;
@@ -364,83 +366,6 @@ impl Instance {
         let task = self.tasks.add(Task::CopyIn);
         self.park(task, ticket);
         self.pump(now, effects);
-    }
-
-    /// The master's side: a slave asks for the store, or for its next chunk.
-    pub(crate) fn copy_asked(
-        &mut self,
-        to: InstanceId,
-        attempt: u32,
-        first: bool,
-        effects: &mut Vec<Effect>,
-    ) {
-        if self.role() != Role::Master {
-            return;
-        }
-        let running = self.tasks.iter().find_map(|(id, task)| match task {
-            Task::CopyOut(copy) if copy.to == to => Some((id, copy.attempt)),
-            _ => None,
-        });
-        if first {
-            if let Some((id, _)) = running {
-                self.end_copy(id);
-            }
-            let cursor = self.store.begin_copy();
-            let task = self.tasks.add(Task::CopyOut(CopyTask { to, attempt, cursor, asked: true }));
-            effects.push(Effect::Ready(task));
-        } else if let Some((id, running)) = running
-            && running == attempt
-            && let Some(Task::CopyOut(copy)) = self.tasks.get_mut(id)
-        {
-            copy.asked = true;
-            effects.push(Effect::Ready(id));
-        }
-    }
-
-    /// One slice of the master's side: the next chunk of pages.
-    pub(crate) fn run_copy(&mut self, task: TaskId, effects: &mut Vec<Effect>) {
-        let most = (self.config.settings.com_chunk_size.0 as usize / PAGE_SIZE).max(1);
-        let Some(Task::CopyOut(copy)) = self.tasks.get_mut(task) else { return };
-        if !copy.asked {
-            return;
-        }
-        let mut cursor = copy.cursor.clone();
-        let (to, attempt) = (copy.to, copy.attempt);
-        let mut ledger = Ledger::default();
-        let (pages, done) = match self.store.copy_pages(&mut cursor, most, &mut ledger) {
-            CopyStep::Pages(pages) => (pages, None),
-            CopyStep::Done { .. } if self.config.bugs.contains(PlantedBugs::COPY_MARK_TOO_LATE) => {
-                (Vec::new(), Some(self.store.mark()))
-            }
-            CopyStep::Done { from } => (Vec::new(), Some(from)),
-            CopyStep::Failed(_) => {
-                self.end_copy(task);
-                return;
-            }
-            CopyStep::Wait(ticket) => {
-                if let Some(Task::CopyOut(copy)) = self.tasks.get_mut(task) {
-                    copy.cursor = cursor;
-                }
-                return self.park(task, ticket);
-            }
-        };
-        if let Some(Task::CopyOut(copy)) = self.tasks.get_mut(task) {
-            copy.cursor = cursor;
-            copy.asked = false;
-        }
-        let finished = done.is_some();
-        self.send_data(to, DataMessage::StoreChunk { attempt, pages, done }, effects);
-        effects.push(Effect::Spend { task, ledger });
-        if finished {
-            self.end_copy(task);
-        }
-    }
-
-    /// A copy is complete, or the slave begins anew: the log that it needed may go.
-    fn end_copy(&mut self, task: TaskId) {
-        if let Some(Task::CopyOut(copy)) = self.tasks.remove(task) {
-            self.store.end_copy(&copy.cursor);
-        }
     }
 
     // ---- when it does not work --------------------------------------------------------
