@@ -57,7 +57,7 @@ kinds! {
     /// The process is told to stop: it takes no more requests, ends those that it has, and
     /// is gone until the fault ends.
     Stop, Process, "stop";
-    /// The same, to start again soon.
+    /// The same, to start again soon after it is gone.
     Restart, Process, "restart";
     /// The process is killed and its store deleted.
     Wipe, Process, "wipe";

@@ -247,6 +247,49 @@ fn a_rolling_restart_takes_everyone_once() {
 }
 
 #[test]
+fn a_restart_waits_for_the_process_to_leave() {
+    let down = |cut: Span| {
+        let mut plan = small(90, 5);
+        let on = Target::Instance(InstanceId(2));
+        plan.faults = alone(
+            &[(FaultKind::Partition, 15, cut), (FaultKind::Restart, 20, Span::from_secs(2))],
+            on,
+        );
+        let log = whole(plan);
+        let after = Time::ZERO + Span::from_secs(20);
+        let became = |role: Role| {
+            log.iter().find_map(|(at, fact)| match fact {
+                Fact::RoleChanged { instance: InstanceId(2), to, .. }
+                    if *to == role && *at > after =>
+                {
+                    Some(at.since(after))
+                }
+                _ => None,
+            })
+        };
+        (became(Role::Down).expect("it stops"), became(Role::Starting).expect("it starts"))
+    };
+    // It leaves at once, and is away for two seconds.
+    let (gone, back) = down(Span::from_secs(1));
+    assert!(gone < Span::from_secs(2) && back >= Span::from_secs(2), "{gone} {back}");
+    // Nobody hears it: it waits for the cut to end, and starts as soon as it is gone.
+    let (gone, back) = down(Span::from_secs(30));
+    assert!(gone > Span::from_secs(20) && gone < Span::from_secs(60), "{gone}");
+    assert!(back.saturating_sub(gone) < Span::from_secs(1), "{gone} {back}");
+}
+
+/// Faults on one instance: what, from which second on, how long.
+fn alone(faults: &[(FaultKind, u64, Span)], on: Target) -> Vec<FaultPlan> {
+    let numbered = faults.iter().zip(1..);
+    let made = numbered.map(|((kind, at, lasts), id)| FaultPlan {
+        id: FaultId(id),
+        lasts: Some(*lasts),
+        ..fault(*kind, on, *at, 1)
+    });
+    made.collect()
+}
+
+#[test]
 fn a_stale_balancer_sends_to_the_dead_and_a_dead_one_refuses() {
     let refused = |kinds: &[FaultKind]| {
         let mut plan = plan(60, 5);

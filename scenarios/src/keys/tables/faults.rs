@@ -56,7 +56,10 @@ pub(super) static FAULTS: Table = Table {
             FaultKind::Stop,
             "The process is told to stop: it takes no more requests, leaves the cluster, and is gone once the others know; after 60 s it is killed.",
         ),
-        action(FaultKind::Restart, "The same, to start again after `for`."),
+        action(
+            FaultKind::Restart,
+            "The same, to start again after `for`, or once it is gone if that takes longer.",
+        ),
         action(FaultKind::Wipe, "The process is killed and its store deleted."),
         action(FaultKind::Pause, "The machine stands still but for its clock."),
         action(FaultKind::SlowCpu, "The cores take `factor` times as long (20 unless told)."),

@@ -95,6 +95,14 @@ impl<O: Observer> World<O> {
         let Some(active) = self.faults[usize::from(fault)].take() else { return };
         let plan = self.plan.clone();
         let plan = &plan.faults[usize::from(fault)];
+        if plan.kind == FaultKind::Restart
+            && self.phase() == Phase::Running
+            && self.waits_for_exit(&active)
+        {
+            // It is patient: a turn that finds the process gone, or kills it, ends it.
+            self.faults[usize::from(fault)] = Some(active);
+            return;
+        }
         if plan.kind.lies_in_wait() && !active.struck {
             self.tell(Fact::FaultSkipped { fault: plan.id, kind: plan.kind });
         } else {
@@ -125,7 +133,16 @@ impl<O: Observer> World<O> {
             FaultFamily::Clock => self.clock_fault_turns(fault, plan, &active),
             _ => self.process_fault_turns(plan, &mut active),
         };
-        let is_over = plan.kind == FaultKind::RollingRestart && !goes_on;
+        let is_over = !goes_on
+            && match plan.kind {
+                FaultKind::RollingRestart => true,
+                // Its time was over before the process was gone.
+                FaultKind::Restart => plan
+                    .lasts
+                    .or_else(|| process::usual_length(plan.kind))
+                    .is_some_and(|lasts| self.kernel.now() >= active.began + lasts),
+                _ => false,
+            };
         self.faults[usize::from(fault)] = Some(active);
         if is_over {
             self.fault_ends(fault);

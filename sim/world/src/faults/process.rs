@@ -191,6 +191,12 @@ impl<O: Observer> World<O> {
         self.stop_process(on);
     }
 
+    /// Whether a process that was told to stop is still there, and its time is not over.
+    pub(super) fn waits_for_exit(&self, active: &ActiveFault) -> bool {
+        u64::from(active.turns) < PATIENCE
+            && active.on.iter().any(|on| self.machines[usize::from(*on)].stopping)
+    }
+
     /// Whether a process that was to stop is gone. One that was waited for long enough is
     /// killed.
     fn has_stopped(&mut self, on: u16, looks: u64) -> bool {
