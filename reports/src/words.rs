@@ -1,7 +1,7 @@
 //! Facts, values and verdicts in words, the same in every report.
 
 use serde_json::Value;
-use wavetank_vocabulary::{Fact, InstanceId, Observation, OperationId, SecondWrite};
+use wavetank_vocabulary::{Fact, InstanceId, Observation, OperationId, Role, SecondWrite};
 
 use crate::result::{FaultEffect, FaultResult, Overall, RunResult, Verdict};
 
@@ -183,6 +183,12 @@ pub fn sentence(fact: &Fact) -> String {
         peer.map_or_else(|| on.to_string(), |peer| format!("{on} from {peer}"))
     };
     match *fact {
+        // Where its log stands is not known before its store is open.
+        Fact::RoleChanged { instance, from, to, .. }
+            if to == Role::Starting || (from == Role::Starting && to == Role::Down) =>
+        {
+            format!("{instance}: {} → {}", from.name(), to.name())
+        }
         Fact::RoleChanged { instance, from, to, log } => {
             format!("{instance}: {} → {}, log at {}", from.name(), to.name(), log.tx)
         }
