@@ -18,6 +18,7 @@
 
 extern crate alloc;
 
+mod at_rest;
 mod bean;
 mod binding;
 mod conversations;
@@ -37,6 +38,7 @@ mod states;
 mod switch;
 mod task;
 
+pub use at_rest::PullDue;
 pub use bean::{ClusterMember, HighAvailability};
 pub use endpoint::{Answer, Endpoint};
 pub use instance::Instance;

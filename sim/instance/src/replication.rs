@@ -71,6 +71,34 @@ impl Puller {
         self.blocked
     }
 
+    /// The number of the last question.
+    pub(crate) fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// The master is asked.
+    pub(crate) fn asks(&mut self, wall_ms: u64) {
+        self.attempt += 1;
+        self.state = PullState::Asked;
+        self.asked_at_ms = Some(wall_ms);
+    }
+
+    /// Whether this question is under way, and nobody waits for what comes of it.
+    pub(crate) fn awaits_nothing_but(&self, attempt: u32) -> bool {
+        self.state == PullState::Asked
+            && self.attempt == attempt
+            && !self.blocked
+            && self.records.is_empty()
+            && self.pushes.is_empty()
+    }
+
+    /// The question was answered: there is nothing after `target`.
+    pub(crate) fn found_nothing(&mut self, target: TxId) {
+        self.target = target;
+        self.brought = false;
+        self.state = PullState::Idle;
+    }
+
     /// Forgets what is under way. What was appended already will still be applied.
     pub(crate) fn reset(&mut self) {
         self.attempt += 1;
@@ -116,9 +144,7 @@ impl Instance {
         let Some((master, _)) = self.member.as_ref().and_then(|member| member.master()) else {
             return;
         };
-        self.puller.attempt += 1;
-        self.puller.state = PullState::Asked;
-        self.puller.asked_at_ms = Some(self.wall_ms);
+        self.puller.asks(self.wall_ms);
         effects.push(Effect::Arm {
             timer: Timer::PullTimeout,
             after: self.config.settings.read_timeout,

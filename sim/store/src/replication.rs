@@ -176,6 +176,12 @@ impl Store {
         self.io.finish(reading.ticket);
     }
 
+    /// Whether the log that is on disk ends with this mark.
+    #[inline]
+    pub fn ends_at(&self, mark: LogMark) -> bool {
+        self.journal.as_ref().is_some_and(|journal| journal.durable() == mark)
+    }
+
     /// The mark of a durable transaction: what two histories are compared by.
     pub fn mark_of(&mut self, tx: TxId) -> MarkOf {
         let Some(journal) = &self.journal else { return MarkOf::Missing };

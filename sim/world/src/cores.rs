@@ -120,6 +120,22 @@ impl<T: Copy + Eq> Cores<T> {
         }
     }
 
+    /// Whether a core is idle and nobody waits for one.
+    #[inline]
+    pub(crate) fn is_idle(&mut self, at: At) -> bool {
+        self.settle(at);
+        self.ready.is_empty() && self.served.len() < self.count as usize
+    }
+
+    /// A task comes to an idle core for a first slice that is its last one and takes until `end`:
+    /// [`Self::ready`], [`Self::take`] and [`Self::ends`] in one.
+    #[inline]
+    pub(crate) fn pass(&mut self, at: At, task: T, end: Time) {
+        self.meter.arrive(at.now);
+        self.served.push(Served { task, arrived: at.now, ends: Some((end, at)) });
+        self.ending += 1;
+    }
+
     /// The core of a task is free again; nothing if the process ended meanwhile.
     #[inline]
     pub(crate) fn free(&mut self, at: At, task: T) {

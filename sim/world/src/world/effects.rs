@@ -66,7 +66,7 @@ impl<O: Observer> World<O> {
 
     /// The clocks of a machine.
     #[inline]
-    fn clocks(&self, instance: u16) -> Now {
+    pub(super) fn clocks(&self, instance: u16) -> Now {
         let mono = self.kernel.now();
         let wall_ms = WALL_START_MS + mono.as_nanos() / 1_000_000;
         Now { mono, wall_ms: self.machines[usize::from(instance)].wall_ms(mono, wall_ms) }

@@ -2,7 +2,7 @@
 
 use wavetank_instance::{Input, Instance, PeerMessage, Timer};
 use wavetank_kernel::Fired;
-use wavetank_vocabulary::{Classes, Observer, Span};
+use wavetank_vocabulary::{Classes, InstanceId, Observer, Span};
 
 use super::World;
 use crate::event::Event;
@@ -196,6 +196,9 @@ impl<O: Observer> World<O> {
                 self.arm(to, timer, after);
                 return;
             }
+            if self.is_at_rest(to, from, &message) {
+                return;
+            }
             self.input(to, Input::Peer { from, message });
         } else if machine.powered && message.is_data() {
             // Nobody listens: the machine's kernel resets the connection.
@@ -207,12 +210,54 @@ impl<O: Observer> World<O> {
         }
     }
 
+    /// Delivers what belongs to a pull that finds nothing new, without the ado of
+    /// [`Self::input`]. False if it is anything else.
+    #[inline]
+    fn is_at_rest(&mut self, to: u16, from: InstanceId, message: &PeerMessage) -> bool {
+        let now = self.kernel.now();
+        let machine = &mut self.machines[usize::from(to)];
+        let at = machine.at(now);
+        let Some(process) = &mut machine.instance else { return false };
+        match *message {
+            PeerMessage::Pull { attempt, mark } => {
+                if !machine.cores.is_idle(at) {
+                    return false;
+                }
+                let Some((task, answer, ledger)) = process.answers_pull(attempt, mark) else {
+                    return false;
+                };
+                self.send(to, from, answer);
+                let machine = &mut self.machines[usize::from(to)];
+                let end = now + machine.spend(&self.plan.costs, &ledger);
+                machine.cores.pass(at, task, end);
+                true
+            }
+            PeerMessage::UpToDate { attempt, target } => {
+                let quiet = process.merely_up_to_date(attempt, target);
+                if quiet {
+                    let slot = Timer::PullTimeout.slot(self.ids.len()) as u32;
+                    machine.timers.cancel(slot);
+                }
+                quiet
+            }
+            _ => false,
+        }
+    }
+
     fn timer_due(&mut self, instance: u16, timer: Timer) {
         let process = self.machines[usize::from(instance)].instance.as_ref();
         let heartbeat = process.and_then(|process| process.heartbeat_due(timer));
         if let Some((to, message, after)) = heartbeat {
             self.send(instance, to, message);
             self.arm(instance, timer, after);
+            return;
+        }
+        let now = self.clocks(instance);
+        let process = self.machines[usize::from(instance)].instance.as_mut();
+        if let Some(due) = process.and_then(|process| process.pull_due(now, timer)) {
+            self.arm(instance, timer, due.again);
+            self.arm(instance, Timer::PullTimeout, due.timeout);
+            self.send(instance, due.master, due.message);
             return;
         }
         self.input(instance, Input::Timer(timer));
