@@ -186,6 +186,16 @@ fn a_determinism_check_of_a_sound_build_passes() {
     ]);
     assert_eq!(done.code, 0, "{}", done.stderr);
     assert!(done.stderr.contains("deterministic: two runs"), "{}", done.stderr);
+    let other = |command: &str| {
+        let calm = folder.path("calm.toml");
+        let out = folder.path("out");
+        run(&["run", &calm, "--check-determinism", "--against", command, "--out", &out])
+    };
+    let same = other(env!("CARGO_BIN_EXE_wavetank"));
+    assert!(same.stderr.contains("deterministic: two runs"), "{}", same.stderr);
+    let strange = other("/bin/true");
+    assert_eq!(strange.code, 2, "{}", strange.stderr);
+    assert!(strange.stderr.contains("wrote no trail"), "{}", strange.stderr);
 }
 
 /// Wrong input: a message, exit code 2, nothing left behind.

@@ -322,6 +322,30 @@ fn a_nondeterministic_run_is_named_with_its_first_event() {
     assert_eq!(done.code, 4, "{}{}", done.stdout, done.stderr);
     assert!(done.stderr.contains("first diverging event: number"), "{}", done.stderr);
     assert!(done.stderr.contains("fault begins"), "{}", done.stderr);
+    // Another process of the same build differs, too, and so is what CI compares.
+    let done = run(&[
+        "run",
+        &folder.path("scenario.toml"),
+        "--check-determinism",
+        "--against",
+        env!("CARGO_BIN_EXE_wavetank"),
+        "--out",
+        &folder.path("out"),
+    ]);
+    assert_eq!(done.code, 4, "{}{}", done.stdout, done.stderr);
+    assert!(done.stderr.contains("first diverging event: number"), "{}", done.stderr);
+    assert!(done.stderr.contains("other run: at"), "{}", done.stderr);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../.ci/determinism");
+    let golden = format!("{} 1 {}\n", folder.path("scenario.toml"), "0".repeat(32));
+    std::fs::write(folder.path("golden.txt"), golden).unwrap();
+    let done = std::process::Command::new(script)
+        .env("GOLDEN", folder.path("golden.txt"))
+        .arg(env!("CARGO_BIN_EXE_wavetank"))
+        .output()
+        .expect("the script can be started");
+    let text = String::from_utf8_lossy(&done.stdout);
+    assert!(!done.status.success(), "{text}");
+    assert!(text.contains("first diverging event: number"), "{text}");
 }
 
 #[test]

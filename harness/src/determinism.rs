@@ -2,6 +2,8 @@
 //! checkpoints say between which events they part, and a second pass over that range names
 //! the first one that differs.
 
+pub mod across;
+
 use std::fmt;
 
 use crate::interrupt;
@@ -38,6 +40,8 @@ pub enum Comparison {
 /// Where two runs part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parting {
+    /// What the two runs are called.
+    pub runs: [&'static str; 2],
     /// The digests of the two runs.
     pub digests: [u128; 2],
     /// The first event that differs, as each run had it; none when it had ended, or when
@@ -64,7 +68,8 @@ pub fn compare(mut make: impl FnMut() -> World<Nobody>) -> Comparison {
         (Some(a), Some(b)) => first_difference(a.events(), b.events()),
         _ => [None, None],
     };
-    Comparison::Parted(Parting { digests: [first.digest(), second.digest()], events, range })
+    let digests = [first.digest(), second.digest()];
+    Comparison::Parted(Parting { runs: ["first", "second"], digests, events, range })
 }
 
 /// Events between two looks at whether somebody wants an end.
@@ -99,7 +104,7 @@ impl fmt::Display for Parting {
             events => {
                 let index = events.iter().flatten().map(|e| e.index).min().unwrap_or(0);
                 writeln!(f, "first diverging event: number {index}")?;
-                for (run, event) in ["first", "second"].iter().zip(events) {
+                for (run, event) in self.runs.iter().zip(events) {
                     match event {
                         Some(event) => writeln!(
                             f,

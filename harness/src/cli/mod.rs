@@ -22,6 +22,7 @@ mod soak;
 mod store;
 mod sweep;
 mod test;
+mod trail;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -62,6 +63,8 @@ enum Command {
     Test(test::TestArgs),
     /// Puts campaigns together that were played in shards.
     Merge(test::MergeArgs),
+    /// Prints the checkpoints of a run's digest, by which two builds are compared.
+    Trail(trail::TrailArgs),
     /// Tells what happened around a failure, or how things stood at a time.
     Explain(explain::ExplainArgs),
     /// Shrinks a seed that fails to the smallest scenario that fails for the same reason.
@@ -145,6 +148,9 @@ struct RunArgs {
     /// Plays the scenario twice first, and names the first event that differs.
     #[arg(long)]
     check_determinism: bool,
+    /// Compares with the run of another build of wavetank instead of a second one of this.
+    #[arg(long, value_name = "COMMAND", requires = "check_determinism")]
+    against: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
@@ -285,6 +291,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => play_once::run(args),
         Command::Test(args) => test::test(args),
         Command::Merge(args) => test::merge(args),
+        Command::Trail(args) => trail::trail(args),
         Command::Explain(args) => explain::explain(args),
         Command::Shrink(args) => shrink::shrink(args),
         Command::Sweep(args) => sweep::sweep(args),

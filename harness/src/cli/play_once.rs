@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use wavetank_world::{BaseGraph, World};
 
-use super::{Failure, RunArgs, colour, find, say, tell, warn};
+use super::{Failure, RunArgs, colour, find, say, tell, trail, warn};
 use crate::determinism::{Comparison, Nobody, compare, disturbed};
 use crate::exit::Exit;
 use crate::interrupt;
@@ -35,8 +35,10 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     }
 
     if args.check_determinism {
-        let make = || World::new(disturbed(&plan), base.clone(), Nobody);
-        let compared = compare(make);
+        let compared = match &args.against {
+            Some(command) => trail::compare_with(command, &args.subject, &plan, &base)?,
+            None => compare(|| World::new(disturbed(&plan), base.clone(), Nobody)),
+        };
         if interrupt::asked() {
             let message = "interrupted before anything was played".to_owned();
             return Err(Failure { exit: Exit::Surroundings, message });

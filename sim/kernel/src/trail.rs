@@ -53,6 +53,14 @@ impl Trail {
         }
     }
 
+    /// A trail that was written down: its regular checkpoints in order, and the one at the end.
+    pub fn restored(checkpoints: Vec<Checkpoint>, end: Checkpoint) -> Self {
+        // The first one is at the first regular place, whatever the interval has come to.
+        let interval = checkpoints.first().map_or(FIRST_INTERVAL, |first| first.events.max(1));
+        let next_at = (end.events / interval + 1) * interval;
+        Trail { interval, next_at, checkpoints, end: Some(end) }
+    }
+
     /// The number of events at which the next checkpoint is due.
     #[inline]
     pub fn next_at(&self) -> u64 {
