@@ -122,6 +122,22 @@ fn a_part_that_was_not_played_to_its_end_makes_no_whole() {
 }
 
 #[test]
+fn an_expectation_over_seeds_that_is_not_met_leaves_a_seed_to_look_at() {
+    let rule = "check = \"latency\"\nof = \"app\"\np50 = { max = \"1us\" }\nseeds = \"any\"\n";
+    let folder = Folder::with("short.toml", &format!("{SHORT}\n[[expect]]\n{rule}"));
+    let (file, out) = (folder.path("short.toml"), folder.path("out"));
+    let done = run(&["test", &file, "--seeds", "3..5", "--out", &out, "--json"]);
+    assert_eq!(done.code, 1, "{}", done.stderr);
+    let failing = &json(&done)["rules"][0]["failing"];
+    assert_eq!(failing["seed"], 3);
+    assert_eq!(failing["folder"], folder.path("out/failures/short-3"));
+    assert!(failing["command"].as_str().unwrap().ends_with("--seed 3"), "{failing}");
+    assert!(read(&folder.path("out/failures/short-3/story.txt")).contains("latency"));
+    let met = run(&["test", &file, "--seeds", "3..5", "--set", "duration=21s", "--json"]);
+    assert_eq!(json(&met)["rules"][0]["failing"]["folder"], Value::Null);
+}
+
+#[test]
 fn too_few_seeds_hold_nothing_whatever_ended_them() {
     let folder = Folder::with("short.toml", SHORT);
     let file = folder.path("short.toml");

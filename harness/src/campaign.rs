@@ -5,6 +5,7 @@
 //! number of workers, the shards and the moment of an interruption change which seeds were
 //! played, never what became of one. [`folder`] keeps the results from one start to the next.
 
+mod deadline;
 pub mod failures;
 pub mod folder;
 pub mod parts;
@@ -34,6 +35,7 @@ use crate::interrupt;
 use crate::output::OutputError;
 use crate::play::{Judged, Own, UNLAWFUL, judge_only};
 
+pub use deadline::Deadline;
 pub use seeds::{Seeds, Shard};
 
 /// All scenario files under the given paths, in order of their names.
@@ -97,7 +99,7 @@ impl Bases {
 /// A scenario that was read, under the name that messages use.
 #[derive(Debug)]
 pub struct Entry {
-    /// As the user named it.
+    /// The name of the library, or the file's path from where the command was started.
     pub name: String,
     /// What it says.
     pub scenario: Scenario,
@@ -124,7 +126,7 @@ pub struct Work<'a> {
     /// Worker threads.
     pub jobs: usize,
     /// When to stop taking up, and going on with, runs.
-    pub until: Option<Instant>,
+    pub until: Deadline,
     /// Whether each run is played again and compared.
     pub twice: bool,
     /// What a caller's code adds to every run.
@@ -240,6 +242,9 @@ pub fn play_all(
             }
             match one(&work, number, seed, &bases, &draw) {
                 Ok(Some(result)) => {
+                    if !result.held() {
+                        work.until.failed();
+                    }
                     if let Err(error) = done(&result) {
                         *locked(&failed) = Some(CampaignError::Output(error));
                         return;
@@ -283,7 +288,7 @@ pub(crate) fn one(
     bases: &Mutex<Bases>,
     draw: &(impl Fn(&Scenario, u64) -> Result<Plan, String> + Sync),
 ) -> Result<Option<SeedResult>, CampaignError> {
-    let go_on = || !interrupt::asked() && work.until.is_none_or(|until| Instant::now() < until);
+    let go_on = || !interrupt::asked() && !work.until.over();
     if !go_on() {
         return Ok(None);
     }

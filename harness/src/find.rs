@@ -124,13 +124,27 @@ fn gather(paths: &[PathBuf], set: &[String]) -> Result<Vec<(Entry, bool)>, Input
         match scenario_files(std::slice::from_ref(path)) {
             Ok(files) => {
                 for file in files {
-                    add(file.display().to_string(), file == *path, one(&file, set));
+                    add(name_of(&file), file == *path, one(&file, set));
                 }
             }
             Err(error) => add(name.into_owned(), true, Err(InputError::new(error.to_string()))),
         }
     }
     if wrong.is_empty() { Ok(entries) } else { Err(InputError::new(wrong.join("\n"))) }
+}
+
+/// By what a file is known: its path from here if it lies below, however it was written; else as
+/// it was written, without what leads nowhere.
+fn name_of(file: &Path) -> String {
+    let below = || {
+        let here = std::env::current_dir().and_then(fs::canonicalize).ok()?;
+        let whole = fs::canonicalize(file).ok()?;
+        Some(whole.strip_prefix(&here).ok()?.to_path_buf())
+    };
+    let path = below().unwrap_or_else(|| {
+        file.components().filter(|part| *part != std::path::Component::CurDir).collect()
+    });
+    path.display().to_string()
 }
 
 /// Whether a folder is the output of a run, say, that happens to have a scenario's name.

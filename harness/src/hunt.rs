@@ -13,7 +13,7 @@ use wavetank_reports::{SeedResult, Verdict};
 use wavetank_scenario::{Plan, Scenario};
 use wavetank_vocabulary::PlantedBugs;
 
-use crate::campaign::{Bases, CampaignError, Entry, Seeds, Work, one};
+use crate::campaign::{Bases, CampaignError, Deadline, Entry, Seeds, Work, one};
 use crate::play::Own;
 use crate::shrink::shrink;
 
@@ -79,7 +79,7 @@ impl Hunt<'_> {
             digests: &digests,
             seeds: Seeds::new(0..self.most_runs, None),
             jobs: 1,
-            until: Some(started + self.limit),
+            until: Deadline::at(started + self.limit),
             // Only playing again shows that a run is not the same each time.
             twice: bug == PlantedBugs::NONDETERMINISM,
             own: Own::default(),

@@ -113,11 +113,7 @@ impl<P: FnMut(&str, &Plan, u64)> Shrinker<P> {
         self.duration();
         self.tell("clients and instances");
         self.clients();
-        while let Some(plan) = passes::fewer_instances(&self.best) {
-            if !self.take(plan) {
-                break;
-            }
-        }
+        self.instances();
         self.tell("operations");
         self.operations();
         self.tell("times");
@@ -171,6 +167,17 @@ impl<P: FnMut(&str, &Plan, u64)> Shrinker<P> {
         while index > 0 && self.best.clients.len() > 1 {
             index -= 1;
             self.take(passes::without_client(&self.best, index));
+        }
+    }
+
+    /// From the last one on: without it, nobody else changes its id.
+    fn instances(&mut self) {
+        let mut index = self.best.instances.len();
+        while index > 0 {
+            index -= 1;
+            if let Some(plan) = passes::without_instance(&self.best, index) {
+                self.take(plan);
+            }
         }
     }
 

@@ -24,7 +24,9 @@ use wavetank_scenario::Scenario;
 use wavetank_world::{BaseGraph, Plan, Workload, WorkloadError};
 
 use crate::campaign::seeds::parse_seeds;
-use crate::campaign::{CampaignError, Entry, Seeds, Work, digest_of, play_all, scenario_digest};
+use crate::campaign::{
+    CampaignError, Deadline, Entry, Seeds, Work, digest_of, play_all, scenario_digest,
+};
 use crate::find::{self, InputError};
 use crate::output::OutputError;
 use crate::play::{Own, Played, play_with};
@@ -202,7 +204,7 @@ impl Suite {
             digests: &digests,
             seeds: Seeds::new(range, None),
             jobs: self.jobs.unwrap_or_else(processors),
-            until: None,
+            until: Deadline::none(),
             twice: !self.own.workloads.is_empty(),
             own: self.own.clone(),
             known: Default::default(),

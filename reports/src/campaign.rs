@@ -159,6 +159,20 @@ pub struct RuleResult {
     pub runs: u64,
     /// Whether that is enough.
     pub satisfied: bool,
+    /// If not, the first seed for which it did not hold.
+    #[serde(default)]
+    pub failing: Option<FailingSeed>,
+}
+
+/// A seed for which an expectation did not hold that was to hold for more seeds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailingSeed {
+    /// The seed.
+    pub seed: u64,
+    /// What plays it again.
+    pub command: String,
+    /// Where its Plan, result, report and story are, if they were kept.
+    pub folder: Option<String>,
 }
 
 /// What a check that counts anomalies found over all seeds of a scenario.
@@ -267,7 +281,10 @@ impl CampaignResult {
         let digest = hash(&results);
         let scenarios: Vec<_> =
             results.chunk_by(|a, b| a.scenario == b.scenario).map(tally).collect();
-        let rules = results.chunk_by(|a, b| a.scenario == b.scenario).flat_map(rules).collect();
+        let rules = results
+            .chunk_by(|a, b| a.scenario == b.scenario)
+            .flat_map(|results| rules(results, &command))
+            .collect();
         let found = results.chunk_by(|a, b| a.scenario == b.scenario).flat_map(found).collect();
         let mut coverage = CampaignCoverage::default();
         for result in &results {
@@ -370,15 +387,15 @@ fn found(results: &[SeedResult]) -> Vec<FoundResult> {
 }
 
 /// Judges the expectations of one scenario that need not hold for every seed.
-fn rules(results: &[SeedResult]) -> Vec<RuleResult> {
+fn rules(results: &[SeedResult], command: impl Fn(&SeedResult) -> String) -> Vec<RuleResult> {
     // An internal error leaves no verdict; the checks are those of any other seed.
     let played: Vec<_> = results.iter().filter(|result| result.error.is_none()).collect();
     let Some(first) = played.first() else { return Vec::new() };
     let judge = |(index, rule): (usize, &RuleVerdict)| {
-        let held = played
-            .iter()
-            .filter(|r| r.rules.get(index).is_some_and(|rule| rule.verdict == Verdict::Held))
-            .count() as u64;
+        let holds = |result: &&&SeedResult| {
+            result.rules.get(index).is_some_and(|rule| rule.verdict == Verdict::Held)
+        };
+        let held = played.iter().filter(holds).count() as u64;
         let runs = results.len() as u64;
         let needed = match rule.part {
             Some((numerator, denominator)) => {
@@ -386,13 +403,20 @@ fn rules(results: &[SeedResult]) -> Vec<RuleResult> {
             }
             None => SeedRule::Any,
         };
+        let satisfied = needed.satisfied(held, runs);
+        let failing = played.iter().find(|result| !satisfied && !holds(result));
         RuleResult {
             scenario: first.scenario.clone(),
             check: rule.check.clone(),
             seeds: rule.seeds.clone(),
             held,
             runs,
-            satisfied: needed.satisfied(held, runs),
+            satisfied,
+            failing: failing.map(|result| FailingSeed {
+                seed: result.seed,
+                command: command(result),
+                folder: None,
+            }),
         }
     };
     first.rules.iter().enumerate().map(judge).collect()

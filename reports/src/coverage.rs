@@ -143,6 +143,11 @@ impl Coverage {
         self.matrix.len()
     }
 
+    /// How many points were reached.
+    pub fn points(&self) -> usize {
+        self.points.len()
+    }
+
     /// In a line: cells and points.
     pub fn headline(&self) -> String {
         format!(

@@ -55,7 +55,8 @@ mod words;
 
 pub use campaign::{
     CAMPAIGN_RESULT_SCHEMA, CAMPAIGN_SCHEMA, CampaignCoverage, CampaignResult, Ended, FailedSeed,
-    FaultCount, FoundResult, RuleResult, RuleVerdict, ScenarioTally, SeedResult, Smallest,
+    FailingSeed, FaultCount, FoundResult, RuleResult, RuleVerdict, ScenarioTally, SeedResult,
+    Smallest,
 };
 pub use capsule::Capsule;
 pub use compare::{Comparison, Row, Spread};

@@ -77,10 +77,17 @@ impl FolderError {
 /// A scenario of a campaign: by what its results are known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {
-    /// As the user named it.
+    /// Its name, from where the command was started.
     pub scenario: String,
     /// Its digest.
     pub digest: String,
+}
+
+impl Known {
+    /// Whether the other is the same scenario, perhaps named from another folder.
+    fn is(&self, scenario: &str, digest: &str) -> bool {
+        self.digest == digest && slug(&self.scenario) == slug(scenario)
+    }
 }
 
 /// `campaign.json`.
@@ -185,7 +192,8 @@ impl Folder {
         }
         for (name, known) in scenarios {
             match mark.scenarios.get(&name) {
-                Some(there) if *there == known => {}
+                // It may have been started in another folder before.
+                Some(there) if there.digest == known.digest => {}
                 Some(there) => {
                     return Err(mixes(format!("another text of {}", there.scenario)));
                 }
@@ -223,8 +231,11 @@ impl Folder {
     }
 
     fn name_of(&self, scenario: &str, digest: &str) -> Option<&str> {
-        let is = |known: &Known| known.scenario == scenario && known.digest == digest;
-        self.mark.scenarios.iter().find(|(_, known)| is(known)).map(|(name, _)| name.as_str())
+        let exactly = |known: &Known| known.scenario == scenario && known.digest == digest;
+        let all = || self.mark.scenarios.iter();
+        let found = all().find(|(_, known)| exactly(known));
+        let found = found.or_else(|| all().find(|(_, known)| known.is(scenario, digest)));
+        found.map(|(name, _)| name.as_str())
     }
 
     fn file_of(&self, scenario: &str, digest: &str, seed: u64) -> Option<PathBuf> {
@@ -255,9 +266,9 @@ impl Folder {
     }
 
     /// Where what is kept of a failure goes.
-    pub fn failure(&self, result: &SeedResult) -> PathBuf {
-        let name = self.name_of(&result.scenario, &result.scenario_digest).unwrap_or("scenario");
-        self.path.join("failures").join(format!("{name}-{}", result.seed))
+    pub fn failure(&self, scenario: &str, digest: &str, seed: u64) -> PathBuf {
+        let name = self.name_of(scenario, digest).unwrap_or("scenario");
+        self.path.join("failures").join(format!("{name}-{seed}"))
     }
 
     /// What an earlier start has shrunk that failure to.
@@ -329,6 +340,36 @@ pub struct Loaded {
     pub results: Vec<SeedResult>,
 }
 
+/// Gives a scenario one name in all parts, the shortest of those that it has in them: shards may
+/// have been started in different folders. One that a part has under two names keeps both.
+pub fn name_alike(parts: &mut [(PathBuf, Loaded)]) {
+    let mut names: BTreeMap<(String, String), String> = BTreeMap::new();
+    let key = |known: &Known| (slug(&known.scenario), known.digest.clone());
+    for known in parts.iter().flat_map(|(_, part)| &part.scenarios) {
+        let name = names.entry(key(known)).or_insert_with(|| known.scenario.clone());
+        let shorter = (known.scenario.len(), &known.scenario) < (name.len(), &*name);
+        if shorter {
+            name.clone_from(&known.scenario);
+        }
+    }
+    for (_, part) in parts {
+        let mut renamed: BTreeMap<String, String> = BTreeMap::new();
+        for known in &part.scenarios {
+            let twice = part.scenarios.iter().filter(|other| key(other) == key(known)).count() > 1;
+            let name = if twice { &known.scenario } else { &names[&key(known)] };
+            renamed.insert(known.scenario.clone(), name.clone());
+        }
+        let rename = |name: &mut String| {
+            if let Some(new) = renamed.get(name) {
+                name.clone_from(new);
+            }
+        };
+        part.scenarios.iter_mut().for_each(|known| rename(&mut known.scenario));
+        part.asked.iter_mut().flat_map(|asked| &mut asked.scenarios).for_each(rename);
+        part.results.iter_mut().for_each(|result| rename(&mut result.scenario));
+    }
+}
+
 /// Puts results of several folders together; the same seed may be in more than one of them.
 ///
 /// # Errors
@@ -367,11 +408,8 @@ fn read_seed(file: &Path, known: &Known, version: &str) -> Result<Option<SeedRes
     };
     // It is played again then.
     let Ok(result) = serde_json::from_slice::<SeedResult>(&bytes) else { return Ok(None) };
-    let same = result.version == version
-        && result.scenario == known.scenario
-        && result.scenario_digest == known.digest;
-    if same {
-        return Ok(Some(result));
+    if result.version == version && known.is(&result.scenario, &result.scenario_digest) {
+        return Ok(Some(SeedResult { scenario: known.scenario.clone(), ..result }));
     }
     let what = format!("{} in version {}", result.scenario, result.version);
     Err(FolderError::Mixes { path: file.to_owned(), what })
@@ -416,6 +454,33 @@ mod tests {
         ]);
         let names: Vec<&str> = named.keys().map(String::as_str).collect();
         assert_eq!(names, ["a-calm-01234567", "b-calm-98765432", "one"]);
+    }
+
+    #[test]
+    fn a_scenario_named_from_two_folders_is_one() {
+        let part = |names: &[(&str, &str)]| {
+            let loaded = Loaded {
+                scenarios: names.iter().map(|(name, digest)| known(name, digest)).collect(),
+                set: Vec::new(),
+                asked: Vec::new(),
+                results: Vec::new(),
+            };
+            (PathBuf::new(), loaded)
+        };
+        let mut parts = [
+            part(&[("scenarios/quick/calm.toml", "1"), ("scenarios/storm.toml", "2")]),
+            part(&[("quick/calm.toml", "1"), ("storm.toml", "3")]),
+            part(&[("a/calm.toml", "1"), ("b/calm.toml", "1")]),
+        ];
+        name_alike(&mut parts);
+        let names: Vec<Vec<&str>> = parts
+            .iter()
+            .map(|(_, part)| part.scenarios.iter().map(|known| &*known.scenario).collect())
+            .collect();
+        // Another text is another scenario.
+        assert_eq!(names[0], ["a/calm.toml", "scenarios/storm.toml"]);
+        assert_eq!(names[1], ["a/calm.toml", "storm.toml"]);
+        assert_eq!(names[2], ["a/calm.toml", "b/calm.toml"]);
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use wavetank_reports::{Coverage, Point, SeedResult};
+
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::tell;
@@ -22,15 +24,27 @@ pub(super) struct CampaignProgress {
     /// Results that were there before it began.
     before: u64,
     failed: AtomicU64,
+    /// What the runs have covered, those that were there before included.
+    covered: Mutex<Coverage>,
     started: Instant,
     told: Mutex<Instant>,
 }
 
-fn message(over: u64, total: u64, played: u64, failed: u64, seconds: f64) -> String {
+fn message(
+    over: u64,
+    total: u64,
+    played: u64,
+    failed: u64,
+    covered: Option<(usize, usize)>,
+    seconds: f64,
+) -> String {
     let rate = played as f64 / seconds.max(1e-6);
     let left = (total.saturating_sub(over)) as f64 / rate.max(1e-6);
     let failed = if failed == 0 { "none failed".to_owned() } else { format!("{failed} FAILED") };
-    format!("{over} of {total} runs, {rate:.1}/s, {failed}, {left:.0}s left")
+    let covered = covered.map_or_else(String::new, |(cells, points)| {
+        format!(", {cells} cells and {points} of {} points covered", Point::ALL.len())
+    });
+    format!("{over} of {total} runs, {rate:.1}/s, {failed}{covered}, {left:.0}s left")
 }
 
 impl CampaignProgress {
@@ -50,19 +64,42 @@ impl CampaignProgress {
             over: AtomicU64::new(before),
             before,
             failed: AtomicU64::new(0),
+            covered: Mutex::new(Coverage::default()),
             started: now,
             told: Mutex::new(now),
         }
     }
 
-    /// A run is over, and everything held or not.
+    /// What runs have covered that were there before.
+    pub(super) fn covered_before<'a>(&self, results: impl Iterator<Item = &'a SeedResult>) {
+        let mut covered = self.covered.lock().unwrap_or_else(PoisonError::into_inner);
+        for result in results {
+            covered.merge(&result.coverage);
+        }
+    }
+
+    /// A run of a campaign is over.
+    pub(super) fn played(&self, result: &SeedResult) {
+        let cells = {
+            let mut covered = self.covered.lock().unwrap_or_else(PoisonError::into_inner);
+            covered.merge(&result.coverage);
+            (covered.cells(), covered.points())
+        };
+        self.tell(result.held(), Some(cells));
+    }
+
+    /// Something is over that covers nothing by itself, and everything held or not.
     pub(super) fn over(&self, held: bool) {
+        self.tell(held, None);
+    }
+
+    fn tell(&self, held: bool, covered: Option<(usize, usize)>) {
         let over = self.over.fetch_add(1, Ordering::Relaxed) + 1;
         let new = u64::from(!held);
         let failed = self.failed.fetch_add(new, Ordering::Relaxed) + new;
         let text = || {
             let seconds = self.started.elapsed().as_secs_f64();
-            message(over, self.total, over - self.before, failed, seconds)
+            message(over, self.total, over - self.before, failed, covered, seconds)
         };
         if !self.bar.is_hidden() {
             self.bar.set_position(over);
@@ -88,8 +125,10 @@ mod tests {
 
     #[test]
     fn the_line_counts_what_was_played_now() {
-        let text = message(600, 1000, 100, 0, 10.0);
+        let text = message(600, 1000, 100, 0, None, 10.0);
         assert_eq!(text, "600 of 1000 runs, 10.0/s, none failed, 40s left");
-        assert!(message(600, 1000, 100, 3, 10.0).contains("3 FAILED"));
+        let text = message(600, 1000, 100, 3, Some((212, 20)), 10.0);
+        let points = Point::ALL.len();
+        assert!(text.contains(&format!("3 FAILED, 212 cells and 20 of {points} points covered")));
     }
 }

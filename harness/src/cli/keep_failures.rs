@@ -22,14 +22,23 @@ use crate::output::{Background, SMALLEST, STORY};
 use crate::provenance::provenance;
 use crate::shrink::{Reason, Shrunk, shrink};
 
-/// Leaves a folder for each failure, up to [`MOST_KEPT`] of a scenario; those of an earlier
-/// start are left as they are. With a `limit`, the first failure of each kind is shrunk for so
-/// long.
+/// For how long what failed is shrunk.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shrinking {
+    /// Each failure, at the most.
+    pub(super) each: Duration,
+    /// All of them, at the most until then.
+    pub(super) until: Option<Instant>,
+}
+
+/// Leaves a folder for each failure, up to [`MOST_KEPT`] of a scenario, and for one seed of each
+/// expectation over seeds that is not met; those of an earlier start are left as they are. With
+/// `shrinking`, the first failure of each kind is shrunk.
 pub(super) fn keep_failures(
     folder: &Folder,
     entries: &[Entry],
     result: &mut CampaignResult,
-    limit: Option<Duration>,
+    shrinking: Option<Shrinking>,
 ) -> Result<(), Failure> {
     let mut bases = Bases::default();
     let mut kept: BTreeMap<String, usize> = BTreeMap::new();
@@ -44,7 +53,8 @@ pub(super) fn keep_failures(
             continue;
         }
         *count += 1;
-        let place = folder.failure(&failed.result);
+        let of = &failed.result;
+        let place = folder.failure(&of.scenario, &of.scenario_digest, of.seed);
         failed.folder = Some(place.display().to_string());
         let is_first = first.is_some();
         kinds.extend(first);
@@ -62,11 +72,12 @@ pub(super) fn keep_failures(
         }
         let mut notes = Vec::new();
         if is_first
-            && let Some(limit) = limit
-            && let Some(shrunk) = shrunk(&plan, limit)
+            && let Some(shrinking) = shrinking
+            && let Some(shrunk) = shrunk(&plan, shrinking)
         {
             tell(&format!("{name} seed {} shrunk to {}", plan.seed, figures(&shrunk)));
-            notes.push((SMALLEST, small_text(&shrunk, name, Path::new(name).parent())));
+            let beside = Path::new(name).parent();
+            notes.push((SMALLEST, small_text(&shrunk, name, beside, Some(&place))));
             failed.smallest = Some(smallest(&shrunk, &place));
         }
         let base = bases.of(&plan.graph);
@@ -74,6 +85,45 @@ pub(super) fn keep_failures(
         let provenance = provenance(&entry.scenario, &Load::of(&plan, &base));
         let background = Background { command: failed.command.clone(), provenance, notes };
         keep(&place, &plan, &base, &background)?;
+    }
+    keep_unmet(folder, entries, result, &mut bases)
+}
+
+/// A seed for which an expectation did not hold that was to hold for more of them: as one run it
+/// is no failure, so it has a folder only here.
+fn keep_unmet(
+    folder: &Folder,
+    entries: &[Entry],
+    result: &mut CampaignResult,
+    bases: &mut Bases,
+) -> Result<(), Failure> {
+    let digests: BTreeMap<&str, &str> =
+        result.scenarios.iter().map(|s| (&*s.scenario, &*s.scenario_digest)).collect();
+    for rule in &mut result.rules {
+        let Some(one) = &mut rule.failing else { continue };
+        let Some(entry) = entries.iter().find(|entry| entry.name == rule.scenario) else {
+            continue;
+        };
+        if interrupt::asked() {
+            return Ok(());
+        }
+        let digest = digests.get(&*rule.scenario).copied().unwrap_or_default();
+        let place = folder.failure(&rule.scenario, digest, one.seed);
+        one.folder = Some(place.display().to_string());
+        if place.join("result.json").exists() {
+            continue;
+        }
+        // Of several clusters, that of the scenario's own seed stands for all.
+        let plan = Arc::new(find::draw(&entry.scenario, one.seed)?);
+        let base = bases.of(&plan.graph);
+        let notes = explain(&plan, &base).map(|story| (STORY, story)).into_iter().collect();
+        let provenance = provenance(&entry.scenario, &Load::of(&plan, &base));
+        keep(
+            &place,
+            &plan,
+            &base,
+            &Background { command: one.command.clone(), provenance, notes },
+        )?;
     }
     Ok(())
 }
@@ -83,8 +133,10 @@ fn kind(result: &SeedResult) -> Option<Reason> {
     Reason::of(&result.failures, result.waiting.as_deref()).map(|(_, reason)| reason)
 }
 
-fn shrunk(plan: &Plan, limit: Duration) -> Option<Shrunk> {
-    shrink(plan, Some(Instant::now() + limit), |_, _, _| {})
+fn shrunk(plan: &Plan, shrinking: Shrinking) -> Option<Shrunk> {
+    let until = Instant::now() + shrinking.each;
+    let until = shrinking.until.map_or(until, |all| all.min(until));
+    shrink(plan, Some(until), |_, _, _| {})
 }
 
 fn smallest(shrunk: &Shrunk, place: &Path) -> Smallest {

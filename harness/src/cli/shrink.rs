@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -50,7 +51,8 @@ pub(super) fn shrink(args: &ShrinkArgs) -> Result<Exit, Failure> {
         return Err(Failure::input(why));
     };
     clear();
-    let text = small_text(&shrunk, &name, args.subject.file.parent());
+    let to = args.out.as_deref().and_then(Path::parent);
+    let text = small_text(&shrunk, &name, args.subject.file.parent(), to);
     tell(&figures(&shrunk));
     match &args.out {
         Some(out) => {
@@ -83,35 +85,55 @@ fn size(plan: &Plan, operations: Option<usize>) -> String {
     )
 }
 
-/// The small Plan as a scenario that says what it shows and where it came from. `beside` is the
-/// folder from which the scenario named its files.
-pub(super) fn small_text(shrunk: &Shrunk, scenario: &str, beside: Option<&Path>) -> String {
+/// The small Plan as a scenario that says what it shows and where it came from. The scenario named
+/// its files from the folder `beside`; the small one goes `to` a folder, and names them from there.
+/// Where that is not known, it names them as they were written.
+pub(super) fn small_text(
+    shrunk: &Shrunk,
+    scenario: &str,
+    beside: Option<&Path>,
+    to: Option<&Path>,
+) -> String {
     let mut plan = shrunk.plan.clone();
     plan.about = format!(
         "Shrunk from {scenario} seed {}, which shows: {}. {}",
         plan.seed, shrunk.reason, shrunk.why
     );
-    if let GraphSource::Edges { path, .. } = &mut plan.graph.source
-        && let Ok(whole) = fs::canonicalize(beside.unwrap_or(Path::new(".")).join(&*path))
-    {
-        // The small one may lie anywhere.
-        *path = whole.to_string_lossy().into_owned();
+    let from_there = |path: &str| {
+        let here = |folder: Option<&Path>| match folder {
+            Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        to.and_then(|to| relative(&here(beside).join(path), &here(Some(to))))
+            .unwrap_or_else(|| path.to_owned())
+    };
+    if let GraphSource::Edges { path, .. } = &mut plan.graph.source {
+        *path = from_there(path);
     }
     for client in &mut plan.clients {
-        let whole = |path: &str| {
-            let whole = fs::canonicalize(beside.unwrap_or(Path::new(".")).join(path));
-            whole.map_or_else(|_| path.to_owned(), |whole| whole.to_string_lossy().into_owned())
-        };
         if let Some(recorded) = &mut client.recorded {
-            let path = whole(&recorded.path);
-            std::sync::Arc::make_mut(recorded).path = path;
+            let path = from_there(&recorded.path);
+            Arc::make_mut(recorded).path = path;
         }
         if let Popularity::Table(table) = &mut client.popularity {
-            let path = whole(&table.path);
-            std::sync::Arc::make_mut(table).path = path;
+            let path = from_there(&table.path);
+            Arc::make_mut(table).path = path;
         }
     }
     to_brief_text(&plan)
+}
+
+/// The path of a file that is there from a folder that need not be there yet.
+fn relative(file: &Path, folder: &Path) -> Option<String> {
+    let there = folder.ancestors().find(|path| path.as_os_str().is_empty() || path.exists())?;
+    let rest = folder.strip_prefix(there).ok()?;
+    let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
+    let (file, folder) = (fs::canonicalize(file).ok()?, fs::canonicalize(there).ok()?.join(rest));
+    let common = file.components().zip(folder.components()).take_while(|(a, b)| a == b).count();
+    let up = folder.components().skip(common).map(|_| Component::ParentDir);
+    let path: PathBuf = up.chain(file.components().skip(common)).collect();
+    // Scenarios are read on other systems, too.
+    Some(path.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/"))
 }
 
 /// A line on standard error that is written over, where it can be.
@@ -129,5 +151,23 @@ pub(super) fn progress(what: &str, plan: &Plan, runs: u64) {
 pub(super) fn clear() {
     if std::io::stderr().is_terminal() {
         let _ = write!(std::io::stderr(), "\r\x1b[K");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_named_from_where_the_small_scenario_lies() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        fs::create_dir(at("graphs")).unwrap();
+        fs::write(at("graphs/edges.txt"), "0 1").unwrap();
+        let named = |to: &str| relative(&at("graphs/edges.txt"), &at(to));
+        assert_eq!(named("out/failures/a-7").as_deref(), Some("../../../graphs/edges.txt"));
+        assert_eq!(named("").as_deref(), Some("graphs/edges.txt"));
+        assert_eq!(named("graphs").as_deref(), Some("edges.txt"));
+        assert_eq!(relative(&at("none.txt"), &at("")), None);
     }
 }

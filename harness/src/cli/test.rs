@@ -10,13 +10,13 @@ use wavetank_reports::{CampaignResult, Coverage, Ended, NotUnderstood, SeedResul
 use wavetank_scenario::{Plan, nearest};
 
 use super::campaign_progress::CampaignProgress;
-use super::keep_failures::keep_failures;
+use super::keep_failures::{Shrinking, keep_failures};
 use super::{Failure, find, say, tell, warn};
-use crate::campaign::folder::{Folder, FolderError, Known, merged, write_whole};
+use crate::campaign::folder::{Folder, FolderError, Known, merged, name_alike, write_whole};
 use crate::campaign::parts::{Asked, wholeness};
 use crate::campaign::scenario_digest;
 use crate::campaign::seeds::{parse_seeds, parse_shard};
-use crate::campaign::{CampaignError, Entry, Seeds, Shard, Work, digest_of, play_all};
+use crate::campaign::{CampaignError, Deadline, Entry, Seeds, Shard, Work, digest_of, play_all};
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::output::OutputError;
@@ -38,7 +38,8 @@ pub(super) struct TestArgs {
     /// Worker threads [default: one per processor]. Results do not depend on it.
     #[arg(long, value_name = "N")]
     jobs: Option<std::num::NonZeroU16>,
-    /// Ends after so long, e.g. 5m, with the seeds that were played by then.
+    /// Ends after so long, e.g. 5m, with the seeds that were played by then. With --out, a part of
+    /// it (a fifth, or --shrink-limit if that is less) is left for shrinking once a seed has failed.
     #[arg(long, value_name = "TIME", value_parser = wall_time)]
     time_limit: Option<Duration>,
     /// Fewer seeds than this of any scenario are too few (exit 75); so is no run at all.
@@ -149,20 +150,21 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
     let results = earlier(folder.as_ref(), &known, &seeds)?;
     let total = seeds.len() * entries.len() as u64;
     let progress = CampaignProgress::new(total, results.len() as u64, args.forms.json);
+    progress.covered_before(results.values());
     let digests: Vec<String> = known.iter().map(|known| known.digest.clone()).collect();
     let work = Work {
         entries: &entries,
         digests: &digests,
         seeds,
         jobs: args.jobs.map_or_else(processors, |jobs| usize::from(jobs.get())),
-        until: args.time_limit.map(|limit| started + limit),
+        until: deadline(args, started),
         twice: args.check_determinism,
         own: Own::default(),
         known: results,
     };
     let draw = |scenario: &_, seed| find::draw(scenario, seed).map_err(|failure| failure.message);
     let keep = |result: &SeedResult| {
-        progress.over(result.held());
+        progress.played(result);
         folder.as_ref().map_or(Ok(()), |folder| folder.keep(result))
     };
     let played = play_all(work, draw, keep);
@@ -176,8 +178,11 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
         CampaignResult::new(results, ended, wall, digest_of, |result| command(result, &args.set));
     if let Some(folder) = &mut folder {
         folder.record(vec![asked(args, &entries, Some(ended))])?;
-        let limit = (!args.no_shrink).then_some(args.shrink_limit);
-        keep_failures(folder, &entries, &mut result, limit)?;
+        let shrinking = (!args.no_shrink).then(|| Shrinking {
+            each: args.shrink_limit,
+            until: args.time_limit.map(|limit| started + limit),
+        });
+        keep_failures(folder, &entries, &mut result, shrinking)?;
         folder.conclude(&result)?;
     }
     let fewest = if entries.len() > result.scenarios.len() { 0 } else { result.fewest_seeds() };
@@ -199,6 +204,14 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
     }
     let early = few || result.ended == Ended::Interrupted;
     Ok(if early { exit.worst(Exit::Surroundings) } else { exit })
+}
+
+/// When runs end. Of a time limit, a fifth is left for shrinking if something fails.
+fn deadline(args: &TestArgs, started: Instant) -> Deadline {
+    let Some(limit) = args.time_limit else { return Deadline::none() };
+    let shrinks = args.out.is_some() && !args.no_shrink;
+    let reserve = if shrinks { args.shrink_limit.min(limit / 5) } else { Duration::ZERO };
+    Deadline::at(started + limit).with_reserve(reserve)
 }
 
 /// What this start is asked for, for those who put it together with others.
@@ -267,7 +280,7 @@ fn processors() -> usize {
 
 pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
     let least = args.forms.require_coverage.as_deref().map(required).transpose()?;
-    let (mut parts, mut asked) = (Vec::new(), Vec::new());
+    let mut parts = Vec::new();
     let mut set = None;
     for path in &args.parts {
         let part = Folder::load(path)?;
@@ -276,9 +289,10 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
             let what = "scenarios with other values of --set".to_owned();
             return Err(FolderError::Mixes { path: path.clone(), what }.into());
         }
-        asked.extend(part.asked.iter().cloned());
         parts.push((path.clone(), part));
     }
+    name_alike(&mut parts);
+    let asked: Vec<Asked> = parts.iter().flat_map(|(_, part)| part.asked.iter().cloned()).collect();
     let set = set.unwrap_or_default();
     let (scenarios, results) = merged(parts)?;
     let mut folder = Folder::open(&args.out, &scenarios, &set)?;
@@ -293,7 +307,8 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
         CampaignResult::new(results, ended, wall, digest_of, |result| command(result, &set));
     for failed in &mut result.failures {
         // What was kept stays where it was kept.
-        let name = folder.failure(&failed.result);
+        let of = &failed.result;
+        let name = folder.failure(&of.scenario, &of.scenario_digest, of.seed);
         let kept = args.parts.iter().filter_map(|part| {
             let place = part.join("failures").join(name.file_name()?);
             place.join("result.json").exists().then_some(place)
@@ -431,6 +446,10 @@ fn campaign_text(result: &CampaignResult) -> String {
             rule.seeds,
             if rule.satisfied { "enough" } else { "not enough" }
         ));
+        if let Some(one) = &rule.failing {
+            text.push_str(&format!("  again: {}\n", one.command));
+            text.extend(one.folder.iter().map(|folder| format!("  kept:  {folder}\n")));
+        }
     }
     if !result.coverage.never.is_empty() {
         let never = result.coverage.never.join(", ");

@@ -1,10 +1,13 @@
 //! The steps by which a Plan gets smaller. Each gives a changed copy; whether that still fails
 //! is for others to find out.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use wavetank_vocabulary::{ClientId, FaultId, InstanceId, OperationId, Ratio, Span, Time};
-use wavetank_world::{CostTable, FaultPlan, GraphSource, Plan, RetryPlan, Settings, Target};
+use wavetank_world::{
+    CostTable, FaultPlan, GraphSource, Members, Plan, RetryPlan, Settings, Target,
+};
 
 /// The Plan with one expectation, or none.
 pub(super) fn only_expectation(plan: &Plan, index: Option<usize>) -> Plan {
@@ -75,11 +78,39 @@ pub(super) fn with_fault(
     (changed != *plan).then_some(changed)
 }
 
-/// The Plan without its last instance.
-pub(super) fn fewer_instances(plan: &Plan) -> Option<Plan> {
+/// The Plan without the instance at that place; those after it move up, for ids have no gaps.
+/// None when a fault names it, or nobody would be left.
+pub(super) fn without_instance(plan: &Plan, index: usize) -> Option<Plan> {
     let mut plan = plan.clone();
-    plan.instances.pop();
-    (!plan.instances.is_empty()).then_some(plan)
+    if index >= plan.instances.len() || plan.instances.len() == 1 {
+        return None;
+    }
+    let gone = plan.instances.remove(index).id;
+    let moved = |id: InstanceId| match id.0.cmp(&gone.0) {
+        Ordering::Less => Some(id),
+        Ordering::Equal => None,
+        Ordering::Greater => Some(InstanceId(id.0 - 1)),
+    };
+    for instance in &mut plan.instances {
+        instance.id = moved(instance.id)?;
+    }
+    let members = |of: Members| of.iter().filter_map(moved).fold(Members::default(), Members::with);
+    let target = |target: Target| match target {
+        Target::Instance(id) => moved(id).map(Target::Instance),
+        Target::Several(all) => {
+            Some(members(all)).filter(|some| !some.is_empty()).map(Target::Several)
+        }
+        other => Some(other),
+    };
+    for fault in &mut plan.faults {
+        fault.target = target(fault.target)?;
+        fault.peer = match fault.peer {
+            Some(peer) => Some(target(peer)?),
+            None => None,
+        };
+        fault.strength.hosts = fault.strength.hosts.map(members);
+    }
+    Some(plan)
 }
 
 /// The Plan without a population of clients. The others keep their names but not their
@@ -130,5 +161,43 @@ fn fewer_users(plan: &mut Plan, fewer: u32) {
     {
         *users = fewer;
         *mean_follows = Ratio::new(2, 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::plan;
+    use wavetank_vocabulary::FaultKind;
+    use wavetank_world::Strength;
+
+    fn fault(target: Target) -> FaultPlan {
+        FaultPlan {
+            id: FaultId(1),
+            kind: FaultKind::Crash,
+            target,
+            peer: None,
+            at: Time::ZERO,
+            when: None,
+            lasts: None,
+            strength: Strength::default(),
+            spares_copy: false,
+        }
+    }
+
+    #[test]
+    fn any_instance_can_go_and_faults_follow_those_that_stay() {
+        let with = |target| Plan { faults: vec![fault(target)], ..plan() };
+        let (one, three) = (InstanceId(1), InstanceId(3));
+        let smaller = without_instance(&with(Target::Instance(three)), 0).expect("two are left");
+        assert_eq!(smaller.instances.iter().map(|i| i.id.0).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(smaller.faults[0].target, Target::Instance(InstanceId(2)));
+        let both = Members::default().with(one).with(three);
+        let smaller = without_instance(&with(Target::Several(both)), 0).expect("two are left");
+        let left = Members::default().with(InstanceId(2));
+        assert_eq!(smaller.faults[0].target, Target::Several(left));
+        assert_eq!(without_instance(&with(Target::Instance(one)), 0), None);
+        let alone = Plan { instances: plan().instances[..1].to_vec(), ..plan() };
+        assert_eq!(without_instance(&alone, 0), None);
     }
 }

@@ -9,6 +9,8 @@ use super::{CampaignResult, FailedSeed, ScenarioTally};
 struct RuleCase<'a> {
     check: &'a str,
     failure: Option<String>,
+    /// What plays a seed for which it did not hold.
+    again: String,
 }
 
 pub(super) fn text(result: &CampaignResult) -> String {
@@ -43,9 +45,12 @@ impl<'a> Suite<'a> {
         let failed = result.failures.iter().filter(|failed| failed.result.scenario == *name);
         let rules = result.rules.iter().filter(|rule| rule.scenario == *name).map(|rule| {
             let failure = (!rule.satisfied).then(|| {
-                format!("held for {} of {} seeds, {} asked for", rule.held, rule.runs, rule.seeds)
+                let (held, runs, asked) = (rule.held, rule.runs, &rule.seeds);
+                format!("held for {held} of {runs} seeds, {asked} asked for")
             });
-            RuleCase { check: &rule.check, failure }
+            let again = rule.failing.as_ref();
+            let again = again.map_or_else(String::new, |one| format!("again: {}", one.command));
+            RuleCase { check: &rule.check, failure, again }
         });
         Suite { tally, failed: failed.collect(), rules: rules.collect() }
     }
@@ -115,9 +120,10 @@ impl<'a> Suite<'a> {
                 None => writeln!(text, "{head}/>"),
                 Some(why) => writeln!(
                     text,
-                    "{head}>\n      <failure type=\"{}\" message=\"{}\"></failure>\n    </testcase>",
+                    "{head}>\n      <failure type=\"{}\" message=\"{}\">{}</failure>\n    </testcase>",
                     escaped(rule.check),
-                    escaped(why)
+                    escaped(why),
+                    escaped(&rule.again)
                 ),
             };
         }
