@@ -1,6 +1,7 @@
 //! The consistency check: does every record agree with those it points to?
 
 mod index;
+mod problem;
 mod report;
 
 use alloc::collections::BTreeSet;
@@ -20,6 +21,7 @@ use crate::store::Store;
 use crate::tokens::token_record;
 use crate::value::{Array, TokenId, TokenKind, Unpacked, block_key, unpack, values};
 
+pub use problem::Problem;
 pub use report::{Inconsistency, RecordType};
 
 impl Store {
@@ -90,7 +92,7 @@ impl Check<'_> {
         }
     }
 
-    fn report(&mut self, kind: FileKind, record: u64, problem: &'static str) {
+    fn report(&mut self, kind: FileKind, record: u64, problem: Problem) {
         self.report_as(RecordType::of(kind), kind, record, problem);
     }
 
@@ -99,7 +101,7 @@ impl Check<'_> {
         record_type: RecordType,
         kind: FileKind,
         record: u64,
-        problem: &'static str,
+        problem: Problem,
     ) {
         self.found.push(Inconsistency { kind, record, problem, record_type });
     }
@@ -130,16 +132,16 @@ impl Check<'_> {
         while at != NONE {
             let group: GroupRecord = self.contents.read(at);
             if !group.in_use || group.owner != node {
-                return self.report(FileKind::Nodes, node, "its groups lead to a foreign group");
+                return self.report(FileKind::Nodes, node, Problem::ForeignGroup);
             }
             if core::mem::replace(&mut self.owned[FileKind::Groups as usize][at as usize], true) {
-                return self.report(FileKind::Groups, at, "stands in a list twice");
+                return self.report(FileKind::Groups, at, Problem::GroupTwice);
             }
             if last.is_some_and(|last| last >= group.kind) {
-                self.report(FileKind::Groups, at, "its type is out of order");
+                self.report(FileKind::Groups, at, Problem::TypeOutOfOrder);
             }
             if group.is_empty() {
-                self.report(FileKind::Groups, at, "has no relationships");
+                self.report(FileKind::Groups, at, Problem::EmptyGroup);
             }
             for which in Which::ALL {
                 self.chain_of(node, group.first[which as usize], Some((group.kind, which)));
@@ -154,29 +156,29 @@ impl Check<'_> {
         while at != NONE {
             let record: RelationshipRecord = self.contents.read(at);
             let Some(side) = record.side(node).filter(|_| record.in_use) else {
-                return self.report(FileKind::Nodes, node, "its chain leads to a foreign record");
+                return self.report(FileKind::Nodes, node, Problem::ForeignChain);
             };
             let side = side as usize;
             if only.is_some_and(|only| only != (record.kind, which_chain(&record, side))) {
-                self.report(FileKind::Relationships, at, "stands in the chain of another group");
+                self.report(FileKind::Relationships, at, Problem::OtherGroup);
             }
             if self.seen[at as usize] & 1 << side != 0 {
-                return self.report(FileKind::Relationships, at, "stands in a chain twice");
+                return self.report(FileKind::Relationships, at, Problem::ChainTwice);
             }
             self.seen[at as usize] |= 1 << side;
             if record.is_first[side] != (previous == NONE) {
-                self.report(FileKind::Relationships, at, "has a wrong first-in-chain flag");
+                self.report(FileKind::Relationships, at, Problem::FirstFlag);
             }
             if previous == NONE {
                 degree = record.previous[side];
             } else if record.previous[side] != previous {
-                self.report(FileKind::Relationships, at, "does not point back");
+                self.report(FileKind::Relationships, at, Problem::NoWayBack);
             }
             length += 1;
             (previous, at) = (at, record.next[side]);
         }
         if degree != length {
-            self.report(FileKind::Nodes, node, "has a wrong degree");
+            self.report(FileKind::Nodes, node, Problem::Degree);
         }
     }
 
@@ -190,11 +192,11 @@ impl Check<'_> {
                 (true, false) => 3,
             };
             if self.seen[id as usize] != expected {
-                self.report(FileKind::Relationships, id, "is missing from a chain");
+                self.report(FileKind::Relationships, id, Problem::MissingFromChain);
             }
             if record.in_use {
                 if !self.knows(TokenKind::RelationshipType, record.kind) {
-                    self.report(FileKind::Relationships, id, "has an unknown type");
+                    self.report(FileKind::Relationships, id, Problem::UnknownType);
                 }
                 self.properties_of(record.first_property);
             }
@@ -208,41 +210,41 @@ impl Check<'_> {
         while at != NONE {
             let record: PropertyRecord = self.contents.read(at);
             if !record.in_use() {
-                return self.report(FileKind::Properties, at, "is in a chain but not in use");
+                return self.report(FileKind::Properties, at, Problem::NotInUse);
             }
             if core::mem::replace(&mut self.owned[FileKind::Properties as usize][at as usize], true)
             {
-                return self.report(FileKind::Properties, at, "has two owners");
+                return self.report(FileKind::Properties, at, Problem::TwoOwners);
             }
             if record.previous != previous {
-                self.report(FileKind::Properties, at, "does not point back");
+                self.report(FileKind::Properties, at, Problem::NoWayBack);
             }
             for (place, count) in values(&record.blocks) {
                 let key = block_key(record.blocks[place]);
                 if keys.contains(&key) {
-                    self.report(FileKind::Properties, at, "repeats a key");
+                    self.report(FileKind::Properties, at, Problem::KeyTwice);
                 }
                 keys.push(key);
                 if !self.knows(TokenKind::PropertyKey, u32::from(key.0)) {
-                    self.report(FileKind::Properties, at, "has an unknown key");
+                    self.report(FileKind::Properties, at, Problem::UnknownKey);
                 }
                 match unpack(&record.blocks[place..place + count]) {
                     Unpacked::Value(_) => {}
                     Unpacked::Damaged => {
-                        self.report(FileKind::Properties, at, "has a value that cannot be read");
+                        self.report(FileKind::Properties, at, Problem::UnreadableValue);
                     }
                     Unpacked::Long(first) => {
                         let text =
                             self.pieces_of::<DynamicRecord>((FileKind::Properties, at), first);
                         if text.is_some_and(|text| core::str::from_utf8(&text).is_err()) {
-                            self.report(FileKind::Properties, at, "has a text that is not UTF-8");
+                            self.report(FileKind::Properties, at, Problem::NotUtf8);
                         }
                     }
                     Unpacked::LongArray(first) => {
                         let array =
                             self.pieces_of::<ArrayRecord>((FileKind::Properties, at), first);
                         if array.is_some_and(|bytes| Array::from_bytes(&bytes).is_none()) {
-                            self.report(FileKind::Properties, at, "has an array that is none");
+                            self.report(FileKind::Properties, at, Problem::NoArray);
                         }
                     }
                 }
@@ -260,9 +262,9 @@ impl Check<'_> {
             twice |= core::mem::replace(&mut owned[record as usize], true);
         });
         if walked.is_err() {
-            self.report(owner.0, owner.1, "has a long value with a broken chain");
+            self.report(owner.0, owner.1, Problem::BrokenLongValue);
         } else if twice {
-            self.report(owner.0, owner.1, "shares a long value with another");
+            self.report(owner.0, owner.1, Problem::SharedLongValue);
         }
         (walked.is_ok() && !twice).then_some(bytes)
     }
@@ -275,14 +277,14 @@ impl Check<'_> {
             };
             match list_of(&bytes) {
                 Some((owner, list)) if owner == id => labels.extend(list),
-                _ => return self.report(FileKind::Nodes, id, "has another's list of labels"),
+                _ => return self.report(FileKind::Nodes, id, Problem::OtherLabels),
             }
         }
         if labels.windows(2).any(|two| two[0] >= two[1]) {
-            self.report(FileKind::Nodes, id, "its labels are out of order");
+            self.report(FileKind::Nodes, id, Problem::LabelsOutOfOrder);
         }
         if labels.iter().any(|label| !self.knows(TokenKind::Label, *label)) {
-            self.report(FileKind::Nodes, id, "has an unknown label");
+            self.report(FileKind::Nodes, id, Problem::UnknownLabel);
         }
     }
 
@@ -297,7 +299,7 @@ impl Check<'_> {
         ] {
             for id in 0..self.contents.high(kind) {
                 if !self.owned[kind as usize][id as usize] && self.contents.in_use(kind, id) {
-                    self.report(kind, id, "belongs to nobody");
+                    self.report(kind, id, Problem::Orphan);
                 }
             }
         }
@@ -325,7 +327,7 @@ impl Check<'_> {
                     Some(TokenKind::PropertyKey) => RecordType::PropertyKey,
                     None => RecordType::NeoStore,
                 };
-                self.report_as(record_type, FileKind::Tokens, id, "is not the token in memory");
+                self.report_as(record_type, FileKind::Tokens, id, Problem::OtherToken);
             }
         }
     }
@@ -339,13 +341,13 @@ impl Check<'_> {
                 continue;
             }
             if !self.knows(TokenKind::Label, u32::from(rule.label)) {
-                self.report(FileKind::Schema, id, "is for an unknown label");
+                self.report(FileKind::Schema, id, Problem::RuleUnknownLabel);
             }
             if !self.knows(TokenKind::PropertyKey, u32::from(rule.key)) {
-                self.report(FileKind::Schema, id, "is for an unknown key");
+                self.report(FileKind::Schema, id, Problem::RuleUnknownKey);
             }
             if !pairs.insert((rule.label, rule.key)) {
-                self.report(FileKind::Schema, id, "repeats another rule");
+                self.report(FileKind::Schema, id, Problem::RuleTwice);
             }
         }
     }
@@ -357,13 +359,13 @@ impl Check<'_> {
             let end = self.contents.pages(kind) as u64 * records_per_page(kind);
             for id in self.contents.high(kind)..end {
                 if self.contents.in_use(kind, id) {
-                    let problem = "is in use behind the next free id";
+                    let problem = Problem::BehindNextFree;
                     self.report_as(RecordType::NeoStore, kind, id, problem);
                 }
             }
             for id in self.store.free.unused(kind) {
                 if self.contents.in_use(kind, id) {
-                    let problem = "is in use and listed as unused";
+                    let problem = Problem::ListedAsUnused;
                     self.report_as(RecordType::NeoStore, kind, id, problem);
                 }
             }

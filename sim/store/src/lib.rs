@@ -58,7 +58,7 @@ pub use audit::{AuditNode, AuditRelationship, AuditVisitor, PageSource};
 pub use backup::{Backup, BackupError, BackupReport, BackupStep};
 pub use cache::policy::CachePolicy;
 pub use cache::trace::TraceCache;
-pub use check::{Inconsistency, RecordType};
+pub use check::{Inconsistency, Problem, RecordType};
 pub use config::StoreConfig;
 pub use copy::{CopyCursor, CopyStep, PageImage};
 pub use disk::{DiskError, DiskOp, DiskReply, DiskRequest, FileKind, FileName, PageNumber};

@@ -3,7 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use super::{Check, RecordType};
+use super::{Check, Problem, RecordType};
 use crate::disk::FileKind;
 use crate::index::DEEPEST;
 use crate::record::NodeRecord;
@@ -29,7 +29,7 @@ impl Check<'_> {
             }
             for label in &labels {
                 if !entries.remove(&IndexKey::label(*label, id)) {
-                    let problem = "is missing from the label scan store";
+                    let problem = Problem::MissingFromScan;
                     self.report_as(RecordType::LabelScanDocument, FileKind::Nodes, id, problem);
                 }
             }
@@ -42,12 +42,12 @@ impl Check<'_> {
                 };
                 let Some(hash) = index_hash(&value, &mut scratch) else { continue };
                 if !entries.remove(&IndexKey::value(*rule, hash, id)) {
-                    self.report(FileKind::Nodes, id, "is missing from an index");
+                    self.report(FileKind::Nodes, id, Problem::MissingFromIndex);
                 }
                 if record.unique {
                     let others = unique.entry((*rule, hash)).or_default();
                     if others.iter().any(|(_, other)| same(other, &value)) {
-                        self.report(FileKind::Nodes, id, "has a value that must be unique");
+                        self.report(FileKind::Nodes, id, Problem::NotUnique);
                     }
                     others.push((id, value));
                 }
@@ -56,9 +56,9 @@ impl Check<'_> {
         for entry in entries {
             let node: NodeRecord = self.contents.read(entry.node);
             let problem = match (node.in_use, entry.rule()) {
-                (false, _) => "is in an index but not in use",
-                (true, None) => "is in the label scan store without the label",
-                (true, Some(_)) => "is in an index without the label or value",
+                (false, _) => Problem::IndexedNotInUse,
+                (true, None) => Problem::ScannedWithoutLabel,
+                (true, Some(_)) => Problem::IndexedWithoutValue,
             };
             let record_type = match entry.rule() {
                 None => RecordType::LabelScanDocument,
@@ -77,30 +77,30 @@ impl Check<'_> {
         entries: &mut BTreeSet<IndexKey>,
     ) {
         let Some(body) = self.contents.body(FileKind::Index, number) else {
-            return self.report(FileKind::Index, u64::from(number), "is missing from the tree");
+            return self.report(FileKind::Index, u64::from(number), Problem::MissingTreePage);
         };
         let own = tree::level(body);
         let wrong = level.is_some_and(|level| level != own) || own >= DEEPEST;
         if !met.insert(number) || wrong {
-            return self.report(FileKind::Index, u64::from(number), "stands in the tree wrongly");
+            return self.report(FileKind::Index, u64::from(number), Problem::MisplacedTreePage);
         }
         let keys: Vec<IndexKey> =
             (0..tree::count(body)).map(|place| tree::key_at(body, place)).collect();
         // The first child of an inner page has no lower bound.
         let bounds = if own > 0 { keys.get(1..).unwrap_or_default() } else { &keys };
         if bounds.windows(2).any(|two| two[0] >= two[1]) {
-            self.report(FileKind::Index, u64::from(number), "its entries are out of order");
+            self.report(FileKind::Index, u64::from(number), Problem::EntriesOutOfOrder);
         }
         if own == 0 {
             let before = entries.last().copied();
             if before.zip(keys.first().copied()).is_some_and(|(before, first)| before >= first) {
-                self.report(FileKind::Index, u64::from(number), "its entries are out of order");
+                self.report(FileKind::Index, u64::from(number), Problem::EntriesOutOfOrder);
             }
             entries.extend(keys);
             return;
         }
         if keys.is_empty() {
-            self.report(FileKind::Index, u64::from(number), "has no children");
+            self.report(FileKind::Index, u64::from(number), Problem::NoChildren);
         }
         for place in 0..keys.len() {
             self.tree_page(tree::child_at(body, place), Some(own - 1), met, entries);

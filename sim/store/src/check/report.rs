@@ -3,6 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::fmt;
 
+use super::problem::Problem;
 use crate::disk::FileKind;
 
 /// What kind of record contradicts another, by the names of Neo4j's consistency checker (HA
@@ -113,7 +114,7 @@ pub struct Inconsistency {
     /// The record; of an entry of an index, its node.
     pub record: u64,
     /// What is wrong with it.
-    pub problem: &'static str,
+    pub problem: Problem,
     pub(crate) record_type: RecordType,
 }
 
