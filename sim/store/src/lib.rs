@@ -16,6 +16,8 @@ mod check;
 mod checkpoint;
 mod chunks;
 mod config;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod copy;
 mod dense;
 mod disk;

@@ -11,7 +11,8 @@ use wavetank_store::{
 };
 use wavetank_vocabulary::{Ratio, Span, Time};
 
-use super::{File, SECTOR, SimDisk, Submitted};
+use super::file::{File, SECTOR};
+use super::{SimDisk, Submitted};
 use crate::machine::scaled;
 
 /// What is wrong with a disk, as the kinds of fault have it.

@@ -4,7 +4,7 @@ extern crate std;
 
 use super::*;
 use wavetank_kernel::Streams;
-use wavetank_store::FileKind;
+use wavetank_store::{FileKind, conformance};
 use wavetank_vocabulary::Bytes;
 
 const FILE: FileName = FileName::live(FileKind::Nodes);
@@ -45,6 +45,18 @@ impl Rig {
             _ => None,
         }
     }
+}
+
+/// The suite that real files pass as well (`wavetank_store::conformance`).
+#[test]
+fn it_answers_like_every_disk() {
+    for seed in 0..40 {
+        let mut disk = Rig::new();
+        let perform = &mut |request: &DiskRequest| disk.ask(request.clone());
+        conformance::answers_are_those_of_plain_bytes(perform, seed, 600);
+    }
+    let mut disk = Rig::new();
+    conformance::a_store_lives_on_it(&mut |request| disk.ask(request.clone()));
 }
 
 #[test]
