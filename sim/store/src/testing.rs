@@ -43,6 +43,8 @@ pub(crate) struct Rig {
     /// If set, the disk as it was before each operation, with the last transaction that was
     /// durable then.
     pub(crate) crashes: Option<Vec<(MemoryDisk, u64)>>,
+    /// Power losses that were tried.
+    pub(crate) power_losses: u64,
     /// The master of a guarded transaction, and the transaction that stands for it there.
     pub(crate) master: Option<(std::boxed::Box<Rig>, TxHandle)>,
 }
@@ -69,6 +71,7 @@ impl Rig {
             shuffle,
             ledger: Ledger::default(),
             crashes: None,
+            power_losses: 0,
             master: None,
         };
         rig.run();

@@ -110,7 +110,9 @@ fn no_acknowledged_transaction_is_lost_by_a_crash_before_any_operation() {
     assert!(rig.store.counts.logical[FileKind::Index as usize] > 3, "the index tree was split");
     let logs = rig.disk.names().into_iter().filter(|file| file.kind == FileKind::Log);
     assert!(logs.map(|file| file.version).max().unwrap() > 5, "the log was rotated");
-    std::println!("{} crash points, each killed and without power", rig.disk.done);
+    let (points, losses) = (rig.disk.done, rig.power_losses);
+    assert!(losses > points * 3 / 2, "{losses} power losses at {points} points");
+    std::println!("{points} crash points, each killed and without power: {losses} power losses");
 }
 
 /// What the first crash shows of a planted bug; none if no crash shows it.
