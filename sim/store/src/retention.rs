@@ -89,11 +89,10 @@ impl fmt::Display for LogRetention {
 
 impl LogRetention {
     /// How many of these files, oldest first, the policy lets go; `now_ms` is the clock. The
-    /// current file stays, and unless nothing is to be kept the one before it.
+    /// current file always stays, and counts.
     pub(crate) fn let_go(&self, files: &VecDeque<LogFile>, last_tx: u64, now_ms: u64) -> usize {
-        let always = if *self == LogRetention::None { 1 } else { 2 };
         let mut newer = 0;
-        for place in (0..files.len().saturating_sub(always)).rev() {
+        for place in (0..files.len().saturating_sub(1)).rev() {
             newer = files.range(place + 1..).map(|file| file.length).sum::<u64>().max(newer);
             // What the file behind it says of its own beginning is this one's end.
             let end = &files[place + 1];
@@ -166,8 +165,9 @@ mod tests {
             policy.parse::<LogRetention>().unwrap().let_go(&files, 55, 5 * HOUR_MS + 1)
         };
         assert_eq!((gone("true"), gone("false")), (0, 5));
-        assert_eq!((gone("3 files"), gone("1 files"), gone("9 files")), (3, 4, 0));
-        assert_eq!((gone("250 size"), gone("1 size"), gone("1M size")), (3, 4, 0));
+        assert_eq!((gone("3 files"), gone("1 files"), gone("9 files")), (3, 5, 0));
+        assert_eq!((gone("2 files"), gone("0 files")), (4, 5), "the current one always stays");
+        assert_eq!((gone("250 size"), gone("1 size"), gone("1M size")), (3, 5, 0));
         assert_eq!((gone("15 txs"), gone("1k txs")), (3, 0));
         // Version 2 ended at hour 3, version 1 at hour 2.
         assert_eq!((gone("2 hours"), gone("3 hours"), gone("7 days")), (3, 2, 0));
