@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use wavetank_reports::grouped;
 use wavetank_scenario::parse_edges;
 use wavetank_store::{Graph, GraphError, ImageBuilder, Inconsistency, TokenKind, Value};
@@ -48,7 +49,7 @@ enum What {
         /// The graph's directory.
         dir: PathBuf,
     },
-    /// Prints the whole graph as sorted text: the same for every copy of a store.
+    /// Prints the whole graph as sorted text: the same for the same content.
     Dump {
         /// The graph's directory.
         dir: PathBuf,
@@ -81,9 +82,11 @@ pub(super) fn store(args: &StoreArgs) -> Result<Exit, Failure> {
     }
 }
 
-/// Wrong directories and damage are the input's fault; a full disk may pass.
+/// Wrong directories and damage are the input's fault; a full disk may pass, and so may another
+/// process that has the graph open.
 fn failed(error: &GraphError) -> Failure {
-    let exit = if error.is_disk_full() { Exit::Surroundings } else { Exit::Input };
+    let may_pass = error.is_disk_full() || matches!(error, GraphError::InUse(_));
+    let exit = if may_pass { Exit::Surroundings } else { Exit::Input };
     Failure { exit, message: error.to_string() }
 }
 
@@ -99,18 +102,18 @@ fn failed_in(directory: &Path) -> impl Fn(GraphError) -> Failure {
     }
 }
 
-/// Opens a graph, and says if it had to be recovered.
+/// Opens a graph to look at it, and says if it was not closed.
 fn open(directory: &Path) -> Result<Graph, Failure> {
     open_graph(directory).map_err(failed_in(directory))
 }
 
 fn open_graph(directory: &Path) -> Result<Graph, GraphError> {
-    let graph = Graph::open_existing(directory)?;
+    let graph = Graph::open_to_read(directory)?;
     if let Some(recovery) =
         graph.recovery().filter(|recovery| recovery.replayed > 0 || recovery.cut > 0)
     {
         tell(&format!(
-            "recovered: {} transactions replayed, {} bytes of a torn log cut off",
+            "recovered in memory: {} transactions replayed, {} bytes of a torn log left out",
             grouped(recovery.replayed),
             grouped(recovery.cut)
         ));
@@ -210,8 +213,25 @@ fn info(directory: &Path) -> Result<Exit, Failure> {
     Ok(Exit::Held)
 }
 
+/// How far a check has come; drawn on a terminal only.
+fn records_bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+    match ProgressStyle::with_template("  {bar:18} {human_pos} of {human_len} records checked") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
 fn check(directory: &Path) -> Result<Exit, Failure> {
-    let checked = open_graph(directory).and_then(|graph| Ok((graph.check()?, graph)));
+    let checked = open_graph(directory).and_then(|graph| {
+        let bar = records_bar();
+        let found = graph.check_with_progress(&mut |done, of| {
+            bar.set_length(of);
+            bar.set_position(done);
+        });
+        bar.finish_and_clear();
+        Ok((found?, graph))
+    });
     let (found, graph) = match checked {
         Ok(checked) => checked,
         // What cannot be trusted is as bad as what contradicts itself.
@@ -251,7 +271,9 @@ fn backup(directory: &Path, to: &Path) -> Result<Exit, Failure> {
     let mut graph = open(directory)?;
     let report = graph.backup(to).map_err(|error| match error {
         // These say which directory they are about.
-        GraphError::Files { .. } | GraphError::SameDirectory(_) => failed(&error),
+        GraphError::Files { .. } | GraphError::SameDirectory(_) | GraphError::InUse(_) => {
+            failed(&error)
+        }
         error => failed_in(directory)(error),
     })?;
     say(&report.to_string());
@@ -298,5 +320,6 @@ mod tests {
         };
         assert_eq!(exit(DiskError::NoSpace), Exit::Surroundings);
         assert_eq!(exit(DiskError::Io), Exit::Input);
+        assert_eq!(failed(&GraphError::InUse("graph".into())).exit, Exit::Surroundings);
     }
 }

@@ -208,22 +208,38 @@ impl Store {
             let pages = &mut contents.pages[kind as usize];
             pages.reserve(count as usize);
             for number in 0..count {
-                let key = PageKey(kind, number);
-                let file = live(kind);
-                pages.push(match self.cache.find(key) {
-                    Some(frame) => self.cache.frame(frame).page().clone(),
-                    None => {
-                        let page = disk.page(file, number).ok_or(StoreError::DamagedPage {
-                            file,
-                            page: number,
-                            damage: PageDamage::Blank,
-                        })?;
-                        self.verified(key, file, Ok(crate::disk::DiskReply::Page(page)))?
-                    }
-                });
+                pages.push(self.page_of(disk, kind, number)?);
             }
         }
         Ok(contents)
+    }
+
+    /// A page, verified: as it is in the cache, or on the disk.
+    fn page_of(
+        &self,
+        disk: &dyn PageSource,
+        kind: FileKind,
+        number: PageNumber,
+    ) -> Result<Arc<Page>, StoreError> {
+        let key = PageKey(kind, number);
+        if let Some(frame) = self.cache.find(key) {
+            return Ok(self.cache.frame(frame).page().clone());
+        }
+        let (file, damage) = (live(kind), PageDamage::Blank);
+        let blank = StoreError::DamagedPage { file, page: number, damage };
+        let page = disk.page(file, number).ok_or(blank)?;
+        self.verified(key, file, Ok(crate::disk::DiskReply::Page(page)))
+    }
+
+    /// Reads and verifies every page, one after the other.
+    #[cfg(feature = "std")]
+    pub(crate) fn verify_pages(&self, disk: &dyn PageSource) -> Result<(), StoreError> {
+        for kind in FileKind::RECORDS {
+            for number in 0..self.counts.logical[kind as usize] {
+                self.page_of(disk, kind, number)?;
+            }
+        }
+        Ok(())
     }
 
     /// Shows everything that is applied to `visitor`.

@@ -6,8 +6,11 @@
 mod access;
 mod backup;
 mod directory;
+mod dump;
 mod import;
 mod inspect;
+mod order;
+mod scratch;
 
 pub use access::{Reader, Writer};
 pub use inspect::GraphInfo;
@@ -30,6 +33,7 @@ use crate::store::{Ledger, Step, Store, StoreState};
 use crate::transactions::TxHandle;
 use crate::value::{TokenKind, Value};
 pub use directory::Directory;
+use directory::is_full;
 
 /// Why something failed.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +59,13 @@ pub enum GraphError {
         .0.display()
     )]
     Incomplete(PathBuf),
+    /// The directory is open already, here or in another process: to be read, if this was to
+    /// write; to be written, in any case. It may pass.
+    #[error("{}: a graph is open in it, maybe in another process", .0.display())]
+    InUse(PathBuf),
+    /// A graph that was opened to be read was to be changed.
+    #[error("{}: this graph was opened to be read", .0.display())]
+    OpenToRead(PathBuf),
     /// A graph was to be backed up into its own directory.
     #[error("{}: this is the graph itself, and no place for its backup", .0.display())]
     SameDirectory(PathBuf),
@@ -72,7 +83,7 @@ impl GraphError {
     /// Whether it says that a disk is full, which may pass.
     pub fn is_disk_full(&self) -> bool {
         match self {
-            GraphError::Files { source, .. } => source.kind() == io::ErrorKind::StorageFull,
+            GraphError::Files { source, .. } => is_full(source.kind()),
             GraphError::Store(error)
             | GraphError::Backup(BackupError::Source(error) | BackupError::Target(error)) => {
                 matches!(error, StoreError::Disk { error: DiskError::NoSpace, .. })
@@ -83,7 +94,9 @@ impl GraphError {
 }
 
 /// A graph database in a directory. Every [`Graph::write`] is one transaction, durable when
-/// it returns. One process at a time may have a directory open: nothing here stops a second one.
+/// it returns. On Unix, a directory is open for one graph that may be written, or for any number
+/// that are opened to be read ([`Graph::open_to_read`]), in this process and all others; another
+/// opening is [`GraphError::InUse`].
 ///
 /// ```
 /// use wavetank_store::{Direction, Graph, Value};
@@ -125,7 +138,8 @@ impl Graph {
     /// if there is none.
     ///
     /// # Errors
-    /// The directory cannot be used, or what is in it is damaged or [`GraphError::Incomplete`].
+    /// The directory cannot be used or is [`GraphError::InUse`], or what is in it is damaged or
+    /// [`GraphError::Incomplete`].
     pub fn open(directory: impl AsRef<Path>) -> Result<Graph, GraphError> {
         // The identity of a new store: hash keys are drawn from the system's randomness.
         let store_id = RandomState::new().build_hasher().finish();
@@ -154,18 +168,19 @@ impl Graph {
     }
 
     /// Opens what is in a directory, which may be nothing.
-    fn begin_open(directory: &Path, mut config: StoreConfig) -> Result<Graph, GraphError> {
+    fn begin_open(directory: &Path, config: StoreConfig) -> Result<Graph, GraphError> {
+        Graph::begin_open_on(directory, config, Directory::new)
+    }
+
+    fn begin_open_on(
+        directory: &Path,
+        mut config: StoreConfig,
+        how: impl Fn(&Path) -> io::Result<Directory>,
+    ) -> Result<Graph, GraphError> {
         // Nobody lags behind: there is only this process.
         config.id_reuse_safe_zone_ms = 0;
         config.checkpoint_interval_ms.get_or_insert(300_000);
-        if directory.exists() && !directory.is_dir() {
-            let what = directory.display().to_string();
-            return Err(GraphError::Files { what, source: io::ErrorKind::NotADirectory.into() });
-        }
-        let disk = Directory::new(directory).map_err(|source| GraphError::Files {
-            what: directory.display().to_string(),
-            source,
-        })?;
+        let disk = take(directory, how)?;
         let store = Store::open(config);
         let mut graph = Graph { store, disk, queue: Vec::new(), ledger: Ledger::default() };
         while graph.turn() {}
@@ -208,10 +223,12 @@ impl Graph {
     ///
     /// # Errors
     /// What `work` returns, or the commit's failure; then reopen the graph.
+    /// [`GraphError::OpenToRead`].
     pub fn write<T>(
         &mut self,
         work: impl FnOnce(&mut Writer<'_>) -> Result<T, GraphError>,
     ) -> Result<T, GraphError> {
+        self.refuse_if_only_read()?;
         let mut writer = Writer { reader: self.begin() };
         let result = work(&mut writer)?;
         let Reader { graph, tx } = &mut writer.reader;
@@ -269,8 +286,9 @@ impl Graph {
     /// replay. On a disk that was full it is tried again.
     ///
     /// # Errors
-    /// The disk failed or is full.
+    /// The disk failed or is full; [`GraphError::OpenToRead`].
     pub fn checkpoint(&mut self) -> Result<(), GraphError> {
+        self.refuse_if_only_read()?;
         self.store.retry_disk();
         let ticket = self.store.checkpoint_ticket();
         while self.store.checkpoint_pending(ticket) {
@@ -286,7 +304,26 @@ impl Graph {
     /// # Errors
     /// A page cannot be read.
     pub fn check(&self) -> Result<Vec<Inconsistency>, GraphError> {
-        Ok(self.store.check(&self.disk)?)
+        self.check_with_progress(&mut |_, _| {})
+    }
+
+    /// As [`Graph::check`]; `progress` is told now and then how many nodes and relationships
+    /// have been looked at, and of how many.
+    ///
+    /// # Errors
+    /// As [`Graph::check`].
+    pub fn check_with_progress(
+        &self,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Vec<Inconsistency>, GraphError> {
+        Ok(self.store.check_with_progress(&self.disk, progress)?)
+    }
+
+    fn refuse_if_only_read(&self) -> Result<(), GraphError> {
+        match self.disk.is_only_read() {
+            true => Err(GraphError::OpenToRead(self.disk.root().to_path_buf())),
+            false => Ok(()),
+        }
     }
 
     /// What happened since the graph was opened.
@@ -360,10 +397,10 @@ impl Graph {
         match self.store.state().clone() {
             StoreState::Failed(error) => self.error(error),
             _ if self.store.is_disk_full() => {
-                let full = io::ErrorKind::StorageFull;
-                let said = self.disk.last_error.take().filter(|error| error.kind() == full);
+                let said = self.disk.last_error.take().filter(|error| is_full(error.kind()));
                 let what = self.disk.root().display().to_string();
-                GraphError::Files { what, source: said.unwrap_or_else(|| full.into()) }
+                let full = || io::ErrorKind::StorageFull.into();
+                GraphError::Files { what, source: said.unwrap_or_else(full) }
             }
             state => panic!("the store waits for nothing, in state {state:?}"),
         }
@@ -377,6 +414,21 @@ impl Graph {
             _ => GraphError::Store(error),
         }
     }
+}
+
+/// Takes a directory for a graph.
+fn take(
+    directory: &Path,
+    how: impl Fn(&Path) -> io::Result<Directory>,
+) -> Result<Directory, GraphError> {
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::ResourceBusy => GraphError::InUse(directory.to_path_buf()),
+        _ => GraphError::Files { what: directory.display().to_string(), source },
+    };
+    if directory.exists() && !directory.is_dir() {
+        return Err(failed(io::ErrorKind::NotADirectory.into()));
+    }
+    how(directory).map_err(failed)
 }
 
 #[cfg(test)]

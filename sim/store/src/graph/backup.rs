@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use super::directory::is_store;
 use super::{Graph, GraphError};
-use crate::backup::{Backup, BackupReport, BackupStep};
+use crate::backup::{Backup, BackupError, BackupReport, BackupStep};
 use crate::config::StoreConfig;
 use crate::store::{Ledger, StoreState};
 
@@ -14,7 +15,8 @@ impl Graph {
     /// # Errors
     /// [`GraphError::Backup`] says why a backup is refused, [`GraphError::SameDirectory`] that
     /// it was to go where the graph is, [`GraphError::Incomplete`] that the target holds a graph
-    /// whose meta file is damaged; the file systems may fail.
+    /// whose meta file is damaged; the file systems may fail. Before anything is added to a
+    /// backup, all its pages are read and verified.
     ///
     /// ```
     /// use wavetank_store::Graph;
@@ -46,6 +48,10 @@ impl Graph {
 
     pub(super) fn backup_into(&mut self, target: &mut Graph) -> Result<BackupReport, GraphError> {
         self.store.retry_disk();
+        // What is new is not put on top of what is damaged.
+        if *target.store.state() == StoreState::Ready {
+            target.store.verify_pages(&target.disk).map_err(BackupError::Target)?;
+        }
         let mut backup = Backup::begin(&mut self.store, &mut target.store)?;
         loop {
             match backup.step(&mut self.store, &mut target.store, &mut Ledger::default()) {
@@ -69,23 +75,26 @@ impl Graph {
         }
     }
 
-    /// Puts a backup into a directory that holds no graph.
+    /// Puts a backup into a directory that holds no graph. What a restore has left that did not
+    /// come to its end makes room.
     ///
     /// # Errors
-    /// [`GraphError::NotEmpty`] if it does, [`GraphError::Incomplete`] if it holds the half of
-    /// one; as [`Graph::backup`].
+    /// [`GraphError::NoGraph`] if there is no backup; [`GraphError::NotEmpty`] if there is a graph
+    /// where it is to go, [`GraphError::Incomplete`] if one is there whose meta file is damaged;
+    /// as [`Graph::backup`].
     pub fn restore(
         from: impl AsRef<Path>,
         to: impl AsRef<Path>,
     ) -> Result<BackupReport, GraphError> {
-        let config = StoreConfig::default();
-        let backup = Graph::begin_open(from.as_ref(), config.clone())?;
-        let mut backup = backup.ready()?;
-        let target = Graph::begin_open(to.as_ref(), config)?;
-        if *target.store.state() != StoreState::Empty {
-            return Err(GraphError::NotEmpty(to.as_ref().to_path_buf()));
+        let (from, to) = (from.as_ref(), to.as_ref());
+        let mut backup = Graph::open_to_read(from)?;
+        if is_store(to) && from.canonicalize().ok() == to.canonicalize().ok() {
+            return Err(GraphError::NotEmpty(to.to_path_buf()));
         }
-        target.refuse_remains(to.as_ref())?;
+        let target = Graph::begin_open(to, StoreConfig::default())?;
+        if *target.store.state() != StoreState::Empty {
+            return Err(GraphError::NotEmpty(to.to_path_buf()));
+        }
         drop(target);
         backup.backup(to)
     }

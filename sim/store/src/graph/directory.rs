@@ -1,7 +1,10 @@
 //! A directory of the file system as a disk: does one operation at a time, to its end.
+//!
+//! On Unix the directory itself is locked (`flock`) as long as it is open: by one process that
+//! writes, or by any number that only read. The system gives a dead process's lock back.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::string::{String, ToString};
@@ -9,6 +12,7 @@ use std::vec::Vec;
 
 use alloc::sync::Arc;
 
+use super::scratch::Scratch;
 use crate::audit::PageSource;
 use crate::disk::{DiskError, DiskReply, DiskRequest, FileKind, FileName, PageNumber};
 use crate::image::{Image, ImageFile};
@@ -19,6 +23,10 @@ use crate::page::{PAGE_SIZE, Page};
 pub struct Directory {
     root: PathBuf,
     open: BTreeMap<FileName, File>,
+    /// Held as long as this is.
+    _lock: Option<File>,
+    /// What was written, if the files themselves are to stay as they are.
+    scratch: Option<Scratch>,
     /// What the system said about the last operation that failed.
     pub last_error: Option<io::Error>,
     /// Writes find no space.
@@ -27,10 +35,10 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Makes the directory if it is not there.
+    /// Makes the directory if it is not there, and takes it for this process alone.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When it cannot be made or locked; [`ErrorKind::ResourceBusy`] when it is open already.
     pub fn new(root: &Path) -> io::Result<Directory> {
         if !root.is_dir() {
             fs::create_dir_all(root)?;
@@ -39,13 +47,32 @@ impl Directory {
                 sync_directory(parent)?;
             }
         }
-        Ok(Directory {
+        let lock = lock(root, File::try_lock)?;
+        Ok(Directory::locked(root, lock))
+    }
+
+    /// Takes a directory together with others that only read. What is written to it is kept in
+    /// memory and forgotten with it.
+    pub(super) fn to_read(root: &Path) -> io::Result<Directory> {
+        let lock = lock(root, File::try_lock_shared)?;
+        Ok(Directory { scratch: Some(Scratch::default()), ..Directory::locked(root, lock) })
+    }
+
+    fn locked(root: &Path, lock: Option<File>) -> Directory {
+        Directory {
             root: root.to_path_buf(),
             open: BTreeMap::new(),
+            _lock: lock,
+            scratch: None,
             last_error: None,
             #[cfg(test)]
             full: false,
-        })
+        }
+    }
+
+    /// Whether the files stay as they are.
+    pub(super) fn is_only_read(&self) -> bool {
+        self.scratch.is_some()
     }
 
     /// Where the files are.
@@ -61,7 +88,7 @@ impl Directory {
         self.attempt(request).map_err(|error| {
             let kind = match error.kind() {
                 ErrorKind::NotFound => DiskError::NotFound,
-                ErrorKind::StorageFull => DiskError::NoSpace,
+                kind if is_full(kind) => DiskError::NoSpace,
                 _ => DiskError::Io,
             };
             self.last_error = Some(error);
@@ -76,35 +103,26 @@ impl Directory {
         {
             return Err(ErrorKind::StorageFull.into());
         }
+        if let Some(scratch) = &mut self.scratch {
+            return match request {
+                DiskRequest::List => Ok(DiskReply::Files(scratch.list(list(&self.root)?))),
+                request => scratch.perform(&self.root, request),
+            };
+        }
         match request {
             DiskRequest::ReadPage { file, page } => {
-                let mut bytes = [0; PAGE_SIZE];
-                let file = self.existing(*file)?;
-                file.seek(SeekFrom::Start(u64::from(*page) * PAGE_SIZE as u64))?;
-                file.read_exact(&mut bytes).map_err(|error| match error.kind() {
-                    ErrorKind::UnexpectedEof => ErrorKind::NotFound.into(),
-                    _ => error,
-                })?;
-                Ok(DiskReply::Page(Arc::new(Page::from_bytes(&bytes))))
+                read_page(self.existing(*file)?, *page).map(DiskReply::Page)
             }
             DiskRequest::ReadAt { file, offset, len } => {
-                let mut bytes = Vec::new();
-                let file = self.existing(*file)?;
-                file.seek(SeekFrom::Start(*offset))?;
-                file.take(u64::from(*len)).read_to_end(&mut bytes)?;
+                let bytes = read_at(self.existing(*file)?, *offset, *len)?;
                 Ok(DiskReply::Bytes(bytes.into()))
             }
             DiskRequest::WritePage { file, page, image } => {
-                let file = self.created(*file)?;
-                file.seek(SeekFrom::Start(u64::from(*page) * PAGE_SIZE as u64))?;
-                file.write_all(image.bytes())?;
-                Ok(DiskReply::Done)
+                let place = SeekFrom::Start(u64::from(*page) * PAGE_SIZE as u64);
+                write_at(self.created(*file)?, place, image.bytes())
             }
             DiskRequest::Append { file, bytes } => {
-                let file = self.created(*file)?;
-                file.seek(SeekFrom::End(0))?;
-                file.write_all(bytes)?;
-                Ok(DiskReply::Done)
+                write_at(self.created(*file)?, SeekFrom::End(0), bytes)
             }
             DiskRequest::SetLen { file, len } => {
                 self.created(*file)?.set_len(*len)?;
@@ -115,7 +133,7 @@ impl Directory {
                 Ok(DiskReply::Done)
             }
             DiskRequest::SyncDir => {
-                for directory in self.directories()? {
+                for directory in directories(&self.root)? {
                     sync_directory(&directory)?;
                 }
                 Ok(DiskReply::Done)
@@ -135,7 +153,7 @@ impl Directory {
                 fs::remove_file(self.path(*file))?;
                 Ok(DiskReply::Done)
             }
-            DiskRequest::List => self.list().map(DiskReply::Files),
+            DiskRequest::List => list(&self.root).map(DiskReply::Files),
         }
     }
 
@@ -201,52 +219,102 @@ impl Directory {
         fs::metadata(self.path(file)).is_ok_and(|metadata| metadata.len() > 0)
     }
 
-    /// The root, and below it the branches with the directory that holds them.
-    fn directories(&self) -> io::Result<Vec<PathBuf>> {
-        let mut found = Vec::from([self.root.clone()]);
-        let branches = self.root.join("branched");
-        if branches.is_dir() {
-            for entry in fs::read_dir(&branches)? {
-                let path = entry?.path();
-                if path.is_dir() {
-                    found.push(path);
-                }
-            }
-            found.push(branches);
-        }
-        Ok(found)
-    }
-
     /// The bytes of each file of the store.
     pub(crate) fn sizes(&self) -> io::Result<BTreeMap<String, u64>> {
-        Ok(self.list()?.into_iter().map(|(name, size)| (name.to_string(), size)).collect())
+        Ok(list(&self.root)?.into_iter().map(|(name, size)| (name.to_string(), size)).collect())
     }
+}
 
-    /// All files that have a store file's name.
-    fn list(&self) -> io::Result<Vec<(FileName, u64)>> {
-        let mut files = Vec::new();
-        for directory in self.directories()? {
-            for entry in fs::read_dir(directory)? {
-                let entry = entry?;
-                let path = entry.path();
-                let Ok(inside) = path.strip_prefix(&self.root) else { continue };
-                let parts: Option<Vec<&str>> = inside.iter().map(|part| part.to_str()).collect();
-                if let Some(name) = parts.and_then(|parts| FileName::parse(&parts.join("/"))) {
-                    files.push((name, entry.metadata()?.len()));
-                }
+/// The root, and below it the branches with the directory that holds them.
+fn directories(root: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::from([root.to_path_buf()]);
+    let branches = root.join("branched");
+    if branches.is_dir() {
+        for entry in fs::read_dir(&branches)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                found.push(path);
             }
         }
-        Ok(files)
+        found.push(branches);
     }
+    Ok(found)
+}
+
+/// All files that have a store file's name.
+fn list(root: &Path) -> io::Result<Vec<(FileName, u64)>> {
+    let mut files = Vec::new();
+    for directory in directories(root)? {
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            let path = entry.path();
+            let Ok(inside) = path.strip_prefix(root) else { continue };
+            let parts: Option<Vec<&str>> = inside.iter().map(|part| part.to_str()).collect();
+            if let Some(name) = parts.and_then(|parts| FileName::parse(&parts.join("/"))) {
+                files.push((name, entry.metadata()?.len()));
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// Whether an error says that there is no room: on the disk, or in what its owner may use.
+pub(super) fn is_full(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}
+
+/// Locks a directory without waiting.
+fn lock(root: &Path, how: impl Fn(&File) -> Result<(), TryLockError>) -> io::Result<Option<File>> {
+    if !cfg!(unix) {
+        return Ok(None);
+    }
+    let directory = File::open(root)?;
+    match how(&directory) {
+        Ok(()) => Ok(Some(directory)),
+        Err(TryLockError::WouldBlock) => {
+            let what = "a graph is open in it, maybe in another process";
+            Err(io::Error::new(ErrorKind::ResourceBusy, what))
+        }
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Reads a page; [`ErrorKind::NotFound`] if it does not lie in the file as a whole.
+fn read_page(file: &mut (impl Read + Seek), page: PageNumber) -> io::Result<Arc<Page>> {
+    let mut bytes = [0; PAGE_SIZE];
+    file.seek(SeekFrom::Start(u64::from(page) * PAGE_SIZE as u64))?;
+    // This goes on after short and after interrupted reads.
+    file.read_exact(&mut bytes).map_err(|error| match error.kind() {
+        ErrorKind::UnexpectedEof => ErrorKind::NotFound.into(),
+        _ => error,
+    })?;
+    Ok(Arc::new(Page::from_bytes(&bytes)))
+}
+
+/// Reads so many bytes, fewer at the file's end.
+pub(super) fn read_at(file: &mut (impl Read + Seek), offset: u64, len: u32) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(offset))?;
+    file.take(u64::from(len)).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn write_at(
+    file: &mut (impl Write + Seek),
+    place: SeekFrom,
+    bytes: &[u8],
+) -> io::Result<DiskReply> {
+    file.seek(place)?;
+    file.write_all(bytes)?;
+    Ok(DiskReply::Done)
 }
 
 impl PageSource for Directory {
     fn page(&self, file: FileName, page: PageNumber) -> Option<Arc<Page>> {
-        let mut bytes = [0; PAGE_SIZE];
-        let mut opened = File::open(self.path(file)).ok()?;
-        opened.seek(SeekFrom::Start(u64::from(page) * PAGE_SIZE as u64)).ok()?;
-        opened.read_exact(&mut bytes).ok()?;
-        Some(Arc::new(Page::from_bytes(&bytes)))
+        match self.scratch.as_ref().and_then(|scratch| scratch.known(file)) {
+            Some(changed) => changed.page(page).ok(),
+            None => read_page(&mut File::open(self.path(file)).ok()?, page).ok(),
+        }
     }
 }
 
@@ -265,78 +333,4 @@ pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::model::{History, create_tokens, random_transactions};
-    use crate::testing::{Dice, MemoryDisk, Rig};
-    use crate::*;
-
-    /// Everything that a store asks of a disk in a long, varied life.
-    fn recorded_life() -> Vec<(DiskRequest, Result<DiskReply, DiskError>)> {
-        let config = StoreConfig {
-            frames: 5,
-            log_rotation_threshold: wavetank_vocabulary::Bytes::kib(8),
-            checkpoint_interval_tx: 20,
-            log_retention: crate::LogRetention::None,
-            free_frames: 1,
-            ..StoreConfig::default()
-        };
-        let mut disk = MemoryDisk::default();
-        disk.record = Some(Vec::new());
-        let mut rig = Rig::open(config, disk);
-        rig.store.create();
-        rig.run();
-        let mut history = History::default();
-        create_tokens(&mut rig, &mut history).unwrap();
-        random_transactions(&mut rig, &mut history, 60, &mut Dice(11)).unwrap();
-        let mut rig = rig.crash();
-        random_transactions(&mut rig, &mut history, 30, &mut Dice(12)).unwrap();
-        // A torn tail to cut, and a branch to set aside.
-        let log = rig.disk.names().into_iter().rfind(|file| file.kind == FileKind::Log).unwrap();
-        let torn = DiskRequest::Append { file: log, bytes: [7; 40].as_slice().into() };
-        rig.disk.perform(&torn).unwrap();
-        let mut rig = rig.crash();
-        rig.store.set_aside(1);
-        rig.run();
-        rig.store.create();
-        rig.run();
-        rig.disk.record.take().unwrap()
-    }
-
-    #[test]
-    fn real_files_answer_like_the_disk_of_the_tests() {
-        let life = recorded_life();
-        assert!(life.iter().any(|(request, _)| matches!(request, DiskRequest::SetLen { .. })));
-        assert!(life.iter().any(|(request, _)| matches!(request, DiskRequest::Unlink { .. })));
-        let directory = tempfile::tempdir().unwrap();
-        let mut disk = Directory::new(&directory.path().join("deep/store")).unwrap();
-        for (request, expected) in life {
-            let mut answer = disk.perform(&request);
-            if let Ok(DiskReply::Files(files)) = &mut answer {
-                files.sort_unstable();
-            }
-            assert_eq!(answer, expected, "{request:?}");
-        }
-    }
-
-    #[test]
-    fn what_is_missing_is_reported_as_missing() {
-        let directory = tempfile::tempdir().unwrap();
-        let mut disk = Directory::new(directory.path()).unwrap();
-        let file = FileName::live(FileKind::Nodes);
-        let missing = [
-            DiskRequest::ReadPage { file, page: 0 },
-            DiskRequest::Sync { file },
-            DiskRequest::Unlink { file },
-            DiskRequest::Rename { from: file, to: FileName { area: 1, ..file } },
-        ];
-        for request in missing {
-            assert_eq!(disk.perform(&request), Err(DiskError::NotFound), "{request:?}");
-        }
-        let image = Arc::new(Page::empty(FileKind::Nodes, 0).sealed(1));
-        disk.perform(&DiskRequest::WritePage { file, page: 0, image }).unwrap();
-        let behind = DiskRequest::ReadPage { file, page: 1 };
-        assert_eq!(disk.perform(&behind), Err(DiskError::NotFound));
-        assert!(PageSource::page(&disk, file, 0).is_some() && disk.page(file, 1).is_none());
-    }
-}
+mod tests;

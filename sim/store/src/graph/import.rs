@@ -5,8 +5,8 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::string::ToString;
 
-use super::directory::sync_directory;
-use super::{Graph, GraphError};
+use super::directory::{Directory, sync_directory};
+use super::{Graph, GraphError, take};
 use crate::config::StoreConfig;
 use crate::disk::{FileKind, FileName};
 use crate::image::{Image, ImageFile};
@@ -17,7 +17,8 @@ impl Graph {
     /// one that opens as half of a graph.
     ///
     /// # Errors
-    /// [`GraphError::NotEmpty`] if something is in the directory; the file system may fail.
+    /// [`GraphError::NotEmpty`] if something is in the directory; [`GraphError::InUse`]; the file
+    /// system may fail.
     ///
     /// ```
     /// use wavetank_store::{Graph, ImageBuilder, TokenKind};
@@ -42,7 +43,7 @@ impl Graph {
                 return Err(GraphError::NotEmpty(directory.to_path_buf()));
             }
         }
-        fs::create_dir_all(directory).map_err(failed(directory))?;
+        let taken = take(directory, Directory::new)?;
         let is_meta = |name: &FileName| name.kind == FileKind::Meta;
         let (meta, rest): (std::vec::Vec<_>, std::vec::Vec<_>) =
             image.files.iter().partition(|(name, _)| is_meta(name));
@@ -53,6 +54,7 @@ impl Graph {
             }
             sync_directory(directory).map_err(failed(directory))?;
         }
+        drop(taken);
         let mut graph = Graph::open_with(directory, StoreConfig::default())?;
         graph.write_both_meta_pages()?;
         Ok(graph)

@@ -158,6 +158,7 @@ fn a_full_disk_is_told_and_all_goes_on_when_there_is_space() {
     let mut target = open();
     target.disk.full = true;
     full(graph.backup_into(&mut target).unwrap_err());
+    drop(target);
     graph.disk.full = true;
     full(graph.checkpoint().unwrap_err());
     graph.disk.full = false;
@@ -168,6 +169,7 @@ fn a_full_disk_is_told_and_all_goes_on_when_there_is_space() {
     let mut target = open();
     target.disk.full = true;
     full(graph.backup_into(&mut target).unwrap_err());
+    drop(target);
     assert!(!graph.backup(&to).unwrap().full);
     let mut copy = Graph::open(&to).unwrap();
     assert_eq!(copy.read(|tx| tx.nodes_with("User")).unwrap().len(), 3);
@@ -210,4 +212,149 @@ fn a_damaged_meta_page_costs_no_graph() {
         fs::write(&file, []).unwrap();
         assert!(other.backup(path(name)).unwrap().full, "{name}");
     }
+}
+
+#[test]
+fn a_directory_is_open_once_to_write_or_often_to_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("graph");
+    let busy = |opened: Result<Graph, GraphError>| match opened {
+        Err(GraphError::InUse(busy)) => assert_eq!(busy, path),
+        other => panic!("{other:?}"),
+    };
+    let mut graph = Graph::open(&path).unwrap();
+    graph.write(|tx| tx.create_node(&["User"])).unwrap();
+    busy(Graph::open(&path));
+    busy(Graph::open_existing(&path));
+    busy(Graph::open_to_read(&path));
+    let mut other = Graph::open(directory.path().join("other")).unwrap();
+    assert!(matches!(other.backup(&path), Err(GraphError::InUse(_))));
+    let restored = Graph::restore(&path, directory.path().join("copy"));
+    assert!(matches!(restored, Err(GraphError::InUse(_))));
+    drop(graph);
+    let readers = [Graph::open_to_read(&path).unwrap(), Graph::open_to_read(&path).unwrap()];
+    busy(Graph::open(&path));
+    drop(readers);
+    Graph::open(&path).unwrap();
+}
+
+#[test]
+fn a_graph_that_is_only_read_is_recovered_in_memory() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("graph");
+    let config = StoreConfig { frames: 6, ..StoreConfig::default() };
+    let mut graph = Graph::open_with(&path, config).unwrap();
+    for number in 0..200 {
+        graph
+            .write(|tx| {
+                let node = tx.create_node(&["Item"])?;
+                tx.set(node, "text", "words ".repeat(number))
+            })
+            .unwrap();
+    }
+    drop(graph);
+    // What a crash leaves at the log's end.
+    let log = path.join(FileName::log(0).to_string());
+    let mut bytes = fs::read(&log).unwrap();
+    bytes.extend([7; 40]);
+    fs::write(&log, bytes).unwrap();
+    let files = || -> Vec<_> {
+        let mut files: Vec<_> = fs::read_dir(&path)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .map(|path| (path.clone(), fs::read(path).unwrap()))
+            .collect();
+        files.sort();
+        files
+    };
+    let before = files();
+    let mut graph = Graph::open_to_read(&path).unwrap();
+    let recovery = graph.recovery().unwrap();
+    assert_eq!((recovery.replayed > 100, recovery.cut), (true, 40), "{recovery:?}");
+    assert_eq!(graph.read(|tx| tx.nodes_with("Item")).unwrap().len(), 200);
+    assert_eq!((graph.check().unwrap(), graph.info().unwrap().nodes), (vec![], 200));
+    for refused in [
+        graph.write(|tx| tx.create_node(&[])).map(|_| ()),
+        graph.create_index("Item", "text", false),
+        graph.checkpoint(),
+    ] {
+        assert!(matches!(refused, Err(GraphError::OpenToRead(_))), "{refused:?}");
+    }
+    let mut text = vec![];
+    graph.dump(&mut text).unwrap();
+    let report = graph.backup(directory.path().join("backup")).unwrap();
+    assert_eq!((report.full, report.mark.tx.0), (true, graph.info().unwrap().last.tx.0));
+    drop(graph);
+    assert!(files() == before, "nothing was written");
+    let mut again = vec![];
+    Graph::open(directory.path().join("backup")).unwrap().dump(&mut again).unwrap();
+    assert!(text == again);
+    assert_eq!(Graph::open(&path).unwrap().recovery(), Some(recovery));
+}
+
+#[test]
+fn a_damaged_backup_gets_nothing_added() {
+    let directory = tempfile::tempdir().unwrap();
+    let to = directory.path().join("backup");
+    let mut graph = Graph::open(directory.path().join("graph")).unwrap();
+    graph
+        .write(|tx| {
+            let node = tx.create_node(&["User"])?;
+            tx.set(node, "text", "long ".repeat(100))
+        })
+        .unwrap();
+    assert!(graph.backup(&to).unwrap().full);
+    graph.write(|tx| tx.create_node(&["User"])).unwrap();
+    let texts = to.join(FileName::live(FileKind::Dynamic).to_string());
+    let mut bytes = fs::read(&texts).unwrap();
+    bytes[50] ^= 1;
+    fs::write(&texts, &bytes).unwrap();
+    // Its double-write area would repair it.
+    fs::write(to.join(FileName::live(FileKind::DoubleWrite).to_string()), []).unwrap();
+    let refused = graph.backup(&to).unwrap_err();
+    let file = FileName::live(FileKind::Dynamic);
+    assert!(
+        matches!(&refused, GraphError::Backup(BackupError::Target(
+            StoreError::DamagedPage { file: found, page: 0, .. })) if *found == file),
+        "{refused:?}"
+    );
+    let said = refused.to_string();
+    assert!(said.contains("neostore.propertystore.db.strings, page 0"), "{said}");
+    bytes[50] ^= 1;
+    fs::write(&texts, &bytes).unwrap();
+    assert_eq!(graph.backup(&to).unwrap().transactions, 1);
+}
+
+#[test]
+fn a_restore_that_failed_may_be_tried_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let mut graph = Graph::open(path("graph")).unwrap();
+    graph.write(|tx| tx.create_node(&["User"])).unwrap();
+    graph.backup(path("backup")).unwrap();
+    let mut backup = Graph::open_to_read(path("backup")).unwrap();
+    let mut target = Graph::begin_open(&path("copy"), StoreConfig::default()).unwrap();
+    target.disk.full = true;
+    assert!(backup.backup_into(&mut target).unwrap_err().is_disk_full());
+    drop((backup, target));
+    // And as a dead process leaves it: records, and no meta file yet.
+    Graph::restore(path("backup"), path("dead")).unwrap();
+    fs::remove_file(path("dead").join(FileName::live(FileKind::Meta).to_string())).unwrap();
+    for name in ["copy", "dead"] {
+        assert!(Graph::restore(path("backup"), path(name)).unwrap().full, "{name}");
+        assert_eq!(Graph::open(path(name)).unwrap().info().unwrap().nodes, 1);
+        let again = Graph::restore(path("backup"), path(name));
+        assert!(matches!(again, Err(GraphError::NotEmpty(_))), "{again:?}");
+    }
+    let missing = Graph::restore(path("missing"), path("new"));
+    assert!(matches!(missing, Err(GraphError::NoGraph(_))), "{missing:?}");
+    assert!(!path("missing").exists() && !path("new").exists());
+    let itself = Graph::restore(path("backup"), path("backup/."));
+    assert!(matches!(itself, Err(GraphError::NotEmpty(_))), "{itself:?}");
+}
+
+#[test]
+fn a_used_up_quota_is_told_as_a_full_disk() {
+    let source = io::ErrorKind::QuotaExceeded.into();
+    assert!(GraphError::Files { what: String::new(), source }.is_disk_full());
 }
