@@ -189,7 +189,12 @@ fn in_properties_and_long_values() -> Vec<Planting> {
                 p.blocks[places[1]] = p.blocks[places[1]] & !0xffff | p.blocks[places[0]] & 0xffff;
             });
         }),
-        on::<ArrayRecord>(0, Problem::NoArray, |array| array.data[1] = 0),
+        // The second byte of an array is the width of its items: in whichever record it begins.
+        anywhere(Problem::NoArray, |rig| {
+            for id in 0..rig.store.high[FileKind::Arrays as usize] {
+                change::<ArrayRecord>(rig, id, |array| array.data[1] = 0);
+            }
+        }),
         // A chain that points to itself.
         on::<DynamicRecord>(1, Problem::BrokenLongValue, |d| d.next = 1),
         anywhere(Problem::Orphan, |rig| strand(rig, &DynamicRecord::with(b"lost", NONE))),
