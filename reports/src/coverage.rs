@@ -2,84 +2,19 @@
 //! named points that a campaign should reach *sometimes*: folded from facts, merged over
 //! seeds, printed as a table and as JSON.
 
+mod json;
+mod points;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use serde_json::{Map, Value, json};
 use wavetank_vocabulary::{
     Classes, Fact, FaultId, FaultKind, InstanceId, Observer, OperationOutcome, ProtocolState, Role,
     Seq, Time,
 };
 
-macro_rules! points {
-    ($($(#[$doc:meta])+ $point:ident, $name:literal;)+) => {
-        /// Something that should happen in some seed of a campaign.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Point {
-            $($(#[$doc])+ $point,)+
-        }
-
-        impl Point {
-            /// All of them.
-            pub const ALL: &[Point] = &[$(Point::$point),+];
-
-            /// Its name in tables and files.
-            pub const fn name(self) -> &'static str {
-                match self {
-                    $(Point::$point => $name,)+
-                }
-            }
-        }
-    };
-}
-
-points! {
-    /// An election had a winner.
-    ElectionWon, "election won";
-    /// An election ended and nobody could win.
-    ElectionLost, "election without a winner";
-    /// Two members counted votes at the same time.
-    TwoElections, "two elections at once";
-    /// Somebody else became master.
-    MasterReplaced, "master replaced";
-    /// Two instances were master at the same time.
-    TwoMasters, "two masters at once";
-    /// No instance was master for a while, after there had been one.
-    NoMaster, "no master";
-    /// A member counted as failed though its process ran.
-    WronglyFailed, "running member counted as failed";
-    /// A suspicion was taken back.
-    Cleared, "suspicion taken back";
-    /// A log differed from the master's.
-    Branched, "branch found";
-    /// A branch was set aside.
-    Discarded, "branch set aside";
-    /// A store copy was completed.
-    Copied, "store copy complete";
-    /// A store copy began anew before it was complete.
-    CopyAgain, "store copy begun again";
-    /// A transaction was pushed to a slave.
-    Pushed, "push arrived";
-    /// A push was given up.
-    PushFailed, "push given up";
-    /// Recovery replayed transactions.
-    Replayed, "recovery replayed";
-    /// Recovery cut a torn tail off the log.
-    TornTail, "torn log tail cut";
-    /// A store stopped itself.
-    StoreFailed, "store stopped itself";
-    /// A checkpoint was taken while a fault was at work.
-    CheckpointInFault, "checkpoint during a fault";
-    /// An operation succeeded after it had failed.
-    RetrySucceeded, "retry succeeded";
-    /// A client does not know whether its write was done.
-    Unknown, "outcome unknown";
-    /// Two faults were at work at once.
-    FaultsOverlap, "two faults at once";
-    /// A fault found nobody to hit.
-    FaultMissed, "fault not exercised";
-}
+pub use json::NotUnderstood;
+pub use points::Point;
 
 /// What a run, or many, have covered.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -97,17 +32,6 @@ pub struct Coverage {
     active: BTreeSet<FaultId>,
     last_fault: Option<(FaultId, Time)>,
     last_master: Option<InstanceId>,
-}
-
-/// A name in a coverage file that means nothing, or has no count.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotUnderstood {
-    /// What it should be: a kind of fault, a protocol state, a point.
-    pub what: &'static str,
-    /// As it was written.
-    pub name: String,
-    /// Those that there are.
-    pub names: Vec<&'static str>,
 }
 
 impl Coverage {
@@ -205,85 +129,6 @@ impl Coverage {
         never
     }
 
-    /// As JSON: `runs`, `faults` (by kind: `took_effect`, `skipped`, `in` by state), `points`.
-    pub fn to_json(&self) -> Value {
-        let mut faults = Map::new();
-        for kind in FaultKind::ALL {
-            let (hits, misses) = (self.took_effect.get(kind), self.skipped.get(kind));
-            if hits.is_none() && misses.is_none() {
-                continue;
-            }
-            let mut states = Map::new();
-            for state in ProtocolState::ALL {
-                if self.struck(*kind, *state) > 0 {
-                    states.insert(state.name().into(), self.struck(*kind, *state).into());
-                }
-            }
-            let fault = json!({
-                "took_effect": hits.copied().unwrap_or(0),
-                "skipped": misses.copied().unwrap_or(0),
-                "in": states,
-            });
-            faults.insert(kind.name().into(), fault);
-        }
-        let points = Point::ALL.iter().filter(|point| self.reached(**point) > 0);
-        let points: Map<String, Value> =
-            points.map(|point| (point.name().into(), self.reached(*point).into())).collect();
-        json!({ "runs": self.runs, "faults": faults, "points": points })
-    }
-
-    /// What of [`Self::to_json`] is not understood: a kind, state or point that this version does
-    /// not know, or a count that is no number. For files that people edit.
-    pub fn not_understood(value: &Value) -> Vec<NotUnderstood> {
-        let mut wrong = Vec::new();
-        let mut check = |value: &Value, what, name: &str, names: &[&'static str], count: bool| {
-            if !names.contains(&name) || (count && value.as_u64().is_none()) {
-                let (name, names) = (name.to_owned(), names.to_vec());
-                wrong.push(NotUnderstood { what, name, names });
-            }
-        };
-        let of = |value: &Value, key: &str| value.get(key).and_then(Value::as_object).cloned();
-        let kinds: Vec<_> = FaultKind::ALL.iter().map(|kind| kind.name()).collect();
-        let states: Vec<_> = ProtocolState::ALL.iter().map(|state| state.name()).collect();
-        let points: Vec<_> = Point::ALL.iter().map(|point| point.name()).collect();
-        for (name, fault) in of(value, "faults").unwrap_or_default() {
-            check(&fault, "kind of fault", &name, &kinds, false);
-            for (name, count) in of(&fault, "in").unwrap_or_default() {
-                check(&count, "protocol state", &name, &states, true);
-            }
-        }
-        for (name, count) in of(value, "points").unwrap_or_default() {
-            check(&count, "point", &name, &points, true);
-        }
-        wrong
-    }
-
-    /// Reads [`Self::to_json`]; names that this version does not know are left out, and what
-    /// is no coverage at all gives none.
-    pub fn from_json(value: &Value) -> Option<Coverage> {
-        let mut coverage = Coverage { runs: value.get("runs")?.as_u64()?, ..Coverage::default() };
-        for (name, fault) in value.get("faults")?.as_object()? {
-            let Some(kind) = FaultKind::from_name(name) else { continue };
-            let count = |key| fault.get(key).and_then(Value::as_u64).filter(|count| *count > 0);
-            coverage.took_effect.extend(count("took_effect").map(|count| (kind, count)));
-            coverage.skipped.extend(count("skipped").map(|count| (kind, count)));
-            let states = fault.get("in").and_then(Value::as_object);
-            for (name, count) in states.into_iter().flatten() {
-                let state = ProtocolState::ALL.iter().find(|state| state.name() == name);
-                if let (Some(state), Some(count)) = (state, count.as_u64()) {
-                    coverage.matrix.insert((kind, *state), count);
-                }
-            }
-        }
-        for (name, count) in value.get("points")?.as_object()? {
-            let point = Point::ALL.iter().find(|point| point.name() == name);
-            if let (Some(point), Some(count)) = (point, count.as_u64()) {
-                coverage.points.insert(*point, count);
-            }
-        }
-        Some(coverage)
-    }
-
     /// For people: a row for each kind that was drawn, a column for each state.
     pub fn table(&self) -> String {
         let mut text = String::new();
@@ -348,19 +193,6 @@ impl Coverage {
             self.counting.remove(&instance);
             self.copying.remove(&instance);
         }
-    }
-}
-
-impl Serialize for Coverage {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.to_json().serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Coverage {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(deserializer)?;
-        Coverage::from_json(&value).ok_or_else(|| de::Error::custom("this is no coverage"))
     }
 }
 
@@ -456,6 +288,7 @@ impl Observer for Coverage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
     use wavetank_vocabulary::ProtocolStates;
 
     fn told(facts: &[Fact]) -> Coverage {
