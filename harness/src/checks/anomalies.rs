@@ -1,6 +1,8 @@
 //! What the checks of the data have in common: each looks for one thing that should not happen,
 //! counts it, and keeps the story of the first.
 
+use std::fmt::Debug;
+
 use serde_json::json;
 use wavetank_reports::{ExpectationResult, Verdict, grouped};
 use wavetank_vocabulary::{Classes, Fact, InstanceId, Observer, OperationId, Seq, Time};
@@ -47,7 +49,7 @@ impl Tally {
 }
 
 /// Looks for one thing.
-pub(super) trait Watch {
+pub(super) trait Watch: CloneWatch + Debug + Send {
     /// The facts that it reads.
     fn interests(&self) -> Classes;
     /// Reads one.
@@ -58,46 +60,21 @@ pub(super) trait Watch {
     fn looks_at(&self) -> &'static str;
 }
 
-#[derive(Clone, Debug)]
-enum Kind {
-    LostUpdates(LostUpdates),
-    Counters(Counters),
-    Unique(Unique),
-    ForbiddenPair(ForbiddenPair),
-    BankTotal(BankTotal),
-    Stuck(Stuck),
-    Failed(Failed),
-    StoresAgree(StoresAgree),
-    Linearizable(Linearizable),
+/// Copies what looks: checks are cloned with their World.
+pub(super) trait CloneWatch {
+    /// Another one that has read the same.
+    fn clone_watch(&self) -> Box<dyn Watch>;
 }
 
-impl Kind {
-    fn watch(&self) -> &dyn Watch {
-        match self {
-            Kind::LostUpdates(watch) => watch,
-            Kind::Counters(watch) => watch,
-            Kind::Unique(watch) => watch,
-            Kind::ForbiddenPair(watch) => watch,
-            Kind::BankTotal(watch) => watch,
-            Kind::Stuck(watch) => watch,
-            Kind::Failed(watch) => watch,
-            Kind::StoresAgree(watch) => watch,
-            Kind::Linearizable(watch) => watch,
-        }
+impl<W: Watch + Clone + 'static> CloneWatch for W {
+    fn clone_watch(&self) -> Box<dyn Watch> {
+        Box::new(self.clone())
     }
+}
 
-    fn watch_mut(&mut self) -> &mut dyn Watch {
-        match self {
-            Kind::LostUpdates(watch) => watch,
-            Kind::Counters(watch) => watch,
-            Kind::Unique(watch) => watch,
-            Kind::ForbiddenPair(watch) => watch,
-            Kind::BankTotal(watch) => watch,
-            Kind::Stuck(watch) => watch,
-            Kind::Failed(watch) => watch,
-            Kind::StoresAgree(watch) => watch,
-            Kind::Linearizable(watch) => watch,
-        }
+impl Clone for Box<dyn Watch> {
+    fn clone(&self) -> Self {
+        (**self).clone_watch()
     }
 }
 
@@ -107,7 +84,7 @@ pub struct Anomalies {
     name: &'static str,
     limit: Bounds<u64>,
     tally: Tally,
-    kind: Kind,
+    watch: Box<dyn Watch>,
 }
 
 impl Anomalies {
@@ -117,47 +94,45 @@ impl Anomalies {
         // The Plan audits what its expectations name: the places are there.
         let property = |name: &str| audited.property(name).unwrap_or(u8::MAX);
         let place = |name: &str| audited.kind(name).unwrap_or(u8::MAX);
-        let kind = match of {
+        let watch: Box<dyn Watch> = match of {
             Anomaly::LostUpdates { property: name } => {
-                Kind::LostUpdates(LostUpdates::new(plan, name, property(name)))
+                Box::new(LostUpdates::new(plan, name, property(name)))
             }
             Anomaly::CounterEqualsCount { property: name, kind, incoming } => {
                 let counts = (kind.clone(), place(kind), *incoming);
-                Kind::Counters(Counters::new(name.clone(), property(name), counts))
+                Box::new(Counters::new(name.clone(), property(name), counts))
             }
             Anomaly::UniqueRelationship { kind } => {
-                Kind::Unique(Unique::new(kind.clone(), place(kind)))
+                Box::new(Unique::new(kind.clone(), place(kind)))
             }
             Anomaly::ForbiddenPair { kind, by } => {
-                Kind::ForbiddenPair(ForbiddenPair::new(plan, kind, by, place))
+                Box::new(ForbiddenPair::new(plan, kind, by, place))
             }
             Anomaly::BankTotal { property: name } => {
-                Kind::BankTotal(BankTotal::new(plan, name, property(name)))
+                Box::new(BankTotal::new(plan, name, property(name)))
             }
-            Anomaly::FailedOperations { status } => Kind::Failed(Failed::new(plan, *status)),
-            Anomaly::StuckTransactions { within } => Kind::Stuck(Stuck::new(*within)),
+            Anomaly::FailedOperations { status } => Box::new(Failed::new(plan, *status)),
+            Anomaly::StuckTransactions { within } => Box::new(Stuck::new(*within)),
             Anomaly::StoresAgree { store, property: name } => {
                 let names = (store.clone(), name.clone());
-                Kind::StoresAgree(StoresAgree::new(plan, names, property(name)))
+                Box::new(StoresAgree::new(plan, names, property(name)))
             }
-            Anomaly::Linearizable { property } => {
-                Kind::Linearizable(Linearizable::new(plan, property))
-            }
+            Anomaly::Linearizable { property } => Box::new(Linearizable::new(plan, property)),
         };
-        Anomalies { name: of.name(), limit, tally: Tally::default(), kind }
+        Anomalies { name: of.name(), limit, tally: Tally::default(), watch }
     }
 
     /// What proves the first that was found.
     pub fn evidence(&self) -> Evidence {
         let mut tally = self.tally.clone();
-        self.kind.watch().close(&mut tally);
+        self.watch.close(&mut tally);
         tally.first.map(|(_, evidence)| evidence).unwrap_or_default()
     }
 
     /// The verdict.
     pub fn finish(&self) -> ExpectationResult {
         let mut tally = self.tally.clone();
-        let watch = self.kind.watch();
+        let watch = &self.watch;
         watch.close(&mut tally);
         let over = format!("{} {}", grouped(tally.looked), watch.looks_at());
         let holds = self.limit.hold(&tally.found);
@@ -187,10 +162,10 @@ impl Anomalies {
 
 impl Observer for Anomalies {
     fn interests(&self) -> Classes {
-        self.kind.watch().interests()
+        self.watch.interests()
     }
 
     fn observe(&mut self, at: Time, _seq: Seq, fact: &Fact) {
-        self.kind.watch_mut().observe(at, fact, &mut self.tally);
+        self.watch.observe(at, fact, &mut self.tally);
     }
 }
