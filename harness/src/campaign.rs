@@ -8,6 +8,7 @@
 mod deadline;
 pub mod failures;
 pub mod folder;
+pub mod merge;
 pub mod parts;
 pub mod seeds;
 
@@ -17,8 +18,7 @@ use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use wavetank_kernel::Digest;
@@ -34,6 +34,7 @@ use crate::exit::Exit;
 use crate::interrupt;
 use crate::output::OutputError;
 use crate::play::{Judged, Own, UNLAWFUL, judge_only};
+use crate::workers::{Turn, in_turn, locked};
 
 pub use deadline::Deadline;
 pub use seeds::{Seeds, Shard};
@@ -205,11 +206,6 @@ fn check_name(check: &Expectation) -> String {
     }
 }
 
-pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is behind these locks is whole at any time.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Plays every seed of every scenario that is not known yet. `done` is told each new result, on
 /// the thread of the worker; what it returns ends the campaign if it is an error.
 ///
@@ -222,60 +218,29 @@ pub fn play_all(
 ) -> Result<(Vec<SeedResult>, Ended), CampaignError> {
     let known = std::mem::take(&mut work.known);
     let total = work.seeds.len() * work.entries.len() as u64;
-    let next = AtomicU64::new(0);
     let bases = Mutex::new(Bases::default());
+    let (new, whole) = in_turn(total, work.jobs, |index| {
+        // Seed by seed, so that a campaign that ends early has tried every scenario.
+        let number = (index % work.entries.len() as u64) as usize;
+        let seed = work.seeds.at(index / work.entries.len() as u64);
+        if known.contains_key(&(number, seed)) {
+            return Ok(Turn::Nothing);
+        }
+        let Some(result) = one(&work, number, seed, &bases, &draw)? else {
+            return Ok(Turn::NoTime);
+        };
+        if !result.held() {
+            work.until.failed();
+        }
+        done(&result).map_err(CampaignError::Output)?;
+        Ok(Turn::Over(result))
+    })?;
     // What is known counts whenever the others end: no worker need come across it.
-    let results: Mutex<Vec<SeedResult>> = Mutex::new(known.values().cloned().collect());
-    let missed = AtomicBool::new(false);
-    let failed: Mutex<Option<CampaignError>> = Mutex::new(None);
-    let worker = || {
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            if index >= total || locked(&failed).is_some() {
-                return;
-            }
-            // Seed by seed, so that a campaign that ends early has tried every scenario.
-            let number = (index % work.entries.len() as u64) as usize;
-            let seed = work.seeds.at(index / work.entries.len() as u64);
-            if known.contains_key(&(number, seed)) {
-                continue;
-            }
-            match one(&work, number, seed, &bases, &draw) {
-                Ok(Some(result)) => {
-                    if !result.held() {
-                        work.until.failed();
-                    }
-                    if let Err(error) = done(&result) {
-                        *locked(&failed) = Some(CampaignError::Output(error));
-                        return;
-                    }
-                    locked(&results).push(result);
-                }
-                Ok(None) => {
-                    missed.store(true, Ordering::Relaxed);
-                    return;
-                }
-                Err(error) => {
-                    *locked(&failed) = Some(error);
-                    return;
-                }
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..work.jobs {
-            scope.spawn(worker);
-        }
-        worker();
-    });
-    if let Some(error) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        return Err(error);
-    }
-    let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let ended = match (missed.into_inner(), interrupt::asked()) {
-        (false, _) => Ended::Whole,
-        (true, true) => Ended::Interrupted,
-        (true, false) => Ended::TimeLimit,
+    let results = known.into_values().chain(new).collect();
+    let ended = match (whole, interrupt::asked()) {
+        (true, _) => Ended::Whole,
+        (false, true) => Ended::Interrupted,
+        (false, false) => Ended::TimeLimit,
     };
     Ok((results, ended))
 }

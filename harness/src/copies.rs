@@ -4,15 +4,14 @@
 //! and its faults are its own, too; the first copy's seed is the scenario's. So a copy can be played
 //! alone: `wavetank run FILE --seed SEED_OF_THE_COPY --set cluster.copies=1`.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::convert::Infallible;
 
 use wavetank_kernel::{Digest, Streams};
 use wavetank_reports::Verdict;
 
-use crate::campaign::locked;
 use crate::exit::Exit;
 use crate::play::Judged;
+use crate::workers::{Turn, in_turn};
 
 /// The seed of each copy.
 pub fn seeds(seed: u64, copies: u32) -> impl Iterator<Item = u64> {
@@ -90,28 +89,13 @@ pub fn in_parallel<T: Send>(
     jobs: usize,
     play: impl Fn(usize, u64) -> Option<T> + Sync,
 ) -> Option<Vec<T>> {
-    let next = AtomicUsize::new(0);
-    let ended = AtomicBool::new(false);
-    let results = Mutex::new(Vec::new());
-    let worker = || {
-        while !ended.load(Ordering::Relaxed) {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(seed) = seeds.get(index) else { return };
-            match play(index, *seed) {
-                Some(result) => locked(&results).push((index, result)),
-                None => ended.store(true, Ordering::Relaxed),
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..jobs.min(seeds.len()) {
-            scope.spawn(worker);
-        }
-        worker();
-    });
-    let mut results = locked(&results).drain(..).collect::<Vec<_>>();
-    results.sort_by_key(|(index, _)| *index);
-    (results.len() == seeds.len()).then(|| results.into_iter().map(|(_, one)| one).collect())
+    let (results, whole) = in_turn(seeds.len() as u64, jobs.min(seeds.len()), |index| {
+        let index = index as usize;
+        let played = play(index, seeds[index]);
+        Ok::<_, Infallible>(played.map_or(Turn::NoTime, Turn::Over))
+    })
+    .unwrap_or_else(|never| match never {});
+    whole.then_some(results)
 }
 
 #[cfg(test)]

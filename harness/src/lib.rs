@@ -31,6 +31,7 @@ mod terminal;
 #[cfg(test)]
 mod testing;
 mod words;
+mod workers;
 
 pub use suite::{Check, Finding, Suite, SuiteError, scenario, scenario_text};
 // What workloads and checks are written with.

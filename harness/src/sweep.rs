@@ -10,8 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -20,11 +19,12 @@ use wavetank_scenario::Scenario;
 use wavetank_world::{BaseGraph, Plan, World};
 
 use crate::campaign::folder::write_whole;
-use crate::campaign::{Bases, Seeds, locked, panic_text, scenario_digest};
+use crate::campaign::{Bases, Seeds, panic_text, scenario_digest};
 use crate::exit::Exit;
 use crate::find::{self, InputError};
 use crate::interrupt;
 use crate::output::{OutputError, at};
+use crate::workers::{Turn, in_turn, locked};
 
 use outcomes::Meter;
 
@@ -213,46 +213,19 @@ impl Sweep {
         jobs: usize,
         done: impl Fn(&SweepRun) + Sync,
     ) -> Result<SweepResult, SweepError> {
-        let next = AtomicU64::new(0);
         let bases = Mutex::new(Bases::default());
-        let runs = Mutex::new(Vec::new());
-        let failed: Mutex<Option<SweepError>> = Mutex::new(None);
-        let missed = AtomicBool::new(false);
-        let worker = || {
-            loop {
-                // Seed by seed, so that a sweep that ends early has pairs.
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                if index >= self.runs() || locked(&failed).is_some() {
-                    return;
+        let (mut runs, whole) = in_turn(self.runs(), jobs, |index| {
+            // Seed by seed, so that a sweep that ends early has pairs.
+            let point = (index % self.points.len() as u64) as usize;
+            let seed = self.seeds.at(index / self.points.len() as u64);
+            Ok::<_, SweepError>(match self.one(point, seed, &bases)? {
+                Some(run) => {
+                    done(&run);
+                    Turn::Over(run)
                 }
-                let point = (index % self.points.len() as u64) as usize;
-                let seed = self.seeds.at(index / self.points.len() as u64);
-                match self.one(point, seed, &bases) {
-                    Ok(Some(run)) => {
-                        done(&run);
-                        locked(&runs).push(run);
-                    }
-                    Ok(None) => {
-                        missed.store(true, Ordering::Relaxed);
-                        return;
-                    }
-                    Err(error) => {
-                        *locked(&failed) = Some(error);
-                        return;
-                    }
-                }
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 1..jobs {
-                scope.spawn(worker);
-            }
-            worker();
-        });
-        if let Some(error) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            return Err(error);
-        }
-        let mut runs: Vec<SweepRun> = runs.into_inner().unwrap_or_else(PoisonError::into_inner);
+                None => Turn::NoTime,
+            })
+        })?;
         runs.sort_by_key(|run| (run.point, run.seed));
         Ok(SweepResult {
             schema: SWEEP_SCHEMA,
@@ -260,7 +233,7 @@ impl Sweep {
             scenario: self.name.clone(),
             vary: self.vary.clone(),
             points: self.points.clone(),
-            ended: if missed.into_inner() { Ended::Interrupted } else { Ended::Whole },
+            ended: if whole { Ended::Whole } else { Ended::Interrupted },
             runs,
         })
     }

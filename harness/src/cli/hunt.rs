@@ -1,9 +1,6 @@
 //! `wavetank hunt`: which planted bugs does a library of scenarios find, and how soon?
 
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use clap::Args;
@@ -13,9 +10,10 @@ use super::test::{tell_left_out, wall_time};
 use super::{Failure, find, say, tell};
 use crate::campaign::CampaignError;
 use crate::exit::Exit;
-use crate::hunt::{Hunt, Trail, summary, table};
+use crate::hunt::{Hunt, summary, table};
 use crate::interrupt;
 use crate::output::OutputError;
+use crate::workers::{Turn, in_turn};
 
 #[derive(Args, Debug)]
 pub(super) struct HuntArgs {
@@ -63,40 +61,22 @@ pub(super) fn hunt(args: &HuntArgs) -> Result<Exit, Failure> {
     // A broken invariant is a finding here, told in the table.
     std::panic::set_hook(Box::new(|_| {}));
     let draw = |scenario: &_, seed| find::draw(scenario, seed).map_err(|failure| failure.message);
-    let next = AtomicUsize::new(0);
-    let trails: Mutex<Vec<(usize, Result<Trail, CampaignError>)>> = Mutex::default();
-    let worker = || {
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some((bug, name)) = bugs.get(index) else { return };
-            if interrupt::asked() {
-                return;
-            }
-            let trail = hunt.hunt(*bug, name, &draw);
-            if let Ok(trail) = &trail {
-                let done = if trail.found.is_some() { "found" } else { "not found" };
-                let seconds = trail.wall.as_secs_f64();
-                tell(&format!("{name}: {done} after {} runs, {seconds:.1} s", trail.runs));
-            }
-            trails.lock().unwrap_or_else(PoisonError::into_inner).push((index, trail));
+    let hunted = in_turn(bugs.len() as u64, usize::from(args.jobs), |index| {
+        if interrupt::asked() {
+            return Ok(Turn::NoTime);
         }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..args.jobs {
-            scope.spawn(worker);
-        }
-        worker();
+        let (bug, name) = bugs[index as usize];
+        let trail = hunt.hunt(*bug, name, &draw)?;
+        let done = if trail.found.is_some() { "found" } else { "not found" };
+        let seconds = trail.wall.as_secs_f64();
+        tell(&format!("{name}: {done} after {} runs, {seconds:.1} s", trail.runs));
+        Ok(Turn::Over(trail))
     });
     let _ = std::panic::take_hook();
-    let mut trails = trails.into_inner().unwrap_or_else(PoisonError::into_inner);
-    trails.sort_by_key(|(index, _)| *index);
-    let mut all = Vec::new();
-    for (_, trail) in trails {
-        all.push(trail.map_err(|error| match error {
-            CampaignError::Input(message) => Failure::input(message),
-            CampaignError::Output(error) => from_output(error),
-        })?);
-    }
+    let (all, _) = hunted.map_err(|error| match error {
+        CampaignError::Input(message) => Failure::input(message),
+        CampaignError::Output(error) => from_output(error),
+    })?;
     say(&format!("{}\n{}", table(&all), summary(&all)));
     if interrupt::asked() {
         return Ok(Exit::Surroundings);
