@@ -211,6 +211,18 @@ fn every_disk_passes_the_suite() {
     conformance::a_store_lives_on_it(&mut |request| kept.perform(request));
 }
 
+/// The suite itself finds a disk that does not cut its files.
+#[test]
+#[should_panic(expected = "of seed 1:")]
+fn the_suite_finds_a_wrong_disk() {
+    let mut memory = MemoryDisk::default();
+    let disk = &mut |request: &DiskRequest| match request {
+        DiskRequest::SetLen { file, .. } if memory.names().contains(file) => Ok(DiskReply::Done),
+        request => memory.perform(request),
+    };
+    conformance::answers_are_those_of_plain_bytes(disk, 1, 600);
+}
+
 #[test]
 fn what_is_missing_is_reported_as_missing() {
     let directory = tempfile::tempdir().unwrap();
