@@ -175,8 +175,10 @@ impl Node {
     fn idle_for(&self) -> Duration {
         let status = self.next_status.saturating_duration_since(Instant::now());
         let now = self.clock.time();
-        let timer = self.timers.iter().flatten().min();
-        timer.map_or(status, |at| self.clock.real(at.since(now)).min(status))
+        let timer = self.timers.iter().flatten().copied().min();
+        let sample = self.link.as_ref().map(|_| self.next_sample);
+        let due = timer.into_iter().chain(sample).min();
+        due.map_or(status, |at| self.clock.real(at.since(now)).min(status))
     }
 
     fn fire_timers(&mut self) -> bool {
@@ -365,21 +367,29 @@ impl Node {
     /// Says how it stands, and what is sampled, when that is due.
     fn report(&mut self) {
         let now = Instant::now();
-        if self.link.is_none() || now < self.next_status {
-            if now >= self.next_status {
-                self.next_status = now + STATUS_EVERY;
+        if now >= self.next_status {
+            self.next_status = now + STATUS_EVERY;
+            if self.link.is_some() {
+                let Standing { role, log, idle, waits_for, bean } = Standing::of(&self.instance);
+                let condition = Condition { role, log, idle, waits_for, bean: bean.is_some() };
+                self.up(Up::Status(condition));
             }
+        }
+        if self.link.is_some() && self.clock.time() >= self.next_sample {
+            self.sample();
+        }
+    }
+
+    /// Tells what is sampled. All nodes do so at the same moments, and say those and not the
+    /// little later at which they got to it: so one can be compared with the other.
+    fn sample(&mut self) {
+        let every = self.plan.sample_every.max(Span::from_millis(1));
+        let passed = self.clock.time().as_nanos() / every.as_nanos();
+        let moment = Time::from_nanos(passed * every.as_nanos());
+        self.next_sample = moment + every;
+        if self.instance.role() == Role::Arbiter {
             return;
         }
-        self.next_status = now + STATUS_EVERY;
-        let Standing { role, log, idle, waits_for, bean } = Standing::of(&self.instance);
-        let condition = Condition { role, log, idle, waits_for, bean: bean.is_some() };
-        self.up(Up::Status(condition));
-        let time = self.clock.time();
-        if time < self.next_sample || role == Role::Arbiter {
-            return;
-        }
-        self.next_sample = time + self.plan.sample_every.max(Span::from_millis(1));
         let store = self.instance.store();
         let counters = store.counters();
         let samples = [
@@ -394,7 +404,9 @@ impl Node {
         ];
         let instance = self.instance.id();
         for (metric, value) in samples {
-            self.fact(Fact::Sample { instance, metric, value });
+            if let Some(told) = Told::new(Fact::Sample { instance, metric, value }) {
+                self.up(Up::Fact(moment, told));
+            }
         }
     }
 

@@ -29,4 +29,4 @@ mod wire;
 pub use config::{NodeFile, NodeFileError, parse_node_file};
 pub use home::HomeError;
 pub use node::{NodeConfig, NodeError, run};
-pub use soak::{NodeSize, SoakConfig, SoakError, Soaked, soak, usual_limit};
+pub use soak::{NodeSize, SoakConfig, SoakError, Soaked, WorkFolder, soak, usual_limit};

@@ -21,7 +21,7 @@ use crate::http;
 use crate::link::Link;
 use crate::log::Log;
 use crate::peers::{Membership, Peers, listen};
-use crate::system::end_with_parent;
+use crate::system::{end_with_parent, exact_timers};
 use crate::web::Web;
 
 /// What makes a node.
@@ -120,6 +120,7 @@ pub fn run(config: &NodeConfig, asked_to_stop: impl Fn() -> bool) -> Result<(), 
     }
     home.settle().map_err(system("cannot note whose directory it is"))?;
 
+    exact_timers().map_err(system("cannot have exact timers"))?;
     let (link, clock) = match config.control {
         None => (None, Clock::starting(1_000)),
         Some(address) => {

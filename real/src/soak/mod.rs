@@ -5,6 +5,7 @@
 //! tell is brought into order and shown to the same observer as in a simulation.
 
 mod config;
+mod folder;
 mod merge;
 mod nodes;
 mod poll;
@@ -25,9 +26,11 @@ use wavetank_world::{Order, Phase, Plan, Standing, World};
 
 use crate::clock::Clock;
 use crate::config::NodeFile;
+use crate::system::exact_timers;
 use crate::wire::control::{Condition, Down, Up};
 use config::playable;
 pub use config::{NodeSize, SoakConfig, SoakError, Soaked, usual_limit};
+pub use folder::WorkFolder;
 use merge::{HOLD, Merge};
 use nodes::{Ended, Node, free_ports, listen};
 use proxy::Proxy;
@@ -64,7 +67,10 @@ pub fn soak<O: Observer>(
     observer: O,
     mut go_on: impl FnMut(Time, u64) -> bool,
 ) -> Result<Soaked<O>, SoakError> {
-    let notes = playable::<O>(&config.plan)?;
+    let mut notes = playable::<O>(&config.plan)?;
+    if exact_timers().is_err() {
+        notes.push("requests went out up to 50 us late: the system's timers are coarse.".into());
+    }
     let mut field = Field::new(config, observer, notes)?;
     let interrupted = !field.play(config, &mut go_on)?;
     if !interrupted {
