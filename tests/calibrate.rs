@@ -1,10 +1,20 @@
-//! `wavetank calibrate` and `wavetank compare`, through the front door.
+//! `wavetank calibrate` and `wavetank compare`, through the front door; and the calibration itself,
+//! which needs the command for its node.
 
 mod support;
 
 use std::fs;
+use std::path::Path;
+use std::time::Duration;
 
 use support::{Folder, run};
+use wavetank::calibrate::{CalibrateError, MARK, calibrate};
+use wavetank_world::Distribution;
+
+/// The command that runs nodes.
+fn program() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_wavetank"))
+}
 
 const SMALL: &str = r#"
 format = 1
@@ -89,4 +99,53 @@ fn results_are_set_side_by_side() {
     assert_eq!((&json["real_runs"], &json["simulated_runs"]), (&3.into(), &3.into()));
     assert_eq!(run(&["compare", &scenario, "--with", &base[0]]).code, 2);
     assert_eq!(run(&["compare", &base[0]]).code, 2);
+}
+
+#[test]
+fn what_is_measured_is_a_profile_that_a_scenario_takes() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let mut told = 0;
+    let time = Duration::from_millis(500);
+    let found = calibrate(program(), folder.path(), time, &mut |_| told += 1, &|| true);
+    let found = found.expect("it can be measured");
+    assert_eq!(told, 6);
+    let left = std::fs::read_dir(folder.path()).expect("it is there").count();
+    assert_eq!(left, 0, "it cleans up");
+    for times in [
+        found.sync,
+        found.read_cached,
+        found.commit,
+        found.round_trip,
+        found.http,
+        found.request,
+        found.write,
+    ] {
+        assert!(times.samples > 0 && times.p50 <= times.p99 && !times.p50.is_zero(), "{times:?}");
+    }
+    let profile = found.to_toml();
+    assert!(profile.starts_with(MARK));
+    let scenario = "format = 1\nduration = \"10s\"\nprofile = \"mine.toml\"\n[[group]]\n\
+                    count = 3\nmachine = \"aws:r3.xlarge\"\nvolume = { iops = 300 }\n";
+    let mut read = |path: &std::path::Path| {
+        assert_eq!(path, std::path::Path::new("mine.toml"));
+        Ok(profile.clone().into_bytes())
+    };
+    let scenario = wavetank_scenario::parse_with("x.toml", scenario.as_bytes(), &[], &mut read);
+    let scenario = scenario.unwrap_or_else(|errors| panic!("{}", errors.render(false)));
+    let plan = scenario.draw(1, &mut |_| unreachable!("no edge list")).expect("it can be drawn");
+    assert_eq!(plan.costs.name, "calibrated");
+    assert_eq!(plan.costs.record, found.costs.record);
+    assert_eq!(plan.instances[0].cores as usize, found.cores);
+    let Distribution::LogNormal { median, .. } = plan.instances[0].volume.sync else {
+        panic!("{:?}", plan.instances[0].volume.sync)
+    };
+    assert_eq!(median, found.sync.p50);
+}
+
+#[test]
+fn an_interrupt_leaves_nothing() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let ended = calibrate(program(), folder.path(), Duration::from_secs(9), &mut |_| {}, &|| false);
+    assert!(matches!(ended, Err(CalibrateError::Interrupted)), "{ended:?}");
+    assert_eq!(std::fs::read_dir(folder.path()).expect("it is there").count(), 0);
 }

@@ -163,6 +163,46 @@ fn nothing_survives_a_harness_that_is_killed() {
     harness.kill().unwrap();
     harness.wait().unwrap();
     eventually("no node", Duration::from_secs(5), || nodes() == 0);
+    // Its folder is taken away by the next soak, however that ends.
+    assert_eq!(fs::read_dir(&work).unwrap().count(), 1);
+    let out = folder.path("next");
+    let next = run(&["soak", &scenario, "--limit", "1", "--work", &work, "--out", &out]);
+    assert_eq!(next.code, 75, "{}", next.stderr);
+    assert!(next.stderr.contains("which a soak that was killed had left"), "{}", next.stderr);
+    assert!(next.stderr.contains("took longer than 1 s"), "{}", next.stderr);
+    assert_eq!(fs::read_dir(&work).unwrap().count(), 0);
+}
+
+#[test]
+fn real_runs_stand_beside_simulated_ones() {
+    let folder = folder();
+    let calm = &MASTER_LOSS[..MASTER_LOSS.find("[[faults]]").unwrap()];
+    let scenario = written(&folder, "calm.toml", calm);
+    let (profile, out) = (folder.path("profile.toml"), folder.path("out"));
+    let measured =
+        run(&["calibrate", "--seconds", "1", "--out", &profile, "--dir", &folder.path("")]);
+    assert_eq!(measured.code, 0, "{}", measured.stderr);
+    let (work, beside) = (folder.path("work"), ["--beside", &profile, "--simulated", "2"]);
+    let mut arguments = vec!["soak", &scenario, "--time-scale", "10", "--runs", "2"];
+    arguments.extend(beside);
+    arguments.extend(["--work", &work, "--out", &out]);
+    let done = run(&arguments);
+    assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
+    let table = "calm: real, 2 runs; simulated, 2 runs (calibrated costs)";
+    for line in [table, "app.profile p50 [ms]", "app throughput [/s]", "out-2/report.html"] {
+        assert!(done.stdout.contains(line), "{line}: {}", done.stdout);
+    }
+    for place in [out.clone(), format!("{out}-2")] {
+        let json = fs::read_to_string(format!("{place}/result.json")).unwrap();
+        let json: Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json["comparison"]["real_runs"], 2);
+        let page = fs::read_to_string(format!("{place}/report.html")).unwrap();
+        for part in ["Beside the simulation", "Memory of each process", "Error of the simulation"] {
+            assert!(page.contains(part), "{part}");
+        }
+    }
+    let missing = run(&["soak", &scenario, "--beside", &folder.path("none.toml")]);
+    assert_eq!(missing.code, 2, "{}", missing.stderr);
 }
 
 /// A node that was started by hand.

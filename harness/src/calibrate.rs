@@ -8,6 +8,7 @@
 mod disk;
 mod fit;
 mod loopback;
+mod node;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
+use wavetank_kernel::{Distribution, Streams};
 use wavetank_reports::CALIBRATED;
 use wavetank_store::GraphError;
 use wavetank_vocabulary::Span;
@@ -40,6 +42,9 @@ pub enum CalibrateError {
         /// What the system said.
         source: io::Error,
     },
+    /// The node that requests were measured with failed.
+    #[error("a node: {0}")]
+    Node(#[from] wavetank_real::SoakError),
     /// The store failed.
     #[error("the store: {0}")]
     Store(#[from] GraphError),
@@ -85,10 +90,41 @@ impl Times {
         (ratio.ln() / Z99 * 1e3).round().clamp(0.0, 5e3) / 1e3
     }
 
-    /// The distribution, as scenarios write it; each time divided by a number.
-    fn lognormal(&self, by: u64) -> String {
-        let median = Span::from_nanos((self.p50.as_nanos() / by).max(1));
-        format!("{{ lognormal = \"{median}\", sigma = {:?} }}", self.sigma())
+    /// Median and sigma of a log-normal distribution so many independent draws of which take
+    /// together as long as this, at the median and at the 99th percentile: found by halving, over
+    /// sums that are drawn always alike. The tail of a sum is thinner than that of its parts.
+    fn part(&self, of: usize) -> (Span, f64) {
+        /// Sums that are drawn: the 99th percentile rests on a hundredth of them.
+        const SUMS: usize = 8_192;
+        /// Halvings: sigma to a thousandth.
+        const HALVINGS: usize = 14;
+        if of <= 1 {
+            return (Span::from_nanos(self.p50.as_nanos().max(1)), self.sigma());
+        }
+        let sums = |sigma: f64| {
+            let mut stream = Streams::new(1).stream("calibrate", [0; 3]);
+            let one = Distribution::LogNormal { median: Span::from_millis(1), sigma };
+            let sum = |_| (0..of).map(|_| one.sample(&mut stream).as_nanos()).sum::<u64>();
+            let mut sums: Vec<u64> = (0..SUMS).map(sum).collect();
+            sums.sort_unstable();
+            (sums[SUMS / 2] as f64, sums[SUMS * 99 / 100] as f64)
+        };
+        let wanted = self.p99.as_nanos() as f64 / self.p50.as_nanos().max(1) as f64;
+        let (mut low, mut high) = (0.0, 5.0);
+        for _ in 0..HALVINGS {
+            let sigma = (low + high) / 2.0;
+            let (p50, p99) = sums(sigma);
+            if p99 / p50 < wanted { low = sigma } else { high = sigma }
+        }
+        let sigma = (low * 1e3_f64).round() / 1e3;
+        let median = self.p50.as_nanos() as f64 * 1e6 / sums(sigma).0;
+        (Span::from_nanos((median.round() as u64).max(1)), sigma)
+    }
+
+    /// The distribution, as scenarios write it, so many of which make up this.
+    fn lognormal(&self, of: usize) -> String {
+        let (median, sigma) = self.part(of);
+        format!("{{ lognormal = \"{median}\", sigma = {sigma:?} }}")
     }
 }
 
@@ -101,7 +137,7 @@ pub struct Calibration {
     pub workloads: Vec<Workload>,
     /// What each unit of that work costs.
     pub costs: Costs,
-    /// A sync of an appended KiB.
+    /// A sync of an appended KiB by a thread of its own, now and then.
     pub sync: Times,
     /// Syncs per second by several threads, each with a file of its own.
     pub syncs_per_second: u64,
@@ -117,8 +153,12 @@ pub struct Calibration {
     pub commit: Times,
     /// 64 bytes there and back over loopback.
     pub round_trip: Times,
-    /// A request and its answer by HTTP over an open connection.
+    /// A request and its answer by HTTP over an open connection, one after the other.
     pub http: Times,
+    /// A read of a node that is alone, as its client sees it, three hundred a second.
+    pub request: Times,
+    /// A write that a node that is alone commits, between these.
+    pub write: Times,
     /// Bytes per second over loopback.
     pub bandwidth: u64,
     /// Whether this is a build without optimisation, whose costs are not those of a release.
@@ -147,12 +187,14 @@ impl Drop for Folder {
     }
 }
 
-/// Measures for about that long, with files in a new folder below `place`. `tell` is called with
-/// what is measured next, and `go_on` says whether to.
+/// Measures for about that long, with files in a new folder below `place`; `program` is the command
+/// that runs a node. `tell` is called with what is measured next, and `go_on` says whether to.
 ///
 /// # Errors
-/// When the folder cannot be used, loopback cannot, the time is too short, or `go_on` says no.
+/// When the folder cannot be used, loopback or a node cannot, the time is too short, or `go_on`
+/// says no.
 pub fn calibrate(
+    program: &Path,
     place: &Path,
     time: Duration,
     tell: &mut dyn FnMut(&str),
@@ -164,7 +206,7 @@ pub fn calibrate(
     // Parts of the time, in hundredths.
     let clock = |hundredths: u32| Clock { until: Instant::now() + time * hundredths / 100, go_on };
     tell("the store's work on a core");
-    let workloads = work::measure(&|| clock(5))?;
+    let workloads = work::measure(&|| clock(4))?;
     let costs = fit::costs(&workloads);
     tell("writes and syncs of the disk");
     let (append_kib, throughput) = disk::appends(&folder.0, &clock(5))?;
@@ -177,8 +219,10 @@ pub fn calibrate(
     tell("transactions on the disk");
     let commit = disk::commits(&folder.0, &clock(10))?;
     tell("the loopback network");
-    let round_trip = loopback::round_trips(&clock(6))?;
-    let http = loopback::http(&clock(6))?;
+    let round_trip = loopback::round_trips(&clock(3))?;
+    let http = loopback::http(&clock(3))?;
+    tell("requests to a node");
+    let (request, write) = node::requests(program, &folder.0, time * 12 / 100, go_on)?;
     let bandwidth = loopback::bandwidth(&clock(3))?;
     if !go_on() {
         return Err(CalibrateError::Interrupted);
@@ -196,6 +240,8 @@ pub fn calibrate(
         commit,
         round_trip,
         http,
+        request,
+        write,
         bandwidth,
         unoptimised: cfg!(debug_assertions),
     })
@@ -211,12 +257,6 @@ impl Calibration {
             let _ = writeln!(text, "#   {line}");
         }
         let access = self.read.unwrap_or(self.read_cached);
-        // The four ways of a request, between client, balancer and instance, are one real
-        // request together; a message between instances takes one way.
-        let (round_trip, ways) = match self.http.p50 > self.round_trip.p50 * 2 {
-            true => (self.http, 4),
-            false => (self.round_trip, 2),
-        };
         let _ = write!(
             text,
             "\nabout = \"Calibrated by wavetank {version}.\"\n\n\
@@ -232,7 +272,9 @@ impl Calibration {
             self.throughput.max(1),
             access.lognormal(1),
             self.sync.lognormal(1),
-            round_trip.lognormal(ways),
+            // The four ways of a request, between client, balancer and instance, are one real
+            // request together; a message between instances takes one way.
+            self.request.lognormal(4),
             self.bandwidth.max(1),
         );
         text
@@ -265,6 +307,8 @@ impl Calibration {
         line("transaction with its sync", times(&self.commit));
         line("loopback round trip", times(&self.round_trip));
         line("HTTP request", times(&self.http));
+        line("read of a node", times(&self.request));
+        line("write of a node", times(&self.write));
         line("loopback bandwidth", format!("{} MB/s", self.bandwidth / 1_000_000));
         if self.unoptimised {
             line("note", "built without optimisation: a release is faster".into());

@@ -22,6 +22,7 @@ pub mod interrupt;
 pub mod load;
 pub mod output;
 pub mod play;
+pub mod predict;
 pub mod progress;
 mod provenance;
 pub mod shrink;

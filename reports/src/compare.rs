@@ -12,7 +12,7 @@ mod tests;
 
 use std::fmt::Write;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::result::RunResult;
 use crate::student::Mean;
@@ -24,7 +24,7 @@ const ENOUGH_REAL: usize = 3;
 const ENOUGH_SIMULATED: usize = 5;
 
 /// Real and simulated results of one scenario, side by side.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// The scenario's name.
     pub scenario: String,
@@ -43,12 +43,12 @@ pub struct Comparison {
 }
 
 /// A quantity on both sides.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// What it is, with its unit.
     pub quantity: String,
     /// Its unit.
-    pub unit: &'static str,
+    pub unit: String,
     /// In the real runs.
     pub real: Spread,
     /// In the simulated ones.
@@ -63,7 +63,7 @@ pub struct Row {
 }
 
 /// A quantity over the runs of one side.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     /// In how many runs it was measured.
     pub runs: usize,
@@ -101,7 +101,7 @@ impl Row {
         let parted = real.interval().zip(simulated.interval());
         Row {
             quantity: quantity.name.clone(),
-            unit: quantity.unit,
+            unit: quantity.unit.to_owned(),
             real,
             simulated,
             error,

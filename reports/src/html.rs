@@ -20,7 +20,7 @@ use crate::recorder::Recorder;
 use crate::result::{ExpectationResult, Overall, RunResult, Verdict};
 use crate::spent::spent;
 use crate::visibility_chart;
-use crate::{lock_result, setup, tables, words};
+use crate::{lock_result, processes, setup, tables, words};
 
 const SCRIPT: &str = include_str!("page.js");
 
@@ -36,7 +36,8 @@ pub fn report_html(
     let sentence = words::verdict_sentence(result);
     let title = format!("{} seed {}: {}", plan.name, plan.seed, short(result));
     let time = figures::time_axis(plan, recorder, result.partial);
-    let figures = figures::lines(plan, recorder);
+    let mut figures = figures::lines(plan, recorder);
+    figures.extend(processes::figures(result));
     let body = html! {
         header {
             h1 { (plan.name) }
@@ -50,12 +51,19 @@ pub fn report_html(
         }
         (partial(plan, result))
         (verdict(result, &sentence, &notable(plan, recorder)))
-        nav { @for (id, name) in CONTENTS { a href={ "#" (id) } { (name) } } }
+        nav {
+            @for (id, name) in CONTENTS { a href={ "#" (id) } { (name) } }
+            @if result.comparison.is_some() { a href="#prediction" { "Prediction" } }
+        }
         h2 #expectations { "Expectations" }
         (expectations(&result.expectations))
         (setup::regrets(provenance))
         h2 #figures { "What happened" }
         (all_figures(recorder, &time, &figures))
+        @if let Some(comparison) = &result.comparison {
+            h2 #prediction { "Beside the simulation" }
+            (comparison.section())
+        }
         (tables::operations(plan, result))
         (percentile_figure(plan, recorder, &time))
         (visibility_figure(plan, recorder, result, &time))

@@ -31,6 +31,7 @@ mod operations;
 mod page;
 mod page_data;
 mod percentiles;
+mod processes;
 mod provenance;
 mod recorder;
 #[cfg(test)]

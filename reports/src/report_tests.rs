@@ -127,7 +127,9 @@ fn a_real_run_says_so_everywhere() {
     result.time_scale = Some(4.0);
     result.notes = vec!["power-loss was played as a kill.".to_owned()];
     let size = crate::ProcessSize { at: 1.0, instance: 2, memory_mib: 17, open_files: 40 };
-    result.processes = vec![size];
+    result.processes = vec![size, crate::ProcessSize { at: 3.0, ..size }];
+    let runs = std::slice::from_ref(&result);
+    result.comparison = Some(crate::Comparison::new(runs, runs));
     let schema: Value = serde_json::from_str(crate::RESULT_SCHEMA).expect("it is JSON");
     let json = serde_json::to_value(&result).expect("a result is JSON");
     conform(&schema, &schema, &json, "result");
@@ -137,6 +139,9 @@ fn a_real_run_says_so_everywhere() {
     assert!(!text.contains("digest"), "{text}");
     let page = report_html(&plan, &recorder, &result, COMMAND, &Provenance::default());
     assert!(page.contains("Played on real processes.") && page.contains("4 times as fast"));
+    assert!(page.contains("Memory of each process") && page.contains("Beside the simulation"));
+    let read: RunResult = serde_json::from_value(json).expect("it is read again");
+    assert!(read.comparison.is_some_and(|found| !found.rows.is_empty()));
 }
 
 #[test]

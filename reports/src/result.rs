@@ -493,6 +493,9 @@ pub struct RunResult {
     /// How large the processes of a real run were.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub processes: Vec<ProcessSize>,
+    /// Real runs, this one among them, beside simulated ones of the same scenario.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<crate::Comparison>,
 }
 
 /// How large the process of an instance was, at a time of a real run.
@@ -553,6 +556,7 @@ impl RunResult {
             time_scale: None,
             notes: Vec::new(),
             processes: Vec::new(),
+            comparison: None,
         }
     }
 

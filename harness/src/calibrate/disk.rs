@@ -2,10 +2,12 @@
 //! store on real files.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use wavetank_store::{Graph, PAGE_SIZE};
 use wavetank_vocabulary::Span;
@@ -20,6 +22,8 @@ const PIECE: usize = 1 << 20;
 const KIB: usize = 1 << 10;
 /// Threads that sync at once.
 const AT_ONCE: usize = 4;
+/// Nobody waits longer for another thread.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// What O_DIRECT wants its buffers, offsets and lengths to be multiples of, on any disk of today.
 const ALIGNED: usize = 4096;
 
@@ -66,12 +70,45 @@ fn synced(file: &mut File, written: &mut usize, piece: &[u8]) -> Result<u64, Cal
     Ok(started.elapsed().as_nanos() as u64)
 }
 
-/// Syncs, one after the other.
+/// Times between two syncs: irregular, 1 to 4 ms. A processor that sleeps takes its time to wake,
+/// and a cluster at moderate load lets it sleep.
+fn rest(n: usize) {
+    thread::sleep(Duration::from_micros(1_000 + (n as u64).wrapping_mul(7_919) % 3_000));
+}
+
+/// A KiB appended to a file now and then, and synced by another thread, as a node does it.
 pub(super) fn syncs(folder: &Path, clock: &Clock<'_>) -> Result<Times, CalibrateError> {
-    let mut file = create(&folder.join("log"))?;
-    let (mut nanos, mut written) = (Vec::new(), 0);
+    let path = folder.join("log");
+    let failed = |error: io::Error| CalibrateError::io(path.display().to_string())(error);
+    let mut file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(&path)
+        .map_err(CalibrateError::io(path.display().to_string()))?;
+    let (hand, handed) = channel::<File>();
+    let (tell, told) = channel();
+    let sync = move || {
+        while let Ok(file) = handed.recv() {
+            if tell.send(file.sync_all()).is_err() {
+                break;
+            }
+        }
+    };
+    thread::Builder::new().name("syncs".into()).spawn(sync).map_err(failed)?;
+    let mut nanos = Vec::new();
     while nanos.is_empty() || clock.runs() {
-        nanos.push(synced(&mut file, &mut written, &[7; KIB])?);
+        rest(nanos.len());
+        if (nanos.len() * KIB).is_multiple_of(LONGEST) {
+            file.set_len(0).map_err(failed)?;
+        }
+        file.write_all(&[7; KIB]).map_err(failed)?;
+        let handle = file.try_clone().map_err(failed)?;
+        let started = Instant::now();
+        // A thread that is gone gives no answer, either.
+        let _ = hand.send(handle);
+        let gone = |_| failed(io::ErrorKind::TimedOut.into());
+        told.recv_timeout(PATIENCE).map_err(gone)?.map_err(failed)?;
+        nanos.push(started.elapsed().as_nanos() as u64);
     }
     Times::of(nanos, "syncs")
 }
@@ -81,7 +118,7 @@ pub(super) fn syncs_at_once(folder: &Path, clock: &Clock<'_>) -> Result<u64, Cal
     let until = clock.until;
     let done = AtomicU64::new(0);
     let since = Instant::now();
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let threads: Vec<_> = (0..AT_ONCE)
             .map(|number| {
                 let (done, path) = (&done, folder.join(format!("log-{number}")));
@@ -128,7 +165,7 @@ pub(super) fn reads(
     let pages = length / PAGE_SIZE as u64;
     let mut room = vec![0; PAGE_SIZE + ALIGNED];
     let offset = room.as_ptr().align_offset(ALIGNED).min(ALIGNED);
-    let mut read = |n: u64| -> std::io::Result<u64> {
+    let mut read = |n: u64| -> io::Result<u64> {
         // Multiples of an odd number visit all pages of a power of two.
         let page = n.wrapping_mul(40_503) % pages;
         let started = Instant::now();

@@ -29,7 +29,11 @@ pub(super) fn run(args: &CalibrateArgs) -> Result<Exit, Failure> {
     interrupt::watch();
     let time = Duration::from_secs(args.seconds);
     let mut telling = |what: &str| tell(&format!("measuring {what}"));
-    let found = calibrate(&args.dir, time, &mut telling, &|| !interrupt::asked());
+    let program = std::env::current_exe().map_err(|error| Failure {
+        exit: Exit::Surroundings,
+        message: format!("cannot find the command itself: {error}"),
+    })?;
+    let found = calibrate(&program, &args.dir, time, &mut telling, &|| !interrupt::asked());
     let found = found.map_err(|error| {
         let exit = match error {
             CalibrateError::TooShort(_) => Exit::Input,

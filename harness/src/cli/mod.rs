@@ -11,6 +11,7 @@ mod history;
 #[cfg(feature = "planted-bugs")]
 mod hunt;
 mod keep_failures;
+mod leave;
 mod library;
 mod list;
 mod node;

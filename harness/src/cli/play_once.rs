@@ -1,11 +1,11 @@
 //! `wavetank run`: one scenario, one seed, a report.
 
-use std::io::IsTerminal;
 use std::sync::Arc;
 
 use wavetank_world::{BaseGraph, World};
 
-use super::{Failure, RunArgs, colour, find, say, tell, trail, warn};
+use super::leave::leave;
+use super::{Failure, RunArgs, find, tell, trail, warn};
 use crate::determinism::{Comparison, Nobody, compare, disturbed};
 use crate::exit::Exit;
 use crate::interrupt;
@@ -61,24 +61,8 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     progress.finish();
     let provenance = provenance(&scenario, &load);
     played.result.set_settings(&provenance);
-    let json = played.result.to_json();
     let background = Background { command: command(args, seed), provenance, notes: Vec::new() };
-    let place = output
-        .commit(&plan, &played, &background)
-        .map_err(|error| Failure { exit: error.exit(), message: error.to_string() })?;
-    if args.json {
-        say(&json);
-    } else {
-        let coloured = colour(std::io::stdout().is_terminal());
-        say(&wavetank_reports::summary(&played.result, coloured));
-        say(&format!("report: {}", place.join("report.html").display()));
-        if played.exit != Exit::Held {
-            say(&format!("again:  {}", background.command));
-        }
-    }
-    if played.exit == Exit::Surroundings {
-        tell("interrupted: the result and the report say how far it came");
-    }
+    leave(output, &plan, &played, &background, args.json)?;
     if played.exit == Exit::Internal {
         tell(&format!("internal error: {UNLAWFUL}"));
     }

@@ -1,24 +1,25 @@
-//! `wavetank soak`: one scenario on real processes, a report.
+//! `wavetank soak`: one scenario on real processes, a report; several times and beside its simulation
+//! if that is asked for.
 
-use std::fs;
-use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use wavetank_real::{SoakConfig, SoakError, Soaked, usual_limit};
-use wavetank_reports::{Ending, GraphResult, Overall, ProcessSize, RunResult};
-use wavetank_scenario::to_text;
+use wavetank_real::{SoakConfig, SoakError, Soaked, WorkFolder, usual_limit};
+use wavetank_reports::{Comparison, Ending, GraphResult, Overall, ProcessSize, RunResult};
+use wavetank_scenario::{Scenario, to_text};
 use wavetank_vocabulary::Bytes;
 use wavetank_world::{BaseGraph, Plan};
 
-use super::{Failure, Subject, colour, find, say, tell, warn};
+use super::leave::leave;
+use super::{Failure, Subject, find, say, tell, warn};
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::load::Load;
 use crate::output::{Background, Output};
-use crate::play::{Judges, Played};
+use crate::play::{Judges, Played, play};
+use crate::predict::as_soaked;
 use crate::progress::Progress;
 use crate::provenance::provenance;
 use crate::words::quoted;
@@ -43,7 +44,18 @@ pub(super) struct SoakArgs {
     /// Where the nodes' files are while it runs [default: the system's temporary folder].
     #[arg(long, value_name = "DIR")]
     work: Option<PathBuf>,
-    /// Prints result.json instead of the summary.
+    /// How many times it is played, with seeds one after the other; the folders of all but the
+    /// first end with a number.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=100))]
+    runs: u64,
+    /// Simulates the scenario, too, with this profile of the machine (`wavetank calibrate` writes
+    /// one), and sets the real runs beside the simulated ones.
+    #[arg(long, value_name = "PROFILE")]
+    beside: Option<PathBuf>,
+    /// How many seeds are simulated.
+    #[arg(long, value_name = "N", default_value_t = 5, requires = "beside", value_parser = clap::value_parser!(u64).range(1..=100))]
+    simulated: u64,
+    /// Prints result.json of the first run instead of the summaries.
     #[arg(long)]
     json: bool,
 }
@@ -55,50 +67,109 @@ fn scale(text: &str) -> Result<f64, String> {
     }
 }
 
-/// A folder that is gone when this is dropped, with what is in it.
-struct WorkFolder(PathBuf);
-
-impl WorkFolder {
-    fn new(parent: Option<&Path>) -> std::io::Result<WorkFolder> {
-        let parent = parent.map_or_else(std::env::temp_dir, Path::to_owned);
-        fs::create_dir_all(&parent)?;
-        let parent = fs::canonicalize(parent)?;
-        let mut number = 0;
-        loop {
-            let path = parent.join(format!("wavetank-soak-{}-{number}", std::process::id()));
-            // Made anew, or not ours.
-            match fs::create_dir(&path) {
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
-                made => return made.map(|()| WorkFolder(path)),
-            }
-        }
-    }
-}
-
-impl Drop for WorkFolder {
-    fn drop(&mut self) {
-        // It was made by this process and holds what its nodes wrote.
-        let _ = fs::remove_dir_all(&self.0);
-    }
+/// A real run that is over, and not yet in its folder.
+struct Real {
+    plan: Arc<Plan>,
+    played: Played,
+    output: Output,
+    background: Background,
 }
 
 pub(super) fn soak(args: &SoakArgs) -> Result<Exit, Failure> {
     let scenario = args.subject.scenario()?;
     warn(&scenario);
-    let seed = args.subject.seed(&scenario)?;
+    let first = args.subject.seed(&scenario)?;
     if scenario.copies() > 1 {
         return Err(Failure::input("a soak plays one cluster: this scenario has several copies"));
     }
+    // What is wrong with the profile is told before anything is played.
+    let simulated = args.beside.as_ref().map(|profile| {
+        let mut set = args.subject.set.clone();
+        set.push(format!("profile={}", profile.display()));
+        find::one(&args.subject.file, &set)
+    });
+    let simulated = simulated.transpose()?;
     interrupt::watch();
+    let (mut runs, mut failed) = (Vec::new(), None);
+    for number in 0..args.runs {
+        match one(args, &scenario, (number, first.wrapping_add(number))) {
+            Ok(run) => runs.push(run),
+            // What was played before is not lost with it.
+            Err(failure) => failed = Some(failure),
+        }
+        if failed.is_some() || interrupt::asked() {
+            break;
+        }
+    }
+    let mut compared = None;
+    if let Some(simulated) = simulated.filter(|_| failed.is_none() && !interrupt::asked()) {
+        let real: Vec<RunResult> = runs.iter().map(|run| run.played.result.clone()).collect();
+        let simulated = predict(args, &simulated, first)?;
+        let found = Comparison::new(&real, &simulated);
+        runs.iter_mut().for_each(|run| run.played.result.comparison = Some(found.clone()));
+        compared = Some(found);
+    }
+    let mut exit = Exit::Held;
+    for (number, run) in runs.into_iter().enumerate() {
+        if exit == Exit::Held {
+            exit = run.played.exit;
+        }
+        let Real { plan, played, output, background } = run;
+        if args.json && number > 0 {
+            output
+                .commit(&plan, &played, &background)
+                .map_err(|error| Failure { exit: error.exit(), message: error.to_string() })?;
+        } else {
+            leave(output, &plan, &played, &background, args.json)?;
+        }
+    }
+    if let Some(compared) = compared.filter(|_| !args.json) {
+        say(&format!("\n{}", compared.to_text()));
+    }
+    failed.map_or(Ok(exit), Err)
+}
+
+/// The same scenario, simulated as it is soaked.
+fn predict(args: &SoakArgs, scenario: &Scenario, first: u64) -> Result<Vec<RunResult>, Failure> {
+    let mut results = Vec::new();
+    for number in 0..args.simulated {
+        tell(&format!("simulating {} of {}", number + 1, args.simulated));
+        let mut plan = find::draw(scenario, first.wrapping_add(number))?;
+        as_soaked(&mut plan, args.time_scale);
+        let plan = Arc::new(plan);
+        let base = Arc::new(BaseGraph::build(&plan.graph));
+        let mut played = play(&plan, &base, |_, _| !interrupt::asked());
+        played.result.set_settings(&provenance(scenario, &Load::of(&plan, &base)));
+        results.push(played.result);
+        if interrupt::asked() {
+            break;
+        }
+    }
+    Ok(results)
+}
+
+/// One real run.
+fn one(args: &SoakArgs, scenario: &Scenario, (number, seed): (u64, u64)) -> Result<Real, Failure> {
     let surroundings = |message: String| Failure { exit: Exit::Surroundings, message };
-    let plan = Arc::new(find::draw(&scenario, seed)?);
-    let place = args.out.clone().unwrap_or_else(|| default_place(&plan));
-    let output = Output::prepare(&place)
+    let plan = Arc::new(find::draw(scenario, seed)?);
+    let mut place = match &args.out {
+        Some(place) => place.clone().into_os_string(),
+        None => default_place(&plan).into_os_string(),
+    };
+    // Without --out the seeds tell the folders apart.
+    if number > 0 && args.out.is_some() {
+        place.push(format!("-{}", number + 1));
+    }
+    let output = Output::prepare(&PathBuf::from(place))
         .map_err(|error| Failure { exit: error.exit(), message: error.to_string() })?;
     let base = Arc::new(BaseGraph::build(&plan.graph));
     let load = Load::of(&plan, &base);
-    let folder = WorkFolder::new(args.work.as_deref())
+    let parent = args.work.clone().unwrap_or_else(std::env::temp_dir);
+    let (folder, removed) = WorkFolder::new(&parent)
         .map_err(|error| surroundings(format!("cannot make a folder for the nodes: {error}")))?;
+    for stale in removed {
+        tell(&format!("removed {}, which a soak that was killed had left", stale.display()));
+    }
     let program = std::env::current_exe()
         .map_err(|error| surroundings(format!("cannot find the command itself: {error}")))?;
     let time_scale = (args.time_scale * 1_000.0) as u32;
@@ -109,7 +180,7 @@ pub(super) fn soak(args: &SoakArgs) -> Result<Exit, Failure> {
         scenario: to_text(&plan),
         program,
         time_scale,
-        folder: folder.0.clone(),
+        folder: folder.path().to_owned(),
         limit,
         disk: Bytes::mib(args.disk),
     };
@@ -130,24 +201,10 @@ pub(super) fn soak(args: &SoakArgs) -> Result<Exit, Failure> {
         Failure { exit, message: error.to_string() }
     })?;
     let mut played = judge(&plan, &base, soaked, args.time_scale, started);
-    let provenance = provenance(&scenario, &load);
+    let provenance = provenance(scenario, &load);
     played.result.set_settings(&provenance);
-    let json = played.result.to_json();
     let background = Background { command: command(args, seed), provenance, notes: Vec::new() };
-    let place = output
-        .commit(&plan, &played, &background)
-        .map_err(|error| Failure { exit: error.exit(), message: error.to_string() })?;
-    if args.json {
-        say(&json);
-    } else {
-        let coloured = colour(std::io::stdout().is_terminal());
-        say(&wavetank_reports::summary(&played.result, coloured));
-        say(&format!("report: {}", place.join("report.html").display()));
-    }
-    if played.exit == Exit::Surroundings {
-        tell("interrupted: the result and the report say how far it came");
-    }
-    Ok(played.exit)
+    Ok(Real { plan, played, output, background })
 }
 
 /// The verdicts on a soak.

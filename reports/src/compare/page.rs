@@ -10,11 +10,15 @@ impl Comparison {
     /// A page with the figures and the table.
     pub fn to_html(&self) -> String {
         let title = format!("{}: real and simulated", self.scenario);
-        let times: Vec<&Row> =
-            self.rows.iter().filter(|row| matches!(row.unit, "ms" | "s")).collect();
+        page(&title, &html! { h1 { (title) } (self.section()) })
+    }
+
+    /// The figures and the table, as a part of a page.
+    pub(crate) fn section(&self) -> Markup {
+        let is_time = |row: &&Row| matches!(row.unit.as_str(), "ms" | "s");
+        let times: Vec<&Row> = self.rows.iter().filter(is_time).collect();
         let all: Vec<&Row> = self.rows.iter().collect();
-        let body = html! {
-            h1 { (title) }
+        html! {
             p.soft {
                 (runs(self.real_runs)) " on real processes beside "
                 (runs(self.simulated_runs)) " of the simulator, with the cost table "
@@ -29,7 +33,7 @@ impl Comparison {
             (figure("Error of the simulation", chart::errors(&all), &html! {
                 "The simulated mean over the real one, less one; the box is what its goal allows."
             }))
-            h2 { "Table" }
+            h3 { "Table" }
             div.scroll { table {
                 tr {
                     th { "Quantity" } th.n { "Real" } th.n { "Simulated" } th.n { "Error" }
@@ -44,15 +48,14 @@ impl Comparison {
             @if !self.one_sided.is_empty() {
                 p.soft { "On one side only: " (self.one_sided.join(", ")) "." }
             }
-        };
-        page(&title, &body)
+        }
     }
 }
 
 fn figure(title: &str, svg: Option<String>, caption: &Markup) -> Markup {
     html! {
         @if let Some(svg) = svg {
-            h2 { (title) }
+            h3 { (title) }
             figure { (PreEscaped(svg)) figcaption { p { (caption) } } }
         }
     }

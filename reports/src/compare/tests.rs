@@ -80,7 +80,7 @@ fn the_page_has_both_figures_and_escapes_what_it_is_given() {
     found.scenario = "<small>".into();
     let page = found.to_html();
     assert_eq!(page.matches("<svg").count(), 2);
-    let pairs = found.rows.iter().filter(|row| matches!(row.unit, "ms" | "s")).count();
+    let pairs = found.rows.iter().filter(|row| matches!(row.unit.as_str(), "ms" | "s")).count();
     assert_eq!(page.matches("<circle").count(), pairs);
     assert!(page.contains("&lt;small&gt;") && !page.contains("<small>"));
     assert!(!Comparison::new(&[], &[]).to_html().contains("<svg"));
