@@ -22,7 +22,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use wavetank_vocabulary::{Fact, InstanceId, LogMark, Monitored, Observer, Role, Time};
-use wavetank_world::{Order, Phase, Plan, Standing, World};
+use wavetank_world::{Order, Phase, Plan, Roles, Standing, World};
 
 use crate::clock::Clock;
 use crate::config::NodeFile;
@@ -43,7 +43,7 @@ pub(crate) enum Event {
     /// It tells something.
     Told { id: InstanceId, pid: u32, what: Up },
     /// A balancer's question was answered.
-    Polled { balancer: u16, id: InstanceId, master: bool, slave: bool },
+    Polled { balancer: u16, id: InstanceId, says: Roles },
 }
 
 /// How often children, links and limits are looked at when nothing happens.
@@ -227,8 +227,8 @@ impl<O: Observer> Field<O> {
                 })?;
             }
             Event::Told { id, pid, what } => self.told(id, pid, what),
-            Event::Polled { balancer, id, master, slave } => {
-                self.world.outside_polled(balancer, id, master, slave);
+            Event::Polled { balancer, id, says } => {
+                self.world.outside_polled(balancer, id, says);
             }
         }
         Ok(())
@@ -448,8 +448,8 @@ fn poller(
     let (ask, asked) = channel::<(u16, bool, Duration)>();
     let run = move || {
         while let Ok((balancer, credentials, patience)) = asked.recv() {
-            let (master, slave) = poll::poll(address, credentials, patience);
-            if tell.send(Event::Polled { balancer, id, master, slave }).is_err() {
+            let says = poll::poll(address, credentials, patience);
+            if tell.send(Event::Polled { balancer, id, says }).is_err() {
                 return;
             }
         }

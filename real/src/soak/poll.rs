@@ -6,12 +6,18 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use wavetank_instance::Endpoint;
+use wavetank_world::Roles;
 
-/// What the endpoints `master` and `slave` say. Without an answer in time it is neither.
-pub(super) fn poll(address: SocketAddr, credentials: bool, patience: Duration) -> (bool, bool) {
+/// What the endpoints `master`, `slave` and `available` say. Without an answer in time it is none
+/// of it.
+pub(super) fn poll(address: SocketAddr, credentials: bool, patience: Duration) -> Roles {
     let until = Instant::now() + patience;
     let good = |endpoint| is_good(address, endpoint, credentials, until).unwrap_or(false);
-    (good(Endpoint::Master), good(Endpoint::Slave))
+    Roles {
+        master: good(Endpoint::Master),
+        slave: good(Endpoint::Slave),
+        available: good(Endpoint::Available),
+    }
 }
 
 fn is_good(

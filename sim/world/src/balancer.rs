@@ -8,6 +8,17 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 use crate::client_plan::Routing;
 use crate::plan::BalancerPlan;
 
+/// What an instance answered to `/master`, `/slave` and `/available`; nothing, if it did not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Roles {
+    /// It is master.
+    pub master: bool,
+    /// It is a slave.
+    pub slave: bool,
+    /// It is one of both.
+    pub available: bool,
+}
+
 /// What a balancer is told of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asks {
@@ -42,11 +53,12 @@ impl Server {
     }
 }
 
-/// The state of a balancer: a pool of masters and a pool of slaves.
+/// The state of a balancer: a pool of masters, one of slaves, and one of all that are available.
 #[derive(Clone, Debug)]
 pub(crate) struct Balancer {
     masters: Vec<Server>,
     slaves: Vec<Server>,
+    available: Vec<Server>,
     turn: usize,
     /// How many faults keep it from noticing what its polls say.
     pub(crate) stale: u16,
@@ -59,30 +71,27 @@ impl Balancer {
         Balancer {
             masters: alloc::vec![Server::default(); total],
             slaves: alloc::vec![Server::default(); total],
+            available: alloc::vec![Server::default(); total],
             turn: 0,
             stale: 0,
             down: 0,
         }
     }
 
-    /// An instance answered `/master` and `/slave`, or did not.
-    pub(crate) fn answered(
-        &mut self,
-        instance: usize,
-        master: bool,
-        slave: bool,
-        plan: &BalancerPlan,
-    ) {
+    /// An instance answered, or did not.
+    pub(crate) fn answered(&mut self, instance: usize, says: Roles, plan: &BalancerPlan) {
         if self.stale > 0 || self.down > 0 {
             return;
         }
-        self.masters[instance].answered(master, plan);
-        self.slaves[instance].answered(slave, plan);
+        self.masters[instance].answered(says.master, plan);
+        self.slaves[instance].answered(says.slave, plan);
+        self.available[instance].answered(says.available, plan);
     }
 
     /// Whether an instance may still be sent what belongs to a transaction there.
     pub(crate) fn keeps(&self, instance: usize, writes: bool) -> bool {
-        self.masters[instance].up || !writes && self.slaves[instance].up
+        self.masters[instance].up
+            || !writes && (self.slaves[instance].up || self.available[instance].up)
     }
 
     /// Where a request goes; none when its pool is empty.
@@ -99,7 +108,7 @@ impl Balancer {
         let all = matches!(routing, Routing::SplitOverAll | Routing::Anywhere);
         for step in 1..=total {
             let index = (self.turn + step) % total;
-            if self.slaves[index].up || all && self.masters[index].up {
+            if if all { self.available[index].up } else { self.slaves[index].up } {
                 self.turn = index;
                 return Some(index);
             }
@@ -134,6 +143,9 @@ mod tests {
     use alloc::string::String;
     use wavetank_vocabulary::Span;
 
+    const MASTER: Roles = Roles { master: true, slave: false, available: true };
+    const SLAVE: Roles = Roles { master: false, slave: true, available: true };
+
     fn plan() -> BalancerPlan {
         BalancerPlan {
             name: String::from("front"),
@@ -153,8 +165,8 @@ mod tests {
     fn the_users_of_a_slave_that_fails_move_and_with_consistent_hashing_nobody_else() {
         let mut balancer = Balancer::new(4);
         for _ in 0..2 {
-            balancer.answered(0, true, false, &plan());
-            (1..4).for_each(|slave| balancer.answered(slave, false, true, &plan()));
+            balancer.answered(0, MASTER, &plan());
+            (1..4).for_each(|slave| balancer.answered(slave, SLAVE, &plan()));
         }
         let rules = [Routing::Sticky, Routing::RangeSharding, Routing::HashSharding];
         let of = |balancer: &mut Balancer| {
@@ -173,7 +185,7 @@ mod tests {
         assert_eq!(before, of(&mut balancer), "each stays where it is");
         assert!(before[1].is_sorted(), "ranges");
         for _ in 0..3 {
-            balancer.answered(2, false, false, &plan());
+            balancer.answered(2, Roles::default(), &plan());
         }
         let after = of(&mut balancer);
         for (one, other) in before[2].iter().zip(&after[2]) {
@@ -186,28 +198,44 @@ mod tests {
     fn a_server_rises_and_falls_by_streaks() {
         let mut balancer = Balancer::new(3);
         let ask = |b: &mut Balancer| b.route(Routing::Split, asks(true, 0));
-        balancer.answered(0, true, false, &plan());
+        balancer.answered(0, MASTER, &plan());
         assert_eq!(ask(&mut balancer), None);
-        balancer.answered(0, true, false, &plan());
+        balancer.answered(0, MASTER, &plan());
         assert_eq!(ask(&mut balancer), Some(0));
         for _ in 0..2 {
-            balancer.answered(0, false, false, &plan());
+            balancer.answered(0, Roles::default(), &plan());
             assert_eq!(ask(&mut balancer), Some(0));
         }
-        balancer.answered(0, false, false, &plan());
+        balancer.answered(0, Roles::default(), &plan());
         assert_eq!(ask(&mut balancer), None);
+    }
+
+    #[test]
+    fn over_all_goes_where_available_is_answered() {
+        let mut balancer = Balancer::new(3);
+        for _ in 0..2 {
+            balancer.answered(0, MASTER, &plan());
+            balancer.answered(1, SLAVE, &plan());
+            // It says that it is a slave, and not that it is available.
+            balancer.answered(2, Roles { available: false, ..SLAVE }, &plan());
+        }
+        let turns = |balancer: &mut Balancer, rule| {
+            [0; 4].map(|_| balancer.route(rule, asks(false, 0)).unwrap())
+        };
+        assert_eq!(turns(&mut balancer, Routing::SplitOverAll), [1, 0, 1, 0]);
+        assert_eq!(turns(&mut balancer, Routing::Split), [1, 2, 1, 2]);
     }
 
     #[test]
     fn reads_go_round_the_slaves_and_to_the_master_for_want_of_one() {
         let mut balancer = Balancer::new(3);
         for _ in 0..2 {
-            balancer.answered(0, true, false, &plan());
+            balancer.answered(0, MASTER, &plan());
         }
         assert_eq!(balancer.route(Routing::Split, asks(false, 0)), Some(0));
         for slave in [1, 2] {
             for _ in 0..2 {
-                balancer.answered(slave, false, true, &plan());
+                balancer.answered(slave, SLAVE, &plan());
             }
         }
         let turns: Vec<_> =

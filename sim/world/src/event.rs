@@ -43,7 +43,7 @@ pub(crate) enum Event {
     /// The question reaches an instance.
     PollArrives { balancer: u16, instance: u16 },
     /// The answer, or its absence, is known to the balancer.
-    PollAnswered { balancer: u16, instance: u16, master: bool, slave: bool },
+    PollAnswered { balancer: u16, instance: u16, master: bool, slave: bool, available: bool },
     /// A fault begins.
     FaultBegins { fault: u16 },
     /// A fault ends.
@@ -97,8 +97,9 @@ impl Event {
             Event::ClientTimeout { flight: f, generation } => [12, flight(*f, *generation), 0],
             Event::Poll { balancer } => [13, u64::from(*balancer), 0],
             Event::PollArrives { balancer, instance } => [14, pair(*balancer, *instance), 0],
-            Event::PollAnswered { balancer, instance, master, slave } => {
-                [15, pair(*balancer, *instance), u64::from(*master) << 1 | u64::from(*slave)]
+            Event::PollAnswered { balancer, instance, master, slave, available } => {
+                let says = u64::from(*available) << 2 | u64::from(*master) << 1 | u64::from(*slave);
+                [15, pair(*balancer, *instance), says]
             }
             Event::FaultBegins { fault } => [16, u64::from(*fault), 0],
             Event::FaultEnds { fault } => [17, u64::from(*fault), 0],

@@ -37,6 +37,7 @@ mod world;
 
 pub use anomaly::{Anomaly, Audited, Forbidden};
 pub use audit::audited;
+pub use balancer::Roles;
 pub use client_plan::{
     AccessTable, ClientPlan, Deployment, Popularity, Recorded, RetryPlan, Routing, UsersPlan,
 };

@@ -16,6 +16,7 @@ use wavetank_vocabulary::{
     Status, Time, TxId,
 };
 
+use crate::balancer::Roles;
 use crate::event::Event;
 use crate::graph::BaseGraph;
 use crate::plan::Plan;
@@ -187,9 +188,10 @@ impl<O: Observer> World<O> {
     }
 
     /// What the HA endpoints answered to a balancer.
-    pub fn outside_polled(&mut self, balancer: u16, id: InstanceId, master: bool, slave: bool) {
+    pub fn outside_polled(&mut self, balancer: u16, id: InstanceId, says: Roles) {
         if let Some(instance) = self.index_of(id) {
-            let answer = Event::PollAnswered { balancer, instance, master, slave };
+            let Roles { master, slave, available } = says;
+            let answer = Event::PollAnswered { balancer, instance, master, slave, available };
             self.kernel.schedule_in(Span::ZERO, answer);
         }
     }

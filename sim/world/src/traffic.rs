@@ -9,7 +9,7 @@ use wavetank_vocabulary::{
     WALL_START_MS,
 };
 
-use crate::balancer::Asks;
+use crate::balancer::{Asks, Roles};
 use crate::client_plan::{Deployment, Routing};
 use crate::clients::{backoff, outcome};
 use crate::event::Event;
@@ -52,13 +52,14 @@ impl<O: Observer> World<O> {
             }
             Event::Poll { balancer } => self.poll(balancer),
             Event::PollArrives { balancer, instance } => self.poll_arrives(balancer, instance),
-            Event::PollAnswered { balancer, instance, master, slave } => {
+            Event::PollAnswered { balancer, instance, master, slave, available } => {
                 let plan = &self.plan.balancers[usize::from(balancer)];
                 let instance = usize::from(instance);
                 let keeps = self.plan.bugs.contains(PlantedBugs::BALANCER_KEEPS_MASTER);
                 let master =
                     master || keeps && self.balancers[usize::from(balancer)].keeps(instance, true);
-                self.balancers[usize::from(balancer)].answered(instance, master, slave, plan);
+                let says = Roles { master, slave, available };
+                self.balancers[usize::from(balancer)].answered(instance, says, plan);
             }
             // The rest is delivered by `World::happen` itself.
             _ => {}
@@ -377,7 +378,8 @@ impl<O: Observer> World<O> {
                 self.kernel.schedule(now + latency, Event::PollArrives { balancer, instance });
             } else {
                 // Refused or without an answer in time: known when the next one is due.
-                let event = Event::PollAnswered { balancer, instance, master: false, slave: false };
+                let (master, slave, available) = (false, false, false);
+                let event = Event::PollAnswered { balancer, instance, master, slave, available };
                 self.kernel.schedule(now + every, event);
             }
         }
@@ -391,8 +393,9 @@ impl<O: Observer> World<O> {
             |endpoint| process.as_ref().and_then(|process| process.http(endpoint, credentials));
         let good = |endpoint| ask(endpoint).is_some_and(|answer| answer.status == 200);
         let (master, slave) = (good(Endpoint::Master), good(Endpoint::Slave));
+        let available = good(Endpoint::Available);
         let latency = self.balancer_latency(usize::from(balancer), instance);
-        let event = Event::PollAnswered { balancer, instance, master, slave };
+        let event = Event::PollAnswered { balancer, instance, master, slave, available };
         self.kernel.schedule(now + latency, event);
     }
 

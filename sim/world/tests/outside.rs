@@ -13,7 +13,7 @@ use wavetank_vocabulary::{
     Classes, Fact, FaultKind, HaRole, InstanceId, LogMark, Monitored, Observer, OperationOutcome,
     Role, Seq, ServerTime, Span, Status, Time, TxId,
 };
-use wavetank_world::{BaseGraph, Order, Phase, Standing, Target, World};
+use wavetank_world::{BaseGraph, Order, Phase, Roles, Standing, Target, World};
 
 /// Keeps every fact.
 #[derive(Clone, Debug, Default)]
@@ -66,7 +66,8 @@ fn played(kind: FaultKind) -> (World<Log>, Vec<(Time, Order)>) {
                 Order::Poll { balancer, instance } => {
                     let up = world.outside_runs(*instance);
                     let master = up && role(*instance) == Role::Master;
-                    world.outside_polled(*balancer, *instance, master, up && !master);
+                    let says = Roles { master, slave: up && !master, available: up };
+                    world.outside_polled(*balancer, *instance, says);
                 }
                 _ => orders.push((now, order.clone())),
             }
