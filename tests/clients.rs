@@ -68,7 +68,17 @@ fn recorded_arrivals_and_a_table_of_popularity_are_read_from_files() {
 
 #[test]
 fn what_is_wrong_with_clients_is_said_with_its_place() {
-    let wrong: [(&str, &[&str]); 9] = [
+    let wrong: [(&str, &[&str]); 11] = [
+        (
+            "arrivals = { recorded = \"many.txt\" }",
+            &["the recorded arrivals are of 201 users", "the graph has 200"],
+        ),
+        (
+            "arrivals = { poisson = \"1/s\" }\n\
+             routing = { by = \"consistency\", read_after_write = \"1s\", auth_lookup = true }\n\
+             [[operation]]\nname = \"auth\"\nsteps = [\"match me(id = $me); read me\"]",
+            &["this look-up returns nothing", "let it end with `return me.last_write`"],
+        ),
         ("arrivals = { recorded = \"no.txt\" }", &["recorded arrivals cannot be used", "no.txt"]),
         ("arrivals = { recorded = \"bad.txt\" }", &["line 2: a user is a number: `1 b 3`"]),
         ("arrivals = { recorded = \"bad.txt\", poisson = \"1/s\" }", &["either drawn or recorded"]),
@@ -95,6 +105,8 @@ fn what_is_wrong_with_clients_is_said_with_its_place() {
         let folder = Folder::with("scenario.toml", &scenario(clients, ""));
         std::fs::write(folder.path("bad.txt"), "1 2 3\n1 b 3\n").unwrap();
         std::fs::write(folder.path("t.dat"), "reads\n1 100\n").unwrap();
+        let many: String = (0..201).map(|user| format!("{user} 0 {user}\n")).collect();
+        std::fs::write(folder.path("many.txt"), many).unwrap();
         let done = run(&["check-scenario", &folder.path("scenario.toml")]);
         assert_eq!(done.code, 2, "{clients}: {}", done.stderr);
         for words in said {
@@ -102,6 +114,28 @@ fn what_is_wrong_with_clients_is_said_with_its_place() {
         }
         assert!(done.stderr.contains("scenario.toml:"), "{}", done.stderr);
     }
+}
+
+#[test]
+fn a_slip_in_a_text_with_escapes_is_shown_where_it_stands() {
+    let steps = "[[operation]]\nname = \"find\"\n\
+                 steps = [\"match a:User(id = $me);\\n\\tverify a.name = \\u0027x\\u0027; sett a.x = 1\"]";
+    let clients = format!("users = 300\nmix = {{ profile = 1 }}\n{steps}");
+    let folder = Folder::with("scenario.toml", &scenario(&clients, ""));
+    let done = run(&["check-scenario", &folder.path("scenario.toml")]);
+    assert_eq!(done.code, 2, "{}", done.stderr);
+    let lines: Vec<&str> = done.stderr.lines().collect();
+    let text = lines.iter().position(|line| line.contains("sett a.x")).expect("the line is shown");
+    let (shown, under) = (lines[text], lines[text + 1]);
+    let place = |line: &str, what: char| line.char_indices().position(|(_, c)| c == what);
+    let sett = shown[..shown.find("sett").unwrap()].chars().count();
+    assert_eq!(place(under, '^'), Some(sett), "{}", done.stderr);
+    // What is only regrettable is told once the scenario is sound.
+    let sound = scenario("users = 300\nmix = { profile = 1 }", "");
+    let folder = Folder::with("scenario.toml", &sound);
+    let done = run(&["check-scenario", &folder.path("scenario.toml")]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert!(done.stderr.contains("more users than the graph has"), "{}", done.stderr);
 }
 
 #[test]
@@ -160,7 +194,7 @@ fn what_others_measured_can_be_played() {
     let [sent, access] = files.map(|file| std::fs::read(file).unwrap());
     // 193 days in ten minutes; the first half of the messages comes in the first month.
     let clients = "arrivals = { recorded = \"sent.gz\", speed = 28000, start = \"20s\" }\nmix = { follow = 1 }";
-    let long = scenario(clients, "").replace("60s", "12m");
+    let long = scenario(clients, "").replace("60s", "12m").replace("users = 200", "users = 1899");
     let (code, json, errors) = result(&long, &[("sent.gz", &sent)]);
     assert_eq!(code, 0, "{errors}");
     assert_eq!(json["operations"]["app.follow"]["offered"], 59_835);

@@ -6,7 +6,7 @@ mod support;
 use support::{Folder, run};
 
 /// A problem, its cure, and the check that tells them apart.
-const PAIRS: [(&str, &str, &str); 11] = [
+const PAIRS: [(&str, &str, &str); 12] = [
     ("own-write-not-seen", "own-write-seen", "read-your-writes"),
     ("photo-flaps", "photo-stays", "monotonic-reads"),
     ("logged-out", "stays-logged-in", "read-your-writes"),
@@ -18,6 +18,7 @@ const PAIRS: [(&str, &str, &str); 11] = [
     ("deadlock-storm", "deadlocks-ridden-out", "failed-operations"),
     ("hot-node", "hot-node-split", "latency"),
     ("search-out-of-step", "search-in-step", "stores-agree"),
+    ("signed-up-twice", "signed-up-once", "unique-value"),
 ];
 
 #[test]

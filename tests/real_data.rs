@@ -100,6 +100,7 @@ fn the_generator_follows_the_degrees_of_ego_facebook() {
             source,
             model: GraphModel::MonolithicNode,
             properties: Vec::new(),
+            unique: Vec::new(),
             names: Vec::new(),
         });
         worst = worst.max(distance(&degrees(&graph.edges), &real));

@@ -76,6 +76,7 @@ pub(crate) fn plan(seconds: u64) -> Plan {
             source: GraphSource::Social { users: 4_000, mean_follows: Ratio::new(22, 1) },
             model: GraphModel::MonolithicNode,
             properties: Vec::new(),
+            unique: Vec::new(),
             names: Vec::new(),
         },
         balancers: vec![BalancerPlan {

@@ -12,7 +12,7 @@ pub struct Check {
 }
 
 /// All checks of this version.
-pub static CHECKS: [Check; 20] = [
+pub static CHECKS: [Check; 22] = [
     Check {
         name: "acknowledged-writes-lost",
         about: "No write that a client was told had succeeded is gone, except with a branch that was discarded, and then no more than `explained`.",
@@ -90,7 +90,7 @@ pub static CHECKS: [Check; 20] = [
     },
     Check {
         name: "bank-total",
-        about: "The sum of `property` over all nodes is at the end what it was at the start.",
+        about: "The sum of `property` over all nodes is at the end what it was at the start, no operation writes it below zero, and each goes on from what the one before it left, as far as all report it: `return wrote u.PROPERTY`.",
         keys: &["property", "found"],
     },
     Check {
@@ -113,10 +113,20 @@ pub static CHECKS: [Check; 20] = [
         about: "What operations at the master read and wrote in `property` of each node, between two failovers, can be put in an order that keeps to when they were under way. Operations must report it: `return`, `return wrote`.",
         keys: &["property", "found"],
     },
+    Check {
+        name: "list-append",
+        about: "Reads of lists at the master, between two failovers, agree on one order of each, in which every acknowledged append is, once, and where it counted that it would be. `property` is that of an element: appends report it with `return wrote u.KEY = ...`, and reads list it with `expand ... return PROPERTY`.",
+        keys: &["property", "found"],
+    },
+    Check {
+        name: "unique-value",
+        about: "At the end no two nodes have the same number in `property`. What creates a node with it must report it: `return wrote u.PROPERTY = ...`.",
+        keys: &["property", "found"],
+    },
 ];
 
 /// Their names.
-pub(crate) const NAMES: [&str; 20] = [
+pub(crate) const NAMES: [&str; 22] = [
     "acknowledged-writes-lost",
     "replicas-equal",
     "latency",
@@ -137,6 +147,8 @@ pub(crate) const NAMES: [&str; 20] = [
     "failed-operations",
     "stores-agree",
     "linearizable",
+    "list-append",
+    "unique-value",
 ];
 
 /// Checks that the language knows and this version does not have.

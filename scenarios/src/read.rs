@@ -26,7 +26,7 @@ use std::sync::Arc;
 use wavetank_vocabulary::{PlantedBugs, Ratio, Span};
 use wavetank_world::{CostTable, EdgeList, GraphModel, GraphPlan, GraphSource, Plan};
 
-use crate::errors::{Errors, Problem, Source, Warnings};
+use crate::errors::{Errors, Place, Problem, Source, Warnings};
 use crate::keys::ROOT;
 use crate::scenario::{Reader, Scenario};
 use crate::section::{At, Findings, Section};
@@ -123,14 +123,25 @@ fn once(
         }
         Some(text)
     });
-    let (mut graph, edges) = graph(&top);
+    let (mut graph, edges, unique_place) = graph(&top);
     let own = operations::read(&top, &sources[0].text, graph.model);
     let files = &mut |path: &str| {
         let file = directory.join(path);
         read(&file).map_err(|error| format!("{}: {error}", file.display()))
     };
-    let (mut clients, mixes, used) = clients::read(&top, &built.balancers, duration, &own, files);
+    // What an edge list has is known when it is loaded.
+    let nodes = match graph.source {
+        GraphSource::Social { users, .. } => Some(users),
+        GraphSource::Edges { .. } => None,
+    };
+    let (mut clients, mixes, used) =
+        clients::read(&top, &built.balancers, duration, &own, nodes, files);
     let operations = operations::settle(&top, &own, &mixes, &mut clients, &mut graph, &used);
+    let alike = |(_, key): &&(String, String)| graph.properties.iter().any(|(of, _)| of == key);
+    if let (Some((_, key)), Some(place)) = (graph.unique.iter().find(alike), unique_place) {
+        let title = format!("every user has the same `{key}` at the start");
+        findings.add(Problem::new(title, place, "it cannot be unique"));
+    }
     let total = built.instances.len();
     let faults = faults::read(&top, &built, duration);
     let nemeses = nemesis::read(&top, &built, duration);
@@ -233,8 +244,8 @@ fn once(
     Ok((scenario, sweep))
 }
 
-/// The graph, and the edge list that has yet to be loaded.
-fn graph(top: &Section<'_>) -> (GraphPlan, Option<At<String>>) {
+/// The graph, the edge list that has yet to be loaded, and where constraints stand.
+fn graph(top: &Section<'_>) -> (GraphPlan, Option<At<String>>, Option<Place>) {
     let graph = top.table_or_empty("graph");
     let edges = graph.text("edges");
     if let (Some(edges), Some(generate)) = (graph.has("edges"), graph.has("generate")) {
@@ -281,9 +292,36 @@ fn graph(top: &Section<'_>) -> (GraphPlan, Option<At<String>>) {
         source,
         model,
         properties: properties.collect(),
+        unique: unique(&graph),
         names: Vec::new(),
     };
-    (plan, edges)
+    (plan, edges, graph.has("unique"))
+}
+
+/// Uniqueness constraints.
+fn unique(graph: &Section<'_>) -> Vec<(String, String)> {
+    let mut read: Vec<(String, String)> = Vec::new();
+    for At { value, place } in or(graph.texts("unique"), Vec::new()) {
+        let is_name = |name: &str| {
+            (1..=64).contains(&name.len())
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        };
+        match value.split_once('.').filter(|(label, key)| is_name(label) && is_name(key)) {
+            None => graph.findings().add(
+                Problem::new("this is no constraint", place, "expected a label and a property")
+                    .help("for example \"User.account\""),
+            ),
+            Some((label, key)) => {
+                let rule = (label.to_owned(), key.to_owned());
+                if read.contains(&rule) {
+                    graph.note("there is this constraint already", place, "named a second time");
+                    continue;
+                }
+                read.push(rule);
+            }
+        }
+    }
+    read
 }
 
 fn cost_table(section: &Section<'_>) -> CostTable {

@@ -251,7 +251,16 @@ impl Scenario {
             refuse("the edge list cannot be read".into(), format!("{}: {error}", file.display()))
         })?;
         match edges::parse(&bytes) {
-            Ok(loaded) => Ok(loaded.list),
+            Ok(loaded) => {
+                let recorded = self.plan.clients.iter().filter_map(|it| it.recorded.as_ref());
+                let most = recorded.map(|recorded| recorded.users()).max().unwrap_or(0);
+                if most > loaded.list.nodes {
+                    let title = format!("the recorded arrivals are of {most} users");
+                    let label = format!("this graph has {}", loaded.list.nodes);
+                    return Err(refuse(title, label));
+                }
+                Ok(loaded.list)
+            }
             Err(edges::EdgeError { line: Some((line, text)), why }) => {
                 let place = Place::new(0, 0..text.len());
                 let problem = Problem::new("this is not an edge list", place, why).help(

@@ -3,6 +3,7 @@
 //! A text goes through `lexer` (words with places) and `parser` (steps, one by one; `values`
 //! reads their values, conditions and paths) to the [`Program`] that instances play.
 
+mod escapes;
 mod lexer;
 mod parser;
 mod scope;
@@ -75,6 +76,11 @@ pub(crate) fn compile_at(
     if let Some(offset) = raw.find(value.as_str()) {
         place.end = place.start + offset + error.at.end;
         place.start += offset + error.at.start;
+    } else if let (Some(start), Some(end)) =
+        (escapes::offset(raw, error.at.start), escapes::offset(raw, error.at.end))
+    {
+        place.end = place.start + end;
+        place.start += start;
     }
     let problem = Problem::new("this step cannot be read", place, error.label);
     findings.add(match error.help {

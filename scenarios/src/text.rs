@@ -231,6 +231,12 @@ impl Text {
                 .collect();
             self.line("properties", format!("{{ {} }}", numbers.join(", ")));
         }
+        if !plan.graph.unique.is_empty() {
+            let unique = plan.graph.unique.iter();
+            let unique: Vec<String> =
+                unique.map(|(label, key)| quoted(format!("{label}.{key}"))).collect();
+            self.line("unique", format!("[{}]", unique.join(", ")));
+        }
         match &plan.graph.source {
             GraphSource::Edges { path, .. } => self.line("edges", quoted(path)),
             GraphSource::Social { users, mean_follows } => {

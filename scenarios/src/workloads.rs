@@ -8,9 +8,12 @@ use wavetank_world::{GraphModel, Program};
 use crate::steps;
 use crate::tree::{Entry, Node, Value};
 
-/// The embedded files.
-const FILES: [&str; 2] =
-    [include_str!("../workloads/social.toml"), include_str!("../workloads/generic.toml")];
+/// The embedded files: the workload that one is about, where it is about one, and the data model.
+const FILES: [(&str, Option<&str>, Option<GraphModel>); 3] = [
+    (include_str!("../workloads/social.toml"), Some("social"), None),
+    (include_str!("../workloads/social-split.toml"), Some("social"), Some(GraphModel::SplitNodes)),
+    (include_str!("../workloads/generic.toml"), None, None),
+];
 
 /// The names of the workloads.
 pub(crate) const WORKLOADS: &[&str] =
@@ -123,8 +126,7 @@ fn numbers(entries: &[Entry], key: &str) -> Vec<(String, i64)> {
 /// Reads the embedded files. What is wrong in them panics here; this crate's tests read them.
 fn library() -> (Vec<Operation>, Vec<Workload>) {
     let (mut operations, mut workloads) = (Vec::new(), Vec::new());
-    let mut social = true;
-    for file in FILES {
+    for (file, of, model) in FILES {
         let root = Node::document(file, 0).expect("the workloads are TOML");
         let Value::Table(root) = root.value else { unreachable!("a document is a table") };
         let named = |name: &str| {
@@ -136,8 +138,8 @@ fn library() -> (Vec<Operation>, Vec<Workload>) {
             let properties = numbers(entries, "properties");
             workloads.push(Workload { name, mix, properties });
         };
-        if social {
-            add("social", &root);
+        if let Some(name) = of.filter(|_| get(&root, "mix").is_some()) {
+            add(named(name), &root);
         }
         for table in tables(&root, "workload") {
             add(named(text(&table, "name").expect("a workload has a name")), &table);
@@ -152,10 +154,10 @@ fn library() -> (Vec<Operation>, Vec<Workload>) {
             let about = text(&table, "about").unwrap_or_default();
             let program = steps::compile(name, about, &steps)
                 .unwrap_or_else(|error| panic!("{name}, {}: {error:?}", steps[error.statement]));
-            let workload = match social {
-                true => "social",
+            let workload = match of {
+                Some(of) => named(of),
                 // The operations of the others begin with the name of their data.
-                false => match name.split('_').next() {
+                None => match name.split('_').next() {
                     Some("register") => "register",
                     Some("counter") => "counter",
                     Some("list") => "list-append",
@@ -163,20 +165,17 @@ fn library() -> (Vec<Operation>, Vec<Workload>) {
                     _ => "bank",
                 },
             };
-            let model = text(&table, "model").map(|model| {
-                let models = [GraphModel::MonolithicNode, GraphModel::SplitNodes];
-                models.into_iter().find(|known| known.name() == model).expect("a model")
-            });
             let pattern = text(&table, "pattern").map(String::from);
             operations.push(Operation { workload, pattern, model, program });
         }
-        social = false;
     }
     (operations, workloads)
 }
 
 #[cfg(test)]
 mod tests {
+    use wavetank_world::operation::{Operand, OperationStep};
+
     use super::*;
 
     #[test]
@@ -200,10 +199,60 @@ mod tests {
             Some((operation.pattern.as_deref()?, operation.model))
         };
         assert_eq!(chosen(None, one), Some(("unchecked", None)));
-        assert_eq!(chosen(Some("merge"), split), Some(("merge", None)));
+        assert_eq!(chosen(Some("merge"), split), Some(("merge", Some(split))));
         assert_eq!(chosen(Some("naive"), split), Some(("naive", Some(split))));
         assert_eq!(chosen(Some("nave"), one), None);
         assert!(patterns("follow", one).contains(&"locked-both-ends"));
+    }
+
+    /// What has a node of its own in the split model, and what of the user's node still does.
+    const SPLIT: [&str; 8] = [
+        "password",
+        "email",
+        "last_write",
+        "followers",
+        "following",
+        "notifications",
+        "posts",
+        "NEXT",
+    ];
+
+    #[test]
+    fn what_touches_split_data_is_there_for_split_nodes_in_the_same_patterns() {
+        let social = || OPERATIONS.iter().filter(|operation| operation.workload == "social");
+        let mut touching = 0;
+        for one in social().filter(|operation| operation.model.is_none()) {
+            let touches = |(_, name): &(_, String)| SPLIT.contains(&name.as_str());
+            if !one.program.names.iter().any(touches) {
+                continue;
+            }
+            touching += 1;
+            let split = social().find(|other| {
+                other.model == Some(GraphModel::SplitNodes)
+                    && (&other.program.name, &other.pattern) == (&one.program.name, &one.pattern)
+            });
+            let (name, pattern) = (&one.program.name, &one.pattern);
+            let split = split.unwrap_or_else(|| panic!("{name} {pattern:?} is not split"));
+            assert_eq!(split.program.writes(), one.program.writes(), "{name} {pattern:?}");
+        }
+        assert_eq!(touching, social().filter(|operation| operation.model.is_some()).count());
+    }
+
+    #[test]
+    fn every_write_of_the_social_network_says_when_it_was() {
+        for operation in OPERATIONS.iter().filter(|operation| operation.workload == "social") {
+            let sets = |step: &OperationStep| match step {
+                OperationStep::Set { key, value, .. } => {
+                    operation.program.name_of(*key) == "last_write" && *value == Operand::Now.into()
+                }
+                _ => false,
+            };
+            let (name, steps) = (&operation.program.name, &operation.program.steps);
+            assert_eq!(steps.iter().any(sets), operation.program.writes(), "{name}");
+            // In the same transaction: only the removal of a deleted node has none to note it on.
+            let first = steps.iter().take_while(|step| **step != OperationStep::Commit);
+            assert_eq!(first.into_iter().any(sets), operation.program.writes(), "{name}");
+        }
     }
 
     #[test]

@@ -14,10 +14,12 @@ use super::failed::Failed;
 use super::forbidden_pair::ForbiddenPair;
 use super::limit_json;
 use super::linearizable::Linearizable;
+use super::list_append::ListAppend;
 use super::lost_updates::LostUpdates;
 use super::stores_agree::StoresAgree;
 use super::stuck::Stuck;
 use super::unique::Unique;
+use super::unique_value::UniqueValue;
 use crate::explain::Evidence;
 
 /// What a check has found.
@@ -99,12 +101,10 @@ impl Anomalies {
                 Box::new(LostUpdates::new(plan, name, property(name)))
             }
             Anomaly::CounterEqualsCount { property: name, kind, incoming } => {
-                let counts = (kind.clone(), place(kind), *incoming);
-                Box::new(Counters::new(name.clone(), property(name), counts))
+                let counts = (kind.as_str(), place(kind), *incoming);
+                Box::new(Counters::new(plan, (name, property(name)), counts))
             }
-            Anomaly::UniqueRelationship { kind } => {
-                Box::new(Unique::new(kind.clone(), place(kind)))
-            }
+            Anomaly::UniqueRelationship { kind } => Box::new(Unique::new(plan, kind, place(kind))),
             Anomaly::ForbiddenPair { kind, by } => {
                 Box::new(ForbiddenPair::new(plan, kind, by, place))
             }
@@ -118,6 +118,10 @@ impl Anomalies {
                 Box::new(StoresAgree::new(plan, names, property(name)))
             }
             Anomaly::Linearizable { property } => Box::new(Linearizable::new(plan, property)),
+            Anomaly::ListAppend { property } => Box::new(ListAppend::new(plan, property)),
+            Anomaly::UniqueValue { property: name } => {
+                Box::new(UniqueValue::new(plan, name, property(name)))
+            }
         };
         Anomalies { name: of.name(), limit, tally: Tally::default(), watch }
     }

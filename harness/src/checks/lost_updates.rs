@@ -9,27 +9,16 @@
 
 use std::collections::BTreeMap;
 
-use wavetank_vocabulary::{Classes, Fact, InstanceId, NodeId, OperationId, Time};
+use wavetank_vocabulary::{Classes, Fact, NodeId, Time};
 use wavetank_world::Plan;
 
 use super::anomalies::{Tally, Watch};
-use super::observed::Reports;
-
-/// Who wrote a number last.
-#[derive(Clone, Copy, Debug)]
-struct Write {
-    operation: OperationId,
-    value: Option<i64>,
-    at: Time,
-    instance: InstanceId,
-}
+use super::observed::{Reports, Writes};
 
 #[derive(Clone, Debug, Default)]
 struct Sum {
     added: i128,
-    last: Option<Write>,
-    /// Two that wrote the same number.
-    twice: Option<(Write, Write)>,
+    writes: Writes,
     finally: Option<i64>,
 }
 
@@ -84,12 +73,7 @@ impl Watch for LostUpdates {
             tally.looked += 1;
             let sum = self.sums.entry(report.node).or_default();
             sum.added += i128::from(*added);
-            let (value, at, instance) = (report.value, report.at, report.instance);
-            let write = Write { operation, value, at, instance };
-            if let Some(last) = sum.last.filter(|last| last.value == value) {
-                sum.twice.get_or_insert((last, write));
-            }
-            sum.last = Some(write);
+            sum.writes.add(operation, report);
         }
     }
 
@@ -103,31 +87,10 @@ impl Watch for LostUpdates {
                 continue;
             }
             let (name, node) = (&self.name, node.0);
-            let last = sum.last.iter();
-            let (operations, instances) = match &sum.twice {
-                Some((one, other)) => {
-                    (vec![one.operation, other.operation], vec![one.instance, other.instance])
-                }
-                None => (
-                    last.clone().map(|write| write.operation).collect(),
-                    last.map(|write| write.instance).collect(),
-                ),
-            };
-            let at = sum.twice.map(|(_, other)| other.at);
+            let (at, operations, instances) = sum.writes.proof();
             let missing = u64::try_from(missing).unwrap_or(u64::MAX);
             tally.find(missing, at, operations, instances, || {
-                let how = sum.twice.map_or_else(String::new, |(one, other)| {
-                    let value = one.value.map_or("nothing".into(), |value| value.to_string());
-                    format!(
-                        " {} (at {}, instance {}) and {} (at {}, instance {}) both wrote {value}.",
-                        one.operation,
-                        one.at,
-                        one.instance.0,
-                        other.operation,
-                        other.at,
-                        other.instance.0
-                    )
-                });
+                let how = sum.writes.story();
                 format!("`{name}` of node {node} should be {expected}, and is {there}.{how}")
             });
         }
@@ -142,7 +105,8 @@ impl Watch for LostUpdates {
 mod tests {
     use super::*;
     use wavetank_vocabulary::{
-        Observation, OperationKind, OperationOutcome, Span, Status, Subject, TxId,
+        InstanceId, Observation, OperationId, OperationKind, OperationOutcome, Span, Status,
+        Subject, TxId,
     };
 
     fn told(writes: &[(OperationOutcome, i64)], finally: i64) -> Tally {

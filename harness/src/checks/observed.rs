@@ -35,6 +35,63 @@ impl Report {
     }
 }
 
+/// A number that an operation reported as written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Write {
+    pub(super) operation: OperationId,
+    pub(super) value: Option<i64>,
+    pub(super) at: Time,
+    pub(super) instance: InstanceId,
+}
+
+/// Who wrote a number last, and the first two in a row that wrote the same.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Writes {
+    last: Option<Write>,
+    twice: Option<(Write, Write)>,
+}
+
+impl Writes {
+    pub(super) fn add(&mut self, operation: OperationId, report: &Report) {
+        let Report { value, at, instance, .. } = *report;
+        let write = Write { operation, value, at, instance };
+        if let Some(last) = self.last.filter(|last| last.value == value) {
+            self.twice.get_or_insert((last, write));
+        }
+        self.last = Some(write);
+    }
+
+    /// When what was wrong became so, and who had part in it.
+    pub(super) fn proof(&self) -> (Option<Time>, Vec<OperationId>, Vec<InstanceId>) {
+        let writes: Vec<Write> = match self.twice {
+            Some((one, other)) => vec![one, other],
+            None => self.last.into_iter().collect(),
+        };
+        (
+            self.twice.map(|(_, other)| other.at),
+            writes.iter().map(|write| write.operation).collect(),
+            writes.iter().map(|write| write.instance).collect(),
+        )
+    }
+
+    /// A sentence, with a space before it; nothing if nobody is known to have written.
+    pub(super) fn story(&self) -> String {
+        let who = |write: &Write| {
+            format!("{} (at {}, instance {})", write.operation, write.at, write.instance.0)
+        };
+        let number = |value: Option<i64>| value.map_or("nothing".into(), |value| value.to_string());
+        match (&self.twice, &self.last) {
+            (Some((one, other)), _) => {
+                format!(" {} and {} both wrote {}.", who(one), who(other), number(one.value))
+            }
+            (None, Some(last)) => {
+                format!(" The last to write it was {}: {}.", who(last), number(last.value))
+            }
+            (None, None) => String::new(),
+        }
+    }
+}
+
 /// The reports of operations that have not ended. One that comes after its operation's end, from
 /// an instance that nobody waits for any more, is left out.
 #[derive(Clone, Debug, Default)]

@@ -14,7 +14,8 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use wavetank_reports::{ExpectationResult, Verdict, grouped};
 use wavetank_vocabulary::{
-    Classes, ClientId, Fact, InstanceId, NodeId, Observer, OperationId, Ratio, Seq, Time, TxId,
+    Classes, ClientId, Fact, InstanceId, NodeId, Observer, OperationId, OperationKind, Ratio, Seq,
+    Time, TxId,
 };
 use wavetank_world::{Bounds, Plan, SessionGuarantee};
 
@@ -28,6 +29,8 @@ struct Known {
     /// When the client was told.
     at: Time,
     by: InstanceId,
+    /// By which kind of operation, if that is known.
+    kind: Option<OperationKind>,
 }
 
 /// The check.
@@ -44,6 +47,9 @@ pub struct Sessions {
     furthest: Option<(u64, String)>,
     /// The furthest miss: when, which read, at whom, and who had what it missed.
     proof: Option<(Time, OperationId, [InstanceId; 2])>,
+    /// The names of the kinds of operations, and which was told of last: a session follows it.
+    names: Vec<String>,
+    last: Option<(OperationId, OperationKind)>,
 }
 
 impl Sessions {
@@ -66,7 +72,19 @@ impl Sessions {
             misses: 0,
             furthest: None,
             proof: None,
+            names: plan.operations.iter().map(|program| program.name.clone()).collect(),
+            last: None,
         }
+    }
+
+    fn kind_of(&self, operation: OperationId) -> Option<OperationKind> {
+        self.last.filter(|(last, _)| *last == operation).map(|(_, kind)| kind)
+    }
+
+    /// Words for a kind of operation.
+    fn name(&self, kind: Option<OperationKind>) -> String {
+        let name = kind.and_then(|kind| self.names.get(kind.index()));
+        name.map_or_else(|| "an operation".into(), |name| format!("`{name}`"))
     }
 
     /// `told` is when the client was told of the read, and which operation it was.
@@ -94,16 +112,31 @@ impl Sessions {
                 SessionGuarantee::MonotonicReads => "saw",
             };
             let story = format!(
-                "User {} {did} transaction {} at instance {} and knew it at {}; a read due at {due} went to instance {}, which had {}.",
-                user.0, known.tx.0, known.by.0, known.at, instance.0, seen.0
+                "User {} {did} transaction {} by {} at instance {} and knew it at {}; the read {} by {}, due {} later at {due}, went to instance {}, which had {}: {by} behind.",
+                user.0,
+                known.tx.0,
+                self.name(known.kind),
+                known.by.0,
+                known.at,
+                told.1,
+                self.name(self.kind_of(told.1)),
+                due.since(known.at),
+                instance.0,
+                seen.0
             );
             self.furthest = Some((by, story));
             self.proof = Some((told.0, told.1, [instance, known.by]));
         }
     }
 
-    fn know(&mut self, user: NodeId, tx: TxId, at: Time, by: InstanceId) {
-        let known = Known { tx, at, by };
+    fn know(
+        &mut self,
+        user: NodeId,
+        tx: TxId,
+        (at, operation): (Time, OperationId),
+        by: InstanceId,
+    ) {
+        let known = Known { tx, at, by, kind: self.kind_of(operation) };
         let entry = self.users.entry(user).or_insert(known);
         if tx > entry.tx {
             *entry = known;
@@ -150,11 +183,12 @@ impl Sessions {
 
 impl Observer for Sessions {
     fn interests(&self) -> Classes {
-        Classes::SESSIONS | Classes::CLUSTER
+        Classes::SESSIONS | Classes::CLUSTER | Classes::OPERATIONS
     }
 
     fn observe(&mut self, at: Time, _seq: Seq, fact: &Fact) {
         match *fact {
+            Fact::Completed { operation, kind, .. } => self.last = Some((operation, kind)),
             Fact::Session { operation, user, seen, wrote, instance, intended }
                 if self.client.is_none_or(|client| operation.client == client) =>
             {
@@ -164,10 +198,10 @@ impl Observer for Sessions {
                 }
                 match self.guarantee {
                     SessionGuarantee::ReadYourWrites if !is_read => {
-                        self.know(user, wrote, at, instance);
+                        self.know(user, wrote, (at, operation), instance);
                     }
                     SessionGuarantee::MonotonicReads if is_read => {
-                        self.know(user, seen, at, instance);
+                        self.know(user, seen, (at, operation), instance);
                     }
                     _ => {}
                 }
@@ -225,8 +259,13 @@ mod tests {
         assert_eq!(before.verdict, Verdict::NotExercised, "another's, and one under way");
         told.session(7, 3, 4, 5, 0);
         assert_eq!(told.0.finish().verdict, Verdict::Held);
+        let (operation, kind) = (OperationId::default(), OperationKind(0));
+        told.0.names = vec!["profile".into()];
+        told.0.last = Some((operation, kind));
         told.session(7, 5, 6, 4, 0);
         let broke = told.0.finish();
+        let end = "by `profile`, due 3s later at 5s, went to instance 2, which had 4: 1 behind.";
+        assert!(broke.why.ends_with(end), "{}", broke.why);
         assert_eq!(broke.verdict, Verdict::Broke);
         assert!(
             broke.why.starts_with("1 of 2 reads that could. User 7 wrote transaction 5"),

@@ -334,6 +334,12 @@ static GRAPH: Table = Table {
             "Whether a user is one node, or has further ones for what is written often.",
         ),
         key(
+            "unique",
+            Kind::Texts,
+            Optional,
+            "Uniqueness constraints, each as \"Label.property\", such as \"User.account\".",
+        ),
+        key(
             "properties",
             Kind::Weights,
             Optional,

@@ -18,6 +18,8 @@ pub(crate) fn keys(of: &Anomaly) -> Vec<(&'static str, String)> {
     match of {
         Anomaly::LostUpdates { property }
         | Anomaly::BankTotal { property }
+        | Anomaly::ListAppend { property }
+        | Anomaly::UniqueValue { property }
         | Anomaly::Linearizable { property } => vec![("property", property.clone())],
         Anomaly::CounterEqualsCount { property, kind, incoming } => vec![
             ("property", property.clone()),
@@ -161,6 +163,25 @@ pub(super) fn read(
                 .map_or(Some(None), |at| status(section, &at).map(Some))?,
         },
         "linearizable" => Anomaly::Linearizable { property: property()? },
+        "list-append" => {
+            let property = property()?;
+            let appended = programs.iter().any(|program| program.appends(&property).is_some());
+            let read = programs.iter().any(|program| program.lists(&property).is_some());
+            if !appended || !read {
+                let what = if appended { "reads a list of it" } else { "appends it to a list" };
+                let label = format!("no operation of these clients {what}");
+                section.note(format!("`{property}` is in no list"), section.place, label);
+            }
+            Anomaly::ListAppend { property }
+        }
+        "unique-value" => {
+            let property = property()?;
+            if !programs.iter().any(|program| program.appends(&property).is_some()) {
+                let label = "no operation of these clients creates a node with it and returns it";
+                section.note(format!("`{property}` is given to no new node"), section.place, label);
+            }
+            Anomaly::UniqueValue { property }
+        }
         _ => return None,
     };
     Some(Expectation::Anomalies { of, found })

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use wavetank_vocabulary::OperationKind;
-use wavetank_world::operation::TokenKind;
+use wavetank_world::operation::{OperationStep, TokenKind};
 use wavetank_world::{ClientPlan, GraphModel, GraphPlan, Program};
 
 use crate::errors::Problem;
@@ -80,6 +80,23 @@ pub(super) fn read(top: &Section<'_>, source: &str, model: GraphModel) -> Vec<Ow
         own.push(Own { name, program });
     }
     own
+}
+
+/// Notes an operation `auth` of one's own that does not return what look-ups are for.
+pub(super) fn check_look_up(own: &[Own], client: &Section<'_>) {
+    let returns = |step: &OperationStep| matches!(step, OperationStep::Return { wrote: false, .. });
+    for Own { name, program } in own {
+        if name.value == super::clients::AUTH
+            && let Some(program) = program
+            && !program.steps.iter().any(returns)
+        {
+            let label = "a look-up before each request goes by what this returns";
+            client.findings().add(
+                Problem::new("this look-up returns nothing", name.place, label)
+                    .help("let it end with `return me.last_write`"),
+            );
+        }
+    }
 }
 
 /// An operation of the library in the pattern that the scenario names.

@@ -158,7 +158,8 @@ impl Parser {
         Ok(properties)
     }
 
-    /// `not`, and a path, `node:Label`, or a comparison: the test and the outcome asked for.
+    /// `not`, and a path, `node:Label`, `exists :Label(key = value)`, or a comparison: the test and
+    /// the outcome asked for.
     pub(super) fn condition(&mut self) -> Result<(Test, bool), Slip> {
         let negated = *self.peek() == Word::Name("not".into());
         if negated {
@@ -168,6 +169,16 @@ impl Parser {
             let path = self.path()?;
             let path = self.known_path(&path)?;
             return Ok((Test::Path(path), !negated));
+        }
+        if *self.peek() == Word::Name("exists".into()) && *self.peek_second() == Word::Sign(":") {
+            self.next();
+            let label = self.label()?;
+            self.sign("(")?;
+            let key = self.key()?;
+            self.sign("=")?;
+            let value = self.expression()?;
+            self.sign(")")?;
+            return Ok((Test::Found(label, key, value), !negated));
         }
         if *self.peek_second() == Word::Sign(":")
             && let Word::Name(name) = self.peek().clone()

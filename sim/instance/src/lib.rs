@@ -48,7 +48,7 @@ pub use program::{
     Comparison, Exit, Expression, FOLLOWS, LOCKED_AT_ONCE, Name, OP, Operand, OperationStep, Path,
     Program, Programs, Request, SLOTS, STATUS_BY, Slot, Test, USER,
 };
-pub use returned::Returned;
+pub use returned::{Appends, Lists, Returned};
 pub use settings::Settings;
 pub use task::TaskId;
 pub use wavetank_cluster::{Compat, Flaws, PushStrategy, Quorum};

@@ -13,7 +13,7 @@ use crate::binding::{self, Binding};
 use crate::follow::Search;
 use crate::instance::Instance;
 use crate::interface::Effect;
-use crate::program::{Exit, Name, OP, OperationStep, Program, STATUS_BY, Slot, Test};
+use crate::program::{Exit, Expression, Name, OP, OperationStep, Program, STATUS_BY, Slot, Test};
 use crate::request::Turn;
 use crate::task::{Phase, RequestTask};
 
@@ -88,6 +88,14 @@ impl RequestTask {
     }
 }
 
+/// What one turn of a search for a node gave.
+enum Found {
+    /// It must go on, wait or fail.
+    Turn(Turn),
+    /// The node, if there is one.
+    Node(Option<NodeId>),
+}
+
 /// The token of a name. Names are resolved before a program is played.
 pub(crate) fn token(tokens: &[TokenId], name: Name) -> TokenId {
     tokens.get(usize::from(name.0)).copied().unwrap_or_default()
@@ -137,24 +145,14 @@ impl Instance {
                 }
             }
             Do::Find { into, label, key, value } => {
-                let micro = MicroStep::FindNodes {
-                    label: token(tokens, *label),
-                    key: token(tokens, *key),
-                    value: binding::value(work, value).into_property(),
-                    from: work.at.find,
-                };
-                let turn = self.micro(tx, &micro, &mut work.ledger);
-                if let Turn::Done(Value::Found { rest, .. }) = &turn {
-                    match (self.store.found(tx).first(), rest) {
-                        (Some(node), _) => {
-                            work.bind(*into, Binding::Node(*node));
-                            return Ok(work.step_done());
-                        }
-                        (None, None) => return Ok(Turn::Failed(Status::Aborted)),
-                        (None, rest) => work.at.find = *rest,
+                match self.find(tx, work, (*label, *key, value), tokens) {
+                    Found::Turn(turn) => turn,
+                    Found::Node(None) => Turn::Failed(Status::Aborted),
+                    Found::Node(Some(node)) => {
+                        work.bind(*into, Binding::Node(node));
+                        work.step_done()
                     }
                 }
-                turn
             }
             Do::Follow { path, relationship, node } => {
                 match self.search(tx, work, path, tokens)? {
@@ -304,6 +302,12 @@ impl Instance {
                             other => return Ok(other),
                         }
                     }
+                    Test::Found(label, key, value) => {
+                        match self.find(tx, work, (*label, *key, value), tokens) {
+                            Found::Turn(turn) => return Ok(turn),
+                            Found::Node(node) => node.is_some(),
+                        }
+                    }
                     Test::Path(path) => match self.search(tx, work, path, tokens)? {
                         Search::Turn(turn) => return Ok(turn),
                         Search::Hit(_) => true,
@@ -356,6 +360,31 @@ impl Instance {
             }
         };
         Ok(turn)
+    }
+
+    /// One turn on the search for a node by label and property.
+    fn find(
+        &mut self,
+        tx: TxHandle,
+        work: &mut RequestTask,
+        (label, key, value): (Name, Name, &Expression),
+        tokens: &[TokenId],
+    ) -> Found {
+        let micro = MicroStep::FindNodes {
+            label: token(tokens, label),
+            key: token(tokens, key),
+            value: binding::value(work, value).into_property(),
+            from: work.at.find,
+        };
+        let turn = self.micro(tx, &micro, &mut work.ledger);
+        if let Turn::Done(Value::Found { rest, .. }) = &turn {
+            work.at.find = *rest;
+            let node = self.store.found(tx).first().copied();
+            if node.is_some() || rest.is_none() {
+                return Found::Node(node);
+            }
+        }
+        Found::Turn(turn)
     }
 
     /// A step of one micro-step whose value nobody asks for.

@@ -102,6 +102,8 @@ pub enum Test {
     Label(Slot, Name),
     /// Whether there is such a relationship.
     Path(Path),
+    /// Whether some node has the label and this value of the property.
+    Found(Name, Name, Expression),
     /// Whether the comparison holds. Only numbers are less or greater than others.
     Compare(Expression, Comparison, Expression),
 }
@@ -336,6 +338,16 @@ impl Program {
                     | Step::DetachDelete(_)
                     | Step::Lock(_)
             )
+        })
+    }
+
+    /// Whether it is about the user that the request is for: looks for it by `$me`.
+    pub fn names_user(&self) -> bool {
+        self.steps.iter().any(|step| match step {
+            OperationStep::Node { id: value, .. } | OperationStep::Find { value, .. } => {
+                *value == Operand::Me.into()
+            }
+            _ => false,
         })
     }
 

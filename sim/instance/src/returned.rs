@@ -2,7 +2,7 @@
 //! returned value is of, and by how much the program changes it. Checks interpret
 //! [`wavetank_vocabulary::Fact::Observed`] by it.
 
-use crate::program::{Operand, OperationStep as Step, Program, Slot};
+use crate::program::{Expression, Operand, OperationStep as Step, Program, Slot};
 
 /// A return step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,67 @@ pub struct Returned<'p> {
     pub adds: Option<i64>,
 }
 
+/// How a program tells that it appends to a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appends {
+    /// The return step that reports the element as written, under the node that has the list.
+    pub wrote: u8,
+    /// The one that reports how many there were before, if it counts them.
+    pub counted: Option<u8>,
+}
+
+/// How a program tells what it reads of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lists {
+    /// The step that lists the elements.
+    pub place: u8,
+    /// How many it lists at the most.
+    pub limit: u32,
+}
+
 impl Program {
+    /// Whether it appends: sets the property of a new node, and returns the same as written.
+    pub fn appends(&self, property: &str) -> Option<Appends> {
+        let of_new = |slot: Slot| {
+            self.steps.iter().any(|step| matches!(step, Step::Create { into, .. } if *into == slot))
+        };
+        let element = self.steps.iter().find_map(|step| match step {
+            Step::Set { of, key, value } if self.name_of(*key) == property && of_new(*of) => {
+                Some(value)
+            }
+            _ => None,
+        })?;
+        let returned = |is: &dyn Fn(&Expression, bool) -> bool| {
+            self.steps.iter().find_map(|step| match step {
+                Step::Return { place, value, wrote, .. } if is(value, *wrote) => Some(*place),
+                _ => None,
+            })
+        };
+        let counts = |value: &Expression| {
+            self.steps.iter().any(|step| {
+                matches!(step, Step::Count { into, .. }
+                    if *value == Operand::Variable(*into).into())
+            })
+        };
+        Some(Appends {
+            wrote: returned(&|value, wrote| wrote && value == element)?,
+            counted: returned(&|value, wrote| !wrote && counts(value)),
+        })
+    }
+
+    /// Whether it reads a list: returns the property of each node.
+    pub fn lists(&self, property: &str) -> Option<Lists> {
+        self.steps.iter().find_map(|step| match step {
+            Step::Expand { each: Some(key), limit, place, .. }
+            | Step::Walk { each: Some(key), limit, place, .. }
+                if self.name_of(*key) == property =>
+            {
+                Some(Lists { place: *place, limit: *limit })
+            }
+            _ => None,
+        })
+    }
+
     /// Its return steps of single values, in order.
     pub fn returned(&self) -> impl Iterator<Item = Returned<'_>> {
         self.steps.iter().enumerate().filter_map(|(at, step)| {

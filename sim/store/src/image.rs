@@ -3,6 +3,7 @@
 //! The files that come out are those of a store that has just taken a checkpoint at
 //! [`LogMark::BASE`]; `Store::open` finds nothing to recover.
 
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use wavetank_vocabulary::{LogMark, NodeId, RelationshipId};
@@ -18,13 +19,13 @@ use crate::meta::Meta;
 use crate::page::Page;
 use crate::record::{
     ArrayRecord, Dynamic, DynamicRecord, GroupRecord, LabelRecord, Labels, MAX_ENTITIES, NONE,
-    NodeRecord, PropertyRecord, Record, RelationshipRecord, locate, records_per_page,
+    NodeRecord, PropertyRecord, Record, RelationshipRecord, SchemaRecord, locate, records_per_page,
 };
 use crate::store::live;
 use crate::tokens::{Tokens, token_record};
 use crate::tree::{self, IndexKey};
 use crate::value::{
-    Packed, TokenId, TokenKind, Value, blocks_used, pack, pack_long, pack_long_array,
+    Packed, TokenId, TokenKind, Value, blocks_used, index_hash, pack, pack_long, pack_long_array,
 };
 
 /// The contents of one file of an [`Image`].
@@ -57,8 +58,11 @@ pub struct ImageBuilder {
     groups: Vec<GroupRecord>,
     arrays: Vec<ArrayRecord>,
     labels: Vec<LabelRecord>,
-    /// Entries of the label scan store.
+    /// Entries of the label scan store and of the constraints.
     scan: Vec<IndexKey>,
+    constraints: Vec<SchemaRecord>,
+    /// The values that are taken, by constraint.
+    taken: BTreeSet<(u64, u64)>,
 }
 
 /// From how many relationships on a node is dense: Neo4j's default.
@@ -85,16 +89,53 @@ impl ImageBuilder {
         Ok(id)
     }
 
+    /// Keeps a uniqueness constraint for nodes that are added from here on.
+    ///
+    /// # Errors
+    /// [`StoreError::IndexExists`].
+    pub fn unique(&mut self, label: TokenId, key: TokenId) -> Result<(), StoreError> {
+        let new = SchemaRecord { in_use: true, unique: true, label: label.0, key: key.0 };
+        if self.constraints.contains(&new) {
+            return Err(StoreError::IndexExists { unique: true });
+        }
+        self.constraints.push(new);
+        Ok(())
+    }
+
+    /// The entries of a new node under the constraints.
+    fn enter(
+        &mut self,
+        id: u64,
+        labels: &[TokenId],
+        properties: &[(TokenId, Value)],
+    ) -> Result<(), StoreError> {
+        let mut scratch = Vec::new();
+        for (rule, record) in self.constraints.iter().enumerate() {
+            let (label, key) = (TokenId(record.label), TokenId(record.key));
+            let value = properties.iter().find(|(of, _)| *of == key).map(|(_, value)| value);
+            let hash = value.and_then(|value| index_hash(value, &mut scratch));
+            let Some(hash) = hash.filter(|_| labels.contains(&label)) else { continue };
+            let rule = rule as u64;
+            if !self.taken.insert((rule, hash)) {
+                return Err(StoreError::ConstraintViolation { label, key, node: NodeId(id) });
+            }
+            self.scan.push(IndexKey::value(rule, hash, id));
+        }
+        Ok(())
+    }
+
     /// Adds a node.
     ///
     /// # Errors
-    /// [`StoreError::NotAProperty`].
+    /// [`StoreError::NotAProperty`]; [`StoreError::ConstraintViolation`] with the new node if
+    /// another has its value.
     pub fn add_node(
         &mut self,
         labels: &[TokenId],
         properties: &[(TokenId, Value)],
     ) -> Result<NodeId, StoreError> {
         let id = self.nodes.len() as u64;
+        self.enter(id, labels, properties)?;
         let labels = sorted(labels);
         self.scan.extend(labels.iter().map(|label| IndexKey::label(*label, id)));
         let labels = Labels::pack(&labels)
@@ -243,7 +284,7 @@ impl ImageBuilder {
             pages(&self.groups),
             pages(&self.arrays),
             pages(&self.labels),
-            Vec::new(),
+            pages(&self.constraints),
             tree_pages(self.scan),
         ];
         let high = [
@@ -255,7 +296,7 @@ impl ImageBuilder {
             self.groups.len() as u64,
             self.arrays.len() as u64,
             self.labels.len() as u64,
-            0,
+            self.constraints.len() as u64,
             0,
         ];
         let header =

@@ -6,6 +6,8 @@ use alloc::vec::Vec;
 
 use wavetank_vocabulary::{Span, Status};
 
+use crate::plan::GraphModel;
+
 /// Something that should not happen to the data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Anomaly {
@@ -63,6 +65,17 @@ pub enum Anomaly {
         /// The property.
         property: String,
     },
+    /// What operations at the master, between two failovers, appended to lists and read of them
+    /// is not one list each.
+    ListAppend {
+        /// The property of an element.
+        property: String,
+    },
+    /// Two nodes that operations created have the same number.
+    UniqueValue {
+        /// The property.
+        property: String,
+    },
 }
 
 /// What excludes a relationship.
@@ -114,18 +127,25 @@ impl Anomaly {
             Anomaly::FailedOperations { .. } => "failed-operations",
             Anomaly::StoresAgree { .. } => "stores-agree",
             Anomaly::Linearizable { .. } => "linearizable",
+            Anomaly::ListAppend { .. } => "list-append",
+            Anomaly::UniqueValue { .. } => "unique-value",
         }
     }
 
     /// Adds what the audit has to tell for it.
-    pub(crate) fn audited<'p>(&'p self, audited: &mut Audited<'p>) {
+    pub(crate) fn audited<'p>(&'p self, audited: &mut Audited<'p>, model: GraphModel) {
         match self {
             Anomaly::LostUpdates { property }
             | Anomaly::BankTotal { property }
+            | Anomaly::UniqueValue { property }
             | Anomaly::StoresAgree { property, .. } => once(&mut audited.properties, property),
             Anomaly::CounterEqualsCount { property, kind, .. } => {
                 once(&mut audited.properties, property);
                 once(&mut audited.types, kind);
+                // Whose number it is, if it stands on a node of its own.
+                if let Some(part) = model.part(property) {
+                    once(&mut audited.types, part);
+                }
             }
             Anomaly::UniqueRelationship { kind } => once(&mut audited.types, kind),
             Anomaly::ForbiddenPair { kind, by: Forbidden::Type(other) } => {
@@ -135,7 +155,8 @@ impl Anomaly {
             Anomaly::ForbiddenPair { by: Forbidden::Label(_), .. }
             | Anomaly::StuckTransactions { .. }
             | Anomaly::FailedOperations { .. }
-            | Anomaly::Linearizable { .. } => {}
+            | Anomaly::Linearizable { .. }
+            | Anomaly::ListAppend { .. } => {}
         }
     }
 }

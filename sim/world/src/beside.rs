@@ -26,6 +26,8 @@ const AUTH: &str = "auth";
 struct Kind {
     writes: bool,
     marks_stay: bool,
+    /// Whether it is about the user that it is asked for.
+    names_user: bool,
     /// Whether it is the look-up of a user before a request.
     looks_up: bool,
     /// The number of each of its second stores among all.
@@ -49,6 +51,7 @@ impl Beside {
         let kinds = plan.operations.iter().map(|program| Kind {
             writes: program.writes(),
             marks_stay: program.marks_stay(&plan.operations),
+            names_user: program.names_user(),
             looks_up: program.name == AUTH,
             stores: program.stores.iter().map(|store| number(store)).collect(),
         });
@@ -61,7 +64,7 @@ impl Beside {
 
     /// The application notes in a user's session that it wrote.
     pub(crate) fn wrote(&mut self, request: &Request, at: Time) {
-        if self.writes(request.kind) {
+        if self.writes(request.kind) && self.names_user(request.kind) {
             self.last_writes.insert((request.operation.client, request.me), at);
         }
     }
@@ -78,6 +81,11 @@ impl Beside {
         let looks_up = self.kinds.get(request.kind.index()).is_some_and(|kind| kind.looks_up);
         let last = self.last_writes.get(&(request.operation.client, request.me));
         looks_up || last.is_some_and(|at| now.since(*at) < window)
+    }
+
+    /// Whether the operation is part of a user's session: who signs up is nobody yet.
+    pub(crate) fn names_user(&self, kind: OperationKind) -> bool {
+        self.kinds.get(kind.index()).is_some_and(|kind| kind.names_user)
     }
 
     /// Whether the operation needs the master.

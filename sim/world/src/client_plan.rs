@@ -110,6 +110,12 @@ pub struct Recorded {
 }
 
 impl Recorded {
+    /// How many users it is of: they are numbered from 0.
+    pub fn users(&self) -> u32 {
+        let highest = self.arrivals.iter().map(|(_, who, whom)| *who.max(whom)).max();
+        highest.map_or(0, |highest| highest.saturating_add(1))
+    }
+
     /// Operations a second on average.
     pub fn mean_rate(&self) -> f64 {
         let took = self.arrivals.last().map_or(Span::ZERO, |(at, ..)| *at);

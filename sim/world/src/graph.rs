@@ -54,6 +54,16 @@ const PARTS: [(&str, &str, &[&str]); 3] = [
     ("STREAM", "Stream", &["posts"]),
 ];
 
+impl GraphModel {
+    /// The type of the relationship that leads from a user to the node that has this property
+    /// of it; none if the user's own node has it.
+    pub fn part(self, property: &str) -> Option<&'static str> {
+        let has = |(_, _, keys): &&(_, _, &[&str])| keys.contains(&property);
+        let part = PARTS.iter().find(has).map(|(kind, _, _)| *kind);
+        part.filter(|_| self == GraphModel::SplitNodes)
+    }
+}
+
 /// The graph as pages, ready to be put on disks.
 #[derive(Clone, Debug)]
 pub struct BaseGraph {
@@ -97,6 +107,10 @@ impl BaseGraph {
         for (kind, name) in &plan.names {
             token(*kind, name);
         }
+        let mut constraints = Vec::new();
+        for (label, key) in &plan.unique {
+            constraints.push((token(TokenKind::Label, label), token(TokenKind::PropertyKey, key)));
+        }
         let numbers: Vec<_> = plan
             .properties
             .iter()
@@ -119,10 +133,7 @@ impl BaseGraph {
                 .collect(),
         };
         // What a part of the user has, the user's own node has not.
-        let split = |key: &alloc::string::String| {
-            plan.model == GraphModel::SplitNodes
-                && PARTS.iter().any(|(_, _, keys)| keys.contains(&key.as_str()))
-        };
+        let split = |key: &alloc::string::String| plan.model.part(key).is_some();
         let own: Vec<_> = plan
             .properties
             .iter()
@@ -134,6 +145,9 @@ impl BaseGraph {
             let asked = plan.properties.iter().any(|(known, _)| known == key);
             asked.then(|| token(TokenKind::PropertyKey, key))
         });
+        for (label, key) in constraints {
+            builder.unique(label, key).expect("each is named once");
+        }
         let mut name = alloc::string::String::new();
         let mut ids = Vec::with_capacity(edges.nodes as usize);
         for number in 0..edges.nodes {

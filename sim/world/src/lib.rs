@@ -63,8 +63,8 @@ pub mod operation {
 }
 
 pub use wavetank_instance::{
-    BranchedDataPolicy, Compat, Endpoint, Flaws, LogRetention, NotARetention, Program,
-    PushStrategy, Quorum, Settings,
+    Appends, BranchedDataPolicy, Compat, Endpoint, Flaws, Lists, LogRetention, NotARetention,
+    Program, PushStrategy, Quorum, Settings,
 };
 pub use wavetank_kernel::Distribution;
 pub use wavetank_store::CachePolicy;

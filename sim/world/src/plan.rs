@@ -139,6 +139,9 @@ pub struct GraphPlan {
     pub model: GraphModel,
     /// Numbers that every user node has at the start, by property key.
     pub properties: Vec<(String, i64)>,
+    /// Labels and property keys: no two nodes with the label have the same value. None of these
+    /// keys is among the `properties`, of which every user has the same.
+    pub unique: Vec<(String, String)>,
     /// Names that the operations use: the store knows them from the start.
     pub names: Vec<(TokenKind, String)>,
 }
@@ -245,7 +248,7 @@ impl Plan {
         let mut audited = Audited::default();
         for expected in &self.expectations {
             if let Expectation::Anomalies { of, .. } = &expected.check {
-                of.audited(&mut audited);
+                of.audited(&mut audited, self.graph.model);
             }
         }
         audited

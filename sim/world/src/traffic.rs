@@ -263,7 +263,9 @@ impl<O: Observer> World<O> {
             intended,
         });
         self.tell(spent);
-        if let (OperationOutcome::Ok, Some(instance)) = (ended, instance) {
+        if let (OperationOutcome::Ok, Some(instance)) = (ended, instance)
+            && self.beside.names_user(request.kind)
+        {
             let (operation, user) = (request.operation, request.me);
             self.tell(Fact::Session { operation, user, seen, wrote: tx, instance, intended });
         }

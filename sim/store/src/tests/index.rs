@@ -352,3 +352,24 @@ fn numbers_that_stand_for_no_name_are_refused() {
     rig.must(tx, &MicroStep::AddLabel { node, label });
     rig.finish(tx);
 }
+
+#[test]
+fn a_store_that_was_built_whole_keeps_its_constraints() {
+    let mut builder = ImageBuilder::new(1);
+    let label = builder.token(TokenKind::Label, "User").unwrap();
+    let key = builder.token(TokenKind::PropertyKey, "account").unwrap();
+    builder.unique(label, key).unwrap();
+    assert_eq!(builder.unique(label, key), Err(StoreError::IndexExists { unique: true }));
+    for account in 0..100 {
+        builder.add_node(&[label], &[(key, Value::Int(account))]).unwrap();
+    }
+    builder.add_node(&[], &[(key, Value::Int(7))]).unwrap();
+    assert_eq!(
+        builder.add_node(&[label], &[(key, Value::Int(7))]),
+        Err(StoreError::ConstraintViolation { label, key, node: NodeId(101) })
+    );
+    let rig = Rig::from_image(StoreConfig::default(), &builder.finish());
+    assert_eq!(rig.store.check(&rig.disk), Ok(vec![]));
+    let indexes: Vec<IndexInfo> = rig.store.indexes().collect();
+    assert_eq!(indexes, [IndexInfo { label, key, unique: true }]);
+}

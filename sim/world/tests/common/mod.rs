@@ -63,6 +63,7 @@ pub(crate) fn plan(seconds: u64, seed: u64) -> Plan {
             source: GraphSource::Social { users: 400, mean_follows: Ratio::new(22, 1) },
             model: GraphModel::MonolithicNode,
             properties: Vec::new(),
+            unique: Vec::new(),
             names: Vec::new(),
         },
         balancers: vec![BalancerPlan {
