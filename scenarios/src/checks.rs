@@ -168,7 +168,28 @@ pub(crate) fn owners_of(key: &str) -> Vec<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use wavetank_vocabulary::PlantedBugs;
+
     use super::*;
+
+    #[test]
+    fn every_check_has_a_row_among_the_planted_bugs() {
+        let text = include_str!("../../docs/planted-bugs.md");
+        let table = text.split("## Each check").nth(1).expect("the table is there");
+        let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
+        let rows: Vec<Vec<&str>> = rows.map(|row| row.split('`').collect()).collect();
+        for name in NAMES {
+            let mut own = rows.iter().filter(|row| row[0] == name).peekable();
+            assert!(own.peek().is_some(), "{name} has no row");
+            for row in own {
+                // Behind the name of the check, and perhaps of one of its keys, that of the bug.
+                let known = row[1..].iter().any(|cell| {
+                    PlantedBugs::from_name(cell).is_some() || crate::builtin(cell).is_some()
+                });
+                assert!(known, "{name}: {row:?}");
+            }
+        }
+    }
 
     #[test]
     fn the_list_of_names_is_that_of_the_checks() {
