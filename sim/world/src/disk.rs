@@ -55,6 +55,23 @@ enum Pending {
     SyncDir(u64),
 }
 
+/// What an operation asks of a healthy disk.
+#[derive(Clone, Copy, Debug)]
+struct Load {
+    operations: u64,
+    bytes: u64,
+    latency: Span,
+}
+
+/// A timed operation under way.
+#[derive(Clone, Debug)]
+struct Flight {
+    pending: Pending,
+    submitted: Time,
+    due: Time,
+    load: Load,
+}
+
 /// One machine's disk.
 #[derive(Clone, Debug)]
 pub(crate) struct SimDisk {
@@ -64,8 +81,7 @@ pub(crate) struct SimDisk {
     changes: Vec<NameChange>,
     /// Changes of names that became durable so far.
     changes_settled: u64,
-    /// And when each was submitted.
-    in_flight: BTreeMap<DiskOp, (Pending, Time)>,
+    in_flight: BTreeMap<DiskOp, Flight>,
     meter: Meter,
     spacing: Span,
     bytes_per_second: u64,
@@ -126,24 +142,52 @@ impl SimDisk {
     }
 
     /// An operation that takes time.
-    fn begin(&mut self, now: Time, op: DiskOp, pending: Pending) {
+    fn begin(&mut self, now: Time, op: DiskOp, pending: Pending, load: Load) -> Submitted {
         self.meter.arrive(now);
-        self.in_flight.insert(op, (pending, now));
+        let due = self.occupy(now, load);
+        self.in_flight.insert(op, Flight { pending, submitted: now, due, load });
+        Submitted::At(due)
+    }
+
+    /// The disk is faster than it was when what is under way was submitted: the queue is served
+    /// anew, in its order. Gives what is through sooner, and when.
+    fn hasten(&mut self, now: Time) -> Vec<(DiskOp, Time)> {
+        let waits =
+            |(op, flight): (&DiskOp, &Flight)| (flight.due > now).then_some((flight.due, *op));
+        let mut queue: Vec<(Time, DiskOp)> = self.in_flight.iter().filter_map(waits).collect();
+        queue.sort_unstable();
+        // Its service was counted when it was submitted.
+        let (busy, free) = (self.busy, self.next_free);
+        self.next_free = now;
+        let mut sooner = Vec::new();
+        for (due, op) in queue {
+            let Some(load) = self.in_flight.get(&op).map(|flight| flight.load) else { continue };
+            let through = self.occupy(now, load);
+            if through < due {
+                if let Some(flight) = self.in_flight.get_mut(&op) {
+                    flight.due = through;
+                }
+                sooner.push((op, through));
+            }
+        }
+        self.busy = busy;
+        self.next_free = self.next_free.min(free);
+        sooner
     }
 
     /// What went through the disk so far.
     pub(crate) fn totals(&self, now: Time, instance: InstanceId) -> QueueTotals {
-        let inside = self.in_flight.values().map(|(_, submitted)| *submitted);
+        let inside = self.in_flight.values().map(|flight| flight.submitted);
         self.meter.totals(now, instance, QueueKind::Disk, inside)
     }
 
-    /// Occupies the disk for `operations` and `bytes`; gives when they are through.
-    fn occupy(&mut self, now: Time, operations: u64, bytes: u64, latency: Span) -> Time {
+    /// Occupies the disk for an operation; gives when it is through.
+    fn occupy(&mut self, now: Time, load: Load) -> Time {
+        let Load { operations, bytes, mut latency } = load;
         let transfer = Span::from_nanos(
             (u128::from(bytes) * 1_000_000_000 / u128::from(self.bytes_per_second)) as u64,
         );
         let mut service = (self.spacing * operations.max(1)).max(transfer);
-        let mut latency = latency;
         if !self.ills.is_empty() {
             (service, latency) = self.ills.times(service, latency, operations);
         }
@@ -190,13 +234,13 @@ impl SimDisk {
         match request {
             DiskRequest::ReadPage { file, page } => {
                 let latency = self.access.sample(stream);
-                self.begin(now, op, Pending::ReadPage(file, page));
-                Submitted::At(self.occupy(now, 1, PAGE_SIZE as u64, latency))
+                let load = Load { operations: 1, bytes: PAGE_SIZE as u64, latency };
+                self.begin(now, op, Pending::ReadPage(file, page), load)
             }
             DiskRequest::ReadAt { file, offset, len } => {
                 let latency = self.access.sample(stream);
-                self.begin(now, op, Pending::ReadAt(file, offset, len));
-                Submitted::At(self.occupy(now, 1, u64::from(len), latency))
+                let load = Load { operations: 1, bytes: u64::from(len), latency };
+                self.begin(now, op, Pending::ReadAt(file, offset, len), load)
             }
             DiskRequest::WritePage { file, page, image } => {
                 let slot = self.slot_or_new(file);
@@ -220,14 +264,13 @@ impl SimDisk {
                 let latency = self.sync.sample(stream);
                 let (operations, bytes) = self.files[slot as usize].unsynced();
                 let upto = self.files[slot as usize].total();
-                self.begin(now, op, Pending::Sync(slot, upto));
-                Submitted::At(self.occupy(now, operations, bytes, latency))
+                self.begin(now, op, Pending::Sync(slot, upto), Load { operations, bytes, latency })
             }
             DiskRequest::SyncDir => {
                 let latency = self.sync.sample(stream);
                 let upto = self.changes_settled + self.changes.len() as u64;
-                self.begin(now, op, Pending::SyncDir(upto));
-                Submitted::At(self.occupy(now, 1, 0, latency))
+                let load = Load { operations: 1, bytes: 0, latency };
+                self.begin(now, op, Pending::SyncDir(upto), load)
             }
             DiskRequest::Rename { from, to } => {
                 if self.slot(from).is_none() {
@@ -263,7 +306,7 @@ impl SimDisk {
         if !self.ills.is_empty() && self.holds(op) {
             return None;
         }
-        let (pending, submitted) = self.in_flight.remove(&op)?;
+        let Flight { pending, submitted, .. } = self.in_flight.remove(&op)?;
         self.meter.leave(now, submitted);
         Some(match pending {
             Pending::ReadPage(name, page) => {
@@ -305,8 +348,8 @@ impl SimDisk {
     /// The process was killed: what was submitted stays with the operating system, answers
     /// are no longer wanted.
     pub(crate) fn crash(&mut self, now: Time) {
-        for (_, submitted) in self.in_flight.values() {
-            self.meter.leave(now, *submitted);
+        for flight in self.in_flight.values() {
+            self.meter.leave(now, flight.submitted);
         }
         self.in_flight.clear();
         self.ills.forget_answers();

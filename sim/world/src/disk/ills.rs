@@ -144,15 +144,19 @@ impl SimDisk {
         self.ills.all.push(Ill { fault, what, stream, armed: true });
     }
 
-    /// A fault is over, and all that it did. Gives the operations that are through now.
-    pub(crate) fn cure(&mut self, fault: u16) -> Vec<DiskOp> {
+    /// A fault is over, and all that it did. Gives the operations that are through sooner for it,
+    /// and when: what a slow disk had queued up is served as fast as it can now.
+    pub(crate) fn cure(&mut self, fault: u16, now: Time) -> Vec<(DiskOp, Time)> {
+        let slows = |ill: &Ill| matches!(ill.what, DiskIll::Slow(_) | DiskIll::Iops(_));
+        let slowed = self.ills.all.iter().any(|ill| ill.fault == fault && slows(ill));
         self.ills.all.retain(|ill| ill.fault != fault);
+        let mut sooner = if slowed { self.hasten(now) } else { Vec::new() };
         self.ills.damage.retain(|_, damage| damage.fault != fault);
         self.ills.bytes.retain(|(of, ..)| *of != fault);
-        if self.ills.any(DiskIll::Stalled) {
-            return Vec::new();
+        if !self.ills.any(DiskIll::Stalled) {
+            sooner.extend(core::mem::take(&mut self.ills.held).into_iter().map(|op| (op, now)));
         }
-        core::mem::take(&mut self.ills.held)
+        sooner
     }
 
     fn damage_pages(&mut self, fault: u16, what: DiskIll, stream: &mut Stream) {

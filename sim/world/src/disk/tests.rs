@@ -5,7 +5,7 @@ extern crate std;
 use super::*;
 use wavetank_kernel::Streams;
 use wavetank_store::{FileKind, conformance};
-use wavetank_vocabulary::Bytes;
+use wavetank_vocabulary::{Bytes, Ratio};
 
 const FILE: FileName = FileName::live(FileKind::Nodes);
 const LOG: FileName = FileName::log(0);
@@ -155,4 +155,31 @@ fn reads_queue_as_the_closed_form_says() {
         assert!(totals.little_holds(), "{totals:?}");
         assert_eq!(totals.arrivals, reads);
     }
+}
+
+#[test]
+fn what_a_slow_disk_has_queued_up_is_served_when_it_is_healed() {
+    let mut rig = Rig::new();
+    rig.write(0, 1);
+    let stream = || Streams::new(1).stream("test", [1; 3]);
+    let second = |n: u64| Time::ZERO + Span::from_secs(n);
+    rig.0.sicken(1, DiskIll::Slow(Ratio::new(1000, 1)), stream());
+    // A second of service and 10 ms of latency each.
+    let mut due = Vec::new();
+    for op in 101..104 {
+        let request = DiskRequest::ReadPage { file: FILE, page: 0 };
+        match rig.0.submit(Time::ZERO, DiskOp(op), request, &mut rig.1) {
+            Submitted::At(at) => due.push(at),
+            Submitted::Now(_) => panic!("a read takes time"),
+        }
+    }
+    assert!(due[0] > second(1) && due[2] > second(3), "{due:?}");
+    let healed = second(2);
+    let sooner = rig.0.cure(1, healed);
+    // The first one is through already; the others need 1 ms each, and 10 us.
+    let after = |us: u64| healed + Span::from_micros(us);
+    assert_eq!(sooner, [(DiskOp(102), after(1_010)), (DiskOp(103), after(2_010))]);
+    let request = DiskRequest::ReadPage { file: FILE, page: 0 };
+    let next = rig.0.submit(healed, DiskOp(104), request, &mut rig.1);
+    assert!(matches!(next, Submitted::At(at) if at == after(3_010)));
 }

@@ -41,9 +41,9 @@ impl<O: Observer> World<O> {
         for on in active.on.iter().copied() {
             let machine = &mut self.machines[usize::from(on)];
             let life = machine.life;
-            for op in machine.disk.cure(fault) {
-                let event = Event::DiskDone { instance: on, life, op };
-                self.kernel.schedule_in(Span::ZERO, event);
+            for (op, at) in machine.disk.cure(fault, self.kernel.now()) {
+                // What it was due at before finds it gone.
+                self.kernel.schedule(at, Event::DiskDone { instance: on, life, op });
             }
             self.kernel.schedule_in(Span::ZERO, Event::Start { instance: on });
         }
