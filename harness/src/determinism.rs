@@ -108,8 +108,9 @@ impl fmt::Display for Parting {
                     match event {
                         Some(event) => writeln!(
                             f,
-                            "  {run} run: at {} {} {:x} {:x}",
+                            "  {run} run: at {} ({} ns) {} {:x} {:x}",
                             event.time,
+                            event.time.as_nanos(),
                             World::<Nobody>::event_kind(event.words[0]),
                             event.words[1],
                             event.words[2]
