@@ -70,7 +70,7 @@ pub(super) fn hunt(args: &HuntArgs) -> Result<Exit, Failure> {
         let done = if trail.found.is_some() { "found" } else { "not found" };
         let seconds = trail.wall.as_secs_f64();
         tell(&format!("{name}: {done} after {} runs, {seconds:.1} s", trail.runs));
-        Ok(Turn::Over(trail))
+        Ok::<_, CampaignError>(Turn::Over(trail))
     });
     let _ = std::panic::take_hook();
     let (all, _) = hunted.map_err(|error| match error {
