@@ -403,7 +403,7 @@ impl Node {
             (Metric::LogBytes, counters.log_bytes),
         ];
         let instance = self.instance.id();
-        for (metric, value) in samples {
+        for (metric, value) in samples.into_iter().chain(self.instance.reported()) {
             if let Some(told) = Told::new(Fact::Sample { instance, metric, value }) {
                 self.up(Up::Fact(moment, told));
             }

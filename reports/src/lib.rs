@@ -23,6 +23,7 @@ mod figures;
 mod hdr_log;
 mod html;
 mod ink;
+mod kept;
 mod lock_result;
 mod locks;
 mod metrics;
@@ -66,12 +67,13 @@ pub use csv::series_csv;
 pub use diff::{CounterChange, Diff, ExpectationChange, FigureChange, SettingChange, Side};
 pub use export::data_files;
 pub use html::report_html;
+pub use kept::Event;
 pub use lock_result::{LockResult, LocksResult, PairResult, VictimResult, WaitsResult};
 pub use locks::{LockBook, LockStats, Pair, Victim, Waits};
-pub use metrics::{METRICS, neo4j_name};
+pub use metrics::{READINGS, Readings, neo4j_name};
 pub use operations::{OperationStats, samples_needed};
 pub use provenance::{LoadLine, Provenance, SettingRow};
-pub use recorder::{Event, FaultMiss, FaultSpan, FinalState, InstanceStats, Recorder};
+pub use recorder::{FaultMiss, FaultSpan, FinalState, InstanceStats, Recorder};
 pub use result::{
     Ending, ExpectationResult, FaultEffect, FaultResult, GraphResult, InstanceResult,
     OperationResult, Overall, ProcessSize, QueueResult, RESULT_SCHEMA, RunResult, SCHEMA,

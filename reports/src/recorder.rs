@@ -1,16 +1,15 @@
 //! Reads the stream of facts and keeps what results and reports need, in memory that is
 //! bounded by the number of instances, operations and buckets, not by the length of a run.
 
-use std::collections::VecDeque;
-
 use wavetank_vocabulary::{
     Classes, Fact, FaultId, FaultKind, InstanceId, LogMark, Metric, Monitored, Observer,
     OperationKind, OperationOutcome, Role, Seq, Span, Status, Time,
 };
 use wavetank_world::Plan;
 
+use crate::kept::{Event, Kept};
 use crate::locks::LockBook;
-use crate::metrics::place_of;
+use crate::metrics::is_read;
 use crate::operations::OperationStats;
 use crate::series::Series;
 use crate::slowest::{Breakdown, SlowOperation, Slowest};
@@ -20,8 +19,6 @@ use crate::visibility::Visibility;
 const ROLES_KEPT: usize = 4_000;
 /// Faults kept, from the start of the run.
 const FAULTS_KEPT: usize = 4_000;
-/// Facts of the cluster kept from the start of the run, and as many from its end.
-pub(crate) const EVENTS_KEPT: usize = 1_000;
 
 /// A fault that took effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,17 +46,6 @@ pub struct FaultMiss {
     pub kind: FaultKind,
     /// When it should have begun.
     pub at: Time,
-}
-
-/// A fact with its place in time and order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// When.
-    pub at: Time,
-    /// Its number among all facts.
-    pub seq: Seq,
-    /// What.
-    pub fact: Fact,
 }
 
 /// Where an instance stood at the end.
@@ -175,9 +161,8 @@ pub struct Recorder {
     series: Series,
     faults: Vec<FaultSpan>,
     missed: Vec<FaultMiss>,
-    first_events: Vec<Event>,
-    last_events: VecDeque<Event>,
-    events: u64,
+    events: Kept,
+    log: Kept,
     elections: u64,
     healed: Option<Time>,
     visibility: Visibility,
@@ -228,9 +213,8 @@ impl Recorder {
             series: Series::new(plan.duration + plan.longest_within(), plan.instances.len()),
             faults: Vec::new(),
             missed: Vec::new(),
-            first_events: Vec::new(),
-            last_events: VecDeque::new(),
-            events: 0,
+            events: Kept::default(),
+            log: Kept::default(),
             elections: 0,
             healed: None,
             visibility: Visibility::new(plan),
@@ -286,12 +270,17 @@ impl Recorder {
     /// What happened to the cluster, its stores and the faults: all of it up to 2,000 facts,
     /// else the first and the last thousand.
     pub fn events(&self) -> impl Iterator<Item = &Event> {
-        self.first_events.iter().chain(&self.last_events)
+        self.events.iter()
     }
 
     /// How many of these facts were not kept.
     pub fn events_left_out(&self) -> u64 {
-        self.events - (self.first_events.len() + self.last_events.len()) as u64
+        self.events.left_out()
+    }
+
+    /// What the user logs are made of, kept likewise.
+    pub(crate) fn log(&self) -> &Kept {
+        &self.log
     }
 
     /// Elections that ended with a winner.
@@ -353,19 +342,6 @@ impl Recorder {
         change(&mut self.all);
     }
 
-    fn keep_event(&mut self, at: Time, seq: Seq, fact: &Fact) {
-        self.events += 1;
-        let event = Event { at, seq, fact: *fact };
-        if self.first_events.len() < EVENTS_KEPT {
-            self.first_events.push(event);
-            return;
-        }
-        if self.last_events.len() == EVENTS_KEPT {
-            self.last_events.pop_front();
-        }
-        self.last_events.push_back(event);
-    }
-
     fn change_role(&mut self, at: Time, id: InstanceId, role: Role, log: LogMark) {
         let Some(slot) = self.slot(id) else { return };
         let instance = &mut self.instances[slot];
@@ -384,8 +360,8 @@ impl Recorder {
 
     fn sample(&mut self, at: Time, id: InstanceId, metric: Metric, value: u64) {
         let Some(slot) = self.slot(id) else { return };
-        if let Some(place) = place_of(metric) {
-            self.series.sample(at, slot, |bucket| bucket.readings[place] = Some(value));
+        if is_read(metric) {
+            self.series.sample(at, slot, |bucket| bucket.readings.note(metric, value));
         }
         let instance = &mut self.instances[slot];
         let series = &mut self.series;
@@ -452,8 +428,8 @@ impl Recorder {
                 instance.last_tx = value;
                 series.log_end(at, slot, value);
             }
-            // Checks watch it; no figure shows it.
-            Metric::OpenTransactions => {}
+            // Checks watch open transactions; the rest is for metrics files. No figure shows it.
+            _ => {}
         }
     }
 
@@ -628,6 +604,7 @@ impl Observer for Recorder {
             | Fact::BranchDiscarded { .. }
             | Fact::Converged
             | Fact::StruckIn { .. }
+            | Fact::Told { .. }
             | Fact::LockSessionReaped { .. }
             | Fact::Logged { .. }
             | Fact::Session { .. }
@@ -642,7 +619,11 @@ impl Observer for Recorder {
         // Of a store copy, its progress would crowd out the rest.
         let progress = matches!(fact, Fact::StoreCopy { pages: 1.., done: false, .. });
         if fact.class().intersects(told) && !progress {
-            self.keep_event(at, seq, fact);
+            self.events.keep(Event { at, seq, fact: *fact });
+        }
+        let logged = Classes::CLUSTER | Classes::STORE | Classes::USER_LOG;
+        if fact.class().intersects(logged) && !progress {
+            self.log.keep(Event { at, seq, fact: *fact });
         }
     }
 }

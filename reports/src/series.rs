@@ -4,7 +4,7 @@
 use hdrhistogram::Histogram;
 use wavetank_vocabulary::{OperationOutcome, Role, Span, Status, Time};
 
-use crate::metrics::METRICS;
+use crate::metrics::Readings;
 
 /// Bucket widths that read well on an axis, in seconds.
 const WIDTHS: [u64; 19] = [
@@ -53,9 +53,8 @@ pub struct InstanceBucket {
     /// its last committed transaction was behind the largest one read at the same moment.
     /// None when it did not ask within the bucket, or got no answer.
     pub monitored_lag: Option<u64>,
-    /// The last readings of the metrics that Neo4j has, in the order of
-    /// [`METRICS`](crate::METRICS).
-    pub readings: [Option<u64>; METRICS.len()],
+    /// The last readings of what Neo4j's metrics are made of.
+    pub readings: Readings,
     /// Page pins that found the page resident.
     pub hits: u64,
     /// Page pins that had to load the page.

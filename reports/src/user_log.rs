@@ -3,16 +3,16 @@
 
 use std::fmt::Write;
 
-use wavetank_vocabulary::{Date, Fact, InstanceId, Role, Time, WALL_START_MS};
+use wavetank_vocabulary::{Date, Fact, InstanceId, LogLine, Role, Time, WALL_START_MS};
 
-use crate::recorder::{EVENTS_KEPT, Recorder};
+use crate::recorder::Recorder;
 
 /// The lines that an instance logs for a fact, and which instance it is. Most facts leave
 /// none; some leave two.
 pub fn user_log(fact: &Fact) -> Option<(InstanceId, Vec<String>)> {
     let lines = |instance, lines: &[String]| Some((instance, lines.to_vec()));
     match *fact {
-        Fact::RoleChanged { instance, from, to, log } => {
+        Fact::RoleChanged { instance, from, to, .. } => {
             let id = instance.0;
             let mut all = Vec::new();
             if from == Role::Master {
@@ -24,26 +24,26 @@ pub fn user_log(fact: &Fact) -> Option<(InstanceId, Vec<String>)> {
                     all.push(format!("I am {id}, successfully moved to master"));
                     all.push("Database available for write transactions".to_owned());
                 }
-                Role::ToSlave => {
-                    all.push(format!("ServerId {id}, moving to slave"));
-                    all.push("Checking store consistency with master".to_owned());
-                }
                 Role::Slave => {
-                    all.push(format!("Now caught up with master at transaction {}", log.tx.0));
                     all.push(format!("ServerId {id}, successfully moved to slave"));
-                }
-                Role::Pending if matches!(from, Role::Master | Role::Slave) => {
-                    all.push(format!("Instance {id} is unavailable as {}", from.name()));
                 }
                 _ => {}
             }
             (!all.is_empty()).then_some((instance, all))
         }
+        Fact::Told { instance, line } => lines(instance, &[told(instance, line)]),
         Fact::MemberFailed { by, whom } => lines(by, &[format!("Instance {} has failed", whom.0)]),
         Fact::MemberAlive { by, whom } => lines(by, &[format!("Instance {} is alive", whom.0)]),
-        Fact::ElectionEnded { elector, winner: Some(winner), .. } => {
-            lines(elector, &[format!("Instance {} was elected as coordinator", winner.0)])
+        Fact::Left { instance } => {
+            lines(instance, &[format!("Instance {} has left the cluster", instance.0)])
         }
+        Fact::JoinFailed { instance, denied: true } => {
+            lines(instance, &[format!("Instance {} is already in the cluster", instance.0)])
+        }
+        Fact::JoinFailed { instance, denied: false } => lines(
+            instance,
+            &[format!("Another instance is starting with server id {}", instance.0)],
+        ),
         Fact::ElectionEnded { elector, winner: None, .. } => {
             lines(elector, &["Election could not pick a winner".to_owned()])
         }
@@ -68,6 +68,29 @@ pub fn user_log(fact: &Fact) -> Option<(InstanceId, Vec<String>)> {
     }
 }
 
+fn told(me: InstanceId, line: LogLine) -> String {
+    match line {
+        LogLine::Joined(id) => format!("Instance {} joined the cluster", id.0),
+        LogLine::HasLeft(id) => format!("Instance {} has left the cluster", id.0),
+        LogLine::Elected(id) => format!("Instance {} was elected as coordinator", id.0),
+        LogLine::Demoted(id) => format!("Instance {} was demoted as coordinator", id.0),
+        LogLine::Available(id, role) => {
+            format!("Instance {} is available as {} at ha://{id}:6001", id.0, role.name())
+        }
+        LogLine::Unavailable(id, role) => {
+            format!("Instance {} is unavailable as {}", id.0, role.name())
+        }
+        LogLine::MovingToSlave(master) => {
+            format!("ServerId {}, moving to slave for master ha://{master}:6001", me.0)
+        }
+        LogLine::CheckingConsistency => String::from("Checking store consistency with master"),
+        LogLine::CatchingUp(tx) => {
+            format!("Catching up with master. I'm at transaction {}", tx.0)
+        }
+        LogLine::CaughtUp(tx) => format!("Now caught up with master at transaction {}", tx.0),
+    }
+}
+
 /// The user logs of a run, each with its instance; those without a line are left out. Of a
 /// very long run the middle is missing, as in [`Recorder::events`], and the log says so.
 pub fn user_logs(recorder: &Recorder) -> Vec<(InstanceId, String)> {
@@ -81,11 +104,12 @@ pub fn user_logs(recorder: &Recorder) -> Vec<(InstanceId, String)> {
         // Writing to a string cannot fail.
         let _ = writeln!(logs[place].1, "{date} INFO  {text}");
     };
-    let gap = recorder.events_left_out();
-    for (place, event) in recorder.events().enumerate() {
-        if place == EVENTS_KEPT && gap > 0 {
+    let log = recorder.log();
+    for (place, event) in log.iter().enumerate() {
+        if Some(place) == log.gap() {
             for instance in recorder.instances() {
-                let text = format!("... {gap} events of the cluster are left out here ...");
+                let text =
+                    format!("... {} events of the cluster are left out here ...", log.left_out());
                 line(instance.id, event.at, &text);
             }
         }
@@ -102,7 +126,7 @@ pub fn user_logs(recorder: &Recorder) -> Vec<(InstanceId, String)> {
 mod tests {
     use super::*;
     use crate::synthetic;
-    use wavetank_vocabulary::LogMark;
+    use wavetank_vocabulary::{HaRole, LogMark, TxId};
 
     #[test]
     fn a_failover_reads_like_the_log_of_a_cluster() {
@@ -121,10 +145,31 @@ mod tests {
         let fact = Fact::RoleChanged { instance, from: Role::Master, to: Role::Pending, log };
         let (of, lines) = user_log(&fact).expect("it is logged");
         assert_eq!(of, instance);
-        assert_eq!(
-            lines,
-            ["Write transactions to database disabled", "Instance 4 is unavailable as master"]
-        );
+        assert_eq!(lines, ["Write transactions to database disabled"]);
         assert_eq!(user_log(&Fact::Healed), None);
+    }
+
+    #[test]
+    fn lines_read_as_neo4j_writes_them() {
+        let (me, other) = (InstanceId(2), InstanceId(3));
+        let lines = [
+            (LogLine::Joined(other), "Instance 3 joined the cluster"),
+            (LogLine::HasLeft(other), "Instance 3 has left the cluster"),
+            (LogLine::Elected(me), "Instance 2 was elected as coordinator"),
+            (LogLine::Demoted(other), "Instance 3 was demoted as coordinator"),
+            (
+                LogLine::Available(other, HaRole::Master),
+                "Instance 3 is available as master at ha://i3:6001",
+            ),
+            (LogLine::Unavailable(me, HaRole::Slave), "Instance 2 is unavailable as slave"),
+            (LogLine::MovingToSlave(other), "ServerId 2, moving to slave for master ha://i3:6001"),
+            (LogLine::CheckingConsistency, "Checking store consistency with master"),
+            (LogLine::CatchingUp(TxId(7)), "Catching up with master. I'm at transaction 7"),
+            (LogLine::CaughtUp(TxId(9)), "Now caught up with master at transaction 9"),
+        ];
+        for (line, text) in lines {
+            let logged = user_log(&Fact::Told { instance: me, line });
+            assert_eq!(logged, Some((me, vec![text.to_owned()])));
+        }
     }
 }

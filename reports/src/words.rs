@@ -4,6 +4,7 @@ use serde_json::Value;
 use wavetank_vocabulary::{Fact, InstanceId, Observation, OperationId, Role, SecondWrite};
 
 use crate::result::{FaultEffect, FaultResult, Overall, RunResult, Verdict};
+use crate::user_log::user_log;
 
 /// The verdict on a run in a sentence or two: what held, what broke.
 pub fn verdict_sentence(result: &RunResult) -> String {
@@ -312,6 +313,10 @@ pub fn sentence(fact: &Fact) -> String {
         }
         Fact::FaultSkipped { kind, .. } => {
             format!("fault not exercised: {}, nobody to hit or no trigger", kind.name())
+        }
+        Fact::Told { instance, .. } => {
+            let lines = user_log(fact).map_or_else(Vec::new, |(_, lines)| lines);
+            format!("{instance} logs: {}", lines.join("; "))
         }
         Fact::Sample { instance, metric, value } => format!("{instance} {metric:?} = {value}"),
         Fact::LockSessionReaped { instance, slave } => {

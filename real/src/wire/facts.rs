@@ -3,7 +3,7 @@
 //! The facts that a node tells. The others are told by whoever plays the scenario: what its
 //! clients saw, and which faults it caused.
 
-use wavetank_vocabulary::{Fact, Metric, Observation, Role, Subject};
+use wavetank_vocabulary::{Fact, HaRole, LogLine, Metric, Observation, Role, Subject};
 
 use super::{Wire, wire_enum};
 
@@ -83,6 +83,7 @@ wire_facts! {
     25 => Found { operation, subject };
     26 => FinalValue { property, node, value };
     27 => FinalRelationship { kind, from, to, operation };
+    28 => Told { instance, line };
 }
 
 wire_enum!(Role, "role" {
@@ -95,6 +96,25 @@ wire_enum!(Role, "role" {
     6 => ToSlave;
     7 => Slave;
     8 => Arbiter;
+});
+
+wire_enum!(HaRole, "role of HA" {
+    0 => Master;
+    1 => Slave;
+    2 => Unknown;
+});
+
+wire_enum!(LogLine, "line of a user log" {
+    0 => Joined(member);
+    1 => HasLeft(member);
+    2 => Elected(member);
+    3 => Demoted(member);
+    4 => Available(member, role);
+    5 => Unavailable(member, role);
+    6 => MovingToSlave(master);
+    7 => CheckingConsistency;
+    8 => CatchingUp(tx);
+    9 => CaughtUp(tx);
 });
 
 wire_enum!(Observation, "observation" {
@@ -123,6 +143,34 @@ wire_enum!(Metric, "metric" {
     9 => LogBytes;
     10 => Paused;
     11 => HeartbeatGap;
+    12 => ResidentPages;
+    13 => PageCacheFrames;
+    14 => TransactionsStarted;
+    15 => PeakTransactions;
+    16 => ActiveReads;
+    17 => ActiveWrites;
+    18 => CommittedReads;
+    19 => CommittedWrites;
+    20 => RolledBackReads;
+    21 => RolledBackWrites;
+    22 => TerminatedReads;
+    23 => TerminatedWrites;
+    24 => LastClosedTx;
+    25 => NodeIds;
+    26 => RelationshipIds;
+    27 => PropertyIds;
+    28 => RelationshipTypeIds;
+    29 => SlaveTxWrites;
+    30 => MasterTxWrites;
+    31 => MasterStoreWrites;
+    32 => Checkpoints;
+    33 => CheckpointTime;
+    34 => LastCheckpointTime;
+    35 => LogRotations;
+    36 => LogRotationTime;
+    37 => LastLogRotationTime;
+    38 => PullUpdates;
+    39 => PulledUpTo;
 });
 
 #[cfg(test)]
@@ -141,6 +189,8 @@ mod tests {
             Fact::ElectionEnded { elector: instance, version: 4, winner: None },
             Fact::Logged { instance, log, before: 5, operation },
             Fact::Sample { instance, metric: Metric::HeartbeatGap, value: 12 },
+            Fact::Told { instance, line: LogLine::Available(InstanceId(2), HaRole::Slave) },
+            Fact::Told { instance, line: LogLine::CheckingConsistency },
             Fact::Final {
                 instance,
                 role: Role::Slave,

@@ -193,11 +193,7 @@ impl Member {
 
     /// As what the member of that index said it serves; a failed one may say so still.
     pub fn serves_as(&self, index: usize) -> HaRole {
-        match self.availability.get(index) {
-            Some(Availability::Master(_)) => HaRole::Master,
-            Some(Availability::Slave) => HaRole::Slave,
-            Some(Availability::Unavailable) | None => HaRole::Unknown,
-        }
+        self.availability.get(index).copied().unwrap_or_default().into()
     }
 
     /// Takes one input; appends what is to be done to `effects`.

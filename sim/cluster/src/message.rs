@@ -1,6 +1,6 @@
 //! What members say to each other.
 
-use wavetank_vocabulary::{Epoch, InstanceId};
+use wavetank_vocabulary::{Epoch, HaRole, InstanceId};
 
 use crate::configuration::MemberSet;
 use crate::election::Credentials;
@@ -192,6 +192,16 @@ pub enum Availability {
     Master(Epoch),
     /// As slave.
     Slave,
+}
+
+impl From<Availability> for HaRole {
+    fn from(availability: Availability) -> HaRole {
+        match availability {
+            Availability::Master(_) => HaRole::Master,
+            Availability::Slave => HaRole::Slave,
+            Availability::Unavailable => HaRole::Unknown,
+        }
+    }
 }
 
 #[cfg(test)]

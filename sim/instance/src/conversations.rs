@@ -129,7 +129,7 @@ impl Instance {
     }
 
     fn answer_call(
-        &self,
+        &mut self,
         (to, id, session): (InstanceId, u32, u32),
         reply: MasterReply,
         effects: &mut Vec<Effect>,

@@ -18,6 +18,7 @@ use crate::master_client::MasterClient;
 use crate::message::{DataMessage, PeerMessage};
 use crate::replication::{Puller, Pusher};
 use crate::switch::Switching;
+use crate::tally::Tally;
 use crate::task::{TaskId, Tasks};
 
 /// How many slices' worth of records one turn on a core may touch.
@@ -46,6 +47,7 @@ pub struct Instance {
     pub(crate) conversations: Conversations,
     pub(crate) master_client: MasterClient,
     pub(crate) round_robin: usize,
+    pub(crate) tally: Tally,
     /// When the present input arrived.
     pub(crate) clock: Time,
     /// The wall clock of this step, in milliseconds.
@@ -105,6 +107,7 @@ impl Instance {
             conversations: Conversations::default(),
             master_client: MasterClient::default(),
             round_robin: 0,
+            tally: Tally::default(),
             clock: Time::ZERO,
             wall_ms: 0,
             background: false,

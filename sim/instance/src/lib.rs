@@ -13,6 +13,7 @@
 //! * `replication`: pulls, pushes, application of what was received
 //! * `master_client`, `conversations`: writes at a slave, with locks and commit at the master
 //! * `switch`: becoming master or slave, handshake, store copy
+//! * `tally`: what only metrics files show
 //! * [`Endpoint`]: what load balancers are told; [`HighAvailability`]: what monitoring is
 #![no_std]
 
@@ -36,6 +37,7 @@ mod returned;
 mod settings;
 mod states;
 mod switch;
+mod tally;
 mod task;
 
 pub use at_rest::PullDue;

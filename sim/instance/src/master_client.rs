@@ -253,6 +253,7 @@ impl Instance {
                 let Some(work) = self.tasks.request_mut(task) else { return };
                 work.push.mark = mark;
                 if let Some(tx) = work.tx.take() {
+                    self.tally.commits(work.writes, true);
                     self.store.rollback(tx);
                 }
                 self.acknowledge(task, effects);

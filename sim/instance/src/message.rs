@@ -225,18 +225,25 @@ impl PeerMessage {
         match self {
             PeerMessage::Cluster(_) => 300,
             PeerMessage::Pull { .. } | PeerMessage::UpToDate { .. } => 64,
-            PeerMessage::Data(data) => match &**data {
-                DataMessage::Transactions { records, .. } => {
-                    64 + records.iter().map(|record| record.content().len() as u64).sum::<u64>()
-                }
-                DataMessage::StoreChunk { pages, .. } => {
-                    64 + (pages.len() * wavetank_store::PAGE_SIZE) as u64
-                }
-                DataMessage::Call { call: MasterCall::Commit(record), .. } => {
-                    64 + record.content().len() as u64
-                }
-                _ => 64,
-            },
+            PeerMessage::Data(data) => data.wire_bytes(),
+        }
+    }
+}
+
+impl DataMessage {
+    /// Bytes on the wire, likewise.
+    pub(crate) fn wire_bytes(&self) -> u64 {
+        match self {
+            DataMessage::Transactions { records, .. } => {
+                64 + records.iter().map(|record| record.content().len() as u64).sum::<u64>()
+            }
+            DataMessage::StoreChunk { pages, .. } => {
+                64 + (pages.len() * wavetank_store::PAGE_SIZE) as u64
+            }
+            DataMessage::Call { call: MasterCall::Commit(record), .. } => {
+                64 + record.content().len() as u64
+            }
+            _ => 64,
         }
     }
 }

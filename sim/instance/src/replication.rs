@@ -115,11 +115,12 @@ impl Puller {
 impl Instance {
     /// Sends a message of the data servers.
     pub(crate) fn send_data(
-        &self,
+        &mut self,
         to: InstanceId,
         message: DataMessage,
         effects: &mut Vec<Effect>,
     ) {
+        self.tally.sends(&message);
         effects.push(Effect::Send { to, message: PeerMessage::Data(Arc::new(message)) });
     }
 
@@ -166,6 +167,7 @@ impl Instance {
             return;
         }
         effects.push(Effect::Cancel(Timer::PullTimeout));
+        self.tally.pulled();
         self.puller.target = target;
         self.puller.brought = !records.is_empty();
         self.puller.records.extend(records.iter().cloned());
@@ -175,6 +177,7 @@ impl Instance {
     /// All that the pull brought is applied.
     fn pull_ended(&mut self, now: Now, effects: &mut Vec<Effect>) {
         self.puller.state = PullState::Idle;
+        self.tally.pulled_up_to(self.store.mark().tx);
         if core::mem::take(&mut self.puller.blocked) {
             self.release_blocked(effects);
         }

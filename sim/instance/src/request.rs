@@ -30,13 +30,18 @@ impl Instance {
     pub(crate) fn forget(
         &mut self,
         task: TaskId,
+        status: Status,
         effects: &mut Vec<Effect>,
     ) -> Option<Box<RequestTask>> {
         let Some(Task::Request(request)) = self.tasks.remove(task) else { return None };
-        if let Some(tx) = request.tx
-            && !self.config.bugs.contains(PlantedBugs::ROLLBACK_FORGOTTEN)
-        {
-            self.store.rollback(tx);
+        if let Some(tx) = request.tx {
+            match status {
+                Status::Ok => self.tally.commits(request.writes, false),
+                _ => self.tally.rolls_back(request.writes),
+            }
+            if !self.config.bugs.contains(PlantedBugs::ROLLBACK_FORGOTTEN) {
+                self.store.rollback(tx);
+            }
         }
         if let Some(session) = request.session {
             self.end_lock_session(session, effects);
@@ -64,7 +69,7 @@ impl Instance {
         status: Status,
         effects: &mut Vec<Effect>,
     ) {
-        if let Some(request) = self.forget(task, effects) {
+        if let Some(request) = self.forget(task, status, effects) {
             effects.push(respond(&request, status, Reply::of(&request), self.clock));
         }
     }
@@ -166,6 +171,7 @@ impl Instance {
                     };
                     self.store.set_lock_owner(tx, operation, work.request.kind);
                     work.tx = Some(tx);
+                    self.tally.begins(work.writes);
                     work.seen = self.store.mark().tx;
                     tx
                 }
@@ -228,6 +234,7 @@ impl Instance {
             Ok(committing) if committing.ticket.is_none() => {
                 self.store.apply(tx, &mut work.ledger);
                 work.tx = None;
+                self.tally.commits(work.writes, false);
                 work.phase = Phase::Ending(Status::Ok);
                 turn
             }
@@ -259,6 +266,7 @@ impl Instance {
         match self.store.apply(tx, &mut work.ledger) {
             Step::Done(_) => {
                 work.tx = None;
+                self.tally.commits(work.writes, true);
                 work.phase = Phase::Pushing;
                 self.begin_push(task, &mut work.push, None, effects);
                 None
@@ -340,6 +348,7 @@ impl Instance {
         work.watch.enter(now, ServerPhase::Queue);
         let session = work.session.take();
         if let Some(tx) = work.tx.take() {
+            self.tally.commits(work.writes, false);
             self.store.rollback(tx);
         }
         if let Some(session) = session {

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use wavetank_cluster::{Flaws, Switch};
 use wavetank_store::{PageImage, StoreState};
-use wavetank_vocabulary::{Epoch, Fact, InstanceId, LogMark, Role, Span, Status};
+use wavetank_vocabulary::{Epoch, Fact, InstanceId, LogLine, LogMark, Role, Span, Status};
 
 use crate::instance::Instance;
 use crate::interface::{Effect, Now, Timer};
@@ -108,6 +108,7 @@ impl Instance {
                 self.stop_following(effects);
                 self.abandon_pushes(effects);
                 if let Some((master, epoch)) = switch.master {
+                    self.log(LogLine::MovingToSlave(master), effects);
                     self.switching = Switching::ToSlave(SlaveSwitch {
                         master,
                         epoch,
@@ -205,6 +206,7 @@ impl Instance {
         switch.phase = SlavePhase::Handshake;
         switch.attempt = switch.attempt.wrapping_add(1);
         let (master, attempt) = (switch.master, switch.attempt);
+        self.log(LogLine::CheckingConsistency, effects);
         effects.push(Effect::Arm { timer: Timer::Switch, after });
         self.send_data(master, DataMessage::Handshake { attempt, mark }, effects);
     }
@@ -254,6 +256,7 @@ impl Instance {
         if let Some(switch) = self.slave_switch() {
             switch.phase = SlavePhase::CatchingUp;
         }
+        self.log(LogLine::CatchingUp(self.store.mark().tx), effects);
         effects.push(Effect::Cancel(Timer::Switch));
         self.start_pull(effects);
     }
@@ -310,7 +313,13 @@ impl Instance {
         let Some(switch) = self.slave_switch() else { return };
         let master = switch.master;
         self.switching = Switching::None;
+        self.log(LogLine::CaughtUp(self.store.mark().tx), effects);
         self.drive(now, wavetank_cluster::Input::SwitchedToSlave(master), effects);
+    }
+
+    /// Writes a line to the user log.
+    fn log(&self, line: LogLine, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Fact(Fact::Told { instance: self.id(), line }));
     }
 
     // ---- store copy -------------------------------------------------------------------

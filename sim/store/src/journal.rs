@@ -226,6 +226,16 @@ impl Journal {
         ticket
     }
 
+    /// The number of the file that is written to.
+    pub(crate) fn version(&self) -> u32 {
+        self.files.back().map_or(0, |file| file.version)
+    }
+
+    /// Whether the next file is being made.
+    pub(crate) fn is_rotating(&self) -> bool {
+        matches!(self.phase, Phase::Rotating(_))
+    }
+
     /// The ticket of the group that transaction `tx` is in; none if it is durable.
     pub(crate) fn ticket_of(&self, tx: TxId) -> Option<Ticket> {
         match self.written {

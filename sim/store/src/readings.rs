@@ -155,6 +155,26 @@ impl Store {
         self.high[FileKind::Relationships as usize]
     }
 
+    /// One more than the highest property record id in use (there may be gaps below).
+    pub fn property_ids(&self) -> u64 {
+        self.high[FileKind::Properties as usize]
+    }
+
+    /// How many relationship types have a name.
+    pub fn relationship_types(&self) -> usize {
+        self.tokens.names(TokenKind::RelationshipType).len()
+    }
+
+    /// The number of the log file that is written to; 0 without a store.
+    pub fn log_version(&self) -> u32 {
+        self.journal.as_ref().map_or(0, Journal::version)
+    }
+
+    /// Whether the log is going on in a new file.
+    pub fn is_rotating_log(&self) -> bool {
+        self.journal.as_ref().is_some_and(Journal::is_rotating)
+    }
+
     /// How many ids of a kind of record can be given out again, those included that still
     /// rest.
     pub fn free_ids(&self, kind: FileKind) -> usize {

@@ -35,8 +35,12 @@ impl Classes {
     pub const COVERAGE: Classes = Classes(1 << 10);
     /// What became of locks.
     pub const LOCKS: Classes = Classes(1 << 11);
+    /// Lines of the user logs that no other fact says.
+    pub const USER_LOG: Classes = Classes(1 << 12);
+    /// Sampled quantities that only Neo4j's own metrics files show.
+    pub const METRICS: Classes = Classes(1 << 13);
     /// Every class.
-    pub const ALL: Classes = Classes((1 << 12) - 1);
+    pub const ALL: Classes = Classes((1 << 14) - 1);
 
     /// Whether any class of `other` is in this set.
     pub const fn intersects(self, other: Classes) -> bool {
@@ -91,7 +95,9 @@ impl Fact {
             | Fact::FaultSkipped { .. }
             | Fact::Healed
             | Fact::Converged => Classes::FAULTS,
+            Fact::Sample { metric, .. } if metric.is_only_reported() => Classes::METRICS,
             Fact::Sample { .. } | Fact::Monitored { .. } => Classes::SAMPLES,
+            Fact::Told { .. } => Classes::USER_LOG,
             Fact::StruckIn { .. } => Classes::COVERAGE,
             Fact::Final { .. }
             | Fact::Inconsistent { .. }

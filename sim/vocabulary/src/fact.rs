@@ -15,6 +15,7 @@ use crate::role::{Monitored, Role};
 use crate::server_time::{Micros, ServerTime};
 use crate::status::Status;
 use crate::units::{Span, Time};
+use crate::user_log::LogLine;
 
 /// The place of a fact in the order of all facts of a run.
 pub type Seq = u64;
@@ -425,6 +426,13 @@ pub enum Fact {
         instance: InstanceId,
         /// What it answered; none when it gave no answer.
         bean: Option<Monitored>,
+    },
+    /// An instance wrote a line to its user log.
+    Told {
+        /// Which instance.
+        instance: InstanceId,
+        /// What the line says.
+        line: LogLine,
     },
     /// The clients stopped and every fault was healed: from here the cluster must recover.
     Healed,

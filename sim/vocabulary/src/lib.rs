@@ -22,6 +22,7 @@ mod role;
 mod server_time;
 mod status;
 mod units;
+mod user_log;
 
 pub use classes::Classes;
 pub use coverage::{ProtocolState, ProtocolStates};
@@ -41,3 +42,4 @@ pub use role::{HaRole, Monitored, Role};
 pub use server_time::{Micros, ServerPhase, ServerTime, Stopwatch};
 pub use status::{Classification, Status, StatusSet};
 pub use units::{Bytes, Rate, Ratio, Span, Time};
+pub use user_log::LogLine;

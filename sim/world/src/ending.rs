@@ -20,7 +20,7 @@ impl<O: Observer> World<O> {
         if !self.wants(Classes::SAMPLES) || self.is_outside() {
             return;
         }
-        let now = self.kernel.now();
+        let (now, reports) = (self.kernel.now(), self.wants(Classes::METRICS));
         for index in 0..self.machines.len() {
             let machine = &mut self.machines[index];
             let silence = machine.take_silence(now);
@@ -47,9 +47,13 @@ impl<O: Observer> World<O> {
                 ]
             });
             let silence = silence.map(|silence| (Metric::HeartbeatGap, silence.as_nanos()));
+            let reported = with_store.filter(|_| reports).map(Instance::reported);
             for (metric, value) in
                 disk.into_iter().chain(store.into_iter().flatten()).chain(silence)
             {
+                self.tell(Fact::Sample { instance: id, metric, value });
+            }
+            for (metric, value) in reported.into_iter().flatten() {
                 self.tell(Fact::Sample { instance: id, metric, value });
             }
         }

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use wavetank_vocabulary::{Epoch, InstanceId, Role};
+use wavetank_vocabulary::{Epoch, Fact, HaRole, InstanceId, LogLine, Role};
 
 use super::Member;
 use crate::broadcast::Route;
@@ -118,6 +118,7 @@ impl Member {
             self.heartbeat.forget(whom);
             self.election.forget_elector(whom);
             self.watch(whom, effects);
+            self.log(LogLine::Joined(id), effects);
         }
     }
 
@@ -139,6 +140,7 @@ impl Member {
             return;
         }
         self.availability[whom] = Availability::Unavailable;
+        self.log(LogLine::HasLeft(id), effects);
         effects.push(Effect::Cancel(Timer::SendHeartbeat(whom as u8)));
         effects.push(Effect::Cancel(Timer::IAmAlive(whom as u8)));
         self.heartbeat.forget(whom);
@@ -157,10 +159,17 @@ impl Member {
         (elector, version): (usize, u64),
         effects: &mut Vec<Effect>,
     ) {
+        let before = self.coordinator();
         if !self.election.learned(winner, elector, version) || !self.cluster.takes_part() {
             return;
         }
-        let Some(winner) = winner else { return };
+        let Some(winner) = winner else {
+            if let Some(before) = before {
+                self.log(LogLine::Demoted(before), effects);
+            }
+            return;
+        };
+        self.log(LogLine::Elected(self.configuration.id(winner)), effects);
         let me = self.me();
         let (slave_only, flaws) = (self.slave_only, self.settings.flaws);
         if winner == me && moment.tx.is_none() {
@@ -181,12 +190,18 @@ impl Member {
         availability: Availability,
         effects: &mut Vec<Effect>,
     ) {
+        let id = whom;
         let Some(whom) = self.configuration.index_of(whom) else { return };
-        self.availability[whom] = availability;
+        let before = core::mem::replace(&mut self.availability[whom], availability);
         let me = self.me();
         let (slave_only, flaws) = (self.slave_only, self.settings.flaws);
         if !self.cluster.takes_part() {
             return;
+        }
+        match (HaRole::from(before), HaRole::from(availability)) {
+            (HaRole::Unknown, HaRole::Unknown) => {}
+            (role, HaRole::Unknown) => self.log(LogLine::Unavailable(id, role), effects),
+            (_, role) => self.log(LogLine::Available(id, role), effects),
         }
         let under_way = self.broadcast.untold().is_some();
         if whom == me && !self.broadcast.learned(availability) {
@@ -231,6 +246,11 @@ impl Member {
         }
     }
 
+    /// Writes a line to the user log.
+    pub(super) fn log(&self, line: LogLine, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Fact(Fact::Told { instance: self.id(), line }));
+    }
+
     // ---- role -------------------------------------------------------------------------
 
     /// Runs a transition and reports a change of role, or of the master followed.
@@ -273,8 +293,10 @@ impl Member {
 
     /// I no longer serve in the role that I had announced.
     fn retract(&mut self, effects: &mut Vec<Effect>) {
-        if self.broadcast.announced() != Availability::Unavailable {
+        let served = self.broadcast.announced();
+        if served != Availability::Unavailable {
             self.availability[self.configuration.me()] = Availability::Unavailable;
+            self.log(LogLine::Unavailable(self.id(), served.into()), effects);
             self.announce(Availability::Unavailable, effects);
         }
     }

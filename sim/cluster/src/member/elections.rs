@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use wavetank_vocabulary::{Fact, PlantedBugs, Role};
+use wavetank_vocabulary::{Fact, LogLine, PlantedBugs, Role};
 
 use super::Member;
 use crate::election::{Candidate, Credentials, Next, winner_id};
@@ -28,6 +28,9 @@ impl Member {
     /// A member failed or left: the elector looks for another holder of its role.
     pub(super) fn demote(&mut self, whom: usize, effects: &mut Vec<Effect>) {
         let demoted = self.election.demote(whom).then_some(whom);
+        if demoted.is_some() {
+            self.log(LogLine::Demoted(self.configuration.id(whom)), effects);
+        }
         if self.bugs.contains(PlantedBugs::NO_ELECTION_AFTER_FAILURE) {
             return;
         }

@@ -3,7 +3,7 @@
 
 use alloc::vec::Vec;
 
-use wavetank_vocabulary::InstanceId;
+use wavetank_vocabulary::{InstanceId, LogLine};
 
 use super::Member;
 use crate::cluster::{Answer, ClusterState, Found};
@@ -99,6 +99,7 @@ impl Member {
         for other in self.members().without(self.me()).iter() {
             self.watch(other, effects);
         }
+        self.log(LogLine::Joined(id), effects);
         // Every instance that enters asks for elections.
         self.perform_role_elections(None, effects);
     }

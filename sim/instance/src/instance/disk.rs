@@ -68,6 +68,7 @@ impl Instance {
             self.disk_full = true;
             effects.push(Effect::Arm { timer: Timer::Disk, after: DISK_RETRY });
         }
+        self.tally.look(self.store.is_checkpointing(), self.store.is_rotating_log(), now.mono);
         if self.store.checkpoints() != self.last_checkpoints {
             let counters = self.store.counters();
             self.last_checkpoints = counters.checkpoints;
@@ -89,6 +90,7 @@ impl Instance {
                 cut: recovery.cut,
             }));
         }
+        self.tally.opened(self.store.log_version());
         self.role_changed(Role::Pending, effects);
         self.member = Some(self.new_member(now));
         effects.push(Effect::Arm {

@@ -85,11 +85,16 @@ impl Instance {
             })
             .collect();
         for (id, asked) in ending {
+            if let Some(request) = self.tasks.request_mut(id)
+                && request.tx.is_some()
+            {
+                self.tally.terminates(request.writes);
+            }
             if asked {
                 self.finish_request(id, status, effects);
             } else {
                 // Its next statement is told that the transaction is not known.
-                self.forget(id, effects);
+                self.forget(id, status, effects);
             }
         }
     }

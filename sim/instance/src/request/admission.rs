@@ -117,7 +117,7 @@ impl Instance {
     /// A client gives its open transaction up.
     pub(crate) fn roll_back(&mut self, open: TaskId, effects: &mut Vec<Effect>) {
         if self.is_open(open) {
-            self.forget(open, effects);
+            self.forget(open, Status::UnknownId, effects);
         }
     }
 
@@ -132,8 +132,11 @@ impl Instance {
             self.idle.pop_front();
             let expired =
                 |work: &mut RequestTask| work.phase == Phase::Open && work.idle_until == until;
-            if self.tasks.request_mut(task).is_some_and(expired) {
-                self.forget(task, effects);
+            if let Some(work) = self.tasks.request_mut(task)
+                && expired(work)
+            {
+                self.tally.terminates(work.writes);
+                self.forget(task, Status::UnknownId, effects);
             }
         }
     }
