@@ -15,7 +15,7 @@ use serde_json::json;
 use wavetank_reports::{ExpectationResult, Verdict, grouped};
 use wavetank_vocabulary::{
     Classes, ClientId, Fact, InstanceId, NodeId, Observer, OperationId, OperationKind, Ratio, Seq,
-    Time, TxId,
+    Span, Time, TxId,
 };
 use wavetank_world::{Bounds, Plan, SessionGuarantee};
 
@@ -120,7 +120,7 @@ impl Sessions {
                 known.at,
                 told.1,
                 self.name(self.kind_of(told.1)),
-                due.since(known.at),
+                coarse(due.since(known.at)),
                 instance.0,
                 seen.0
             );
@@ -181,6 +181,12 @@ impl Sessions {
     }
 }
 
+/// A time for people: in whole milliseconds, unless it is shorter than one.
+fn coarse(time: Span) -> Span {
+    let ms = time.as_nanos() / 1_000_000;
+    if ms > 0 { Span::from_millis(ms) } else { time }
+}
+
 impl Observer for Sessions {
     fn interests(&self) -> Classes {
         Classes::SESSIONS | Classes::CLUSTER | Classes::OPERATIONS
@@ -219,7 +225,7 @@ impl Observer for Sessions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wavetank_vocabulary::{Epoch, LogMark, Span};
+    use wavetank_vocabulary::{Epoch, LogMark};
 
     fn second(n: u64) -> Time {
         Time::ZERO + Span::from_secs(n)
