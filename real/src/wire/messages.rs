@@ -74,7 +74,7 @@ wire_enum!(DataMessage, "data message" {
     2 => Transactions { attempt, records, target };
     3 => PullRefused { attempt, verdict };
     4 => Push { tx, epoch };
-    5 => PushAnswer { applied };
+    5 => PushAnswer { tx, applied };
     6 => CopyStore { attempt, first };
     7 => StoreChunk { attempt, pages, done };
     8 => Call { id, epoch, mark, session, call };
@@ -380,7 +380,9 @@ mod tests {
                 .prop_map(|(attempt, verdict)| DataMessage::PullRefused { attempt, verdict }),
             any::<(u64, u64)>()
                 .prop_map(|(tx, epoch)| DataMessage::Push { tx: TxId(tx), epoch: Epoch(epoch) }),
-            any::<Option<u64>>().prop_map(|tx| DataMessage::PushAnswer { applied: tx.map(TxId) }),
+            (any::<u64>(), any::<Option<u64>>()).prop_map(|(tx, applied)| {
+                DataMessage::PushAnswer { tx: TxId(tx), applied: applied.map(TxId) }
+            }),
             any::<(u32, bool)>()
                 .prop_map(|(attempt, first)| DataMessage::CopyStore { attempt, first }),
             (any::<u32>(), vec(page(), 0..2), proptest::option::of(mark())).prop_map(

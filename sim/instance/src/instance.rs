@@ -326,7 +326,9 @@ impl Instance {
                 self.master_replied(now, from, (*id, *session), (reply, *obligation), effects);
             }
             DataMessage::Push { tx, epoch } => self.pushed(from, *tx, *epoch, effects),
-            DataMessage::PushAnswer { applied } => self.push_answered(from, *applied, effects),
+            DataMessage::PushAnswer { tx, applied } => {
+                self.push_answered(from, *tx, *applied, effects);
+            }
             DataMessage::CopyStore { attempt, first } => {
                 self.copy_asked(from, *attempt, *first, effects);
             }

@@ -77,6 +77,8 @@ pub enum DataMessage {
     },
     /// The receiver of a push has applied up to here.
     PushAnswer {
+        /// From the push.
+        tx: TxId,
         /// The last transaction applied; none when the sender follows another master.
         applied: Option<TxId>,
     },

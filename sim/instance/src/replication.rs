@@ -57,7 +57,8 @@ pub(crate) enum PullState {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pusher {
     waiting: Vec<(TaskId, TxId)>,
-    outstanding: bool,
+    /// The transaction that the slave was called for and has not answered.
+    outstanding: Option<TxId>,
 }
 
 impl Puller {
@@ -202,7 +203,7 @@ impl Instance {
             let (from, tx) = self.puller.pushes[index];
             if tx <= applied {
                 self.puller.pushes.swap_remove(index);
-                let answer = DataMessage::PushAnswer { applied: Some(applied) };
+                let answer = DataMessage::PushAnswer { tx, applied: Some(applied) };
                 self.send_data(from, answer, effects);
             } else {
                 index += 1;
@@ -248,13 +249,13 @@ impl Instance {
     ) {
         let followed = self.member.as_ref().and_then(|member| member.master());
         if self.role() != Role::Slave || followed != Some((from, epoch)) {
-            self.send_data(from, DataMessage::PushAnswer { applied: None }, effects);
+            self.send_data(from, DataMessage::PushAnswer { tx, applied: None }, effects);
             return;
         }
         let early = self.config.bugs.contains(PlantedBugs::PUSH_ANSWERED_EARLY);
         let applied = if early { tx } else { self.store.applied() };
         if applied >= tx && self.store.received_left() == 0 {
-            let answer = DataMessage::PushAnswer { applied: Some(applied) };
+            let answer = DataMessage::PushAnswer { tx, applied: Some(applied) };
             self.send_data(from, answer, effects);
             return;
         }
@@ -382,11 +383,11 @@ impl Instance {
     /// Calls the slave, unless a call is under way: its answer will lead to the next.
     fn call_pusher(&mut self, index: usize, effects: &mut Vec<Effect>) {
         let pusher = &mut self.pushers[index];
-        if pusher.outstanding {
+        if pusher.outstanding.is_some() {
             return;
         }
         let Some(tx) = pusher.waiting.iter().map(|(_, tx)| *tx).max() else { return };
-        pusher.outstanding = true;
+        pusher.outstanding = Some(tx);
         effects.push(Effect::Arm {
             timer: Timer::Push(index as u8),
             after: self.config.settings.read_timeout,
@@ -396,15 +397,17 @@ impl Instance {
         self.send_data(to, DataMessage::Push { tx, epoch }, effects);
     }
 
-    /// A slave answered a push.
+    /// A slave answered the push of that transaction; late, perhaps, when another one is
+    /// under way: what it refused then it need not refuse now.
     pub(crate) fn push_answered(
         &mut self,
         from: InstanceId,
+        tx: TxId,
         applied: Option<TxId>,
         effects: &mut Vec<Effect>,
     ) {
         let Some(index) = self.config.configuration.index_of(from) else { return };
-        if !self.pushers[index].outstanding {
+        if self.pushers[index].outstanding != Some(tx) {
             return;
         }
         let Some(applied) = applied else {
@@ -413,7 +416,7 @@ impl Instance {
         };
         effects.push(Effect::Cancel(Timer::Push(index as u8)));
         let pusher = &mut self.pushers[index];
-        pusher.outstanding = false;
+        pusher.outstanding = None;
         let waiting = core::mem::take(&mut pusher.waiting);
         let (done, left): (Vec<_>, Vec<_>) =
             waiting.into_iter().partition(|(_, tx)| *tx <= applied);
@@ -433,7 +436,9 @@ impl Instance {
     pub(crate) fn push_failed(&mut self, index: usize, effects: &mut Vec<Effect>) {
         effects.push(Effect::Cancel(Timer::Push(index as u8)));
         let pusher = &mut self.pushers[index];
-        pusher.outstanding = self.config.bugs.contains(PlantedBugs::PUSH_NEVER_AGAIN);
+        if !self.config.bugs.contains(PlantedBugs::PUSH_NEVER_AGAIN) {
+            pusher.outstanding = None;
+        }
         let slave = self.config.configuration.id(index);
         for (task, tx) in core::mem::take(&mut self.pushers[index].waiting) {
             self.push_fact(slave, tx, false, effects);
@@ -469,7 +474,7 @@ impl Instance {
     /// The connections to a peer broke: whoever waits for it need not wait longer.
     pub(crate) fn peer_lost(&mut self, peer: InstanceId, effects: &mut Vec<Effect>) {
         let Some(index) = self.config.configuration.index_of(peer) else { return };
-        if self.pushers[index].outstanding {
+        if self.pushers[index].outstanding.is_some() {
             self.push_failed(index, effects);
         }
         self.end_sessions_of(peer);

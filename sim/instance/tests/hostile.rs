@@ -139,7 +139,10 @@ fn data() -> impl Strategy<Value = DataMessage> {
         (attempt.clone(), verdict())
             .prop_map(|(attempt, verdict)| DataMessage::PullRefused { attempt, verdict }),
         (0..9u64, epoch).prop_map(|(tx, epoch)| DataMessage::Push { tx: TxId(tx), epoch }),
-        prop::option::of(0..9u64).prop_map(|tx| DataMessage::PushAnswer { applied: tx.map(TxId) }),
+        (0..9u64, prop::option::of(0..9u64)).prop_map(|(tx, applied)| DataMessage::PushAnswer {
+            tx: TxId(tx),
+            applied: applied.map(TxId),
+        }),
         (attempt.clone(), any::<bool>())
             .prop_map(|(attempt, first)| DataMessage::CopyStore { attempt, first }),
         (attempt.clone(), prop::option::of(mark())).prop_map(|(attempt, done)| {
