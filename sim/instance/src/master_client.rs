@@ -1,6 +1,9 @@
 //! The slave's side of its transactions (HA specification 2.10 and 3): what a guarded
 //! transaction needs, it gets from the master's server, and goes on when this instance has
 //! applied what the master's answer obliges it to.
+//!
+//! Whoever may hold locks at the master never queues for a channel: those that wait for its
+//! locks may have them all, and it could not even commit.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -47,9 +50,9 @@ enum Then {
 pub(crate) struct MasterClient {
     next_call: u32,
     next_session: u32,
-    /// As many as `ha.max_concurrent_channels_per_slave`, by their ids.
+    /// Requests under way, by their ids.
     outstanding: Vec<Outstanding>,
-    /// Those that wait for a channel.
+    /// Requests that wait for a channel, or for a master.
     queue: VecDeque<(Purpose, u32, MasterCall)>,
     /// Answers that oblige to a transaction which is not applied here yet.
     obligations: Vec<(TxId, Then)>,
@@ -64,6 +67,25 @@ impl MasterClient {
     fn expects(&self, purpose: Purpose) -> bool {
         self.outstanding.iter().any(|call| call.purpose == purpose)
             || self.queue.iter().any(|(queued, ..)| *queued == purpose)
+    }
+
+    /// Whether such a request can be sent when there are `channels`
+    /// (`ha.max_concurrent_channels_per_slave`).
+    fn has_channel(&self, purpose: Purpose, session: u32, channels: usize) -> bool {
+        let holds_nothing = match purpose {
+            Purpose::Session(_) => true,
+            Purpose::Commit(_) => session == 0,
+            Purpose::Lock(_) | Purpose::Ids(_) => false,
+        };
+        !holds_nothing || self.outstanding.len() < channels
+    }
+
+    /// Takes what a session still wants out of the queue. True when there was something: then
+    /// the master does not know the session.
+    fn withdraw(&mut self, session: u32) -> bool {
+        let before = self.queue.len();
+        self.queue.retain(|(_, queued, _)| *queued != session);
+        self.queue.len() < before
     }
 }
 
@@ -115,7 +137,12 @@ impl Instance {
         call: MasterCall,
         effects: &mut Vec<Effect>,
     ) {
-        self.master_client.queue.push_back((purpose, session, call));
+        let channels = self.config.settings.max_concurrent_channels_per_slave as usize;
+        if self.master_client.has_channel(purpose, session, channels) {
+            self.master_client.queue.push_front((purpose, session, call));
+        } else {
+            self.master_client.queue.push_back((purpose, session, call));
+        }
         self.send_calls(effects);
     }
 
@@ -126,10 +153,11 @@ impl Instance {
             return;
         };
         let channels = settings.max_concurrent_channels_per_slave as usize;
-        while self.master_client.outstanding.len() < channels {
-            let Some((purpose, session, call)) = self.master_client.queue.pop_front() else {
+        while let Some((purpose, session, call)) = self.master_client.queue.pop_front() {
+            if !self.master_client.has_channel(purpose, session, channels) {
+                self.master_client.queue.push_front((purpose, session, call));
                 break;
-            };
+            }
             self.master_client.next_call = self.master_client.next_call.wrapping_add(1);
             let id = self.master_client.next_call;
             let after = match purpose {
@@ -351,8 +379,12 @@ impl Instance {
         }
     }
 
-    /// Tells the master that a transaction is over which it holds locks for.
+    /// Tells the master that a transaction is over which it holds locks for, unless it was
+    /// never asked for any.
     pub(crate) fn end_lock_session(&mut self, session: u32, effects: &mut Vec<Effect>) {
+        if self.master_client.withdraw(session) {
+            return;
+        }
         let Some((master, epoch)) = self.member.as_ref().and_then(|member| member.master()) else {
             return;
         };

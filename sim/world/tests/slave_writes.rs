@@ -250,6 +250,25 @@ fn few_channels_make_writes_queue() {
     assert!(p99(1) > p99(20));
 }
 
+/// All channels are held by requests that wait for locks: who holds the locks gets through all
+/// the same, and commits.
+#[test]
+fn who_holds_locks_waits_for_no_channel() {
+    let mut plan = at_slaves(30, 6);
+    let GraphSource::Social { users, .. } = &mut plan.graph.source else { panic!("generated") };
+    *users = 10;
+    plan.clients[0].rate = Rate::per_second(300);
+    plan.settings.max_concurrent_channels_per_slave = 2;
+    let end = whole(plan);
+    let waited = end.observer().0.iter().filter_map(|(_, fact)| match fact {
+        Fact::Served { time, .. } => Some(time.of(ServerPhase::MasterLock)),
+        _ => None,
+    });
+    let longest = waited.max().unwrap_or_default();
+    // ha.lock_read_timeout is 20 s.
+    assert!(longest > Span::from_millis(10) && longest < Span::from_secs(10), "{longest}");
+}
+
 #[test]
 fn readers_whose_state_is_too_old_are_ended_before_a_batch_is_applied() {
     let outdated = |zone| {
