@@ -120,6 +120,7 @@ impl Instance {
             tx: None,
             operation: 0,
             push: PushState::default(),
+            deposed: false,
         }));
         if let Some(session) = self.conversations.sessions.get_mut(&key) {
             session.serving = Some(task);
@@ -288,6 +289,11 @@ impl Instance {
         let Some(Task::Call(work)) = self.tasks.get_mut(task) else { return };
         match applied {
             Step::Wait(ticket) => return self.park(task, ticket),
+            _ if work.deposed => {
+                self.tasks.remove(task);
+                effects.push(Effect::SpendLast { task, ledger });
+                return;
+            }
             Step::Failed(_) => {
                 work.tx = None;
                 work.phase = CommitPhase::Answer(MasterReply::Refused(Refusal::Failed));
@@ -379,20 +385,15 @@ impl Instance {
         for key in keys {
             self.end_session(key);
         }
-        let ending: Vec<TaskId> = self
-            .tasks
-            .iter()
-            .filter_map(|(id, task)| match task {
-                Task::Call(call)
-                    if !matches!(call.phase, CommitPhase::Syncing(_) | CommitPhase::Applying) =>
-                {
-                    Some(id)
-                }
-                _ => None,
-            })
-            .collect();
-        for task in ending {
-            self.tasks.remove(task);
+        let calls = self.tasks.iter().filter(|(_, task)| matches!(task, Task::Call(_)));
+        let calls: Vec<TaskId> = calls.map(|(id, _)| id).collect();
+        for task in calls {
+            let Some(Task::Call(call)) = self.tasks.get_mut(task) else { continue };
+            if matches!(call.phase, CommitPhase::Syncing(_) | CommitPhase::Applying) {
+                call.deposed = true;
+            } else {
+                self.tasks.remove(task);
+            }
         }
     }
 }

@@ -100,6 +100,8 @@ pub(crate) struct CallTask {
     pub(crate) tx: Option<TxHandle>,
     pub(crate) operation: u64,
     pub(crate) push: PushState,
+    /// The reign that it belongs to is over: what is in the log is applied, and nobody told.
+    pub(crate) deposed: bool,
 }
 
 /// Where a request stands.
