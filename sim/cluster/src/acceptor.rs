@@ -5,7 +5,7 @@
 //! this crate show both, and `tests/peers` finds the shortest ways there. To compare with,
 //! [`AcceptorMemory::Durable`] lets the driver keep what was promised, as [`Kept`].
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
 
 use crate::message::{Accepted, Ballot, Message, PaxosInstance, Value};
 use crate::settings::AcceptorMemory;
@@ -44,6 +44,8 @@ pub struct Kept {
 pub struct Acceptor {
     state: State,
     instances: BTreeMap<PaxosInstance, Remembered>,
+    /// In which order they were first asked for; empty while nothing is to be forgotten.
+    order: VecDeque<PaxosInstance>,
 }
 
 impl Acceptor {
@@ -57,6 +59,7 @@ impl Acceptor {
         self.state = State::Start;
         if memory == AcceptorMemory::Volatile {
             self.instances.clear();
+            self.order.clear();
         }
     }
 
@@ -90,11 +93,18 @@ impl Acceptor {
         Some(answer)
     }
 
-    /// Only the newest are remembered, which are those with the highest numbers.
+    /// This Paxos instance was asked for: the thousand that were first asked for last are
+    /// remembered. Not those with the highest numbers: then a wild number would hold its
+    /// place for ever, and a thousand of them would leave none for any other.
     #[inline]
-    pub(crate) fn forget_the_oldest(&mut self) {
-        if self.instances.len() > MAX_REMEMBERED {
-            self.instances.pop_first();
+    pub(crate) fn forget_the_oldest(&mut self, asked: PaxosInstance) {
+        if self.order.len() < self.instances.len() {
+            self.order.push_back(asked);
+        }
+        if self.instances.len() > MAX_REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.instances.remove(&oldest);
         }
     }
 
@@ -160,11 +170,29 @@ mod tests {
         let mut a = acceptor();
         for instance in 0..=MAX_REMEMBERED as u32 {
             a.prepare(instance, 2000);
-            a.forget_the_oldest();
+            a.forget_the_oldest(instance);
         }
         let forgotten = Some(Message::Promise { instance: 0, ballot: 1000, accepted: None });
         assert_eq!(a.prepare(0, 1000), forgotten);
         assert!(matches!(a.prepare(2, 1000), Some(Message::RejectPrepare { .. })));
+    }
+
+    #[test]
+    fn wild_numbers_do_not_take_the_place_of_others() {
+        let mut a = acceptor();
+        for wild in 0..=MAX_REMEMBERED as u32 {
+            a.prepare(u32::MAX - wild, 2000);
+            a.forget_the_oldest(u32::MAX - wild);
+        }
+        for instance in 0..10 {
+            a.prepare(instance, 2000);
+            a.forget_the_oldest(instance);
+            let accepted = Some(Message::Accepted { instance, ballot: 2000 });
+            assert_eq!(a.accept(instance, 2000, V), accepted);
+            a.forget_the_oldest(instance);
+            assert_eq!(a.instances.len(), MAX_REMEMBERED);
+        }
+        assert!(matches!(a.prepare(0, 1000), Some(Message::RejectPrepare { .. })));
     }
 
     #[test]

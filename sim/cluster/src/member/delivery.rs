@@ -42,7 +42,7 @@ impl Member {
             AcceptorMemory::Durable => {
                 effects.extend(self.acceptor.kept(instance).map(Effect::Keep));
             }
-            AcceptorMemory::Volatile => self.acceptor.forget_the_oldest(),
+            AcceptorMemory::Volatile => self.acceptor.forget_the_oldest(instance),
         }
     }
 
