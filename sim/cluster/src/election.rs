@@ -189,15 +189,30 @@ impl Election {
         self.running.take().map(|running| running.demoted)
     }
 
-    /// A result was learned. False when the same elector gave a later one before.
-    pub(crate) fn learned(&mut self, winner: Option<usize>, elector: usize, version: u64) -> bool {
+    /// A result was learned, that of an election held at `elector`: `mine` if that is this
+    /// member. False when the same elector gave a later one before.
+    pub(crate) fn learned(
+        &mut self,
+        winner: Option<usize>,
+        (elector, mine): (usize, bool),
+        version: u64,
+    ) -> bool {
+        // The word of another elector says nothing of what became of my own result.
+        if mine && self.unlearned.is_some_and(|held| held <= version) {
+            self.unlearned = None;
+        }
         if self.accepted.is_some_and(|(by, last)| by == elector && version < last) {
             return false;
         }
         self.accepted = Some((elector, version));
         self.coordinator = winner;
-        self.unlearned = None;
         true
+    }
+
+    /// Somebody with a lower id is elector now: what is not learned of my elections is of no
+    /// use any more. True when there was something.
+    pub(crate) fn give_way(&mut self) -> bool {
+        self.unlearned.take().is_some()
     }
 
     /// An elector failed, joined or left: its versions begin anew.
@@ -313,7 +328,7 @@ mod tests {
     fn the_holder_is_asked_last() {
         let c = cluster(3);
         let mut election = election();
-        assert!(election.learned(Some(1), 0, 3));
+        assert!(election.learned(Some(1), (0, true), 3));
         let Next::Ask(first, version) = election.begin(c.everyone(), None) else { panic!() };
         assert!(!first.contains(1));
         assert!(version > 3);
@@ -343,12 +358,28 @@ mod tests {
     #[test]
     fn an_older_result_of_the_same_elector_is_ignored() {
         let mut election = election();
-        assert!(election.learned(Some(1), 0, 5));
-        assert!(!election.learned(Some(0), 0, 4));
+        assert!(election.learned(Some(1), (0, false), 5));
+        assert!(!election.learned(Some(0), (0, false), 4));
         assert_eq!(election.coordinator(), Some(1));
-        assert!(election.learned(Some(2), 1, 4), "another elector counts for itself");
+        assert!(election.learned(Some(2), (1, false), 4), "another elector counts for itself");
         election.forget_elector(1);
-        assert!(election.learned(Some(0), 1, 3), "and anew when it comes again");
+        assert!(election.learned(Some(0), (1, false), 3), "and anew when it comes again");
+    }
+
+    #[test]
+    fn only_its_own_result_ends_the_wait_for_it() {
+        let c = cluster(1);
+        let mut election = election();
+        let Next::Ask(_, version) = election.begin(c.everyone(), None) else { panic!() };
+        let vote = (version, candidate(2, false));
+        election.voted(&c, c.everyone(), 0, vote, PlantedBugs::NONE);
+        assert!(election.is_unlearned());
+        assert!(election.learned(Some(0), (1, false), version + 7));
+        assert!(election.is_unlearned(), "that was another elector's");
+        assert!(election.learned(Some(0), (0, true), version - 1));
+        assert!(election.is_unlearned(), "that was an earlier one");
+        assert!(election.learned(Some(0), (0, true), version));
+        assert!(!election.is_unlearned() && !election.give_way());
     }
 
     #[test]

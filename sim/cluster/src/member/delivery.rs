@@ -160,7 +160,8 @@ impl Member {
         effects: &mut Vec<Effect>,
     ) {
         let before = self.coordinator();
-        if !self.election.learned(winner, elector, version) || !self.cluster.takes_part() {
+        let by = (elector, elector == self.me());
+        if !self.election.learned(winner, by, version) || !self.cluster.takes_part() {
             return;
         }
         let Some(winner) = winner else {

@@ -93,8 +93,12 @@ impl Member {
     /// master.
     pub(super) fn election_timed_out(&mut self, effects: &mut Vec<Effect>) {
         let forgotten = self.election.timed_out();
+        let unlearned = match self.is_elector() {
+            true => self.election.is_unlearned(),
+            false => self.election.give_way(),
+        };
         if forgotten.is_some()
-            || self.election.is_unlearned()
+            || unlearned
             || self.election.coordinator().is_none()
             || matches!(self.role(), Role::Pending | Role::Detached)
             || self.loops_as_arbiter()
