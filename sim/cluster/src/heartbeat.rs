@@ -169,6 +169,15 @@ impl Heartbeat {
         Verdicts { failed: self.failed.difference(before), alive: before.difference(self.failed) }
     }
 
+    /// Who counts as failed although I hear it, by the word of nobody but members that count
+    /// as failed themselves. In 2.2 and 2.3.0 that lasts: whoever takes a suspicion back tells
+    /// the alive only. Later rules give the failed no voice.
+    pub(crate) fn held_by_the_failed(&self) -> MemberSet {
+        let by_the_alive = self.suspicions.iter().enumerate();
+        let by_the_alive = by_the_alive.filter(|(by, _)| !self.failed.contains(*by));
+        by_the_alive.fold(self.failed, |held, (_, row)| held.difference(*row))
+    }
+
     fn suspected_by_quorum(&self, rules: Rules) -> MemberSet {
         let suspected = rules.others().iter().filter(|s| self.is_suspected_by_quorum(rules, *s));
         suspected.fold(MemberSet::EMPTY, MemberSet::with)

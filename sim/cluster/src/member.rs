@@ -180,6 +180,14 @@ impl Member {
         self.configuration.index_of(id).is_some_and(|index| self.heartbeat.failed().contains(index))
     }
 
+    /// Members (by index) that count as failed here although they are heard, because others
+    /// that count as failed suspected them last. In 2.2 and 2.3.0 members that were cut off
+    /// from each other may stay so until they are restarted: a suspicion that is taken back
+    /// is told to the alive only (HA specification 2.2). Empty in later versions.
+    pub fn held_by_the_failed(&self) -> MemberSet {
+        self.heartbeat.held_by_the_failed()
+    }
+
     /// Members (by index) that said they serve as slaves, failed ones included.
     pub fn slaves(&self) -> MemberSet {
         let mut set = MemberSet::EMPTY;
@@ -384,7 +392,19 @@ impl Member {
                 return;
             }
         }
+        if let Message::IAmAlive { learned } = message {
+            self.tell_leaver(from, learned, effects);
+        }
         self.handle(moment, from, message, effects);
+    }
+
+    /// Who is no member but sends heartbeats came back through one that had not learned yet
+    /// that it left. From the answer it sees that it has values to learn, that one among them.
+    fn tell_leaver(&mut self, from: usize, learned: PaxosInstance, effects: &mut Vec<Effect>) {
+        let delivered = self.learner.delivered();
+        if self.cluster.takes_part() && learned < delivered {
+            self.send(from, Message::IAmAlive { learned: delivered }, effects);
+        }
     }
 
     /// A message of another member or of this one.

@@ -148,6 +148,7 @@ fn input(member: &Member, message: &str) -> Input {
         "i_am_alive of 1" => from(1, Message::IAmAlive { learned: 5 }),
         "i_am_alive of 1, ahead" => from(1, Message::IAmAlive { learned: 8 }),
         "i_am_alive of 4" => from(4, Message::IAmAlive { learned: 5 }),
+        "i_am_alive of 4, behind" => from(4, Message::IAmAlive { learned: 4 }),
         "timed_out(1)" => Input::Timer(Timer::IAmAlive(0)),
         "sendHeartbeat(1)" => Input::Timer(Timer::SendHeartbeat(0)),
         "suspicions of 3: 1" => from(3, Message::Suspicions(set(&[1]))),

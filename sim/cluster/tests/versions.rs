@@ -150,6 +150,28 @@ fn what_is_illegal_in_a_state_is_ignored_until_2_3_0() {
     }
 }
 
+/// Both others fail, each by the word of the other, and are heard again. From 2.3.6 on the word
+/// of a failed member does not count; before, it does, and each is told nothing by whom it
+/// counts as failed.
+#[test]
+fn the_failed_keep_each_other_failed_until_2_3_0() {
+    let alive = Compat::ALL.map(|compat| {
+        let mut member = member(compat, 3);
+        silence(&mut member, 0);
+        third_suspects_first(&mut member);
+        step(&mut member, from(1, Message::Suspicions(MemberSet::EMPTY.with(2))));
+        silence(&mut member, 2);
+        assert_eq!(member.alive().len(), 1, "{compat:?}");
+        for heard in [1, 3] {
+            step(&mut member, from(heard, Message::IAmAlive { learned: 0 }));
+        }
+        let held = member.held_by_the_failed();
+        assert_eq!(held, member.members().difference(member.alive()), "{compat:?}");
+        member.alive().len()
+    });
+    assert_eq!(alive, [1, 1, 3, 3]);
+}
+
 #[test]
 fn heartbeats_may_be_missed_for_longer_from_3_2_on() {
     let timeouts = Compat::ALL.map(|compat| Settings::defaults(compat).heartbeat_timeout);
