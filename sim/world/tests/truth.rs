@@ -79,10 +79,11 @@ fn detections(instances: u16, interval: Span, timeout: Span, runs: u64) -> Vec<V
         .map(|seed| {
             let mut plan = quiet(90, instances, interval, timeout);
             plan.seed = seed;
-            // Power is lost at a moment that has nothing to do with the heartbeats'.
-            let at = 20_000 + seed * 7_919 % 20_011;
+            // Power is lost at moments that are spread evenly over whole periods of the
+            // heartbeats: each is the golden part of 20 s after the one before.
+            let at = 20_000_000 + seed * 12_360_680 % 20_000_000;
             let mut loss = fault(FaultKind::PowerLoss, Target::Instance(InstanceId(2)), 0, 60);
-            loss.at = Time::ZERO + Span::from_millis(at) + Span::from_micros(seed * 613 % 1_000);
+            loss.at = Time::ZERO + Span::from_micros(at);
             loss.lasts = None;
             let began = loss.at;
             plan.faults = vec![loss];
@@ -117,7 +118,7 @@ fn a_crash_is_detected_when_the_closed_form_says() {
             &format!("h {h} s, T {t} s: standard deviation"),
             deviation(&found),
             h / 12f64.sqrt(),
-            0.06,
+            0.02,
         );
         let (low, high) = (t + d - h - 0.02, t + d + 0.02);
         assert!(found.iter().all(|v| (low..=high).contains(v)), "none outside [{low}, {high}]");
