@@ -70,7 +70,7 @@ wire_enum!(Credentials, "credentials" {
 
 wire_enum!(DataMessage, "data message" {
     0 => Handshake { attempt, mark };
-    1 => HandshakeAnswer { attempt, verdict, epoch };
+    1 => HandshakeAnswer { attempt, verdict, epoch, store };
     2 => Transactions { attempt, records, target };
     3 => PullRefused { attempt, verdict };
     4 => Push { tx, epoch };
@@ -370,8 +370,8 @@ mod tests {
         prop_oneof![
             (any::<u32>(), mark())
                 .prop_map(|(attempt, mark)| DataMessage::Handshake { attempt, mark }),
-            (any::<(u32, u64)>(), verdict()).prop_map(|((attempt, epoch), verdict)| {
-                DataMessage::HandshakeAnswer { attempt, verdict, epoch: Epoch(epoch) }
+            (any::<(u32, u64, u64)>(), verdict()).prop_map(|((attempt, epoch, store), verdict)| {
+                DataMessage::HandshakeAnswer { attempt, verdict, epoch: Epoch(epoch), store }
             }),
             (any::<(u32, u64)>(), vec(record(), 0..3)).prop_map(|((attempt, target), records)| {
                 DataMessage::Transactions { attempt, records, target: TxId(target) }

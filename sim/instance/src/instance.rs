@@ -64,6 +64,8 @@ pub struct Instance {
     pub(crate) switched: bool,
     /// The store is a copy that has no checkpoint of its own yet.
     pub(crate) copied: bool,
+    /// Its store is none of the cluster that it left; it will try again.
+    pub(crate) foreign: bool,
     // Reused from step to step.
     member_effects: Vec<wavetank_cluster::Effect>,
     pub(crate) labels: Vec<TokenId>,
@@ -118,6 +120,7 @@ impl Instance {
             role: Role::Down,
             switched: false,
             copied: false,
+            foreign: false,
             member_effects: Vec::new(),
             submissions: Vec::new(),
             tickets: Vec::new(),
@@ -173,6 +176,9 @@ impl Instance {
                 Some(
                     "a decision of the cluster that no other member remembers: only a restart helps",
                 )
+            }
+            Role::Pending if self.foreign => {
+                Some("the next attempt to join: its store is of another cluster")
             }
             Role::Pending | Role::Detached => Some("a master to be elected and available"),
             Role::ToMaster => Some("what it received to be applied"),
@@ -310,8 +316,8 @@ impl Instance {
             DataMessage::Handshake { attempt, mark } => {
                 self.serve(from, *attempt, *mark, false, effects);
             }
-            DataMessage::HandshakeAnswer { attempt, verdict, epoch } => {
-                self.handshake_answered(now, from, *attempt, *verdict, *epoch, effects);
+            DataMessage::HandshakeAnswer { attempt, verdict, epoch, store } => {
+                self.handshake_answered(now, from, *attempt, *verdict, (*epoch, *store), effects);
             }
             DataMessage::Transactions { attempt, records, target } => {
                 self.transactions(now, *attempt, records, *target, effects);
@@ -372,6 +378,8 @@ impl Instance {
                     if self.stopping {
                         effects.push(Effect::Fact(Fact::Left { instance: self.id() }));
                         effects.push(Effect::Exit);
+                    } else {
+                        self.stay_out(effects);
                     }
                 }
                 // Only with durable acceptors, which no simulated instance is set to have.

@@ -51,6 +51,8 @@ pub enum DataMessage {
         verdict: Verdict,
         /// The master's epoch.
         epoch: Epoch,
+        /// The identity of the master's store.
+        store: u64,
     },
     /// A stream of transactions.
     Transactions {

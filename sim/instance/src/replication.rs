@@ -305,7 +305,8 @@ impl Instance {
         let attempt = serve.attempt;
         let answer = match (serve.pull, verdict) {
             (false, verdict) => {
-                DataMessage::HandshakeAnswer { attempt, verdict, epoch: self.epoch }
+                let (epoch, store) = (self.epoch, self.store.store_id());
+                DataMessage::HandshakeAnswer { attempt, verdict, epoch, store }
             }
             (true, Verdict::Same) => match self.store.read_log(serve.mark.tx, PULL_MOST) {
                 LogRead::Records(records) => {

@@ -2,6 +2,7 @@
 //! from the handshake over the store copy to the last transaction caught up with.
 
 mod copy_out;
+mod foreign;
 
 use alloc::vec::Vec;
 
@@ -56,6 +57,8 @@ enum SlavePhase {
     Completing,
     /// Something failed; tried again later.
     BackingOff,
+    /// Its store is none of this cluster: it leaves.
+    Refused,
 }
 
 impl Switching {
@@ -71,6 +74,7 @@ impl Switching {
                 SlavePhase::CatchingUp => "the transactions that it lacks",
                 SlavePhase::Completing => "the checkpoint of its copied store",
                 SlavePhase::BackingOff => "the next attempt to become slave",
+                SlavePhase::Refused => "the cluster to let it go: its store is of another one",
             },
         }
     }
@@ -181,7 +185,8 @@ impl Instance {
                     | SlavePhase::CopyWritten(_)
                     | SlavePhase::CatchingUp
                     | SlavePhase::Completing
-                    | SlavePhase::BackingOff => {}
+                    | SlavePhase::BackingOff
+                    | SlavePhase::Refused => {}
                 }
             }
         }
@@ -218,7 +223,7 @@ impl Instance {
         from: InstanceId,
         attempt: u32,
         verdict: Verdict,
-        epoch: Epoch,
+        (epoch, store): (Epoch, u64),
         effects: &mut Vec<Effect>,
     ) {
         let Some(switch) = self.slave_switch() else { return };
@@ -230,6 +235,10 @@ impl Instance {
         }
         if verdict == Verdict::NotMaster || epoch != switch.epoch {
             self.back_off(effects);
+            return;
+        }
+        if store != self.store.store_id() {
+            self.foreign_store(now, effects);
             return;
         }
         match verdict {
@@ -381,7 +390,10 @@ impl Instance {
 
     /// The switch timer: an answer did not come, or a wait is over.
     pub(crate) fn switch_timer(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let Some(switch) = self.slave_switch() else { return };
+        let Some(switch) = self.slave_switch() else {
+            self.join_again(now, effects);
+            return;
+        };
         match switch.phase {
             SlavePhase::Draining => {
                 // The wait for open transactions is over (internal_state_switch_timeout).
@@ -396,7 +408,8 @@ impl Instance {
             SlavePhase::SettingAside
             | SlavePhase::CopyWritten(_)
             | SlavePhase::CatchingUp
-            | SlavePhase::Completing => {}
+            | SlavePhase::Completing
+            | SlavePhase::Refused => {}
         }
     }
 

@@ -1,84 +1,26 @@
-//! Whatever peers, clients and timers come up with, an instance does not panic.
-//!
-//! The instance is alone with a disk that forgets everything and answers at once, so its
-//! store is never whole; what a whole one does is tried in the world's voyages.
-
-#[path = "../../cluster/tests/messages/mod.rs"]
-mod messages;
+//! Whatever peers, clients and timers come up with, an instance does not panic: more than a
+//! million messages, half of them to one that never has a whole store, half to a master that has,
+//! which is asked for locks and commits.
 
 use std::sync::Arc;
 
-use messages::message;
 use proptest::prelude::*;
-use wavetank_cluster::Configuration;
 use wavetank_instance::{
-    Compat, DataMessage, Effect, Input, Instance, InstanceConfig, MasterCall, MasterReply, Now,
-    Operand, OperationStep, PeerMessage, Program, Refusal, Request, Settings, Timer, Verdict,
+    DataMessage, Input, MasterCall, MasterReply, PeerMessage, Refusal, Request, Timer, Verdict,
 };
-use wavetank_store::{CachePolicy, DiskError, DiskReply, DiskRequest, FileKind};
+use wavetank_store::{FileKind, LockRequest, TxRecord};
 use wavetank_vocabulary::{
-    Epoch, InstanceId, LogMark, NodeId, OperationId, OperationKind, PlantedBugs, Span, Time, TxId,
+    Epoch, InstanceId, LogMark, NodeId, OperationId, OperationKind, Span, TxId,
 };
 
-fn instance() -> Instance {
-    let members = [1, 2, 3].map(InstanceId);
-    Instance::new(InstanceConfig {
-        configuration: Configuration::new(InstanceId(2), &members).unwrap(),
-        settings: Arc::new(Settings::defaults(Compat::V2_3_6)),
-        slave_only: false,
-        arbiter: false,
-        address: 0,
-        frames: 64,
-        cache_policy: CachePolicy::ClockSweep,
-        programs: programs().into(),
-        bugs: PlantedBugs::NONE,
-        watch_locks: true,
-    })
-}
-
-/// Programs that read, write, and write in two transactions.
-fn programs() -> Vec<Program> {
-    use OperationStep as Do;
-    let me = || Do::Node { into: 0, label: None, id: Operand::Me.into() };
-    let of = |steps: Vec<Do>| Program { steps, ..Program::default() };
-    vec![
-        of(vec![me(), Do::Read(0)]),
-        of(vec![me(), Do::Lock([Some(0), None, None, None])]),
-        of(vec![me(), Do::DetachDelete(0), Do::Commit, Do::Statement, Do::Delete(7)]),
-    ]
-}
-
-/// Gives the instance an input and serves its disk and its tasks until it is quiet.
-fn step(instance: &mut Instance, now: Now, input: Input) {
-    let mut inputs = vec![input];
-    let mut turns = 0;
-    while let Some(input) = inputs.pop() {
-        turns += 1;
-        assert!(turns < 10_000, "the instance never comes to rest");
-        let mut effects = Vec::new();
-        instance.step(now, input, &mut effects);
-        for effect in effects {
-            match effect {
-                Effect::Disk { op, request } => {
-                    let result = match request {
-                        DiskRequest::List => Ok(DiskReply::Files(Vec::new())),
-                        DiskRequest::ReadPage { .. } | DiskRequest::ReadAt { .. } => {
-                            Err(DiskError::NotFound)
-                        }
-                        _ => Ok(DiskReply::Done),
-                    };
-                    inputs.insert(0, Input::Disk { op, result });
-                }
-                Effect::Ready(task) => inputs.insert(0, Input::Run(task)),
-                Effect::Spend { task, .. } => inputs.insert(0, Input::Ran(task)),
-                _ => {}
-            }
-        }
-    }
-}
+use crate::messages::message;
+use crate::rig::{Disk, Rig, prepared};
 
 fn mark() -> impl Strategy<Value = LogMark> {
-    (0..5u64, 0..3u64).prop_map(|(tx, checksum)| LogMark { tx: TxId(tx), checksum })
+    prop_oneof![
+        2 => (0..5u64, 0..3u64).prop_map(|(tx, checksum)| LogMark { tx: TxId(tx), checksum }),
+        1 => Just(LogMark::BASE),
+    ]
 }
 
 fn verdict() -> impl Strategy<Value = Verdict> {
@@ -98,6 +40,22 @@ fn call() -> impl Strategy<Value = MasterCall> {
         }),
         Just(MasterCall::EndLockSession),
         kind().prop_map(MasterCall::AllocateIds),
+        (prop_oneof![4 => 0..9u64, 1 => any::<u64>()], any::<bool>())
+            .prop_map(|words| MasterCall::AcquireLock(LockRequest::from_words(words))),
+        record().prop_map(|record| MasterCall::Commit(Arc::new(record))),
+    ]
+}
+
+/// What a slave prepared, whole or with a byte changed.
+fn record() -> impl Strategy<Value = TxRecord> {
+    prop_oneof![
+        Just((*prepared()).clone()),
+        (any::<prop::sample::Index>(), any::<u8>()).prop_filter_map("damaged", |(at, byte)| {
+            let mut content = prepared().content().to_vec();
+            let at = at.index(content.len());
+            content[at] = byte;
+            TxRecord::from_content(&content).ok()
+        }),
     ]
 }
 
@@ -128,9 +86,14 @@ fn data() -> impl Strategy<Value = DataMessage> {
     prop_oneof![
         (attempt.clone(), mark())
             .prop_map(|(attempt, mark)| DataMessage::Handshake { attempt, mark }),
-        (attempt.clone(), verdict(), epoch.clone()).prop_map(|(attempt, verdict, epoch)| {
-            DataMessage::HandshakeAnswer { attempt, verdict, epoch }
-        }),
+        (attempt.clone(), verdict(), epoch.clone(), 0..3u64).prop_map(
+            |(attempt, verdict, epoch, store)| DataMessage::HandshakeAnswer {
+                attempt,
+                verdict,
+                epoch,
+                store
+            }
+        ),
         (attempt.clone(), 0..9u64).prop_map(|(attempt, tx)| DataMessage::Transactions {
             attempt,
             records: Vec::new(),
@@ -196,20 +159,75 @@ fn input() -> impl Strategy<Value = Input> {
     ]
 }
 
+/// The first epoch that storms speak of stands for the one that the instance reigns in.
+fn in_its_epoch(input: Input, reign: Epoch) -> Input {
+    match input {
+        Input::Peer { from, message: PeerMessage::Data(data) } => {
+            let mut data = (*data).clone();
+            if let DataMessage::Call { epoch, .. } | DataMessage::Push { epoch, .. } = &mut data
+                && *epoch == Epoch(0)
+            {
+                *epoch = reign;
+            }
+            Input::Peer { from, message: PeerMessage::Data(Arc::new(data)) }
+        }
+        other => other,
+    }
+}
+
+fn weather(mut rig: Rig, storm: Vec<Input>) {
+    for input in storm {
+        rig.wait(Span::from_millis(700));
+        rig.sent.clear();
+        let input = in_its_epoch(input, rig.epoch);
+        rig.step(input);
+    }
+}
+
+// Storms have a hundred inputs on average, seven in ten of them messages.
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(7_500))]
 
     #[test]
-    fn no_input_makes_an_instance_panic(inputs in prop::collection::vec(input(), 0..120)) {
-        let mut instance = instance();
-        let mut now = Now { mono: Time::ZERO, wall_ms: 1_000 };
-        step(&mut instance, now, Input::Start);
-        for input in inputs {
-            now.mono += Span::from_millis(700);
-            now.wall_ms += 700;
-            step(&mut instance, now, input);
-        }
+    fn no_input_makes_an_instance_panic(storm in prop::collection::vec(input(), 0..200)) {
+        weather(Rig::started(Disk::Forgetful), storm);
     }
+
+    #[test]
+    fn no_input_makes_a_master_panic(storm in prop::collection::vec(input(), 0..200)) {
+        weather(Rig::master(), storm);
+    }
+}
+
+/// What the storms are made of takes effect when it comes in order.
+#[test]
+fn a_master_takes_locks_and_commits() {
+    let mut rig = Rig::master();
+    let (operation, kind) = (OperationId::default(), OperationKind(0));
+    let calls = [
+        MasterCall::NewLockSession { operation, kind },
+        MasterCall::AcquireLock(LockRequest::from_words((3, false))),
+        MasterCall::Commit(prepared()),
+    ];
+    for (id, call) in (0..).zip(calls) {
+        let (epoch, mark) = (Epoch(0), LogMark::BASE);
+        let message = DataMessage::Call { id, epoch, mark, session: 1, call };
+        let input =
+            Input::Peer { from: InstanceId(1), message: PeerMessage::Data(Arc::new(message)) };
+        rig.step(in_its_epoch(input, rig.epoch));
+    }
+    let replies = rig.sent.iter().filter_map(|(_, message)| match message {
+        PeerMessage::Data(data) => match &**data {
+            DataMessage::Reply { reply, .. } => Some(reply.clone()),
+            _ => None,
+        },
+        _ => None,
+    });
+    let replies: Vec<_> = replies.collect();
+    assert!(
+        matches!(replies[..], [MasterReply::Done, MasterReply::Done, MasterReply::Committed(_)]),
+        "{replies:?}"
+    );
 }
 
 #[test]

@@ -1,0 +1,87 @@
+//! Whose store is it? What a slave does about the identity that the master's handshake names.
+
+use std::sync::Arc;
+
+use wavetank_cluster::{ClusterState, MemberSet, Message, Value};
+use wavetank_instance::{DataMessage, Input, MasterCall, PeerMessage, Timer, Verdict};
+use wavetank_vocabulary::{Epoch, InstanceId, LogMark, Role, TxId};
+
+use crate::rig::{Disk, ME, Rig, prepared};
+
+const MASTER: InstanceId = InstanceId(1);
+const REIGN: Epoch = Epoch(7);
+/// The identity of the store that the rig has.
+const STORE: u64 = 1;
+
+fn cluster(rig: &mut Rig, message: Message) {
+    rig.step(Input::Peer { from: MASTER, message: PeerMessage::Cluster(message) });
+}
+
+fn learn(rig: &mut Rig, value: Value) {
+    let instance = rig.instance.member().expect("it is open").delivered();
+    cluster(rig, Message::Learn { instance, value });
+}
+
+/// Answers the handshake of a slave to be: what it sends then.
+fn answered(rig: &mut Rig, store: u64) -> Vec<PeerMessage> {
+    let coordinator = Some(MASTER);
+    let (address, known, members, delivered) = (0, true, MemberSet::first(3), 0);
+    let response =
+        Message::ConfigurationResponse { address, known, members, coordinator, delivered };
+    cluster(rig, response);
+    learn(rig, Value::Master(MASTER, REIGN));
+    assert_eq!(rig.instance.role(), Role::ToSlave);
+    let asked = rig.sent.drain(..).find_map(|(_, message)| match message {
+        PeerMessage::Data(data) => match *data {
+            DataMessage::Handshake { attempt, .. } => Some(attempt),
+            _ => None,
+        },
+        _ => None,
+    });
+    let attempt = asked.expect("it asks the master");
+    let answer =
+        DataMessage::HandshakeAnswer { attempt, verdict: Verdict::Same, epoch: REIGN, store };
+    rig.step(Input::Peer { from: MASTER, message: PeerMessage::Data(Arc::new(answer)) });
+    rig.sent.drain(..).map(|(_, message)| message).collect()
+}
+
+/// A store with a transaction of its own.
+fn with_data() -> Rig {
+    let mut rig = Rig::master();
+    let (epoch, mark, call) = (rig.epoch, LogMark::BASE, MasterCall::Commit(prepared()));
+    let message = DataMessage::Call { id: 1, epoch, mark, session: 0, call };
+    rig.step(Input::Peer { from: MASTER, message: PeerMessage::Data(Arc::new(message)) });
+    let rig = rig.restarted();
+    assert_eq!(rig.instance.store().mark().tx, TxId(LogMark::BASE.tx.0 + 1));
+    rig
+}
+
+#[test]
+fn a_store_of_this_cluster_is_caught_up() {
+    let sent = answered(&mut with_data(), STORE);
+    assert!(matches!(sent[..], [PeerMessage::Pull { .. }]), "{sent:?}");
+}
+
+#[test]
+fn a_foreign_store_without_transactions_is_replaced() {
+    let sent = answered(&mut Rig::started(Disk::with_graph()), STORE + 1);
+    let [PeerMessage::Data(data)] = &sent[..] else { panic!("{sent:?}") };
+    assert!(matches!(**data, DataMessage::CopyStore { first: true, .. }), "{data:?}");
+}
+
+#[test]
+fn a_foreign_store_with_data_is_kept_and_stays_out() {
+    let mut rig = with_data();
+    let sent = answered(&mut rig, STORE + 1);
+    let leaves = |message: &PeerMessage| {
+        matches!(message, PeerMessage::Cluster(Message::Propose(Value::Leave(ME))))
+    };
+    assert!(matches!(&sent[..], [message] if leaves(message)), "{sent:?}");
+    learn(&mut rig, Value::Leave(ME));
+    let state = |rig: &Rig| rig.instance.member().expect("it is open").cluster_state();
+    assert_eq!((rig.instance.role(), state(&rig)), (Role::Pending, ClusterState::Start));
+    assert!(rig.instance.waits_for().is_some_and(|why| why.contains("of another cluster")));
+    assert_eq!(rig.instance.store().mark().tx, TxId(LogMark::BASE.tx.0 + 1), "it is all there");
+    rig.step(Input::Timer(Timer::Switch));
+    assert_eq!(state(&rig), ClusterState::Discovery, "and tries again");
+}

@@ -1,0 +1,8 @@
+//! An instance alone with its disk: what it makes of whatever comes in.
+
+mod deposed;
+mod foreign;
+mod hostile;
+#[path = "../../../cluster/tests/messages/mod.rs"]
+mod messages;
+mod rig;
