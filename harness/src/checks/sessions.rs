@@ -270,7 +270,8 @@ mod tests {
         told.0.last = Some((operation, kind));
         told.session(7, 5, 6, 4, 0);
         let broke = told.0.finish();
-        let end = "by `profile`, due 3s later at 5s, went to instance 2, which had 4: 1 behind.";
+        let end =
+            "by `profile`, due 3s later at 5.000s, went to instance 2, which had 4: 1 behind.";
         assert!(broke.why.ends_with(end), "{}", broke.why);
         assert_eq!(broke.verdict, Verdict::Broke);
         assert!(
