@@ -177,33 +177,6 @@ fn a_cluster_without_elections_does_not_recover() {
 }
 
 #[test]
-fn the_checks_of_the_cluster_catch_what_they_are_for() {
-    let dies = "at = \"30s\"\ncrash = \"master\"\nfor = \"30s\"";
-    let slave = "at = \"30s\"\ncrash = \"slave\"\nfor = \"5s\"";
-    let apart = "at = \"30s\"\npartition = \"master\"\nfor = \"30s\"";
-    let cases = [
-        (slave, "slave-lag", "lag = { max = \"12s\" }", "pull-timer-not-rearmed"),
-        (
-            dies,
-            "availability",
-            "of = \"app.status\"\noutage = { max = \"25s\" }",
-            "no-election-after-failure",
-        ),
-        (
-            dies,
-            "happens",
-            "event = \"to-master begins\"\ncount = { min = 1 }",
-            "no-election-after-failure",
-        ),
-        (apart, "two-masters", "lasts = { max = \"20s\" }", "quorum-loss-off-by-one"),
-    ];
-    for (fault, check, keys, bug) in cases {
-        let scenario = scenario(fault, "", &format!("check = \"{check}\"\n{keys}"));
-        assert_eq!(broken(&scenario, bug, check, "0..3"), (3, 0), "{check}");
-    }
-}
-
-#[test]
 fn electing_the_lowest_transaction_loses_more_than_is_allowed() {
     // Only one slave is pushed to, and the other may be half a second behind.
     let scenario = scenario(
