@@ -113,7 +113,7 @@ fn a_part_that_was_not_played_to_its_end_makes_no_whole() {
     assert!(merged.stderr.contains(lack), "{}", merged.stderr);
     // What ended in its time with as many seeds as it needs is a campaign, as it was alone.
     let long = folder.path("long");
-    let timed = ["test", &file, "--seeds", "0..100000", "--time-limit", "1s", "--out", &long];
+    let timed = ["test", &file, "--seeds", "0..100000", "--time-limit", "3s", "--out", &long];
     assert_eq!(run(&timed).code, 0);
     let merged = run(&["merge", &long, "--out", &folder.path("timed"), "--json"]);
     assert_eq!((merged.code, &json(&merged)["ended"]), (0, &"time-limit".into()));

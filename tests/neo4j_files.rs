@@ -21,7 +21,7 @@ fn play(out: &Path, compat: &str) {
     let timeout = "ha.heartbeat_timeout=11s";
     let done =
         run(&["run", SCENARIO, "--seed", "3", "--set", &set, "--set", timeout, "--out", &out]);
-    assert!([0, 1].contains(&done.code), "{}", done.stderr);
+    assert!([0, 1].contains(&done.code), "{}{}", done.stdout, done.stderr);
 }
 
 /// The last row of an instance's metrics, by the names of its columns.

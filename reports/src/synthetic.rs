@@ -15,6 +15,15 @@ use wavetank_world::{
     Routing, Settings, Strength, Target, VolumePlan,
 };
 
+/// The first five of the built-in operations, in their simplest pattern.
+fn operations() -> impl Iterator<Item = &'static wavetank_world::Program> {
+    wavetank_scenario::OPERATIONS
+        .iter()
+        .filter(|known| known.pattern.as_deref().is_none_or(|name| name == "unchecked"))
+        .map(|known| &known.program)
+        .take(5)
+}
+
 /// A cluster of three and two clients, for `seconds` with 10 s of warm-up. The master loses
 /// power at two fifths of the time.
 pub(crate) fn plan(seconds: u64) -> Plan {
@@ -77,7 +86,7 @@ pub(crate) fn plan(seconds: u64) -> Plan {
             model: GraphModel::MonolithicNode,
             properties: Vec::new(),
             unique: Vec::new(),
-            names: Vec::new(),
+            names: operations().flat_map(|program| program.names.clone()).collect(),
         },
         balancers: vec![BalancerPlan {
             name: String::from("front"),
@@ -87,12 +96,7 @@ pub(crate) fn plan(seconds: u64) -> Plan {
             fall: 3,
             credentials: true,
         }],
-        operations: wavetank_scenario::OPERATIONS
-            .iter()
-            .filter(|known| known.pattern.as_deref().is_none_or(|name| name == "unchecked"))
-            .map(|known| known.program.clone())
-            .take(5)
-            .collect(),
+        operations: operations().cloned().collect(),
         clients: vec![
             client("app", 190, &[(0, 80), (2, 15), (4, 5)]),
             client("batch", 10, &[(3, 1)]),

@@ -112,6 +112,8 @@ pub static LIBRARY: &[Builtin] = library![
     "quick/slave-power-loss",
     "quickstart",
     "soak/aggressive",
+    "soak/real-3",
+    "soak/real-5",
     "soak/six-weeks",
 ];
 
