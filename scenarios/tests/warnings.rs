@@ -78,6 +78,8 @@ regretted! {
     stock_file: conf("dbms.windows_service_name=neo4j\ndbms.connector.bolt.enabled=true\nha.heartbeat_intervl=3s\n");
     only_slaves: instead("count = 3", "count = 3\nslave_only = true");
     initial_hosts_in_part: instead(PULL, "\"ha.pull_interval\" = \"1s\"\n\"ha.initial_hosts\" = \"1,2\"");
+    nobody_creates_the_cluster: instead(PULL, "\"ha.pull_interval\" = \"1s\"\n\"ha.allow_init_cluster\" = false");
+    initial_host_replaced: instead(PULL, "\"ha.pull_interval\" = \"1s\"\n\"ha.initial_hosts\" = \"1,2,9\"");
     initial_host_down: instead(PULL, "\"ha.pull_interval\" = \"1s\"\n\"ha.initial_hosts\" = \"a:5001,b:5001,c:5001,d:5001\"");
     community_with_many_cores: told(&parse("one.toml", &GOOD.replace("enterprise", "community").replace("count = 3", "count = 1").replace("aws:r3.xlarge", "aws:r3.2xlarge")).expect("sound"));
     file_as_it_is: conf("# HA\nha.server_id=1\nha.initial_hosts=a:5001,b:5001,c:5001\nha.pull_interval=10\nha.tx_push_fctor=2\norg.neo4j.server.webserver.port=7474\nha.heartbeat_timeout=11s\nha.heartbeat_timeout=6s\n");

@@ -248,6 +248,7 @@ fn regrets(top: &Section<'_>, cluster: &Section<'_>, built: &Built, community: b
         );
     }
     initial_hosts(cluster, top, built);
+    creators(cluster, top, built);
     if community {
         let place = cluster.has("edition").unwrap_or(cluster.place);
         if total > 1 {
@@ -262,6 +263,24 @@ fn regrets(top: &Section<'_>, cluster: &Section<'_>, built: &Built, community: b
                 label,
             ));
         }
+    }
+}
+
+/// Nobody may create the cluster.
+fn creators(cluster: &Section<'_>, top: &Section<'_>, built: &Built) {
+    let may = |one: &InstancePlan| {
+        one.settings.as_deref().unwrap_or(&built.settings).cluster.allow_init_cluster
+    };
+    if !built.instances.iter().any(may) {
+        let place = built.configured.origins.get("ha.allow_init_cluster").copied();
+        top.findings().add(
+            Problem::warning(
+                "no instance may create the cluster",
+                place.unwrap_or(cluster.place),
+                "ha.allow_init_cluster is false for all of them",
+            )
+            .help("at a cold start each asks for a cluster for ever, and none serves"),
+        );
     }
 }
 
@@ -283,7 +302,11 @@ fn initial_hosts(cluster: &Section<'_>, top: &Section<'_>, built: &Built) {
                 place,
                 format!("there is no instance {}; the cluster has {}", id.0, instances(total)),
             )
-            .help("at a cold start all listed hosts have to answer: no cluster will be created"),
+            .help(if lists.iter().any(|list| list.len() > total) {
+                "at a cold start as many have to ask as are listed: no cluster will be created"
+            } else {
+                "at a cold start as many have to ask as are listed; one that is not may make up for it"
+            }),
         );
         return;
     }
