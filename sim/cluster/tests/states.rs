@@ -4,10 +4,13 @@
 
 #[path = "states/cells.rs"]
 mod cells;
+#[path = "states/differences.rs"]
+mod differences;
 
 use std::fmt::Write;
 
-use cells::{CELLS, MACHINES};
+use cells::{CELLS, Cell, MACHINES};
+use differences::DIFFERENCES;
 use wavetank_cluster::{
     Candidate, Compat, Configuration, Credentials, Effect, Input, Member, MemberSet, Message,
     Moment, Settings, Timer, Value,
@@ -53,9 +56,9 @@ fn elected(winner: u16) -> Value {
 }
 
 /// Instance 2 of the initial hosts 1 to 4, in that state; 1 to 3 are members, led by 1.
-fn member(state: &str) -> Member {
+fn member(compat: Compat, state: &str) -> Member {
     let configuration = Configuration::new(id(2), &[1, 2, 3, 4].map(InstanceId)).unwrap();
-    let settings = Settings::defaults(Compat::V2_3_6);
+    let settings = Settings::defaults(compat);
     let member = Member::new(configuration, settings, false, 5, PlantedBugs::NONE);
     let mut m = if state == "ARBITER" { member.arbiter() } else { member };
     if state == "start" {
@@ -274,29 +277,74 @@ fn page() -> String {
             let _ = writeln!(page, "| {state} | {message} | {answer} |");
         }
     }
+    page.push_str(differences::INTRODUCTION);
+    for (versions, machine, state, message, answer) in DIFFERENCES {
+        let title = MACHINES.iter().find(|(key, ..)| key == machine).map_or("", |of| of.1);
+        let _ = writeln!(page, "| {versions} | {title} | {state} | {message} | {answer} |");
+    }
     page
+}
+
+/// What a member of that version does.
+fn played(compat: Compat, (machine, state, message, _): &Cell) -> String {
+    let before = member(compat, state);
+    let mut after = before.clone();
+    let mut effects = Vec::new();
+    if *message == "memberIsFailed, no majority left" {
+        // The other one of three fell silent before.
+        effects = step(&mut after, Input::Timer(Timer::IAmAlive(0)));
+    }
+    let input = input(&before, message);
+    effects.extend(step(&mut after, input));
+    answer(machine, &before, &after, &effects)
 }
 
 #[test]
 fn every_state_answers_every_message() {
     let mut wrong = String::new();
-    for (machine, state, message, expected) in CELLS {
-        let before = member(state);
-        let mut after = before.clone();
-        let mut effects = Vec::new();
-        if *message == "memberIsFailed, no majority left" {
-            // The other one of three fell silent before.
-            effects = step(&mut after, Input::Timer(Timer::IAmAlive(0)));
-        }
-        let input = input(&before, message);
-        effects.extend(step(&mut after, input));
-        let found = answer(machine, &before, &after, &effects);
+    for cell in CELLS {
+        let (machine, state, message, expected) = cell;
+        let found = played(Compat::V2_3_6, cell);
         if found != *expected {
             let _ =
                 writeln!(wrong, "    (\"{machine}\", \"{state}\", \"{message}\", \"{found}\"),");
         }
     }
     assert!(wrong.is_empty(), "other answers than the table's:\n{wrong}");
+}
+
+/// Every cell is played in the other versions, too: where one answers otherwise, the second table
+/// says so, and nowhere else.
+#[test]
+fn other_versions_differ_where_the_table_says() {
+    let mut found: Vec<(String, &str, &str, &str, String)> = Vec::new();
+    for cell in CELLS {
+        let (machine, state, message, expected) = *cell;
+        for compat in [Compat::V2_2, Compat::V2_3_0, Compat::V3_2] {
+            let answer = played(compat, cell);
+            if answer == expected {
+                continue;
+            }
+            let same = |row: &&mut (String, &str, &str, &str, String)| {
+                (row.1, row.2, row.3) == (machine, state, message) && row.4 == answer
+            };
+            match found.last_mut().filter(same) {
+                Some((versions, ..)) => versions.push_str(&format!(", {}", compat.name())),
+                None => found.push((compat.name().into(), machine, state, message, answer)),
+            }
+        }
+    }
+    let found: Vec<String> = found.iter().map(|row| format!("{row:?}")).collect();
+    let told: Vec<String> = DIFFERENCES.iter().map(|row| format!("{row:?}")).collect();
+    assert!(
+        found == told,
+        "other differences than the table's:
+    {},",
+        found.join(
+            ",
+    "
+        )
+    );
 }
 
 /// No state of a machine lacks a message that another state of it has.
