@@ -19,8 +19,17 @@ use crate::interface::{Effect, Now, Timer};
 use crate::message::{DataMessage, MasterCall, MasterReply, Refusal};
 use crate::task::{CallTask, CommitPhase, PushState, Task, TaskId};
 
-/// How many ids a slave gets at once (`IdTypeConfiguration`).
-const IDS_AT_ONCE: u64 = 1024;
+/// How many ids a slave gets at once (`IdTypeConfiguration`): many of the kinds of records that
+/// come and go with every change of a property, whose ids are used again at once.
+const fn ids_at_once(kind: FileKind) -> u64 {
+    match kind {
+        FileKind::Properties | FileKind::Dynamic | FileKind::Arrays | FileKind::NodeLabels => {
+            50_000
+        }
+        _ => 1024,
+    }
+}
+
 /// How often idle sessions are looked for.
 const LOOK_EVERY: Span = Span::from_secs(1);
 /// By how much a session may be idle for longer than `ha.lock_read_timeout`.
@@ -210,7 +219,7 @@ impl Instance {
     }
 
     fn allocate(&mut self, kind: FileKind) -> Option<Range<u64>> {
-        self.store.allocate_ids(kind, IDS_AT_ONCE)
+        self.store.allocate_ids(kind, ids_at_once(kind))
     }
 
     /// Takes the slave's prepared transaction and logs it under the session's locks.
@@ -395,5 +404,19 @@ impl Instance {
                 self.tasks.remove(task);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_that_are_used_again_at_once_come_in_large_ranges() {
+        let entities = [FileKind::Nodes, FileKind::Relationships, FileKind::Groups];
+        assert_eq!(entities.map(ids_at_once), [1024; 3]);
+        let values =
+            [FileKind::Properties, FileKind::Dynamic, FileKind::Arrays, FileKind::NodeLabels];
+        assert_eq!(values.map(ids_at_once), [50_000; 4]);
     }
 }
