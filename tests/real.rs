@@ -3,15 +3,18 @@
 
 #![cfg(target_os = "linux")]
 
+#[path = "support/node.rs"]
+mod node;
 mod support;
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::Write;
+use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use node::{alone, eventually, http, is_master};
 use serde_json::Value;
 use support::{Done, Folder, run};
 
@@ -100,14 +103,6 @@ fn processes_of(folder: &str) -> Vec<String> {
         }
     }
     found
-}
-
-fn eventually(what: &str, patience: Duration, mut come: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !come() {
-        assert!(began.elapsed() < patience, "{what}: not within {patience:?}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 #[test]
@@ -205,69 +200,10 @@ fn real_runs_stand_beside_simulated_ones() {
     assert_eq!(missing.code, 2, "{}", missing.stderr);
 }
 
-/// A node that was started by hand.
-struct Node(Child);
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// Starts a node of a cluster of one.
-fn alone(folder: &Folder, log: &str) -> (Node, u16, u16) {
-    let one = MASTER_LOSS.replace("count = 3", "count = 1");
-    let at = one.find("[[faults]]").unwrap();
-    let operation = "[[operation]]\nname = \"follow\"\npattern = \"naive\"\n\n[[balancer]]";
-    let one = one[..at]
-        .replace("[[group]]", "\"ha.configuration_timeout\" = \"100ms\"\n\n[[group]]")
-        .replace("[[balancer]]", operation);
-    written(folder, "one.toml", &one);
-    let (cluster, web) = (free_port(), free_port());
-    let config = format!(
-        "server_id = 1\nscenario = \"one.toml\"\ndirectory = \"data\"\n\
-         cluster_server = \"127.0.0.1:{cluster}\"\nweb_server = \"127.0.0.1:{web}\"\n\
-         [members]\n1 = \"127.0.0.1:{cluster}\"\n"
-    );
-    let config = written(folder, "node.toml", &config);
-    let child = Command::new(env!("CARGO_BIN_EXE_wavetank"))
-        .args(["node", "--config", &config])
-        .stderr(fs::File::create(folder.path(log)).unwrap())
-        .spawn()
-        .unwrap();
-    (Node(child), cluster, web)
-}
-
-/// Sends a request; gives status and body.
-fn http(port: u16, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
-    write!(
-        stream,
-        "{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic eDp5\r\n\
-         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    )
-    .ok()?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text).ok()?;
-    let status = text.split(' ').nth(1)?.parse().ok()?;
-    Some((status, text.split_once("\r\n\r\n")?.1.to_owned()))
-}
-
-fn is_master(web: u16) -> bool {
-    http(web, "GET", "/db/manage/server/ha/master", "") == Some((200, "true".to_owned()))
-}
-
 #[test]
 fn a_node_answers_its_clients_and_keeps_what_it_committed() {
     let folder = folder();
-    let (mut node, cluster, web) = alone(&folder, "first.log");
+    let (mut node, cluster, web) = alone(&folder, "first.log", "");
     eventually("a master", Duration::from_secs(20), || is_master(web));
     let statement = |name: &str| {
         format!(r#"{{"statements":[{{"statement":"{name}","parameters":{{"me":1,"other":2}}}}]}}"#)
@@ -329,7 +265,7 @@ fn a_node_answers_its_clients_and_keeps_what_it_committed() {
     node.0.kill().unwrap();
     node.0.wait().unwrap();
     drop(node);
-    let (mut node, _, web) = alone(&folder, "second.log");
+    let (mut node, _, web) = alone(&folder, "second.log", "");
     eventually("a master", Duration::from_secs(20), || is_master(web));
     let (_, metrics) = http(web, "GET", "/metrics", "").unwrap();
     let line = format!("wavetank_last_committed_tx{{instance=\"1\"}} {committed}\n");

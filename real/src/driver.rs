@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use wavetank_instance::{Asked, Effect, Input, Instance, Reply, Request, TaskId, Timer};
 use wavetank_store::{DiskOp, StoreState};
-use wavetank_vocabulary::{ClientId, Fact, Metric, OperationId, Role, Span, Status, Time};
+use wavetank_vocabulary::{
+    ClientId, Fact, Metric, NodeId, Observation, OperationId, OperationKind, Role, Span, Status, Time,
+};
 use wavetank_world::{Plan, Standing, audited};
 
 use crate::clock::Clock;
@@ -19,6 +21,7 @@ use crate::disk::{Completion, Disk};
 use crate::link::Link;
 use crate::log::Log;
 use crate::peers::{FromPeer, Peers};
+use crate::statements::{Answered, Row, Statements};
 use crate::web::{FromWeb, Run};
 use crate::wire::Told;
 use crate::wire::control::{Condition, Down, Up};
@@ -36,7 +39,7 @@ enum Asker {
     /// The one who started the node; under this word.
     Control(u64),
     /// With what was asked, for what comes next in the same transaction.
-    Web(Request, Sender<(Status, Reply)>),
+    Web(Request, Sender<Answered>),
 }
 
 /// Operations that come over HTTP are those of a client of their own: no scenario has so many.
@@ -75,6 +78,10 @@ pub(crate) struct Node {
     next_asker: u64,
     /// Transactions that are open for HTTP clients: how they were begun.
     open: BTreeMap<u64, Request>,
+    /// What HTTP clients have written themselves.
+    statements: Statements,
+    /// What their requests have returned so far.
+    rows: Vec<(OperationId, Row)>,
     web_operations: u32,
     exit: bool,
     /// How long the instance worked so far.
@@ -97,6 +104,7 @@ impl Node {
     pub(crate) fn new(plan: Arc<Plan>, parts: Parts) -> Node {
         let Parts { instance, clock, disk, peers, link, log } = parts;
         let total = plan.total();
+        let statements = Statements::behind(plan.operations.len());
         Node {
             plan,
             instance,
@@ -114,6 +122,8 @@ impl Node {
             askers: BTreeMap::new(),
             next_asker: 0,
             open: BTreeMap::new(),
+            statements,
+            rows: Vec::new(),
             web_operations: first_web_operation(),
             exit: false,
             busy: Duration::ZERO,
@@ -215,7 +225,7 @@ impl Node {
         }
     }
 
-    fn web_request(&mut self, request: Request, tell: Sender<(Status, Reply)>) {
+    fn web_request(&mut self, request: Request, tell: Sender<Answered>) {
         self.request(request, Asker::Web(request, tell));
     }
 
@@ -230,43 +240,101 @@ impl Node {
         match asked {
             FromWeb::Look(look) => look(&self.instance),
             FromWeb::Run(Run::Begin { kind, me, other, open }, tell) => {
-                let operation = OperationId { client: WEB_CLIENT, index: self.web_operations };
-                self.web_operations = self.web_operations.wrapping_add(1);
-                let request = Request {
-                    operation,
-                    attempt: 1,
-                    kind,
-                    me,
-                    other,
-                    now_ms: self.clock.now().wall_ms,
-                    by_statement: open,
-                    looks_up: false,
-                    open: None,
-                    reply_to: 0,
+                let request = self.begun(kind, (me, other), open);
+                self.web_request(request, tell);
+            }
+            FromWeb::Run(Run::Play { program, open }, tell) => {
+                let before = match open {
+                    None => None,
+                    Some(word) => match self.take_open(word) {
+                        Some(before) if self.statements.are(before.kind) => Some(before),
+                        // An operation has its own statements, and goes on with those.
+                        Some(before) => {
+                            self.open.insert(word, Request { open: None, ..before });
+                            let _ = tell.send(Answered::bare(Status::Aborted));
+                            return;
+                        }
+                        None => {
+                            let _ = tell.send(Answered::bare(Status::UnknownId));
+                            return;
+                        }
+                    },
+                };
+                let Some(kind) = self.statements.define(&mut self.instance, *program) else {
+                    let _ = tell.send(Answered::bare(Status::Aborted));
+                    return;
+                };
+                let request = match before {
+                    Some(before) => {
+                        self.statements.give_back(before.kind);
+                        Request { kind, ..before }
+                    }
+                    None => self.begun(kind, (NodeId(0), NodeId(0)), true),
                 };
                 self.web_request(request, tell);
             }
-            FromWeb::Run(Run::Next(word), tell) => {
-                let open = TaskId::from_word(word);
-                match self.open.remove(&word).filter(|_| self.instance.is_open(open)) {
-                    Some(request) => {
-                        let request = Request { open: Some(open), ..request };
-                        self.web_request(request, tell);
-                    }
-                    None => {
-                        let _ = tell.send((Status::UnknownId, Reply::default()));
-                    }
+            FromWeb::Run(Run::Next(word), tell) => match self.take_open(word) {
+                Some(request) => self.web_request(request, tell),
+                None => {
+                    let _ = tell.send(Answered::bare(Status::UnknownId));
                 }
-            }
+            },
             FromWeb::Rollback(word, tell) => {
-                let open = TaskId::from_word(word);
-                let known = self.open.remove(&word).is_some() && self.instance.is_open(open);
-                if known {
-                    self.input(Input::Rollback(open));
+                let open = self.take_open(word);
+                if let Some(request) = open {
+                    self.statements.give_back(request.kind);
+                    self.input(Input::Rollback(TaskId::from_word(word)));
                 }
-                let _ = tell.send(known);
+                let _ = tell.send(open.is_some());
             }
         }
+    }
+
+    /// A request of an HTTP client that begins a transaction.
+    fn begun(&mut self, kind: OperationKind, nodes: (NodeId, NodeId), by_statement: bool) -> Request {
+        let operation = OperationId { client: WEB_CLIENT, index: self.web_operations };
+        self.web_operations = self.web_operations.wrapping_add(1);
+        Request {
+            operation,
+            attempt: 1,
+            kind,
+            me: nodes.0,
+            other: nodes.1,
+            now_ms: self.clock.now().wall_ms,
+            by_statement,
+            looks_up: false,
+            open: None,
+            reply_to: 0,
+        }
+    }
+
+    /// The request by which an open transaction goes on; none when it is not open any more.
+    fn take_open(&mut self, word: u64) -> Option<Request> {
+        let request = self.open.remove(&word)?;
+        let open = TaskId::from_word(word);
+        if !self.instance.is_open(open) {
+            self.statements.give_back(request.kind);
+            return None;
+        }
+        Some(Request { open: Some(open), ..request })
+    }
+
+    /// An HTTP client has its answer; a transaction that stays open is kept for what comes next.
+    fn answer(&mut self, request: Request, status: Status, reply: Reply) -> Answered {
+        // Those that have expired meanwhile.
+        let expired: Vec<u64> = self.open.keys().copied().collect();
+        for word in expired.into_iter().filter(|w| !self.instance.is_open(TaskId::from_word(*w))) {
+            self.take_open(word);
+        }
+        match reply.open.filter(|_| status == Status::Ok) {
+            Some(open) => {
+                self.open.insert(open.to_word(), Request { open: None, ..request });
+            }
+            None => self.statements.give_back(request.kind),
+        }
+        let own = |(operation, _): &mut (OperationId, Row)| *operation == request.operation;
+        let rows = self.rows.extract_if(.., own).map(|(_, row)| row).collect();
+        Answered { status, reply, rows }
     }
 
     /// Gives the instance an input, and what follows from it at once.
@@ -316,12 +384,9 @@ impl Node {
                         self.up(Up::Respond(asked, status, reply, time));
                     }
                     Some(Asker::Web(request, tell)) => {
-                        if let Some(open) = reply.open.filter(|_| status == Status::Ok) {
-                            let instance = &self.instance;
-                            self.open.retain(|word, _| instance.is_open(TaskId::from_word(*word)));
-                            self.open.insert(open.to_word(), request);
-                        }
-                        let _ = tell.send((status, reply));
+                        let answered = self.answer(request, status, reply);
+                        // Who asked may be gone.
+                        let _ = tell.send(answered);
                     }
                     None => {}
                 }
@@ -358,6 +423,12 @@ impl Node {
     fn fact(&mut self, fact: Fact) {
         if let Fact::RoleChanged { from, to, .. } = fact {
             self.log.say(&format!("{} -> {}", from.name(), to.name()));
+        }
+        if let Fact::Observed { operation, what, node, value, .. } = fact
+            && operation.client == WEB_CLIENT
+            && what != Observation::End
+        {
+            self.rows.push((operation, Row { node, value }));
         }
         if let (Some(link), Some(told)) = (&self.link, Told::new(fact)) {
             link.report(Up::Fact(self.clock.time(), told));

@@ -2,7 +2,8 @@
 //! on real sockets, files and clocks.
 //!
 //! * [`run`]: one instance as a process, `driver` its loop; `peers` connects it, `disk` and `home` keep its store,
-//!   `web` and `http` answer its clients, `link` reports to the one who started it
+//!   `web`, `transactional` and `http` answer its clients, `statements` are their own, `link`
+//!   reports to the one who started it
 //! * [`soak()`]: a scenario on such processes, with its own clients and faults
 //! * `wire`: what passes between processes, as bytes
 //! * `clock`, `system`: time and processes
@@ -22,11 +23,14 @@ mod log;
 mod node;
 mod peers;
 mod soak;
+mod statements;
 mod system;
+mod transactional;
 mod web;
 mod wire;
 
 pub use config::{NodeFile, NodeFileError, parse_node_file};
 pub use home::HomeError;
 pub use node::{NodeConfig, NodeError, run};
+pub use statements::Compile;
 pub use soak::{NodeSize, SoakConfig, SoakError, Soaked, WorkFolder, soak, usual_limit};

@@ -21,6 +21,7 @@ use crate::http;
 use crate::link::Link;
 use crate::log::Log;
 use crate::peers::{Membership, Peers, listen};
+use crate::statements::Compile;
 use crate::system::{end_with_parent, exact_timers};
 use crate::web::Web;
 
@@ -41,6 +42,8 @@ pub struct NodeConfig {
     pub members: Vec<(InstanceId, SocketAddr)>,
     /// Who started it and wants to know everything.
     pub control: Option<SocketAddr>,
+    /// Compiles the statements that clients have written themselves.
+    pub compile: Compile,
 }
 
 /// Why a node does not run.
@@ -159,6 +162,8 @@ pub fn run(config: &NodeConfig, asked_to_stop: impl Fn() -> bool) -> Result<(), 
         id: config.id,
         address: web_port.local_addr().unwrap_or(config.web_server),
         programs: plan.operations.clone().into(),
+        compile: config.compile,
+        idle: plan.settings_of(instance).transaction_timeout,
         tell: move |what| tell.send(Incoming::Web(what)).is_ok(),
     };
     let parts = Parts { instance: node_instance, clock, disk, peers, link, log: log.clone() };

@@ -65,6 +65,7 @@ pub use section::nearest;
 pub use settings::without_effect as settings_without_effect;
 pub use settings::{SETTINGS, Setting};
 pub use text::{seed_rule_text, to_text};
+pub use steps::{StatementError, compile_statement};
 pub use tree::LONGEST as LONGEST_SCENARIO;
 pub use units::{SeedError, parse_seed};
 pub use wavetank_world::Plan;

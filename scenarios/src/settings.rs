@@ -260,6 +260,13 @@ pub static SETTINGS: &[Setting] = &[
         since: "2.2",
     },
     Setting {
+        name: "org.neo4j.server.transaction.timeout",
+        also: &["dbms.transaction_timeout"],
+        field: Field::Span(|s| &mut s.transaction_timeout, MILLISECOND, DAY),
+        about: "How long an open transaction waits for its client's next statement before it is rolled back.",
+        since: "2.2",
+    },
+    Setting {
         name: "dbms.security.ha_status_auth_enabled",
         also: &[],
         field: Field::Flag(|s| &mut s.ha_status_auth_enabled),

@@ -4,6 +4,7 @@
 //! reads their values, conditions and paths) to the [`Program`] that instances play.
 
 mod escapes;
+mod free;
 mod lexer;
 mod parser;
 mod scope;
@@ -11,6 +12,7 @@ mod values;
 
 use std::ops::Range;
 
+pub use free::{StatementError, compile_statement};
 use wavetank_world::Program;
 
 use crate::errors::Problem;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use wavetank_real::{NodeConfig, NodeError, parse_node_file};
+use wavetank_scenario::compile_statement;
 
 use super::{Failure, find};
 use crate::exit::Exit;
@@ -35,6 +36,9 @@ pub(super) fn node(args: &NodeArgs) -> Result<Exit, Failure> {
         web_server: file.web_server,
         members: file.members,
         control: file.control,
+        compile: |text, parameters| {
+            compile_statement(text, parameters).map_err(|error| error.to_string())
+        },
     };
     match wavetank_real::run(&config, interrupt::asked) {
         Ok(()) => Ok(Exit::Held),

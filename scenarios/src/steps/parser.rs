@@ -1,5 +1,6 @@
 //! Reads steps, one by one, and compiles each as it is read.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use wavetank_world::operation::{
@@ -49,6 +50,8 @@ pub(super) struct Parser {
     place: usize,
     pub(super) program: Program,
     pub(super) scope: Scope,
+    /// Values that stand for parameters, by name.
+    pub(super) given: BTreeMap<String, Operand>,
     /// Return steps so far.
     returns: u8,
     /// The last `commit`, if nothing followed yet.
@@ -62,6 +65,7 @@ impl Parser {
             place: 0,
             program: Program::default(),
             scope: Scope::default(),
+            given: BTreeMap::new(),
             returns: 0,
             committed: false,
         }

@@ -28,6 +28,9 @@ pub struct Settings {
     pub id_reuse_safe_zone: Span,
     /// `ha.state_switch_timeout`: how long a request waits for MASTER or SLAVE.
     pub state_switch_timeout: Span,
+    /// `org.neo4j.server.transaction.timeout`: how long an open transaction waits for its client's
+    /// next statement.
+    pub transaction_timeout: Span,
     /// `ha.internal_state_switch_timeout`: how long a switch to slave waits for open
     /// transactions.
     pub internal_state_switch_timeout: Span,
@@ -68,6 +71,7 @@ impl Settings {
                 Compat::V2_3_6 | Compat::V3_2 => Span::from_secs(3_600),
             },
             state_switch_timeout: Span::from_secs(120),
+            transaction_timeout: Span::from_secs(60),
             // 2.3.0 knows the wait for the state alone, and waits that long here, too.
             internal_state_switch_timeout: Span::from_secs(match compat {
                 Compat::V2_2 | Compat::V2_3_0 => 120,

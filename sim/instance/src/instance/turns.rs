@@ -1,19 +1,36 @@
 //! The instance's tasks on the cores: who runs a slice, what follows it, and which tasks a role
 //! no longer allows.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use wavetank_store::{Ledger, TokenId};
-use wavetank_vocabulary::Status;
+use wavetank_vocabulary::{OperationKind, Status};
 
 use super::{Instance, SLICE_RECORDS};
 use crate::interface::{Effect, Now};
+use crate::program::Program;
 use crate::task::{Phase, RequestTask, Task, TaskId};
 
 impl Instance {
+    /// Puts a program in the place of an operation that no request uses, or behind all others: what
+    /// a client has written itself is played like what the Plan has.
+    pub fn define(&mut self, kind: OperationKind, program: Program) {
+        let place = kind.index();
+        if place < self.config.programs.len() {
+            Arc::make_mut(&mut self.config.programs)[place] = program;
+        } else {
+            let all = self.config.programs.iter().cloned();
+            self.config.programs = all.chain([program]).collect();
+        }
+        if let Some(tokens) = self.tokens.get_mut(place) {
+            *tokens = None;
+        }
+    }
+
     /// Hands out the tokens of a program's names, looked up once; the caller puts them back.
     pub(crate) fn program_tokens(&mut self, kind: usize) -> Option<Vec<TokenId>> {
-        if self.tokens.is_empty() {
+        if self.tokens.len() < self.config.programs.len() {
             self.tokens.resize(self.config.programs.len(), None);
         }
         if let Some(tokens) = self.tokens.get_mut(kind)?.take() {

@@ -4,17 +4,14 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use wavetank_vocabulary::{PlantedBugs, Role, ServerPhase, ServerTime, Span, Status, Stopwatch};
+use wavetank_vocabulary::{PlantedBugs, Role, ServerPhase, ServerTime, Status, Stopwatch};
 
 use super::respond;
 use crate::instance::Instance;
 use crate::interface::{Asked, Effect, Now, Reply, Timer};
+use crate::play::StepState;
 use crate::program::Request;
 use crate::task::{Phase, RequestTask, Task, TaskId};
-
-/// How long an open transaction waits for its client's next statement
-/// (`org.neo4j.server.transaction.timeout`).
-const IDLE_MOST: Span = Span::from_secs(60);
 
 /// Whether a request may run now.
 enum Access {
@@ -86,6 +83,11 @@ impl Instance {
                     && work.request.operation == request.operation
                     && work.request.attempt == request.attempt =>
             {
+                if work.request.kind != request.kind {
+                    // A statement that the client has only now: it begins with no variables.
+                    (work.step, work.at) = (0, StepState::default());
+                    work.slots = Default::default();
+                }
                 work.request = request;
                 work.phase = Phase::Execute;
                 work.watch = Stopwatch::start(now, ServerPhase::Queue);
@@ -100,13 +102,14 @@ impl Instance {
         let now = self.clock;
         let Some(work) = self.tasks.request_mut(task) else { return };
         work.phase = Phase::Open;
-        work.idle_until = now + IDLE_MOST;
+        let most = self.config.settings.transaction_timeout;
+        work.idle_until = now + most;
         let reply = Reply { open: Some(task), ..Reply::of(work) };
         effects.push(respond(work, Status::Ok, reply, now));
         if self.idle.is_empty() {
-            effects.push(Effect::Arm { timer: Timer::Idle, after: IDLE_MOST });
+            effects.push(Effect::Arm { timer: Timer::Idle, after: most });
         }
-        self.idle.push_back((now + IDLE_MOST, task));
+        self.idle.push_back((now + most, task));
     }
 
     /// Whether a transaction is open and waits for its next statement.

@@ -1,0 +1,121 @@
+//! Statements that a client has written itself, over HTTP to a real node.
+
+#![cfg(target_os = "linux")]
+
+#[path = "support/node.rs"]
+mod node;
+mod support;
+
+use std::time::Duration;
+
+use node::{alone, eventually, http, is_master};
+use serde_json::{Value, json};
+use support::Folder;
+
+const TRANSACTION: &str = "/db/data/transaction";
+
+/// Posts statements with their parameters; gives status and body.
+fn post(web: u16, path: &str, statements: &[(&str, Value)]) -> (u16, Value) {
+    let list = statements.iter();
+    let list: Vec<Value> =
+        list.map(|(text, given)| json!({ "statement": text, "parameters": given })).collect();
+    let body = json!({ "statements": list }).to_string();
+    let (status, body) = http(web, "POST", path, &body).expect("an answer");
+    (status, serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}")))
+}
+
+/// Where an open transaction is reached.
+fn place(opened: &Value) -> String {
+    let id = opened["transaction"]["id"].as_str().expect("an open transaction");
+    format!("{TRANSACTION}/{id}")
+}
+
+const READ: &str = "match u:User(id = $id)\nreturn u.status_by";
+const WRITE: &str = "match u:User(id = $id)\nset u.status_by = $by";
+
+#[test]
+fn statements_of_ones_own_share_a_transaction() {
+    let folder = Folder::with("about.txt", "made by a test");
+    let settings = "\"org.neo4j.server.transaction.timeout\" = \"1s\"";
+    let (_node, _, web) = alone(&folder, "node.log", settings);
+    eventually("a master", Duration::from_secs(20), || is_master(web));
+    let commit = format!("{TRANSACTION}/commit");
+    let id = |id: u64| json!({ "id": id });
+    let by = |id: u64, by: i64| json!({ "id": id, "by": by });
+    let value = |answer: &Value| answer["results"][0]["data"][0]["row"][0].clone();
+    let read = |user: u64| {
+        let (status, answer) = post(web, &commit, &[(READ, id(user))]);
+        assert_eq!((status, &answer["errors"]), (200, &json!([])), "{answer}");
+        value(&answer)
+    };
+    assert_eq!(read(7), Value::Null);
+
+    // Two writes and a read, all at once: one transaction.
+    let all = [(WRITE, by(7, 41)), (WRITE, by(8, 42)), (READ, id(8))];
+    let (status, answer) = post(web, &commit, &all);
+    assert_eq!((status, &answer["errors"]), (200, &json!([])), "{answer}");
+    let first = answer["committed"].as_u64().expect("it has committed");
+    assert_eq!(answer["results"][2]["data"][0]["row"][0], 42, "it sees what it wrote: {answer}");
+    assert_eq!((read(7), read(8)), (json!(41), json!(42)));
+
+    // Step by step: nobody else sees anything before the commit.
+    let (status, opened) = post(web, TRANSACTION, &[(READ, id(7))]);
+    assert_eq!((status, value(&opened)), (201, json!(41)), "{opened}");
+    assert_eq!(opened["transaction"]["idle_seconds"], 1.0);
+    let (status, answer) = post(web, &place(&opened), &[(WRITE, by(7, 43))]);
+    assert_eq!((status, &answer["errors"]), (200, &json!([])), "{answer}");
+    assert_eq!(read(7), 41);
+    let (status, answer) = post(web, &format!("{}/commit", place(&opened)), &[(WRITE, by(8, 44))]);
+    assert_eq!((status, &answer["committed"]), (200, &json!(first + 1)), "{answer}");
+    assert_eq!((read(7), read(8)), (json!(43), json!(44)));
+    assert_eq!(post(web, &place(&opened), &[]).0, 404);
+
+    // Rolled back: by request, after an error, and after too long a silence.
+    for how in ["by request", "by a slip", "by time"] {
+        let (status, opened) = post(web, TRANSACTION, &[]);
+        assert_eq!(status, 201, "{opened}");
+        assert_eq!(post(web, &place(&opened), &[(WRITE, by(7, 0))]).0, 200);
+        match how {
+            "by request" => {
+                assert_eq!(http(web, "DELETE", &place(&opened), "").expect("an answer").0, 200);
+            }
+            "by a slip" => {
+                let (status, answer) = post(web, &place(&opened), &[("match u:User(", id(1))]);
+                let code = &answer["errors"][0]["code"];
+                assert_eq!((status, code.as_str()), (200, Some("Neo.ClientError.Statement.InvalidSyntax")));
+            }
+            _ => std::thread::sleep(Duration::from_millis(1_600)),
+        }
+        let (status, answer) = post(web, &format!("{}/commit", place(&opened)), &[]);
+        assert_eq!(status, 404, "{how}: {answer}");
+        assert_eq!(answer["errors"][0]["code"], "Neo.ClientError.Transaction.UnknownId");
+        assert_eq!(read(7), 43, "{how}");
+    }
+}
+
+#[test]
+fn statements_that_make_no_sense_are_told_with_their_place() {
+    let folder = Folder::with("about.txt", "made by a test");
+    let (_node, _, web) = alone(&folder, "node.log", "");
+    eventually("a master", Duration::from_secs(20), || is_master(web));
+    let commit = format!("{TRANSACTION}/commit");
+    for (text, parameters, told) in [
+        ("match u:User(id = 1)\n sett u.x = 1", json!({}), "a similar word is `set` (line 2, column 2)\n sett u.x = 1\n ^^^^"),
+        ("match u:User(id = $id)", json!({ "ide": 1 }), "there is no parameter `$id`"),
+        ("match u:Person(id = 1)", json!({}), "the graph has no label called `Person`"),
+        ("match u:User(id = $id)", json!({ "id": [1] }), "`id` is neither a number nor a text"),
+        ("match u:User(id = 1); commit", json!({}), "`commit` is a request of its own here"),
+    ] {
+        let (_, answer) = post(web, &commit, &[(text, parameters)]);
+        let message = answer["errors"][0]["message"].as_str().expect("an error");
+        assert!(message.contains(told), "{message}");
+    }
+    let gone = [("match u:User(id = 1000000)\nread u", json!({}))];
+    let (_, answer) = post(web, &commit, &gone);
+    assert_ne!(answer["errors"], json!([]), "{answer}");
+    let mixed = [("follow", json!({ "me": 1, "other": 2 })), (READ, json!({ "id": 1 }))];
+    let (status, answer) = post(web, &commit, &mixed);
+    assert_eq!(status, 400, "{answer}");
+    // And it goes on.
+    assert!(is_master(web));
+}
