@@ -82,7 +82,10 @@ fn statements_of_ones_own_share_a_transaction() {
             "by a slip" => {
                 let (status, answer) = post(web, &place(&opened), &[("match u:User(", id(1))]);
                 let code = &answer["errors"][0]["code"];
-                assert_eq!((status, code.as_str()), (200, Some("Neo.ClientError.Statement.InvalidSyntax")));
+                assert_eq!(
+                    (status, code.as_str()),
+                    (200, Some("Neo.ClientError.Statement.InvalidSyntax"))
+                );
             }
             _ => std::thread::sleep(Duration::from_millis(1_600)),
         }
@@ -100,7 +103,11 @@ fn statements_that_make_no_sense_are_told_with_their_place() {
     eventually("a master", Duration::from_secs(20), || is_master(web));
     let commit = format!("{TRANSACTION}/commit");
     for (text, parameters, told) in [
-        ("match u:User(id = 1)\n sett u.x = 1", json!({}), "a similar word is `set` (line 2, column 2)\n sett u.x = 1\n ^^^^"),
+        (
+            "match u:User(id = 1)\n sett u.x = 1",
+            json!({}),
+            "a similar word is `set` (line 2, column 2)\n sett u.x = 1\n ^^^^",
+        ),
         ("match u:User(id = $id)", json!({ "ide": 1 }), "there is no parameter `$id`"),
         ("match u:Person(id = 1)", json!({}), "the graph has no label called `Person`"),
         ("match u:User(id = $id)", json!({ "id": [1] }), "`id` is neither a number nor a text"),

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use wavetank_instance::{Asked, Effect, Input, Instance, Reply, Request, TaskId, Timer};
 use wavetank_store::{DiskOp, StoreState};
 use wavetank_vocabulary::{
-    ClientId, Fact, Metric, NodeId, Observation, OperationId, OperationKind, Role, Span, Status, Time,
+    ClientId, Fact, Metric, NodeId, Observation, OperationId, OperationKind, Role, Span, Status,
+    Time,
 };
 use wavetank_world::{Plan, Standing, audited};
 
@@ -291,7 +292,12 @@ impl Node {
     }
 
     /// A request of an HTTP client that begins a transaction.
-    fn begun(&mut self, kind: OperationKind, nodes: (NodeId, NodeId), by_statement: bool) -> Request {
+    fn begun(
+        &mut self,
+        kind: OperationKind,
+        nodes: (NodeId, NodeId),
+        by_statement: bool,
+    ) -> Request {
         let operation = OperationId { client: WEB_CLIENT, index: self.web_operations };
         self.web_operations = self.web_operations.wrapping_add(1);
         Request {

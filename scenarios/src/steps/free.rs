@@ -138,9 +138,10 @@ mod tests {
     fn done_ends_the_statement_and_not_the_transaction() {
         let text = "match u:User(id = 1)\ndone if u.count = 1\nset u.count = 1";
         let program = compiled(text, &[]).expect("it is sound");
-        let place = program.steps.iter().position(|step| {
-            matches!(step, OperationStep::Leave { test: Test::Compare(..), .. })
-        });
+        let place = program
+            .steps
+            .iter()
+            .position(|step| matches!(step, OperationStep::Leave { test: Test::Compare(..), .. }));
         let place = place.expect("it asks");
         let OperationStep::Leave { exit: Exit::Skip(steps), .. } = program.steps[place] else {
             panic!("{:?}", program.steps[place]);

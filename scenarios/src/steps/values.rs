@@ -72,7 +72,9 @@ impl Parser {
                 _ => Err(Slip::new(at, "expected a number after `-`")),
             },
             Word::Text(text) => Ok(Operand::Text(text.into())),
-            Word::Parameter(name) if self.given.contains_key(&name) => Ok(self.given[&name].clone()),
+            Word::Parameter(name) if self.given.contains_key(&name) => {
+                Ok(self.given[&name].clone())
+            }
             Word::Parameter(name) => {
                 let found = PARAMETERS.into_iter().find(|(known, _)| *known == name);
                 found.map(|(_, operand)| operand).ok_or_else(|| {
