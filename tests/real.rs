@@ -282,12 +282,12 @@ fn a_node_answers_its_clients_and_keeps_what_it_committed() {
 #[test]
 fn what_cannot_be_played_for_real_is_refused() {
     let folder = folder();
-    let disk = MASTER_LOSS.replace("crash = \"master\"", "slow-disk = \"master\"");
+    let disk = MASTER_LOSS.replace("crash = \"master\"", "bit-flip = \"master\"");
     let scenario = written(&folder, "disk.toml", &disk);
     let done = run(&["soak", &scenario, "--out", &folder.path("out")]);
     assert_eq!(done.code, 2);
     assert!(
-        done.stderr.contains("these faults cannot be played on processes: slow-disk"),
+        done.stderr.contains("these faults cannot be played on processes: bit-flip"),
         "{}",
         done.stderr
     );

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use wavetank_instance::{Asked, Effect, Input, Instance, Reply, Request, TaskId, Timer};
+use wavetank_instance::{Asked, Effect, Input, Instance, Now, Reply, Request, TaskId, Timer};
 use wavetank_store::{DiskOp, StoreState};
 use wavetank_vocabulary::{
     ClientId, Fact, Metric, NodeId, Observation, OperationId, OperationKind, Role, Span, Status,
@@ -85,6 +85,8 @@ pub(crate) struct Node {
     rows: Vec<(OperationId, Row)>,
     web_operations: u32,
     exit: bool,
+    /// A fault has its wall clock so much ahead.
+    wall_ahead_ms: i64,
     /// How long the instance worked so far.
     busy: Duration,
     next_status: Instant,
@@ -127,6 +129,7 @@ impl Node {
             rows: Vec::new(),
             web_operations: first_web_operation(),
             exit: false,
+            wall_ahead_ms: 0,
             busy: Duration::ZERO,
             next_status: Instant::now(),
             next_sample: Time::ZERO,
@@ -222,6 +225,14 @@ impl Node {
             Incoming::Control(Down::Called(task)) => self.input(Input::Called(task)),
             Incoming::Control(Down::Stop) => self.input(Input::Stop),
             Incoming::Control(Down::Audit) => self.audit(),
+            Incoming::Control(Down::Surroundings(now)) => {
+                self.wall_ahead_ms = now.wall_ahead_ms;
+                self.instance.limit_frames(usize::try_from(now.frames).unwrap_or(usize::MAX));
+                for (op, result) in self.disk.set_state(now.disk) {
+                    self.input(Input::Disk { op, result });
+                }
+                self.tell_struck();
+            }
             Incoming::Control(Down::Welcome(..)) => {}
         }
     }
@@ -355,7 +366,7 @@ impl Node {
 
     fn step(&mut self, input: Input) {
         let mut effects = std::mem::take(&mut self.effects);
-        self.instance.step(self.clock.now(), input, &mut effects);
+        self.instance.step(self.now(), input, &mut effects);
         for effect in effects.drain(..) {
             self.carry_out(effect);
         }
@@ -372,7 +383,11 @@ impl Node {
             }
             Effect::Disk { op, request } => {
                 if let Some(result) = self.disk.submit(op, &request) {
+                    let failed = result.is_err();
                     self.work.push_back(Input::Disk { op, result });
+                    if failed {
+                        self.tell_struck();
+                    }
                 }
             }
             Effect::Arm { timer, after } => {
@@ -417,6 +432,19 @@ impl Node {
             }
             Effect::Exit => self.exit = true,
             Effect::Fact(fact) => self.fact(fact),
+        }
+    }
+
+    /// The clocks as the instance sees them.
+    fn now(&self) -> Now {
+        let now = self.clock.now();
+        Now { wall_ms: now.wall_ms.saturating_add_signed(self.wall_ahead_ms), ..now }
+    }
+
+    /// Tells which faults of the disk have struck.
+    fn tell_struck(&mut self) {
+        while let Some(fault) = self.disk.struck() {
+            self.up(Up::Struck(fault));
         }
     }
 

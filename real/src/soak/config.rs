@@ -106,8 +106,9 @@ pub(super) fn playable<O: Observer>(plan: &Plan) -> Result<Vec<String>, SoakErro
         let names: Vec<&str> = refused.into_iter().collect();
         return Err(SoakError::NotForReal(format!(
             "these faults cannot be played on processes: {}\nprocesses can be killed, stopped, \
-             restarted, wiped and paused; links can be cut, reset and delayed; balancers can \
-             fail",
+             restarted, wiped and paused; links can be cut, reset, slow, lossy and narrow; disks \
+             can be slow, stalled, full, read-only or gone, and fail a write or a sync; clocks can \
+             be wrong, page caches small; balancers can fail",
             names.join(", ")
         )));
     }

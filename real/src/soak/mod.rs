@@ -115,6 +115,7 @@ impl<O: Observer> Field<O> {
         let control_at = control.local_addr().map_err(failed("cannot listen"))?;
         let (tell, events) = channel();
         listen(control, tell.clone()).map_err(failed("cannot start a thread"))?;
+        let world = World::outside(plan.clone(), config.base.clone(), Merge::new(observer));
         let mut links = Vec::new();
         let mut nodes = Vec::new();
         let mut polls = Vec::new();
@@ -139,13 +140,15 @@ impl<O: Observer> Field<O> {
                 members,
                 control: Some(control_at),
             };
-            let node = Node::new(&config.folder, file).map_err(failed("cannot write files"))?;
+            let healthy = world.surroundings(instance.id).unwrap_or_default();
+            let node = Node::new(&config.folder, file, healthy);
+            let node = node.map_err(failed("cannot write files"))?;
             let poller = poller(node.id, node.web_server, tell.clone());
             polls.push(poller.map_err(failed("cannot start a thread"))?);
             nodes.push(node);
         }
         Ok(Field {
-            world: World::outside(plan.clone(), config.base.clone(), Merge::new(observer)),
+            world,
             plan: plan.clone(),
             clock: Clock::starting(config.time_scale),
             nodes,
@@ -260,10 +263,12 @@ impl<O: Observer> Field<O> {
             Up::Audited if present => {
                 self.audited.insert(id);
             }
+            Up::Struck(fault) if present => self.world.outside_struck(id, fault),
             Up::Here(..)
             | Up::Respond(..)
             | Up::Call(..)
             | Up::Found(..)
+            | Up::Struck(_)
             | Up::Status(_)
             | Up::Audited => {}
         }
@@ -329,8 +334,12 @@ impl<O: Observer> Field<O> {
             }
         }
         for (from, to, proxy) in &self.links {
-            let (whole, later) = self.world.link(*from, *to);
-            proxy.set(whole, self.clock.real(later));
+            proxy.set(&self.world.link(*from, *to), self.clock);
+        }
+        for node in &mut self.nodes {
+            if let Some(now) = self.world.surroundings(node.id) {
+                node.surround(now);
+            }
         }
         Ok(())
     }

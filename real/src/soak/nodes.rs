@@ -12,6 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use wavetank_vocabulary::InstanceId;
+use wavetank_world::Surroundings;
 
 use super::Event;
 use crate::clock::Clock;
@@ -43,11 +44,15 @@ pub(super) struct Node {
     log: PathBuf,
     child: Option<(Child, Process)>,
     orders: Option<Sender<Down>>,
+    /// The surroundings that its process believes in.
+    believes: Surroundings,
+    /// Those of a node to which nothing is done.
+    healthy: Surroundings,
 }
 
 impl Node {
     /// A node whose files are in `folder`; nothing runs yet.
-    pub(super) fn new(folder: &Path, file: NodeFile) -> io::Result<Node> {
+    pub(super) fn new(folder: &Path, file: NodeFile, healthy: Surroundings) -> io::Result<Node> {
         let name = format!("node-{}", file.server_id.0);
         let config = folder.join(format!("{name}.toml"));
         fs::write(&config, file.to_text())?;
@@ -59,6 +64,8 @@ impl Node {
             file,
             child: None,
             orders: None,
+            believes: healthy,
+            healthy,
         })
     }
 
@@ -108,7 +115,19 @@ impl Node {
         // The thread that was just started takes it.
         let _ = orders.send(Down::Welcome(clock.origin, clock.scale));
         self.orders = Some(orders);
+        self.believes = self.healthy;
         Ok(())
+    }
+
+    /// Has its process believe in these surroundings. Milliseconds that a clock drifts between two
+    /// looks are not worth a word.
+    pub(super) fn surround(&mut self, now: Surroundings) {
+        let near = now.wall_ahead_ms.abs_diff(self.believes.wall_ahead_ms) < 5;
+        let same = Surroundings { wall_ahead_ms: now.wall_ahead_ms, ..self.believes } == now;
+        let zero = now.wall_ahead_ms == 0 && self.believes.wall_ahead_ms != 0;
+        if (!near || !same || zero) && self.tell(Down::Surroundings(now)) {
+            self.believes = now;
+        }
     }
 
     /// Tells it something. False when nobody is there to be told.

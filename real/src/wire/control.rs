@@ -5,6 +5,7 @@
 
 use wavetank_instance::{Asked, Reply, Request, TaskId};
 use wavetank_vocabulary::{NodeId, Role, ServerTime, Status, Time};
+use wavetank_world::{DiskState, Surroundings};
 
 use super::facts::Told;
 use super::{Garbage, Reader, Wire, wire_enum, wire_struct};
@@ -26,6 +27,8 @@ pub(crate) enum Up {
     Audited,
     /// A look-up of a user has returned something.
     Found(u64, Option<i64>),
+    /// A fault that lay in wait on its disk has struck.
+    Struck(u16),
 }
 
 /// What it is told.
@@ -42,6 +45,8 @@ pub(crate) enum Down {
     Stop,
     /// Tell what the store holds; as master, what is in it, too.
     Audit,
+    /// Behave as if disk, clock and page cache were like this.
+    Surroundings(Surroundings),
 }
 
 /// How an instance is at a moment.
@@ -69,6 +74,7 @@ wire_enum!(Up, "report" {
     4 => Status(condition);
     5 => Audited;
     6 => Found(reply_to, value);
+    7 => Struck(fault);
 });
 
 wire_enum!(Down, "order" {
@@ -77,8 +83,11 @@ wire_enum!(Down, "order" {
     2 => Called(task);
     3 => Stop;
     4 => Audit;
+    5 => Surroundings(surroundings);
 });
 
+wire_struct!(Surroundings { wall_ahead_ms, frames, disk });
+wire_struct!(DiskState { slower, stalled, gone, read_only, full, write_error, sync_error });
 wire_struct!(Asked { operation, kind, attempt, reply_to });
 wire_struct!(Request {
     operation,
@@ -173,12 +182,15 @@ mod tests {
             assert_eq!(decode::<Up>(&bytes), Ok(up));
         }
         let looked_up = Up::Found(u64::MAX, Some(-3));
-        for up in [Up::Here(1, 2, 3), Up::Status(condition), Up::Audited, looked_up] {
+        for up in [Up::Here(1, 2, 3), Up::Status(condition), Up::Audited, looked_up, Up::Struck(3)]
+        {
             let mut bytes = Vec::new();
             up.put(&mut bytes);
             assert_eq!(decode::<Up>(&bytes), Ok(up));
         }
-        for down in [Down::Welcome(1, 2), Down::Request(request()), Down::Stop, Down::Audit] {
+        let disk = DiskState { slower: 9, stalled: true, full: Some(7), ..DiskState::default() };
+        let sick = Down::Surroundings(Surroundings { wall_ahead_ms: -5, frames: 30, disk });
+        for down in [Down::Welcome(1, 2), Down::Request(request()), Down::Stop, Down::Audit, sick] {
             let mut bytes = Vec::new();
             down.put(&mut bytes);
             assert_eq!(decode::<Down>(&bytes), Ok(down));

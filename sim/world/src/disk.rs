@@ -27,6 +27,7 @@ use file::{Contents, File, Write};
 use ills::Ills;
 
 pub(crate) use ills::DiskIll;
+pub use ills::DiskState;
 
 /// A change of names, in order.
 #[derive(Clone, Copy, Debug)]

@@ -29,6 +29,7 @@ mod network;
 mod outside;
 mod plan;
 mod processes;
+mod surroundings;
 mod traffic;
 mod trigger;
 mod view;
@@ -42,15 +43,18 @@ pub use client_plan::{
     AccessTable, ClientPlan, Deployment, Popularity, Recorded, RetryPlan, Routing, UsersPlan,
 };
 pub use costs::CostTable;
+pub use disk::DiskState;
 pub use expectation::{Bounds, Expectation, Expected, SeedRule, SessionGuarantee};
 pub use fault_plan::{FaultPlan, Members, Strength, Target};
 pub use graph::BaseGraph;
 pub use meter::{QueueKind, QueueTotals};
+pub use network::{LinkState, MOST_RETRANSMITS, RETRANSMIT};
 pub use outside::{Order, Standing};
 pub use plan::{
     BalancerPlan, EdgeList, GraphModel, GraphPlan, GraphSource, InstancePlan, LinkPlan,
     NetworkPlan, Plan, VolumePlan,
 };
+pub use surroundings::Surroundings;
 pub use trigger::Trigger;
 pub use view::{MemberView, OperationView};
 

@@ -30,11 +30,40 @@ pub(crate) enum Ill {
 
 /// The first wait of TCP before it sends a packet again (RFC 6298 with the minimum that
 /// Linux uses); it doubles each time.
-const RETRANSMIT: Span = Span::from_millis(200);
+pub const RETRANSMIT: Span = Span::from_millis(200);
 
 /// After so many losses of the same packet the connection counts as broken: some 13 s, as
 /// the database's own keep-alive has it, and not the quarter of an hour that TCP would try.
-const MOST_RETRANSMITS: u32 = 6;
+pub const MOST_RETRANSMITS: u32 = 6;
+
+/// What is wrong with a link, for one that is elsewhere. What is lost is sent again after
+/// [`RETRANSMIT`], and then after twice as long each time; after [`MOST_RETRANSMITS`] the
+/// connection breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkState {
+    /// Whether anything passes.
+    pub whole: bool,
+    /// Messages take so much longer.
+    pub delay: Span,
+    /// And up to so much more.
+    pub jitter: Span,
+    /// So many of a million packets are lost.
+    pub lost_ppm: u32,
+    /// No more than this a second passes.
+    pub bytes_per_second: Option<u64>,
+}
+
+impl Default for LinkState {
+    fn default() -> Self {
+        LinkState {
+            whole: true,
+            delay: Span::ZERO,
+            jitter: Span::ZERO,
+            lost_ppm: 0,
+            bytes_per_second: None,
+        }
+    }
+}
 
 /// What becomes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,18 +214,28 @@ impl Network {
         link.cuts == 0 && link.reset.is_none_or(|reset| now > reset)
     }
 
-    /// Whether no fault cuts a link.
-    pub(crate) fn is_whole(&self, from: usize, to: usize) -> bool {
-        self.links[from * self.total + to].cuts == 0
-    }
-
-    /// How much later messages are for faults that delay them all by the same time.
-    pub(crate) fn delay(&self, from: usize, to: usize) -> Span {
-        let ills = &self.links[from * self.total + to].ills;
-        ills.iter().fold(Span::ZERO, |sum, (_, ill, _)| match ill {
-            Ill::Delay(by) => sum + *by,
-            _ => sum,
-        })
+    /// What is wrong with a link.
+    pub(crate) fn state(&self, from: usize, to: usize) -> LinkState {
+        let link = &self.links[from * self.total + to];
+        let mut state = LinkState { whole: link.cuts == 0, ..LinkState::default() };
+        for (_, ill, _) in &link.ills {
+            match *ill {
+                Ill::Delay(by) => state.delay += by,
+                Ill::Jitter(by) => state.jitter += by,
+                Ill::Loss(part) => {
+                    let ppm = 1_000_000 * u64::from(part.numerator) / u64::from(part.denominator);
+                    state.lost_ppm = state.lost_ppm.max(ppm.min(1_000_000) as u32);
+                }
+                Ill::Throttle(most) => {
+                    let most = most.0.max(1);
+                    state.bytes_per_second =
+                        Some(state.bytes_per_second.map_or(most, |other| other.min(most)));
+                }
+                // No process outside tells heartbeats from the rest of a connection.
+                Ill::Grey(_) => {}
+            }
+        }
+        state
     }
 
     /// What is under way on the link is lost; what is sent from now on arrives after it.

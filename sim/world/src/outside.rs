@@ -97,12 +97,14 @@ impl<O: Observer> World<O> {
         world
     }
 
-    /// Whether a fault can be played where instances run elsewhere. Nobody there reaches into
-    /// disks, clocks and page caches.
+    /// Whether a fault can be played where instances run elsewhere: if something is done to a
+    /// process, or its surroundings have a state ([`World::surroundings`], [`World::link`]).
     pub const fn plays_outside(kind: FaultKind) -> bool {
         use FaultKind::{
-            BalancerDown, BalancerStale, Bridge, Crash, Delay, Flap, Partition, PartitionOneWay,
-            Pause, PowerLoss, Reset, Restart, Ring, RollingRestart, Stop, Wipe,
+            BalancerDown, BalancerStale, Bridge, ClockDrift, ClockJump, ClockOffset, Crash, Delay,
+            DiskGone, Flap, FullDisk, Jitter, Loss, Partition, PartitionOneWay, Pause, PowerLoss,
+            ReadOnly, Reset, Restart, Ring, RollingRestart, ShrinkCache, SlowDisk, StallDisk, Stop,
+            SyncError, Throttle, Wipe, WriteError,
         };
         matches!(
             kind,
@@ -120,6 +122,20 @@ impl<O: Observer> World<O> {
                 | Flap
                 | Reset
                 | Delay
+                | Jitter
+                | Loss
+                | Throttle
+                | SlowDisk
+                | StallDisk
+                | FullDisk
+                | WriteError
+                | SyncError
+                | ReadOnly
+                | DiskGone
+                | ClockOffset
+                | ClockDrift
+                | ClockJump
+                | ShrinkCache
                 | BalancerStale
                 | BalancerDown
         )
@@ -140,11 +156,6 @@ impl<O: Observer> World<O> {
     /// The next thing to be done, if there is one.
     pub fn next_order(&mut self) -> Option<Order> {
         self.outside.as_mut()?.orders.pop_front()
-    }
-
-    /// Whether messages pass from one instance to another, and how much later than they would.
-    pub fn link(&self, from: usize, to: usize) -> (bool, Span) {
-        (self.network.is_whole(from, to), self.network.delay(from, to))
     }
 
     /// A request that was brought to an instance has ended there.

@@ -37,6 +37,26 @@ pub(crate) enum DiskIll {
     Gone,
 }
 
+/// What is wrong with a disk, for one that is elsewhere. Faults that lie in wait are named by their
+/// numbers: who notices one strike says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiskState {
+    /// Everything takes so many thousandths of its time longer.
+    pub slower: u32,
+    /// It answers nothing for now.
+    pub stalled: bool,
+    /// It is gone: all it does is fail.
+    pub gone: bool,
+    /// It takes no writes.
+    pub read_only: bool,
+    /// It has no space left: writes that make a file longer fail.
+    pub full: Option<u16>,
+    /// The next write fails.
+    pub write_error: Option<u16>,
+    /// The next sync fails.
+    pub sync_error: Option<u16>,
+}
+
 #[derive(Clone, Debug)]
 struct Ill {
     fault: u16,
@@ -142,6 +162,36 @@ impl SimDisk {
             _ => {}
         }
         self.ills.all.push(Ill { fault, what, stream, armed: true });
+    }
+
+    /// What is wrong, for a disk that is elsewhere.
+    pub(crate) fn state(&self) -> DiskState {
+        let mut state = DiskState::default();
+        for ill in &self.ills.all {
+            let armed = ill.armed.then_some(ill.fault);
+            match ill.what {
+                DiskIll::Slow(factor) => {
+                    let thousandths =
+                        1_000 * u64::from(factor.numerator) / u64::from(factor.denominator);
+                    let more = thousandths.saturating_sub(1_000);
+                    state.slower = state.slower.saturating_add(more.min(1_000_000) as u32);
+                }
+                DiskIll::Stalled => state.stalled = true,
+                DiskIll::Gone => state.gone = true,
+                DiskIll::ReadOnly => state.read_only = true,
+                DiskIll::Full => state.full = Some(ill.fault),
+                DiskIll::WriteError => state.write_error = state.write_error.or(armed),
+                DiskIll::SyncError => state.sync_error = state.sync_error.or(armed),
+                _ => {}
+            }
+        }
+        state
+    }
+
+    /// A fault that lay in wait has struck, elsewhere. False when it is over already.
+    pub(crate) fn has_struck(&mut self, fault: u16) -> bool {
+        let ill = self.ills.all.iter_mut().find(|ill| ill.fault == fault);
+        ill.map(|ill| ill.armed = false).is_some()
     }
 
     /// A fault is over, and all that it did. Gives the operations that are through sooner for it,

@@ -165,8 +165,11 @@ impl<O: Observer> World<O> {
         } else {
             active.told.push((on, None));
         }
-        let states = self.states_of(fault, on);
-        self.tell(Fact::StruckIn { fault: id, kind, on, states });
+        // Nobody looks into instances that run elsewhere.
+        if !self.is_outside() {
+            let states = self.states_of(fault, on);
+            self.tell(Fact::StruckIn { fault: id, kind, on, states });
+        }
         self.tell(Fact::FaultBegan { fault: id, kind, on, peer: None });
     }
 
