@@ -32,7 +32,7 @@ fn free_port() -> u16 {
 }
 
 /// A cluster of one; `SETTINGS` stands where further settings may.
-const ONE: &str = r#"
+pub(crate) const ONE: &str = r#"
 format = 1
 duration = "40s"
 [cluster]
@@ -60,13 +60,18 @@ mix = { profile = 50, status = 30, follow = 20 }
 
 /// Starts a node of a cluster of one; gives its cluster and web port, too.
 pub(crate) fn alone(folder: &Folder, log: &str, settings: &str) -> (Node, u16, u16) {
+    start(folder, log, &ONE.replace("SETTINGS", settings), "")
+}
+
+/// Starts instance 1 of a scenario with these further members.
+pub(crate) fn start(folder: &Folder, log: &str, scenario: &str, members: &str) -> (Node, u16, u16) {
     let write = |name: &str, text: &str| fs::write(folder.path(name), text).unwrap();
-    write("one.toml", &ONE.replace("SETTINGS", settings));
+    write("one.toml", scenario);
     let (cluster, web) = (free_port(), free_port());
     let config = format!(
         "server_id = 1\nscenario = \"one.toml\"\ndirectory = \"data\"\n\
          cluster_server = \"127.0.0.1:{cluster}\"\nweb_server = \"127.0.0.1:{web}\"\n\
-         [members]\n1 = \"127.0.0.1:{cluster}\"\n"
+         [members]\n1 = \"127.0.0.1:{cluster}\"\n{members}"
     );
     write("node.toml", &config);
     let child = Command::new(env!("CARGO_BIN_EXE_wavetank"))
