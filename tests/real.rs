@@ -3,8 +3,12 @@
 
 #![cfg(target_os = "linux")]
 
-#[path = "support/node.rs"]
+#[path = "real/garbage.rs"]
+mod garbage;
+#[path = "real/node.rs"]
 mod node;
+#[path = "real/statements.rs"]
+mod statements;
 mod support;
 
 use std::fs;

@@ -59,7 +59,7 @@ impl Disk {
             return Vec::new();
         }
         let held = std::mem::take(&mut self.held);
-        let ended = |(op, request)| Some((op, self.submit(op, &request)?));
+        let ended = |(op, request): (DiskOp, DiskRequest)| Some((op, self.submit(op, &request)?));
         held.into_iter().filter_map(ended).collect()
     }
 

@@ -339,8 +339,9 @@ impl Node {
     /// An HTTP client has its answer; a transaction that stays open is kept for what comes next.
     fn answer(&mut self, request: Request, status: Status, reply: Reply) -> Answered {
         // Those that have expired meanwhile.
-        let expired: Vec<u64> = self.open.keys().copied().collect();
-        for word in expired.into_iter().filter(|w| !self.instance.is_open(TaskId::from_word(*w))) {
+        let is_open = |word: &u64| self.instance.is_open(TaskId::from_word(*word));
+        let expired: Vec<u64> = self.open.keys().copied().filter(|word| !is_open(word)).collect();
+        for word in expired {
             self.take_open(word);
         }
         match reply.open.filter(|_| status == Status::Ok) {

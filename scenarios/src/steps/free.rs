@@ -2,17 +2,17 @@
 //! have values.
 
 use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt;
 use std::ops::Range;
 
-use thiserror::Error;
 use wavetank_world::Program;
 use wavetank_world::operation::{Exit, LOCKED_AT_ONCE, Operand, OperationStep};
 
 use super::parser::{Parser, Slip};
 
 /// What is wrong with a statement, and where.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{}", self.told())]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatementError {
     /// The line, from 1.
     pub line: usize,
@@ -28,8 +28,9 @@ pub struct StatementError {
 
 impl StatementError {
     fn new(text: &str, at: &Range<usize>, label: String) -> StatementError {
-        let start = text.floor_char_boundary(at.start);
-        let end = text.floor_char_boundary(at.end).max(start);
+        // Places are those of words, and so between characters.
+        let boundary = |at: usize| if text.is_char_boundary(at) { at } else { text.len() };
+        let (start, end) = (boundary(at.start), boundary(at.end.max(at.start)));
         let begin = text[..start].rfind('\n').map_or(0, |place| place + 1);
         let line = text[begin..].lines().next().unwrap_or_default();
         StatementError {
@@ -37,14 +38,19 @@ impl StatementError {
             column: text[begin..start].chars().count() + 1,
             label,
             text: line.to_owned(),
-            width: text[start..end].chars().count().max(1),
+            // No further than the line.
+            width: text[start..end].lines().next().map_or(1, |line| line.chars().count().max(1)),
         }
     }
+}
 
-    fn told(&self) -> String {
+impl Error for StatementError {}
+
+impl fmt::Display for StatementError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let StatementError { line, column, label, text, width } = self;
         let (blank, carets) = (" ".repeat(column - 1), "^".repeat(*width));
-        format!("{label} (line {line}, column {column})\n{text}\n{blank}{carets}")
+        write!(f, "{label} (line {line}, column {column})\n{text}\n{blank}{carets}")
     }
 }
 

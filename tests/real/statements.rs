@@ -1,16 +1,10 @@
 //! Statements that a client has written itself, over HTTP to a real node.
 
-#![cfg(target_os = "linux")]
-
-#[path = "support/node.rs"]
-mod node;
-mod support;
-
 use std::time::Duration;
 
-use node::{alone, eventually, http, is_master};
+use crate::node::{alone, eventually, http, is_master};
+use crate::support::Folder;
 use serde_json::{Value, json};
-use support::Folder;
 
 const TRANSACTION: &str = "/db/data/transaction";
 

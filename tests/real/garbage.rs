@@ -2,26 +2,20 @@
 //! speak, which knows how frames are made and what the node itself says. `WAVETANK_LONG=1` goes on
 //! for minutes.
 
-#![cfg(target_os = "linux")]
-
-#[path = "support/node.rs"]
-mod node;
-mod support;
-
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use node::{ONE, eventually, http, start};
-use support::Folder;
+use crate::node::{ONE, eventually, http, start};
+use crate::support::Folder;
 
 /// CRC-32C, bit by bit (Castagnoli 1993).
 fn crc32c(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |sum, byte| {
         (0..8).fold(sum ^ u32::from(*byte), |sum, _| {
-            if sum & 1 == 1 { sum >> 1 ^ 0x82F6_3B78 } else { sum >> 1 }
+            if sum & 1 == 1 { (sum >> 1) ^ 0x82F6_3B78 } else { sum >> 1 }
         })
     })
 }
