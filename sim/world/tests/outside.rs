@@ -10,10 +10,13 @@ use common::plan;
 use fault::fault;
 use wavetank_instance::{Asked, Reply};
 use wavetank_vocabulary::{
-    Classes, Fact, FaultKind, HaRole, InstanceId, LogMark, Monitored, Observer, OperationOutcome,
-    Role, Seq, ServerTime, Span, Status, Time, TxId,
+    Classes, Fact, FaultId, FaultKind, HaRole, InstanceId, LogMark, Monitored, Observer,
+    OperationOutcome, Ratio, Role, Seq, ServerTime, Span, Status, Time, TxId,
 };
-use wavetank_world::{BaseGraph, Order, Phase, Roles, Standing, Target, World};
+use wavetank_world::{
+    BaseGraph, DiskState, LinkState, Order, Phase, Roles, Standing, Strength, Surroundings, Target,
+    World,
+};
 
 /// Keeps every fact.
 #[derive(Clone, Debug, Default)]
@@ -127,18 +130,65 @@ fn links_say_whether_they_are_cut() {
     let mut world = World::outside(Arc::new(plan), Arc::new(base), Log::default());
     for (second, whole) in [(9, true), (11, false), (16, true)] {
         world.advance_to(seconds(second));
-        assert_eq!(world.link(0, 1), (whole, Span::ZERO), "{second} s");
-        assert_eq!(world.link(1, 2), (whole, Span::ZERO), "{second} s");
-        assert_eq!(world.link(0, 2), (true, Span::ZERO), "{second} s");
+        let cut = LinkState { whole, ..LinkState::default() };
+        assert_eq!((world.link(0, 1), world.link(1, 2)), (cut, cut), "{second} s");
+        assert_eq!(world.link(0, 2), LinkState::default(), "{second} s");
     }
 }
 
 #[test]
-fn what_reaches_into_a_machine_cannot_be_played_elsewhere() {
-    use wavetank_vocabulary::FaultFamily;
-    for kind in FaultKind::ALL {
-        let inside =
-            matches!(kind.family(), FaultFamily::Disk | FaultFamily::Clock | FaultFamily::Memory);
-        assert!(!(inside && World::<Log>::plays_outside(*kind)), "{kind:?}");
+fn surroundings_say_what_faults_make_of_them() {
+    let mut plan = plan(60, 1);
+    let second = Target::Instance(InstanceId(2));
+    let mut add = |kind, at, change: fn(&mut Strength)| {
+        let mut fault = fault(kind, second, at, 5);
+        change(&mut fault.strength);
+        plan.faults.push(fault);
+    };
+    add(FaultKind::SlowDisk, 10, |it| it.factor = Some(Ratio::new(3, 1)));
+    add(FaultKind::FullDisk, 12, |_| {});
+    add(FaultKind::ClockOffset, 20, |it| {
+        it.by = Some(Span::from_secs(7));
+        it.backwards = Some(true);
+    });
+    add(FaultKind::Loss, 30, |it| it.part = Some(Ratio::new(1, 4)));
+    add(FaultKind::SyncError, 40, |_| {});
+    for (number, fault) in (1..).zip(&mut plan.faults) {
+        fault.id = FaultId(number);
+    }
+    let base = BaseGraph::build(&plan.graph);
+    let mut world = World::outside(Arc::new(plan), Arc::new(base), Log::default());
+    let healthy = world.surroundings(InstanceId(2)).expect("a member");
+    let mut after = |at| {
+        world.advance_to(seconds(at));
+        let link = world.link(0, 1);
+        (world.surroundings(InstanceId(2)).expect("a member"), link)
+    };
+    assert_eq!(after(9).0, healthy);
+    assert_eq!(after(11).0.disk, DiskState { slower: 2_000, ..DiskState::default() });
+    let full = after(13).0.disk;
+    assert_eq!((full.slower, full.full), (2_000, Some(1)));
+    assert_eq!(after(21).0, Surroundings { wall_ahead_ms: -7_000, ..healthy });
+    assert_eq!(after(31).1, LinkState { lost_ppm: 250_000, ..LinkState::default() });
+    assert_eq!(after(41).0.disk.sync_error, Some(4));
+    // It strikes where it is noticed, and then no more.
+    let began = |world: &World<Log>| {
+        let is = |fact: &Fact| matches!(fact, Fact::FaultBegan { kind: FaultKind::SyncError, .. });
+        world.observer().0.iter().filter(|(_, fact)| is(fact)).count()
+    };
+    assert_eq!(began(&world), 0);
+    world.outside_struck(InstanceId(2), 4);
+    assert_eq!(began(&world), 1);
+    let surroundings = world.surroundings(InstanceId(2)).expect("a member");
+    assert_eq!(surroundings.disk.sync_error, None);
+    world.advance_to(seconds(50));
+    assert_eq!(world.surroundings(InstanceId(2)), Some(healthy));
+}
+
+#[test]
+fn what_damages_bytes_cannot_be_played_elsewhere() {
+    use FaultKind::{BitFlip, Grey, LogDamage, LostWrite, ReadError, SlowCpu, TornWrite};
+    for kind in [BitFlip, Grey, LogDamage, LostWrite, ReadError, SlowCpu, TornWrite] {
+        assert!(!World::<Log>::plays_outside(kind), "{kind:?}");
     }
 }
