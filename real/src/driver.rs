@@ -4,17 +4,16 @@
 //! others wait for sockets, syncs and HTTP clients and hand over what they got. Syncs never
 //! hold that thread up; work on cores takes the time that it takes.
 
+mod clients;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use wavetank_instance::{Asked, Effect, Input, Instance, Now, Reply, Request, TaskId, Timer};
+use wavetank_instance::{Asked, Effect, Input, Instance, Now, Request, TaskId, Timer};
 use wavetank_store::{DiskOp, StoreState};
-use wavetank_vocabulary::{
-    ClientId, Fact, Metric, NodeId, Observation, OperationId, OperationKind, Role, Span, Status,
-    Time,
-};
+use wavetank_vocabulary::{ClientId, Fact, Metric, Observation, OperationId, Role, Span, Time};
 use wavetank_world::{Plan, Standing, audited};
 
 use crate::clock::Clock;
@@ -23,7 +22,7 @@ use crate::link::Link;
 use crate::log::Log;
 use crate::peers::{FromPeer, Peers};
 use crate::statements::{Answered, Row, Statements};
-use crate::web::{FromWeb, Run};
+use crate::web::FromWeb;
 use crate::wire::Told;
 use crate::wire::control::{Condition, Down, Up};
 
@@ -237,122 +236,11 @@ impl Node {
         }
     }
 
-    fn web_request(&mut self, request: Request, tell: Sender<Answered>) {
-        self.request(request, Asker::Web(request, tell));
-    }
-
     fn request(&mut self, request: Request, asker: Asker) {
         let reply_to = self.next_asker;
         self.next_asker += 1;
         self.askers.insert(reply_to, asker);
         self.input(Input::Request(Request { reply_to, ..request }));
-    }
-
-    fn asked(&mut self, asked: FromWeb) {
-        match asked {
-            FromWeb::Look(look) => look(&self.instance),
-            FromWeb::Run(Run::Begin { kind, me, other, open }, tell) => {
-                let request = self.begun(kind, (me, other), open);
-                self.web_request(request, tell);
-            }
-            FromWeb::Run(Run::Play { program, open }, tell) => {
-                let before = match open {
-                    None => None,
-                    Some(word) => match self.take_open(word) {
-                        Some(before) if self.statements.are(before.kind) => Some(before),
-                        // An operation has its own statements, and goes on with those.
-                        Some(before) => {
-                            self.open.insert(word, Request { open: None, ..before });
-                            let _ = tell.send(Answered::bare(Status::Aborted));
-                            return;
-                        }
-                        None => {
-                            let _ = tell.send(Answered::bare(Status::UnknownId));
-                            return;
-                        }
-                    },
-                };
-                let Some(kind) = self.statements.define(&mut self.instance, *program) else {
-                    let _ = tell.send(Answered::bare(Status::Aborted));
-                    return;
-                };
-                let request = match before {
-                    Some(before) => {
-                        self.statements.give_back(before.kind);
-                        Request { kind, ..before }
-                    }
-                    None => self.begun(kind, (NodeId(0), NodeId(0)), true),
-                };
-                self.web_request(request, tell);
-            }
-            FromWeb::Run(Run::Next(word), tell) => match self.take_open(word) {
-                Some(request) => self.web_request(request, tell),
-                None => {
-                    let _ = tell.send(Answered::bare(Status::UnknownId));
-                }
-            },
-            FromWeb::Rollback(word, tell) => {
-                let open = self.take_open(word);
-                if let Some(request) = open {
-                    self.statements.give_back(request.kind);
-                    self.input(Input::Rollback(TaskId::from_word(word)));
-                }
-                let _ = tell.send(open.is_some());
-            }
-        }
-    }
-
-    /// A request of an HTTP client that begins a transaction.
-    fn begun(
-        &mut self,
-        kind: OperationKind,
-        nodes: (NodeId, NodeId),
-        by_statement: bool,
-    ) -> Request {
-        let operation = OperationId { client: WEB_CLIENT, index: self.web_operations };
-        self.web_operations = self.web_operations.wrapping_add(1);
-        Request {
-            operation,
-            attempt: 1,
-            kind,
-            me: nodes.0,
-            other: nodes.1,
-            now_ms: self.clock.now().wall_ms,
-            by_statement,
-            looks_up: false,
-            open: None,
-            reply_to: 0,
-        }
-    }
-
-    /// The request by which an open transaction goes on; none when it is not open any more.
-    fn take_open(&mut self, word: u64) -> Option<Request> {
-        let request = self.open.remove(&word)?;
-        let open = TaskId::from_word(word);
-        if !self.instance.is_open(open) {
-            self.statements.give_back(request.kind);
-            return None;
-        }
-        Some(Request { open: Some(open), ..request })
-    }
-
-    /// An HTTP client has its answer; a transaction that stays open is kept for what comes next.
-    fn answer(&mut self, request: Request, status: Status, reply: Reply) -> Answered {
-        // Those that have expired meanwhile.
-        let is_open = |word: &u64| self.instance.is_open(TaskId::from_word(*word));
-        let expired: Vec<u64> = self.open.keys().copied().filter(|word| !is_open(word)).collect();
-        for word in expired {
-            self.take_open(word);
-        }
-        match reply.open.filter(|_| status == Status::Ok) {
-            Some(open) => {
-                self.open.insert(open.to_word(), Request { open: None, ..request });
-            }
-            None => self.statements.give_back(request.kind),
-        }
-        let own = |(operation, _): &mut (OperationId, Row)| *operation == request.operation;
-        let rows = self.rows.extract_if(.., own).map(|(_, row)| row).collect();
-        Answered { status, reply, rows }
     }
 
     /// Gives the instance an input, and what follows from it at once.
