@@ -68,7 +68,7 @@ impl<T: Fn(FromWeb) -> bool> Web<T> {
                     return refused("an open transaction plays one operation: name exactly one");
                 };
                 match self.run(Run::Begin { kind, me, other, open: true }) {
-                    Some(answered) => self.stands(&answered, vec![result(&answered)]),
+                    Some(answered) => self.stands(&answered, &[result(&answered)]),
                     None => return unavailable(),
                 }
             }
@@ -93,7 +93,7 @@ impl<T: Fn(FromWeb) -> bool> Web<T> {
             let Some(answered) = self.run(run) else { return unavailable() };
             open = answered.reply.open.map(|open| open.to_word());
             if answered.status != Status::Ok {
-                return self.stands(&answered, results);
+                return self.stands(&answered, &results);
             }
             if !empty {
                 results.push(result(&answered));
@@ -106,7 +106,7 @@ impl<T: Fn(FromWeb) -> bool> Web<T> {
                 None => return unavailable(),
             }
         }
-        self.stands(&last, results)
+        self.stands(&last, &results)
     }
 
     /// A request to an open transaction.
@@ -141,7 +141,7 @@ impl<T: Fn(FromWeb) -> bool> Web<T> {
             match self.run(Run::Next(id)) {
                 Some(Answered { status: Status::Ok, reply, .. })
                     if commit && reply.open.is_some() => {}
-                Some(answered) => return self.stands(&answered, vec![result(&answered)]),
+                Some(answered) => return self.stands(&answered, &[result(&answered)]),
                 None => return unavailable(),
             }
         }
@@ -154,13 +154,13 @@ impl<T: Fn(FromWeb) -> bool> Web<T> {
         }
         match wait(&told) {
             Some(true) => HttpAnswer::json(200, r#"{"results":[],"errors":[]}"#),
-            Some(false) => self.stands(&Answered::bare(Status::UnknownId), Vec::new()),
+            Some(false) => self.stands(&Answered::bare(Status::UnknownId), &[]),
             None => unavailable(),
         }
     }
 
     /// How a transaction stands after statements that have returned this.
-    fn stands(&self, answered: &Answered, results: Vec<Value>) -> HttpAnswer {
+    fn stands(&self, answered: &Answered, results: &[Value]) -> HttpAnswer {
         let Answered { status, reply, .. } = answered;
         if *status != Status::Ok {
             let code = if *status == Status::UnknownId { 404 } else { 200 };
