@@ -7,6 +7,7 @@ use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use wavetank_vocabulary::{LogMark, NodeId, RelationshipId};
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::dense::which_chain;
 use crate::disk::{FileKind, FileName};
@@ -69,7 +70,8 @@ pub struct ImageBuilder {
 const DENSE: u32 = 50;
 
 impl ImageBuilder {
-    /// An empty store with this identity.
+    /// An empty store. The number tells apart stores with the same contents that are not to be
+    /// taken for one another; others are told apart by their contents.
     pub fn new(store_id: u64) -> ImageBuilder {
         ImageBuilder { store_id, ..ImageBuilder::default() }
     }
@@ -264,7 +266,8 @@ impl ImageBuilder {
         &mut self.groups[at as usize].first[which_chain(new, side) as usize]
     }
 
-    /// The files of the store.
+    /// The files of the store. Its identity is made of the one that was given and of all that
+    /// is in it.
     pub fn finish(mut self) -> Image {
         self.link();
         let tokens: Vec<_> = self
@@ -299,11 +302,11 @@ impl ImageBuilder {
             self.constraints.len() as u64,
             0,
         ];
-        let header =
-            LogHeader { version: 0, store_id: self.store_id, base: LogMark::BASE, base_time_ms: 0 };
+        let store_id = identity(self.store_id, all.iter().flatten());
+        let header = LogHeader { version: 0, store_id, base: LogMark::BASE, base_time_ms: 0 };
         let header = header.encode();
         let meta = Meta {
-            store_id: self.store_id,
+            store_id,
             position: LogPosition {
                 mark: LogMark::BASE,
                 version: 0,
@@ -324,6 +327,23 @@ impl ImageBuilder {
         files.push((FileName::log(0), ImageFile::Bytes(header.as_slice().into())));
         Image { files }
     }
+}
+
+/// The id of the next node or relationship.
+fn next_id(count: usize) -> Result<u64, StoreError> {
+    let id = count as u64;
+    (id < MAX_ENTITIES)
+        .then_some(id)
+        .ok_or_else(|| StoreError::Inconsistent("all ids are in use".into()))
+}
+
+/// All stores begin at the same mark, so the identity alone tells those apart that begin with
+/// other contents.
+fn identity<'a>(given: u64, pages: impl Iterator<Item = &'a Arc<Page>>) -> u64 {
+    let mut hash = Xxh3::with_seed(given);
+    pages.for_each(|page| hash.update(page.bytes()));
+    // Zero is the identity of nothing.
+    hash.digest().max(1)
 }
 
 /// Adds a long value; returns its first record.

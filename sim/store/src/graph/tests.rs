@@ -215,6 +215,52 @@ fn a_damaged_meta_page_costs_no_graph() {
 }
 
 #[test]
+fn graphs_with_one_number_and_other_contents_are_different_stores() {
+    let directory = tempfile::tempdir().unwrap();
+    let make = |name: &str, nodes: usize| {
+        let mut image = crate::ImageBuilder::new(1);
+        for _ in 0..nodes {
+            image.add_node(&[], &[]).unwrap();
+        }
+        Graph::import(directory.path().join(name), &image.finish()).unwrap()
+    };
+    let (mut one, mut same, mut other) = (make("one", 3), make("same", 3), make("other", 4));
+    let to = directory.path().join("backup");
+    assert!(one.backup(&to).unwrap().full);
+    // All of them are at the first transaction.
+    other.write(|tx| tx.create_node(&["User"])).unwrap();
+    let refused = other.backup(&to);
+    let different = |refused: &_| {
+        matches!(refused, Err(GraphError::Backup(BackupError::DifferentStore { .. })))
+    };
+    assert!(different(&refused), "{refused:?}");
+    assert_eq!(Graph::open_to_read(&to).unwrap().info().unwrap().nodes, 3);
+    assert!(!same.backup(&to).unwrap().full, "the same graph, built twice");
+}
+
+#[test]
+fn an_image_that_is_laid_down_by_half_is_no_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut image = crate::ImageBuilder::new(7);
+    image.add_node(&[], &[]).unwrap();
+    let image = image.finish();
+    for (number, (name, _)) in image.files.iter().enumerate() {
+        if name.kind == FileKind::Meta {
+            continue;
+        }
+        // The file cannot be made.
+        let path = directory.path().join(number.to_string());
+        fs::create_dir_all(path.join(name.to_string())).unwrap();
+        let mut disk = Directory::new(&path).unwrap();
+        assert!(disk.lay_down(&image).is_err());
+        assert!(!disk.holds_store(), "{name}");
+    }
+    let mut disk = Directory::new(&directory.path().join("whole")).unwrap();
+    disk.lay_down(&image).unwrap();
+    assert!(disk.holds_store());
+}
+
+#[test]
 fn a_directory_is_open_once_to_write_or_often_to_read() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("graph");
