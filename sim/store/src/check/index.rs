@@ -14,9 +14,12 @@ impl Check<'_> {
     /// Compares the tree's entries with those that the nodes call for.
     pub(super) fn index(&mut self) {
         let mut entries = BTreeSet::new();
-        let mut met = BTreeSet::new();
         if self.contents.pages(FileKind::Index) > 0 {
-            self.tree_page(0, None, &mut met, &mut entries);
+            let mut walk = Walk { met: BTreeSet::new(), entries: &mut entries, leaf: None };
+            self.tree_page(0, None, [None, None], &mut walk);
+            if let Some((last, _)) = walk.leaf.filter(|(_, next)| *next != 0) {
+                self.report(FileKind::Index, u64::from(last), Problem::WrongNextLeaf);
+            }
         }
         let mut scratch = Vec::new();
         // By unique rule and hash: values and their nodes.
@@ -68,42 +71,65 @@ impl Check<'_> {
         }
     }
 
-    /// Walks a page of the tree; `level` is what it must have.
+    /// Walks a page of the tree; `level` is what it must have, and all below it stands from the
+    /// first of the `bounds` on and before the second.
     fn tree_page(
         &mut self,
         number: u32,
         level: Option<u16>,
-        met: &mut BTreeSet<u32>,
-        entries: &mut BTreeSet<IndexKey>,
+        bounds: [Option<IndexKey>; 2],
+        walk: &mut Walk<'_>,
     ) {
         let Some(body) = self.contents.body(FileKind::Index, number) else {
             return self.report(FileKind::Index, u64::from(number), Problem::MissingTreePage);
         };
         let own = tree::level(body);
         let wrong = level.is_some_and(|level| level != own) || own >= DEEPEST;
-        if !met.insert(number) || wrong {
+        if !walk.met.insert(number) || wrong {
             return self.report(FileKind::Index, u64::from(number), Problem::MisplacedTreePage);
         }
         let keys: Vec<IndexKey> =
             (0..tree::count(body)).map(|place| tree::key_at(body, place)).collect();
-        // The first child of an inner page has no lower bound.
-        let bounds = if own > 0 { keys.get(1..).unwrap_or_default() } else { &keys };
-        if bounds.windows(2).any(|two| two[0] >= two[1]) {
+        // The first child of an inner page has no lower bound of its own.
+        let counted = if own > 0 { keys.get(1..).unwrap_or_default() } else { &keys };
+        if counted.windows(2).any(|two| two[0] >= two[1]) {
             self.report(FileKind::Index, u64::from(number), Problem::EntriesOutOfOrder);
         }
+        let [lower, upper] = bounds;
+        let within = |key: &IndexKey| {
+            lower.is_none_or(|lower| lower <= *key) && upper.is_none_or(|upper| *key < upper)
+        };
+        if !counted.iter().all(within) {
+            self.report(FileKind::Index, u64::from(number), Problem::OutOfBounds);
+        }
         if own == 0 {
-            let before = entries.last().copied();
+            if let Some((last, next)) = walk.leaf.replace((number, tree::next_leaf(body)))
+                && next != number
+            {
+                self.report(FileKind::Index, u64::from(last), Problem::WrongNextLeaf);
+            }
+            let before = walk.entries.last().copied();
             if before.zip(keys.first().copied()).is_some_and(|(before, first)| before >= first) {
                 self.report(FileKind::Index, u64::from(number), Problem::EntriesOutOfOrder);
             }
-            entries.extend(keys);
+            walk.entries.extend(keys);
             return;
         }
         if keys.is_empty() {
             self.report(FileKind::Index, u64::from(number), Problem::NoChildren);
         }
         for place in 0..keys.len() {
-            self.tree_page(tree::child_at(body, place), Some(own - 1), met, entries);
+            let lower = if place == 0 { lower } else { Some(keys[place]) };
+            let upper = keys.get(place + 1).copied().or(upper);
+            self.tree_page(tree::child_at(body, place), Some(own - 1), [lower, upper], walk);
         }
     }
+}
+
+/// The tree as far as it was walked, from the left to the right.
+struct Walk<'a> {
+    met: BTreeSet<u32>,
+    entries: &'a mut BTreeSet<IndexKey>,
+    /// The last leaf, and the one that it says comes next; 0: none.
+    leaf: Option<(u32, u32)>,
 }

@@ -67,6 +67,8 @@ problems! {
     MisplacedTreePage = "stands in the tree wrongly",
     EntriesOutOfOrder = "its entries are out of order",
     NoChildren = "has no children",
+    OutOfBounds = "its entries are not what its parent says",
+    WrongNextLeaf = "does not lead to the next leaf",
 }
 
 impl fmt::Display for Problem {

@@ -218,6 +218,8 @@ fn in_schema_tokens_and_ids() -> Vec<Planting> {
 fn in_the_index_tree() -> Vec<Planting> {
     let inner = |body: &[u8]| tree::level(body) > 0;
     let leaf = |body: &[u8]| tree::level(body) == 0 && tree::count(body) > 1;
+    let followed = |body: &[u8]| tree::level(body) == 0 && tree::next_leaf(body) != 0;
+    let last = |body: &[u8]| tree::level(body) == 0 && tree::next_leaf(body) == 0;
     // Behind a header of 16 bytes, an entry of an inner page ends with the number of a child.
     let child = 16 + 20..16 + 24;
     let elsewhere = child.clone();
@@ -239,6 +241,23 @@ fn in_the_index_tree() -> Vec<Planting> {
         in_tree(Problem::MissingTreePage, inner, move |body| body[child.clone()].fill(0xee)),
         in_tree(Problem::MisplacedTreePage, inner, move |body| body[elsewhere.clone()].fill(0)),
         in_tree(Problem::MisplacedTreePage, leaf, |body| body[0] = 9),
+        // The bound of the second child, behind the first one's entry: what stands in the first
+        // child's right half is then looked for there, and what is in the second not at all.
+        in_tree(Problem::OutOfBounds, inner, |body| body[16 + 24 + 4..][..8].fill(0xff)),
+        in_tree(Problem::WrongNextLeaf, followed, |body| body[4..8].fill(0)),
+        in_tree(Problem::WrongNextLeaf, last, |body| body[4] = 1),
+        anywhere(Problem::WrongNextLeaf, move |rig| {
+            let pages = 0..rig.store.counts.logical[FileKind::Index as usize];
+            let key = |page: &u32| PageKey(FileKind::Index, *page);
+            for page in pages {
+                let frame = rig.store.cache.find(key(&page)).expect("all is in memory");
+                if followed(rig.store.cache.frame(frame).page().body()) {
+                    let body = rig.store.cache.page_mut(frame).body_mut();
+                    body[4..8].copy_from_slice(&page.to_le_bytes());
+                    return;
+                }
+            }
+        }),
         in_tree(Problem::EntriesOutOfOrder, leaf, |body| {
             let (one, two) = body[16..56].split_at_mut(20);
             one.swap_with_slice(two);
