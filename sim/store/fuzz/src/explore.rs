@@ -75,8 +75,9 @@ pub fn explore(driver: &mut Driver, dice: &mut Dice) -> Result<(), String> {
         }
         driver.run();
     }
-    // Both may find damage; they may not fall over it.
+    // All may find damage; they may not fall over it.
     let _ = driver.store.check(&driver.disk);
     let _ = driver.store.audit(&driver.disk, &mut Nothing);
+    let _ = driver.store.dump(&driver.disk, &mut std::io::sink());
     Ok(())
 }

@@ -1,14 +1,16 @@
 //! All of a graph as sorted text, the same for the same content.
 
 use std::fmt::Write as _;
+use std::format;
 use std::io::Write;
 use std::string::String;
 use std::vec::Vec;
 
-use super::inspect::name;
+use super::inspect::{indexes, name};
 use super::order::{Edge, canonical_order};
 use super::{Graph, GraphError};
-use crate::audit::{AuditNode, AuditRelationship, AuditVisitor};
+use crate::audit::{AuditNode, AuditRelationship, AuditVisitor, PageSource};
+use crate::error::StoreError;
 use crate::store::Store;
 use crate::value::{Array, TokenId, TokenKind, Value};
 
@@ -18,20 +20,35 @@ impl Graph {
     ///
     /// Nodes are numbered from 0 in the order of their own text (labels and properties); those
     /// with the same text by their relationships and neighbours. Where those are alike as well,
-    /// the numbers of the records decide: that shows in the text only if the nodes still differ
-    /// in what lies farther off and no comparison of neighbours tells (regular graphs).
+    /// the order of the records decides: that shows in the text only if the nodes still differ
+    /// in what lies farther off and no comparison of neighbours tells, as in regular graphs.
     ///
     /// Labels and keys are in the order of their names. Numbers say what they are: `1` is
     /// 64 bits wide, `1i` 32, `1s` 16, `1b` 8; `1.0` is a double and `1.0f` a float.
     ///
     /// # Errors
-    /// A damaged page, or `out` fails.
+    /// A damaged page, a relationship of a node that is not there, or `out` fails; of a store
+    /// that cannot be trusted nothing is written.
     pub fn dump(&self, out: &mut dyn Write) -> Result<(), GraphError> {
-        let mut indexes = self.info()?.indexes;
+        self.store.dump(&self.disk, out)
+    }
+}
+
+impl Store {
+    /// What [`Graph::dump`] writes, of a store on any disk.
+    ///
+    /// # Errors
+    /// As [`Graph::dump`].
+    pub fn dump(&self, disk: &dyn PageSource, out: &mut dyn Write) -> Result<(), GraphError> {
+        let mut indexes = indexes(self);
         indexes.sort();
         let (nodes, relationships) = (Vec::new(), Vec::new());
-        let mut lines = Lines { store: &self.store, nodes, relationships };
-        self.store.audit(&self.disk, &mut lines)?;
+        let mut lines = Lines { store: self, nodes, relationships, lost: None };
+        self.audit(disk, &mut lines)?;
+        if let Some((relationship, node)) = lines.lost {
+            let what = format!("relationship {relationship} is of node {node}, which is not there");
+            return Err(StoreError::Inconsistent(what).into());
+        }
         lines.write(&indexes, out).map_err(|source| {
             let what = String::from("the dump");
             GraphError::Files { what, source }
@@ -46,6 +63,8 @@ struct Lines<'a> {
     nodes: Vec<(u64, String)>,
     /// The places of both ends in `nodes`, and the text.
     relationships: Vec<(u32, u32, String)>,
+    /// A relationship of a node that is not there, and the node.
+    lost: Option<(u64, u64)>,
 }
 
 impl Lines<'_> {
@@ -97,9 +116,9 @@ impl Lines<'_> {
         out.push('}');
     }
 
-    /// The place of a node that was shown; the audit shows no relationship of another.
-    fn place(&self, record: u64) -> u32 {
-        self.nodes.partition_point(|(id, _)| *id < record) as u32
+    /// The place of a node that was shown.
+    fn place(&self, record: u64) -> Option<u32> {
+        self.nodes.binary_search_by_key(&record, |(id, _)| *id).ok().map(|place| place as u32)
     }
 }
 
@@ -121,8 +140,16 @@ impl AuditVisitor for Lines<'_> {
         let kind = name(self.store, TokenKind::RelationshipType, relationship.kind);
         let _ = write!(line, ":{kind:?}");
         self.properties(relationship.properties, &mut line);
-        let (from, to) = (self.place(relationship.from.0), self.place(relationship.to.0));
-        self.relationships.push((from, to, line));
+        let [from, to] = [relationship.from.0, relationship.to.0].map(|node| {
+            let place = self.place(node);
+            if place.is_none() {
+                self.lost.get_or_insert((relationship.id.0, node));
+            }
+            place
+        });
+        if let Some((from, to)) = from.zip(to) {
+            self.relationships.push((from, to, line));
+        }
     }
 }
 
@@ -157,6 +184,8 @@ fn text(value: &Value, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::FileKind;
+    use crate::record::{NodeRecord, Record};
     use std::string::ToString;
 
     fn dumped(graph: &Graph) -> String {
@@ -217,6 +246,36 @@ mod tests {
         // Any difference shows.
         two.write(|tx| tx.set(bob, "age", 1)).unwrap();
         assert_ne!(dumped(&one), dumped(&two));
+    }
+
+    /// The store's own records contradict each other, with right checksums.
+    #[test]
+    fn a_relationship_of_a_node_that_is_not_there_is_told_and_nothing_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        for gone in [0, 1, 2] {
+            let mut graph = Graph::open(directory.path().join(gone.to_string())).unwrap();
+            graph
+                .write(|tx| {
+                    let nodes = [tx.create_node(&[])?, tx.create_node(&[])?, tx.create_node(&[])?];
+                    for from in nodes {
+                        for to in nodes {
+                            tx.create_relationship(from, "knows", to)?;
+                        }
+                    }
+                    Ok(())
+                })
+                .unwrap();
+            let mut image = [0; NodeRecord::SIZE];
+            NodeRecord::UNUSED.encode(&mut image);
+            graph.store.write_image(FileKind::Nodes, gone, &image, 0);
+            let mut out = Vec::new();
+            let refused = graph.dump(&mut out);
+            let Err(GraphError::Store(StoreError::Inconsistent(what))) = refused else {
+                panic!("{refused:?}")
+            };
+            assert!(what.ends_with(&format!("is of node {gone}, which is not there")), "{what}");
+            assert_eq!(out, []);
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Looking at a graph as a whole: opening it to be read, and what is in it.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::format;
 use std::io;
 use std::path::Path;
 use std::string::{String, ToString};
@@ -13,6 +13,7 @@ use super::directory::{Directory, is_store};
 use super::{Graph, GraphError};
 use crate::audit::{AuditNode, AuditRelationship, AuditVisitor};
 use crate::config::StoreConfig;
+use crate::schema::IndexInfo;
 use crate::store::{Recovery, Store, StoreState};
 use crate::value::{TokenId, TokenKind};
 
@@ -89,22 +90,13 @@ impl Graph {
     pub fn info(&self) -> Result<GraphInfo, GraphError> {
         let mut count = Count { store: &self.store, info: GraphInfo::default() };
         self.store.audit(&self.disk, &mut count)?;
-        let name = |kind, id: TokenId| name(&self.store, kind, id);
-        let indexes = self.store.indexes().map(|index| {
-            let (label, key) =
-                (name(TokenKind::Label, index.label), name(TokenKind::PropertyKey, index.key));
-            let unique = if index.unique { " unique" } else { "" };
-            let mut text = String::new();
-            let _ = write!(text, ":{label:?}({key:?}){unique}");
-            text
-        });
         let files = self.disk.sizes().map_err(|source| GraphError::Files {
             what: String::from("the files of the store"),
             source,
         })?;
         Ok(GraphInfo {
             keys: self.store.token_names(TokenKind::PropertyKey).len() as u64,
-            indexes: indexes.collect(),
+            indexes: indexes(&self.store),
             store_id: self.store.store_id(),
             last: self.store.mark(),
             files,
@@ -115,6 +107,19 @@ impl Graph {
 
 pub(super) fn name(store: &Store, kind: TokenKind, id: TokenId) -> String {
     store.token_names(kind).get(usize::from(id.0)).map_or_else(String::new, |name| name.to_string())
+}
+
+/// The indexes and constraints, in the order in which they were made.
+pub(super) fn indexes(store: &Store) -> Vec<String> {
+    let text = |index: IndexInfo| {
+        let (label, key) = (
+            name(store, TokenKind::Label, index.label),
+            name(store, TokenKind::PropertyKey, index.key),
+        );
+        let unique = if index.unique { " unique" } else { "" };
+        format!(":{label:?}({key:?}){unique}")
+    };
+    store.indexes().map(text).collect()
 }
 
 struct Count<'a> {

@@ -161,6 +161,8 @@ fn explore(rig: &mut Rig, changes: &[(u8, u64, u64)]) {
         rig.apply(tx).expect("what was logged can be applied");
     }
     let _ = rig.store.check(&rig.disk);
+    #[cfg(feature = "std")]
+    let _ = rig.store.dump(&rig.disk, &mut Vec::new());
     rig.run();
 }
 
