@@ -79,6 +79,39 @@ fn wrong_directories_and_files_are_refused_and_left_as_they_are() {
 }
 
 #[test]
+fn names_are_printed_so_that_they_do_nothing_to_a_terminal() {
+    let folder = Folder::with("edges.txt", EDGES);
+    let (graph, edges) = (folder.path("graph"), folder.path("edges.txt"));
+    let names = ["--label", "Two\nlines", "--type", "\u{1b}[31mred"];
+    let made = run(&[&["store", "import", &graph, "--edges", &edges], &names[..]].concat());
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    let info = run(&["store", "info", &graph]).stdout;
+    for name in ["  Two\\nlines ", "  \\u{1b}[31mred "] {
+        assert!(info.contains(name), "{info}");
+    }
+    assert!(!info.contains('\u{1b}'), "{info}");
+}
+
+/// As a process leaves it that is killed while it imports: the meta file comes last.
+#[test]
+fn an_import_that_was_killed_is_told_as_that() {
+    let (folder, graph) = imported();
+    fs::remove_file(folder.path("graph/neostore")).expect("it was there");
+    let edges = folder.path("edges.txt");
+    let check = run(&["store", "check", &graph]);
+    assert_eq!(check.code, 1, "{}{}", check.stdout, check.stderr);
+    assert!(check.stdout.contains("remove the directory and do it again"), "{}", check.stdout);
+    for arguments in
+        [vec!["store", "info", &graph], vec!["store", "import", &graph, "--edges", &edges]]
+    {
+        let refused = run(&arguments);
+        assert_eq!(refused.code, 2, "{arguments:?}: {}{}", refused.stdout, refused.stderr);
+        let said = "remove the directory and do it again";
+        assert!(refused.stderr.contains(said), "{arguments:?}: {}", refused.stderr);
+    }
+}
+
+#[test]
 fn one_process_at_a_time_may_have_a_graph_open() {
     let (folder, graph) = imported();
     let backup = folder.path("backup");

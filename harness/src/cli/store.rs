@@ -195,6 +195,8 @@ fn info(directory: &Path) -> Result<Exit, Failure> {
     for (title, counts) in [("labels", &info.labels), ("types", &info.types)] {
         text += &format!("{title}\n");
         for (name, count) in counts {
+            // Names are anybody's, and go to a terminal.
+            let name = name.escape_debug().to_string();
             text += &format!("  {name:<30} {:>14}\n", grouped(*count));
         }
     }

@@ -140,6 +140,11 @@ impl FileName {
         FileName { area: 0, kind: FileKind::Log, version }
     }
 
+    /// Whether it is a file of records of the live store.
+    pub(crate) fn is_live_record(&self) -> bool {
+        self.area == 0 && FileKind::RECORDS.contains(&self.kind)
+    }
+
     /// The name for which [`fmt::Display`] gives `path`; none if it is no store file.
     pub fn parse(path: &str) -> Option<FileName> {
         let (area, name) = match path.strip_prefix("branched/") {

@@ -54,8 +54,8 @@ pub enum GraphError {
     /// Files of a graph are in the directory, and no whole meta file: a backup, restore or
     /// import that did not come to its end, or a file that was cut off since.
     #[error(
-        "{}: files of a graph are in it, but no whole `neostore`: something did not come to its \
-         end here, or the file was cut off",
+        "{}: files of a graph are in it, but no whole `neostore`: an import, backup or restore did \
+         not come to its end (remove the directory and do it again), or the file was cut off since",
         .0.display()
     )]
     Incomplete(PathBuf),
@@ -189,8 +189,7 @@ impl Graph {
 
     /// Fails if there are files of records without a store that they belong to.
     fn refuse_remains(&self, directory: &Path) -> Result<(), GraphError> {
-        let records = |file: &FileName| file.area == 0 && FileKind::RECORDS.contains(&file.kind);
-        match self.store.leftovers.iter().any(records) {
+        match self.store.leftovers.iter().any(FileName::is_live_record) {
             true => Err(GraphError::Incomplete(directory.to_path_buf())),
             false => Ok(()),
         }

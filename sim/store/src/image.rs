@@ -45,6 +45,19 @@ pub struct Image {
     pub files: Vec<(FileName, ImageFile)>,
 }
 
+#[cfg(feature = "std")]
+impl Image {
+    /// The files in the order in which they are to be made durable: the meta file, which makes
+    /// a store of the others, comes last. `true` goes with it.
+    pub(crate) fn meta_last(&self) -> impl Iterator<Item = (bool, &(FileName, ImageFile))> {
+        let of = |last: bool| {
+            let files = self.files.iter().map(move |file| (last, file));
+            files.filter(|(last, (name, _))| *last == (name.kind == FileKind::Meta))
+        };
+        of(false).chain(of(true))
+    }
+}
+
 /// Builds a store in memory.
 #[derive(Clone, Debug, Default)]
 pub struct ImageBuilder {

@@ -157,12 +157,16 @@ impl Directory {
         }
     }
 
-    /// Lays the files of an image down and makes them durable.
+    /// Lays the files of an image down and makes them durable, the meta file last: a crash
+    /// before the end leaves no store.
     ///
     /// # Errors
     /// When they cannot be written.
     pub fn lay_down(&mut self, image: &Image) -> io::Result<()> {
-        for (name, contents) in &image.files {
+        for (is_meta, (name, contents)) in image.meta_last() {
+            if is_meta {
+                sync_directory(&self.root)?;
+            }
             let mut file = io::BufWriter::with_capacity(1 << 20, File::create(self.path(*name))?);
             match contents {
                 ImageFile::Pages(pages) => {
@@ -316,6 +320,11 @@ impl PageSource for Directory {
             None => read_page(&mut File::open(self.path(file)).ok()?, page).ok(),
         }
     }
+}
+
+/// Whether a directory holds files of records.
+pub(crate) fn holds_records(root: &Path) -> bool {
+    list(root).is_ok_and(|files| files.iter().any(|(name, _)| name.is_live_record()))
 }
 
 /// Whether a directory holds the files of a store.

@@ -5,10 +5,9 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::string::ToString;
 
-use super::directory::{Directory, sync_directory};
+use super::directory::{Directory, holds_records, is_store, sync_directory};
 use super::{Graph, GraphError, take};
 use crate::config::StoreConfig;
-use crate::disk::{FileKind, FileName};
 use crate::image::{Image, ImageFile};
 
 impl Graph {
@@ -17,7 +16,8 @@ impl Graph {
     /// one that opens as half of a graph.
     ///
     /// # Errors
-    /// [`GraphError::NotEmpty`] if something is in the directory; [`GraphError::InUse`]; the file
+    /// [`GraphError::NotEmpty`] if something is in the directory, [`GraphError::Incomplete`] if it
+    /// is what an import left that did not come to its end; [`GraphError::InUse`]; the file
     /// system may fail.
     ///
     /// ```
@@ -40,20 +40,21 @@ impl Graph {
         if directory.exists() {
             let mut entries = fs::read_dir(directory).map_err(failed(directory))?;
             if entries.next().is_some() {
+                if !is_store(directory) && holds_records(directory) {
+                    return Err(GraphError::Incomplete(directory.to_path_buf()));
+                }
                 return Err(GraphError::NotEmpty(directory.to_path_buf()));
             }
         }
         let taken = take(directory, Directory::new)?;
-        let is_meta = |name: &FileName| name.kind == FileKind::Meta;
-        let (meta, rest): (std::vec::Vec<_>, std::vec::Vec<_>) =
-            image.files.iter().partition(|(name, _)| is_meta(name));
-        for files in [rest, meta] {
-            for (name, file) in files {
-                let path = directory.join(name.to_string());
-                write(&path, file).map_err(failed(&path))?;
+        for (is_meta, (name, file)) in image.meta_last() {
+            if is_meta {
+                sync_directory(directory).map_err(failed(directory))?;
             }
-            sync_directory(directory).map_err(failed(directory))?;
+            let path = directory.join(name.to_string());
+            write(&path, file).map_err(failed(&path))?;
         }
+        sync_directory(directory).map_err(failed(directory))?;
         drop(taken);
         let mut graph = Graph::open_with(directory, StoreConfig::default())?;
         graph.write_both_meta_pages()?;

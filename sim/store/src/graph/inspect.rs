@@ -9,7 +9,7 @@ use std::vec::Vec;
 
 use wavetank_vocabulary::LogMark;
 
-use super::directory::{Directory, is_store};
+use super::directory::{Directory, holds_records, is_store};
 use super::{Graph, GraphError};
 use crate::audit::{AuditNode, AuditRelationship, AuditVisitor};
 use crate::config::StoreConfig;
@@ -68,6 +68,9 @@ impl Graph {
         how: impl Fn(&Path) -> io::Result<Directory>,
     ) -> Result<Graph, GraphError> {
         if !is_store(directory) {
+            if holds_records(directory) {
+                return Err(GraphError::Incomplete(directory.to_path_buf()));
+            }
             return Err(GraphError::NoGraph(directory.to_path_buf()));
         }
         let graph = Graph::begin_open_on(directory, StoreConfig::default(), how)?;
@@ -169,8 +172,32 @@ mod tests {
         drop(graph);
         let graph = Graph::open_existing(&path).unwrap();
         assert_eq!(graph.info().unwrap().nodes, 201);
+        drop(graph);
         let again = Graph::import(&path, &image.finish());
         assert!(matches!(again, Err(GraphError::NotEmpty(_))), "{again:?}");
+    }
+
+    /// As an import leaves it that dies before the meta file, which comes last.
+    #[test]
+    fn an_import_that_did_not_come_to_its_end_is_told_as_that() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("graph");
+        let mut image = ImageBuilder::new(7);
+        image.add_node(&[], &[]).unwrap();
+        let image = image.finish();
+        drop(Graph::import(&path, &image).unwrap());
+        std::fs::remove_file(path.join("neostore")).unwrap();
+        for refused in [
+            Graph::import(&path, &image),
+            Graph::open_existing(&path),
+            Graph::open_to_read(&path),
+            Graph::open(&path),
+        ] {
+            let Err(error @ GraphError::Incomplete(_)) = refused else { panic!("{refused:?}") };
+            assert!(error.to_string().contains("remove the directory"), "{error}");
+        }
+        let restored = Graph::restore(&path, directory.path().join("copy"));
+        assert!(matches!(restored, Err(GraphError::Incomplete(_))), "{restored:?}");
     }
 
     #[test]
