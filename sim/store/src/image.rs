@@ -4,6 +4,7 @@
 //! [`LogMark::BASE`]; `Store::open` finds nothing to recover.
 
 use alloc::collections::BTreeSet;
+use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use wavetank_vocabulary::{LogMark, NodeId, RelationshipId};
@@ -117,49 +118,52 @@ impl ImageBuilder {
         Ok(())
     }
 
-    /// The entries of a new node under the constraints.
-    fn enter(
-        &mut self,
+    /// What a new node enters under the constraints, unless another has it.
+    fn entries(
+        &self,
         id: u64,
         labels: &[TokenId],
         properties: &[(TokenId, Value)],
-    ) -> Result<(), StoreError> {
-        let mut scratch = Vec::new();
+    ) -> Result<Vec<(u64, u64)>, StoreError> {
+        let (mut scratch, mut entries) = (Vec::new(), Vec::new());
         for (rule, record) in self.constraints.iter().enumerate() {
             let (label, key) = (TokenId(record.label), TokenId(record.key));
             let value = properties.iter().find(|(of, _)| *of == key).map(|(_, value)| value);
             let hash = value.and_then(|value| index_hash(value, &mut scratch));
             let Some(hash) = hash.filter(|_| labels.contains(&label)) else { continue };
             let rule = rule as u64;
-            if !self.taken.insert((rule, hash)) {
+            if self.taken.contains(&(rule, hash)) {
                 return Err(StoreError::ConstraintViolation { label, key, node: NodeId(id) });
             }
-            self.scan.push(IndexKey::value(rule, hash, id));
+            entries.push((rule, hash));
         }
-        Ok(())
+        Ok(entries)
     }
 
-    /// Adds a node.
+    /// Adds a node. A builder that has refused something is as it was before.
     ///
     /// # Errors
-    /// [`StoreError::NotAProperty`]; [`StoreError::ConstraintViolation`] with the new node if
-    /// another has its value.
+    /// [`StoreError::NotAProperty`]; [`StoreError::NoSuchToken`] for a label or a key that
+    /// [`Self::token`] has not given; [`StoreError::Inconsistent`] for a key that comes twice;
+    /// [`StoreError::ConstraintViolation`] with the new node if another has its value.
     pub fn add_node(
         &mut self,
         labels: &[TokenId],
         properties: &[(TokenId, Value)],
     ) -> Result<NodeId, StoreError> {
-        let id = self.nodes.len() as u64;
-        self.enter(id, labels, properties)?;
+        self.refuse_unknown(TokenKind::Label, labels)?;
+        self.refuse_properties(properties)?;
+        let id = next_id(self.nodes.len())?;
+        for (rule, hash) in self.entries(id, labels, properties)? {
+            self.taken.insert((rule, hash));
+            self.scan.push(IndexKey::value(rule, hash, id));
+        }
         let labels = sorted(labels);
         self.scan.extend(labels.iter().map(|label| IndexKey::label(*label, id)));
         let labels = Labels::pack(&labels)
             .unwrap_or_else(|| Labels::at(add_pieces(&mut self.labels, &list_bytes(id, &labels))));
         let mut node = NodeRecord::new(labels);
         node.first_property = self.add_properties(properties)?;
-        if id >= MAX_ENTITIES {
-            return Err(StoreError::Inconsistent("all ids are in use".into()));
-        }
         self.nodes.push(node);
         Ok(NodeId(id))
     }
@@ -167,7 +171,7 @@ impl ImageBuilder {
     /// Adds a relationship between nodes that have been added.
     ///
     /// # Errors
-    /// [`StoreError::NodeNotFound`], [`StoreError::NotAProperty`].
+    /// [`StoreError::NodeNotFound`]; as [`Self::add_node`].
     pub fn add_relationship(
         &mut self,
         from: NodeId,
@@ -180,7 +184,9 @@ impl ImageBuilder {
                 return Err(StoreError::NodeNotFound(node));
             }
         }
-        let id = self.relationships.len() as u64;
+        self.refuse_unknown(TokenKind::RelationshipType, &[kind])?;
+        self.refuse_properties(properties)?;
+        let id = next_id(self.relationships.len())?;
         let new = RelationshipRecord {
             in_use: true,
             nodes: [from.0, to.0],
@@ -190,6 +196,27 @@ impl ImageBuilder {
         };
         self.relationships.push(new);
         Ok(RelationshipId(id))
+    }
+
+    fn refuse_unknown(&self, kind: TokenKind, ids: &[TokenId]) -> Result<(), StoreError> {
+        match ids.iter().find(|id| self.tokens.name(kind, **id).is_none()) {
+            Some(id) => Err(StoreError::NoSuchToken { kind, id: *id }),
+            None => Ok(()),
+        }
+    }
+
+    /// Fails for properties that [`Self::add_properties`] could not add whole, so that it never
+    /// leaves half of them behind.
+    fn refuse_properties(&self, properties: &[(TokenId, Value)]) -> Result<(), StoreError> {
+        for (place, (key, value)) in properties.iter().enumerate() {
+            self.refuse_unknown(TokenKind::PropertyKey, &[*key])?;
+            if properties[..place].iter().any(|(other, _)| other == key) {
+                let what = format!("property key {} is given twice", key.0);
+                return Err(StoreError::Inconsistent(what));
+            }
+            pack(*key, value).ok_or(StoreError::NotAProperty)?;
+        }
+        Ok(())
     }
 
     /// Puts values into new records; returns the first.
@@ -399,4 +426,63 @@ fn pages<R: Record>(records: &[R]) -> Vec<Arc<Page>> {
         Arc::new(page.sealed(1))
     };
     records.chunks(per_page).enumerate().map(page).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn builder() -> (ImageBuilder, TokenId, TokenId, TokenId) {
+        let mut builder = ImageBuilder::new(1);
+        let label = builder.token(TokenKind::Label, "User").unwrap();
+        let kind = builder.token(TokenKind::RelationshipType, "knows").unwrap();
+        let key = builder.token(TokenKind::PropertyKey, "name").unwrap();
+        (builder, label, kind, key)
+    }
+
+    #[test]
+    fn what_is_refused_leaves_nothing_behind() {
+        let long = Value::Text("long ".repeat(90).as_str().into());
+        let build = |with_refused: bool| {
+            let (mut builder, label, kind, key) = builder();
+            let a = builder.add_node(&[label], &[(key, long.clone())]).unwrap();
+            if with_refused {
+                let good = (key, long.clone());
+                let other = builder.token(TokenKind::PropertyKey, "age").unwrap();
+                let no_property = (other, Value::Node(NodeId(0)));
+                let unknown = TokenId(9);
+                for (labels, properties, expected) in [
+                    (label, [good.clone(), no_property.clone()], StoreError::NotAProperty),
+                    (
+                        label,
+                        [good.clone(), (unknown, Value::Int(1))],
+                        StoreError::NoSuchToken { kind: TokenKind::PropertyKey, id: unknown },
+                    ),
+                    (
+                        unknown,
+                        [good.clone(), (other, Value::Int(1))],
+                        StoreError::NoSuchToken { kind: TokenKind::Label, id: unknown },
+                    ),
+                    (
+                        label,
+                        [good.clone(), good.clone()],
+                        StoreError::Inconsistent("property key 0 is given twice".into()),
+                    ),
+                ] {
+                    assert_eq!(builder.add_node(&[labels], &properties), Err(expected));
+                }
+                let refused = builder.add_relationship(a, a, kind, &[good, no_property]);
+                assert_eq!(refused, Err(StoreError::NotAProperty));
+                let refused = builder.add_relationship(a, a, unknown, &[]);
+                let kind = TokenKind::RelationshipType;
+                assert_eq!(refused, Err(StoreError::NoSuchToken { kind, id: unknown }));
+            } else {
+                builder.token(TokenKind::PropertyKey, "age").unwrap();
+            }
+            let b = builder.add_node(&[label], &[(key, Value::Int(2))]).unwrap();
+            builder.add_relationship(a, b, kind, &[(key, Value::Int(3))]).unwrap();
+            builder.finish()
+        };
+        assert_eq!(build(true), build(false));
+    }
 }
