@@ -254,7 +254,7 @@ impl Cache {
         &mut self,
         frame: FrameId,
         sequence: u64,
-        batch: (u16, u16),
+        batch: (u32, u32),
     ) -> (PageKey, Arc<Page>) {
         let frame = &mut self.frames[frame as usize];
         assert!(frame.dirty && !frame.flushing, "only dirty pages are flushed, once at a time");

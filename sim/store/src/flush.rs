@@ -185,10 +185,10 @@ impl Store {
                 frames.extend(frame.filter(|frame| !frames.contains(frame)));
             }
         }
-        let count = frames.len() as u16;
+        let count = frames.len() as u32;
         for (place, frame) in frames.iter().enumerate() {
             self.flusher.sequence += 1;
-            let batch = (place as u16, count);
+            let batch = (place as u32, count);
             let (key, image) = self.cache.begin_flush(*frame, self.flusher.sequence, batch);
             self.flusher.batch.push((key, image));
         }

@@ -13,6 +13,8 @@ pub const PAGE_SIZE: usize = 8192;
 /// Bytes of a page's header.
 pub const PAGE_HEADER: usize = 32;
 const FORMAT: u8 = 1;
+/// The most pages that can be written together: 128 GiB of them.
+pub(crate) const MOST_IN_BATCH: u32 = (1 << 24) - 1;
 
 /// One page. Knows whether its checksum is right, so that a page that went to a simulated
 /// disk and came back untouched need not be summed again.
@@ -109,16 +111,23 @@ impl Page {
     }
 
     /// As [`Page::sealed`], as the n-th of so many pages that are written together.
-    pub(crate) fn seal_in_batch(&mut self, sequence: u64, (place, of): (u16, u16)) {
-        self.bytes[12..14].copy_from_slice(&place.to_le_bytes());
-        self.bytes[14..16].copy_from_slice(&of.to_le_bytes());
+    pub(crate) fn seal_in_batch(&mut self, sequence: u64, (place, of): (u32, u32)) {
+        assert!(of <= MOST_IN_BATCH, "the caller keeps to what a header can say");
+        // The third byte of each stands apart: it was added when batches outgrew two.
+        for (number, low, high) in [(place, 12, 6), (of, 14, 7)] {
+            let bytes = number.to_le_bytes();
+            self.bytes[low..low + 2].copy_from_slice(&bytes[..2]);
+            self.bytes[high] = bytes[2];
+        }
         self.seal(sequence);
     }
 
     /// Its place among the pages that were written with it, and how many they were.
-    pub(crate) fn batch(&self) -> (u16, u16) {
-        let word = self.word(8);
-        ((word >> 32) as u16, (word >> 48) as u16)
+    pub(crate) fn batch(&self) -> (u32, u32) {
+        let number = |low, high| {
+            u32::from_le_bytes([self.bytes[low], self.bytes[low + 1], self.bytes[high], 0])
+        };
+        (number(12, 6), number(14, 7))
     }
 
     fn seal(&mut self, sequence: u64) {
@@ -183,6 +192,16 @@ mod tests {
         assert_eq!(read.verify(FileKind::Nodes, 8), Err(PageDamage::Misplaced));
         assert_eq!(read.verify(FileKind::Properties, 7), Err(PageDamage::Misplaced));
         assert_eq!((read.last_tx(), read.sequence()), (12, 3));
+    }
+
+    #[test]
+    fn a_page_knows_its_place_in_a_batch_of_any_size() {
+        let mut page = Page::empty(FileKind::Index, 7);
+        for batch in [(0, 1), (63, 64), (65_535, 65_536), (70_000, 200_000)] {
+            page.seal_in_batch(3, batch);
+            assert_eq!(Page::from_bytes(page.bytes()).batch(), batch);
+            assert_eq!(page.place(), Some((FileKind::Index, 7)));
+        }
     }
 
     #[test]

@@ -328,14 +328,25 @@ impl Store {
 impl Opening {
     /// Keeps the latest image of each page among the batches that are there as a whole.
     fn take_whole_batches(&mut self) {
-        for (sequence, (key, image)) in &self.images {
+        self.newest = self.images.values().map(|(_, image)| image.last_tx()).max().unwrap_or(0);
+        // A batch is told by the sequence number of its first page, and how many they are.
+        let batch = |sequence: &u64, image: &Page| {
             let (place, of) = image.batch();
-            let is_there = |at: u16| {
-                let other = (sequence + u64::from(at)).checked_sub(u64::from(place));
-                let other = other.and_then(|sequence| self.images.get(&sequence));
-                other.is_some_and(|(_, other)| other.batch() == (at, of))
+            sequence.checked_sub(u64::from(place)).filter(|_| place < of).map(|first| (first, of))
+        };
+        let mut there: BTreeMap<(u64, u32), u32> = BTreeMap::new();
+        for (sequence, (_, image)) in &self.images {
+            if let Some(batch) = batch(sequence, image) {
+                *there.entry(batch).or_default() += 1;
+            }
+        }
+        for (sequence, (key, image)) in &self.images {
+            let whole = match batch(sequence, image) {
+                Some(batch) => there[&batch] == batch.1,
+                // It was written alone.
+                None => image.batch().1 == 0,
             };
-            if (0..of).all(is_there) {
+            if whole {
                 self.doubles.insert(*key, image.clone());
             }
         }
