@@ -91,11 +91,12 @@ impl Graph {
         if is_store(to) && from.canonicalize().ok() == to.canonicalize().ok() {
             return Err(GraphError::NotEmpty(to.to_path_buf()));
         }
-        let target = Graph::begin_open(to, StoreConfig::default())?;
+        // It stays locked from here on, so that it stays empty.
+        let mut target = Graph::begin_open(to, StoreConfig::default())?;
         if *target.store.state() != StoreState::Empty {
             return Err(GraphError::NotEmpty(to.to_path_buf()));
         }
-        drop(target);
-        backup.backup(to)
+        target.refuse_broken_meta(to)?;
+        backup.backup_into(&mut target)
     }
 }
