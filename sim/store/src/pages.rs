@@ -24,6 +24,14 @@ pub(crate) struct Load {
     wanted: Vec<(Pinner, u32)>,
 }
 
+/// A page that could not be had.
+#[derive(Clone, Debug)]
+pub(crate) struct FailedLoad {
+    error: StoreError,
+    /// Who waited and has not been told yet; anybody else tries again.
+    untold: Vec<(Pinner, u32)>,
+}
+
 /// The pages that one step keeps.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PinSet {
@@ -97,13 +105,15 @@ impl Store {
         key: PageKey,
         ledger: &mut Ledger,
     ) -> Result<FrameId, Stop> {
-        if let Some(error) = self.failed_loads.remove(&key) {
-            return Err(Stop::Failed(error));
+        let generation = self.pin_set(pinner).generation;
+        if let Some(failed) = self.failed_loads.get_mut(&key)
+            && let Some(place) = failed.untold.iter().position(|who| *who == (pinner, generation))
+        {
+            failed.untold.swap_remove(place);
+            return Err(Stop::Failed(failed.error.clone()));
         }
         ledger.faults += 1;
-        let set = self.pin_set(pinner);
-        set.waits = true;
-        let generation = set.generation;
+        self.pin_set(pinner).waits = true;
         if let Some(load) = self.loads.get_mut(&key) {
             if !load.wanted.contains(&(pinner, generation)) {
                 load.wanted.push((pinner, generation));
@@ -137,6 +147,7 @@ impl Store {
         result: Result<DiskReply, DiskError>,
     ) {
         let Some(load) = self.loads.remove(&key) else { return };
+        self.failed_loads.remove(&key);
         match self.verified(key, file, result) {
             Ok(page) => {
                 // The room that was made may be taken by now; the limit is then exceeded by
@@ -152,7 +163,7 @@ impl Store {
                 }
             }
             Err(error) => {
-                self.failed_loads.insert(key, error);
+                self.failed_loads.insert(key, FailedLoad { error, untold: load.wanted });
             }
         }
         self.io.finish(load.ticket);

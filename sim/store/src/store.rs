@@ -25,7 +25,7 @@ use crate::journal::Journal;
 use crate::lifecycle::Mode;
 use crate::locks::LockTable;
 use crate::log::TxRecord;
-use crate::pages::{Load, PageCounts, PinSet, Place};
+use crate::pages::{FailedLoad, Load, PageCounts, PinSet, Place};
 use crate::properties::Link;
 use crate::readings::Counters;
 use crate::replication::LogReader;
@@ -122,7 +122,7 @@ pub struct Store {
     pub(crate) begun: u64,
     pub(crate) clock_ms: u64,
     pub(crate) loads: LookupMap<PageKey, Load>,
-    pub(crate) failed_loads: LookupMap<PageKey, StoreError>,
+    pub(crate) failed_loads: LookupMap<PageKey, FailedLoad>,
     /// Loads that wait for a frame.
     pub(crate) starved: VecDeque<PageKey>,
     pub(crate) pins: Vec<PinSet>,
