@@ -7,6 +7,28 @@ use crate::testing::model::random_transactions;
 use crate::testing::{Dice, Rig};
 use crate::*;
 
+/// What keeps a clone cheap, as a count: it has every page in common with the original, and a
+/// write takes the pages alone that it changes.
+#[test]
+fn a_clone_copies_no_page_until_one_is_written() {
+    let (mut rig, mut history) = Rig::with_tokens(StoreConfig::default());
+    random_transactions(&mut rig, &mut history, 400, &mut Dice(5)).unwrap();
+    let mut clone = rig.clone();
+    let common = |one: &Rig, other: &Rig| {
+        let pages = one.store.cache.iter().map(|(id, frame)| (frame, other.store.cache.frame(id)));
+        let same = pages.filter(|(a, b)| alloc::sync::Arc::ptr_eq(a.page(), b.page())).count();
+        (same, one.store.cache.iter().count())
+    };
+    let (same, all) = common(&rig, &clone);
+    assert!(all > 8, "{all} pages");
+    assert_eq!(same, all);
+    let tx = clone.store.begin(0, 0);
+    clone.must(tx, &MicroStep::CreateNode { labels: vec![] });
+    clone.finish(tx);
+    let (same, all) = common(&rig, &clone);
+    assert_eq!(all - same, 1, "a node is in one page");
+}
+
 fn token(rig: &mut Rig, tx: TxHandle, kind: TokenKind, name: &str) -> TokenId {
     match rig.must(tx, &MicroStep::Token { kind, name: name.into() }) {
         Value::Token(id) => id,
