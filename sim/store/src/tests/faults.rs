@@ -90,6 +90,20 @@ fn a_sector_that_cannot_be_read_fails_the_step_alone() {
 }
 
 #[test]
+fn a_failed_read_that_nobody_waits_for_any_more_is_told_to_nobody() {
+    let mut rig = store();
+    rig.disk.faults = vec![Fault::LatentSector(NODES, 1)];
+    let tx = rig.store.begin(0, 0);
+    let step = MicroStep::ReadNode { node: NodeId(600) };
+    assert!(matches!(rig.store.step(tx, &step, &mut rig.ledger), Step::Wait(_)));
+    // It gives up before the answer is there.
+    rig.store.rollback(tx);
+    rig.run();
+    rig.disk.faults.clear();
+    assert_eq!(read(&mut rig, 600), Ok(Value::Node(NodeId(600))));
+}
+
+#[test]
 fn a_bad_transfer_is_never_served_and_the_next_is_good() {
     let mut rig = store();
     rig.disk.faults = vec![Fault::BadTransfer(NODES, 1)];
