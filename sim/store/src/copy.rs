@@ -298,7 +298,7 @@ impl Store {
             // What is written here later must count as later.
             self.flusher.sequence = self.flusher.sequence.max(image.sequence());
             if image.sequence() > 0 {
-                self.versions.written(PageKey(file.kind, page), image.sequence());
+                self.versions.written(PageKey(file.kind, page), &image);
             }
             let on_disk = &mut self.counts.on_disk[file.kind as usize];
             *on_disk = (*on_disk).max(page + 1);

@@ -117,6 +117,16 @@ pub enum StoreError {
         /// The first byte that cannot be trusted.
         offset: u64,
     },
+    /// The log ends before a transaction that a page holds, which no crash leaves.
+    #[error("{file} ends with transaction {}, and the pages hold transaction {}: it was cut off", last.0, newest.0)]
+    LogCutOff {
+        /// The last log file.
+        file: FileName,
+        /// The last transaction in it.
+        last: TxId,
+        /// The last one in the pages.
+        newest: TxId,
+    },
     /// A file that the store needs is not there or is too short.
     #[error("{0} is missing or incomplete")]
     MissingFile(FileName),
@@ -151,6 +161,7 @@ impl StoreError {
             self,
             StoreError::DamagedPage { .. }
                 | StoreError::DamagedLog { .. }
+                | StoreError::LogCutOff { .. }
                 | StoreError::MissingFile(_)
                 | StoreError::Inconsistent(_)
         )

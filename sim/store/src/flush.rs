@@ -333,7 +333,7 @@ impl Store {
                 self.flusher.phase = FlushPhase::Idle;
                 self.counters.flushes += self.flusher.batch.len() as u64;
                 for (key, image) in self.flusher.batch.drain(..) {
-                    self.versions.written(key, image.sequence());
+                    self.versions.written(key, &image);
                     self.cache.end_flush(key);
                     if self.config.bugs.contains(PlantedBugs::CHANGE_DURING_WRITE_LOST) {
                         self.cache.forget_change(key);

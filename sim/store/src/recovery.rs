@@ -5,7 +5,7 @@
 //! 3. Read the version map and the double-write area; where a page in place is torn, or older than its image in
 //!    a batch that is whole, write its image again: so a batch is in place as a whole.
 //! 4. Read the logs' headers, then replay every transaction behind the checkpoint.
-//! 5. Cut a torn tail off; sync the log and the directory, as what was read may never have
+//! 5. Refuse a log that ends before what the pages hold. Cut a torn tail off; sync the log and the directory, as what was read may never have
 //!    been synced. Only then is anything that was found called durable.
 //! 6. Read the tokens, and look for free ids where the meta page does not list them.
 //!
@@ -60,6 +60,8 @@ pub(crate) struct Opening {
     /// The latest image of each page of which the whole batch is there. Only such a batch can
     /// have begun to be written in place.
     doubles: BTreeMap<PageKey, Arc<Page>>,
+    /// The last transaction that is in any of the images.
+    newest: u64,
     repairs: Vec<(PageKey, Arc<Page>)>,
     headers: BTreeMap<u32, Option<LogHeader>>,
     /// Log files from the oldest to the last; replay is at file `current`.
@@ -268,7 +270,7 @@ impl Store {
                     // All these are in place now, and the area will be used again.
                     for (key, image) in core::mem::take(&mut opening.doubles) {
                         if image.sequence() > self.versions.least(key) {
-                            self.versions.written(key, image.sequence());
+                            self.versions.written(key, &image);
                         }
                     }
                     for (PageKey(kind, page), _) in &repairs {

@@ -51,6 +51,8 @@ pub(crate) struct Versions {
     pages: [Chunks<u64>; FileKind::TABLE],
     /// How many pages have an entry.
     known: usize,
+    /// The last transaction that is in any page which was written in place.
+    pub(crate) newest: u64,
     /// Pages whose entries are not in the row, each once.
     unsaved: Vec<PageKey>,
     /// Entries above this belong to pages in `unsaved`.
@@ -68,8 +70,10 @@ pub(crate) struct Versions {
 }
 
 impl Versions {
-    /// The page was written in place with this number.
-    pub(crate) fn written(&mut self, key: PageKey, sequence: u64) {
+    /// The page was written in place.
+    pub(crate) fn written(&mut self, key: PageKey, image: &Page) {
+        let sequence = image.sequence();
+        self.newest = self.newest.max(image.last_tx());
         if self.least(key) <= self.saved {
             self.unsaved.push(key);
         }
@@ -116,7 +120,10 @@ impl Versions {
         let mut out = Vec::with_capacity(pages(entries.len()) as usize);
         for entries in entries.chunks(PER_PAGE) {
             *sequence += 1;
-            out.push(Arc::new(encode(row, entries).sealed(*sequence)));
+            let mut page = encode(row, entries);
+            // The log must reach as far, or it was cut off.
+            page.touch(self.newest);
+            out.push(Arc::new(page.sealed(*sequence)));
             row = Row { count: row.count + 1, last: *sequence, ..row };
         }
         if begin {
@@ -232,7 +239,9 @@ mod tests {
                 let kind = FileKind::RECORDS[(word >> 40) as usize % 3];
                 let page = if pages > 100 { n } else { (word >> 50) as u32 % 900 };
                 sequence += 1;
-                versions.written(PageKey(kind, page), sequence);
+                let mut image = Page::empty(kind, page);
+                image.touch(sequence / 2);
+                versions.written(PageKey(kind, page), &image.sealed(sequence));
             }
             let changed = versions.unsaved.len();
             let may_begin = word % 3 > 0;

@@ -116,6 +116,7 @@ impl Store {
             let what = alloc::format!("page {page} of {file} has entries of no page");
             return Err(StoreError::Inconsistent(what));
         };
+        self.versions.newest = self.versions.newest.max(image.last_tx());
         for (key, sequence) in entries {
             // A page behind the end is as lost as an old one in its place.
             let there = key.1 < self.counts.on_disk[key.0 as usize];

@@ -2,7 +2,7 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
-use wavetank_vocabulary::PlantedBugs;
+use wavetank_vocabulary::{PlantedBugs, TxId};
 
 use super::{Next, Opening, Stage};
 use crate::disk::{DiskRequest, FileKind, FileName};
@@ -155,7 +155,7 @@ impl Store {
                         if vouched_for(opening.buffer.make_contiguous(), offset) {
                             return Err(StoreError::DamagedLog { file: name, offset });
                         }
-                        return Ok(self.end_of_log(opening, left));
+                        return self.end_of_log(opening, left);
                     }
                     left
                 }
@@ -169,8 +169,15 @@ impl Store {
         }
     }
 
-    /// Cuts what a crash left behind the last transaction, and makes the rest durable.
-    fn end_of_log(&mut self, opening: &mut Opening, cut: u64) -> Next {
+    /// Cuts what a crash left behind the last transaction, and makes the rest durable. No page
+    /// is written before its transactions are durable in the log: a log that ends before them
+    /// was not cut off by a crash.
+    fn end_of_log(&mut self, opening: &mut Opening, cut: u64) -> Result<Next, StoreError> {
+        let (last, newest) = (opening.position.mark.tx, opening.newest.max(self.versions.newest));
+        if last.0 < newest {
+            let file = FileName::log(opening.position.version);
+            return Err(StoreError::LogCutOff { file, last, newest: TxId(newest) });
+        }
         opening.cut = cut;
         let last = opening.logs.back_mut().expect("there is a log");
         last.length = opening.position.offset;
@@ -184,7 +191,7 @@ impl Store {
         stages.push(opening.useless.drain(..).map(unlink).collect());
         stages.push(vec![DiskRequest::SyncDir]);
         opening.stage = Stage::Tokens;
-        Next::Script(stages)
+        Ok(Next::Script(stages))
     }
 
     /// Applies a transaction of the log. False if a page must be waited for.

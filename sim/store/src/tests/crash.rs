@@ -233,6 +233,58 @@ fn a_torn_tail_is_cut_and_damage_before_it_refused() {
     assert_eq!((*file, *offset), (log, start as u64));
 }
 
+/// A log that is cut at the end of an entry looks like one that a crash has left; but pages are
+/// never written before what they hold is durable in the log.
+#[test]
+fn a_log_that_ends_before_what_the_pages_hold_is_told() {
+    let quiet = StoreConfig {
+        log_rotation_threshold: Bytes::mib(64),
+        checkpoint_interval_tx: 1_000_000,
+        checkpoint_interval_ms: None,
+        frames: 16,
+        double_write_pages: 8,
+        ..config()
+    };
+    let (mut rig, mut history) = Rig::with_tokens(quiet);
+    let log = FileName::log(0);
+    let mut ends = vec![(rig.store.mark().tx, rig.disk.bytes_mut(log).len())];
+    let mut dice = Dice(11);
+    for _ in 0..60 {
+        random_transactions(&mut rig, &mut history, 1, &mut dice).unwrap();
+        ends.push((rig.store.mark().tx, rig.disk.bytes_mut(log).len()));
+    }
+    rig.run();
+    let newest = rig.store.versions.newest;
+    assert!(newest > 20, "only {newest} transactions are in pages that were written");
+    assert!(rig.store.counters().checkpoints <= 1);
+    for with_images in [true, false] {
+        let mut refused = 0;
+        for (last, end) in &ends {
+            let mut cut = rig.clone();
+            cut.disk.bytes_mut(log).truncate(*end);
+            if !with_images {
+                // Then the version map alone says how far the pages are.
+                cut.disk.bytes_mut(FileName::live(FileKind::DoubleWrite)).clear();
+            }
+            let cut = cut.crash();
+            match cut.store.state() {
+                StoreState::Ready => assert!(!with_images || last.0 >= newest, "{last:?}"),
+                StoreState::Failed(StoreError::LogCutOff { file, last: at, newest: held }) => {
+                    assert_eq!((*file, at), (log, last));
+                    assert!(held.0 > last.0 && held.0 <= newest, "{last:?}");
+                    refused += 1;
+                }
+                other => panic!("{last:?}: {other:?}"),
+            }
+        }
+        assert!(refused > 10, "{refused}");
+    }
+    // Garbage behind a log that reaches as far is what a crash leaves, as before.
+    rig.disk.bytes_mut(log).extend([7; 50]);
+    let torn = rig.clone().crash();
+    assert_eq!(*torn.store.state(), StoreState::Ready);
+}
+
 #[test]
 fn a_damaged_page_is_reported_and_never_served() {
     let (mut rig, _) = play(u64::MAX, 6);
