@@ -29,20 +29,20 @@ enum What {
         /// The graph's directory.
         dir: PathBuf,
     },
-    /// Checks every record against those that it points to; exit code 1 if any is wrong.
+    /// Checks every record and index entry against those around it; exit code 1 if any is wrong.
     Check {
         /// The graph's directory.
         dir: PathBuf,
     },
-    /// Backs a graph up: everything into an empty directory, else what is new since the last
-    /// backup into it.
+    /// Backs a graph up: everything into a directory without a graph, else what is new since the
+    /// last backup into it.
     Backup {
         /// The graph's directory.
         dir: PathBuf,
         /// The backup's directory.
         to: PathBuf,
     },
-    /// Puts a backup into an empty directory.
+    /// Puts a backup into a directory without a graph.
     Restore {
         /// The backup's directory.
         from: PathBuf,
