@@ -12,6 +12,9 @@ use crate::system::Process;
 /// The file that says so.
 const NOTE: &str = "wavetank-node";
 
+/// In the note as long as the start graph is not written to its end.
+const UNSETTLED: &str = "unsettled";
+
 /// Why a directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
@@ -102,10 +105,10 @@ impl Home {
                 return Err(HomeError::InUse { path: path.to_owned(), pid: process.pid });
             }
         }
-        Ok(home(false))
+        Ok(home(value(UNSETTLED) == Some(1)))
     }
 
-    /// Whether no node ever used it.
+    /// Whether no node ever used it, or none came as far as to have its start graph written.
     pub(crate) fn is_new(&self) -> bool {
         self.new
     }
@@ -114,7 +117,13 @@ impl Home {
         store_folder(&self.path)
     }
 
-    /// Notes whose it is, and which process uses it.
+    /// Notes whose it is, and which process uses it. While it is new, it stays so for whoever
+    /// comes after a crash.
+    pub(crate) fn claim(&self) -> io::Result<()> {
+        self.note(Process::me())
+    }
+
+    /// What a new one begins with is there now.
     pub(crate) fn settle(&mut self) -> io::Result<()> {
         self.new = false;
         self.note(Process::me())
@@ -128,6 +137,9 @@ impl Home {
 
     fn note(&self, process: Option<Process>) -> io::Result<()> {
         let mut text = format!("server_id = {}\ncluster = {}\n", self.id.0, self.cluster);
+        if self.new {
+            text += &format!("{UNSETTLED} = 1\n");
+        }
         if let Some(Process { pid, started }) = process {
             text += &format!("process = {pid}\nstarted = {started}\n");
         }
@@ -148,6 +160,10 @@ mod tests {
         let open = |id, cluster| Home::open(&path, InstanceId(id), cluster);
         let mut home = open(1, 7).unwrap();
         assert!(home.is_new());
+        // A node that dies while it writes its start graph begins anew.
+        home.claim().unwrap();
+        assert!(open(1, 7).unwrap().is_new());
+        assert!(matches!(open(2, 7), Err(HomeError::OtherInstance { found: 1, me: 2, .. })));
         home.settle().unwrap();
         assert!(!open(1, 7).unwrap().is_new());
         assert!(matches!(open(2, 7), Err(HomeError::OtherInstance { found: 1, me: 2, .. })));

@@ -115,6 +115,7 @@ pub fn run(config: &NodeConfig, asked_to_stop: impl Fn() -> bool) -> Result<(), 
         // Without the main thread the process is ending.
         let _ = synced.send(Incoming::Synced(op, result));
     };
+    home.claim().map_err(system("cannot note whose directory it is"))?;
     let store = home.store();
     let mut disk = Disk::new(&store, done).map_err(system("cannot use the store's directory"))?;
     if home.is_new() && !instance.arbiter {
