@@ -182,6 +182,11 @@ impl Learner {
         }
     }
 
+    /// Whether it takes part, and has delivered all that it knows to exist.
+    pub(crate) fn is_up_to_date(&self) -> bool {
+        self.state == State::Learner && self.next == self.known
+    }
+
     /// Whether the next value is lost: none of the others remembers it.
     pub(crate) fn is_stranded(&self, others: MemberSet) -> bool {
         self.has_hole() && !others.is_empty() && others.difference(self.ignorant).is_empty()

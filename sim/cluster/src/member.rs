@@ -188,6 +188,22 @@ impl Member {
         self.heartbeat.held_by_the_failed()
     }
 
+    /// Whether that other member, which this one counts as a member, does not count this one,
+    /// and nothing is left that could tell either: both delivered all that they know of, and
+    /// the other one no more than this one. This one gets no heartbeats from there: it loses
+    /// its master, until it is restarted and asks to be let in.
+    ///
+    /// Comes of deciding by a majority of the alive and of memory that dies with the process
+    /// (HA specification 2.3): the side that chose its joining is gone, and the others chose
+    /// something else in that Paxos instance. In all versions.
+    pub fn is_counted_out_by(&self, other: &Member) -> bool {
+        let both = [self, other];
+        both.iter().all(|m| m.cluster.takes_part() && m.learner.is_up_to_date())
+            && self.members().contains(other.me())
+            && !other.members().contains(self.me())
+            && other.delivered() <= self.delivered()
+    }
+
     /// Members (by index) that said they serve as slaves, failed ones included.
     pub fn slaves(&self) -> MemberSet {
         let mut set = MemberSet::EMPTY;

@@ -1,9 +1,11 @@
 //! Members on a small network of their own: whatever was cut and killed before, a healed
-//! cluster ends up with one master and everybody else its slave. Two things do not
+//! cluster ends up with one master and everybody else its slave. Some things do not
 //! heal by themselves, for Paxos state dies with the process. A value that nobody remembers
 //! strands who needs it. And members that restarted may choose again what one that did not
 //! has learned before, so that it never hears that another master was elected; from 2.3.6 on
 //! it hears the other master itself and gives way, in 2.3.0 that is logged and ignored.
+//! Who was let in by a side that is gone since, while the other one chose something else in that
+//! Paxos instance, is counted out by the others and hears nothing of them.
 //! And in 2.2 and 2.3.0 members that were cut off from each other may count each other as
 //! failed for good, each by the word of the others. Then an operator restarts somebody.
 
@@ -182,11 +184,43 @@ fn who_comes_back_through_a_member_that_missed_its_leaving_is_let_in() {
         }
         // To be let in takes longer.
         net.run_until(Time::ZERO + Span::from_millis(46_002));
+        // That heals: the others know of more.
+        assert!(net.counted_out().is_empty(), "{seed}");
         by_the_stale += u32::from(net.member(4).cluster_state() == ClusterState::Entered);
         net.run_to(90);
         assert!(settled(&net), "{seed}: {:?}", net.roles());
     }
     assert!(by_the_stale > 0, "the stale member never answered first");
+}
+
+/// Found by the random test below. Member 3, cut off from the master, decides alone to let in
+/// member 4, and dies. The master's side lets in member 2 in the same Paxos instance. Member 3
+/// comes back through the master, and nobody but member 4 knows of its joining.
+#[test]
+fn who_was_let_in_by_a_side_that_is_gone_stays_out_until_restarted() {
+    use Disturbance::{Cut, Kill, Start};
+    let script = [(28, Cut(0)), (0, Kill(1)), (38, Start(3)), (2, Kill(3)), (93, Kill(2))];
+    for compat in Compat::ALL {
+        let mut net = healed(4, compat, 3_881_865_285_949_744_996, &script);
+        net.run_to(129);
+        assert_eq!(net.counted_out(), [3], "{compat:?}");
+        assert!(!net.member(0).members().contains(3) && net.member(3).members().contains(3));
+        let mut alone = net.clone();
+        alone.run_to(400);
+        assert!(!settled(&alone), "{compat:?}: {:?}", alone.roles());
+        let stranded: Vec<_> = (0..4).filter(|m| alone.member(*m).is_stranded()).collect();
+        if compat == Compat::V3_2 {
+            assert_eq!(alone.roles(), [Role::Master, Role::Slave, Role::Slave, Role::Detached]);
+            assert_eq!((alone.counted_out(), stranded), (vec![3], vec![]));
+        } else {
+            // The master had lost its majority. Before another one serves, the others hear of a
+            // number beyond theirs from member 4, and whom they count is no help.
+            assert_eq!(stranded, [0, 1, 2], "{compat:?}");
+        }
+        net.run_with_operator();
+        assert!(settled(&net), "{compat:?}: {:?}", net.roles());
+        assert!(net.counted_out().is_empty(), "{compat:?}");
+    }
 }
 
 proptest! {

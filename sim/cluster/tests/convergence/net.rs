@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use wavetank_cluster::{
-    Compat, Configuration, Effect, Input, Member, Message, Moment, Settings, Timer,
+    Compat, Configuration, Effect, Input, Member, Message, Moment, PaxosInstance, Settings, Timer,
+    Value,
 };
 use wavetank_vocabulary::{Epoch, InstanceId, PlantedBugs, Role, Span, Time, TxId};
 
@@ -42,6 +43,7 @@ pub(crate) enum Disturbance {
     Tell(usize, Input),
 }
 
+#[derive(Clone)]
 pub(crate) struct Node {
     pub(crate) member: Option<Member>,
     /// Counts restarts, so that what belongs to an earlier life is dropped.
@@ -66,6 +68,7 @@ fn at_rest(member: &Member, input: &Input) -> Option<Vec<Effect>> {
     }
 }
 
+#[derive(Clone)]
 pub(crate) struct Net {
     compat: Compat,
     ids: Vec<InstanceId>,
@@ -76,6 +79,10 @@ pub(crate) struct Net {
     now: Time,
     sequence: u64,
     random: u64,
+    /// By Paxos instance, the first value that anybody was told.
+    told: BTreeMap<PaxosInstance, Value>,
+    /// Whether two values were chosen in one Paxos instance.
+    values_differ: bool,
 }
 
 impl Net {
@@ -100,6 +107,8 @@ impl Net {
             now: Time::ZERO,
             sequence: 0,
             random: seed | 1,
+            told: BTreeMap::new(),
+            values_differ: false,
         };
         for index in 0..usize::from(n) {
             net.at(Span::ZERO, Event::Disturb(Disturbance::Start(index)));
@@ -151,6 +160,7 @@ impl Net {
             }
             Event::Operator => {
                 let masters = self.nodes_in(Role::Master);
+                let counted_out = self.counted_out();
                 for index in 0..self.nodes.len() {
                     let stranded =
                         self.nodes[index].member.as_ref().is_some_and(Member::is_stranded);
@@ -159,7 +169,10 @@ impl Net {
                     // By the rules of 2.2 and 2.3.0 (HA specification 2.2); never later.
                     let kept_apart = self.keeps_apart(index);
                     assert!(!kept_apart || !self.compat.detaches());
-                    if stranded || surplus || kept_apart {
+                    // By a majority of the alive, in every version (2.3); and by that alone.
+                    let counted_out = counted_out.contains(&index);
+                    assert!(!counted_out || self.values_differ);
+                    if stranded || surplus || kept_apart || counted_out {
                         self.nodes[index].member = None;
                         self.at(Span::from_secs(1), Event::Disturb(Disturbance::Start(index)));
                     }
@@ -208,6 +221,10 @@ impl Net {
         for effect in effects {
             match effect {
                 Effect::Send { to, message } => {
+                    if let Message::Learn { instance, value } = message {
+                        let first = *self.told.entry(instance).or_insert(value);
+                        self.values_differ |= first != value;
+                    }
                     // Links are TCP: what is sent first arrives first.
                     let from = self.ids[index];
                     let to = usize::from(to.0) - 1;
@@ -269,6 +286,16 @@ impl Net {
     pub(crate) fn keeps_apart(&self, index: usize) -> bool {
         let member = self.nodes[index].member.as_ref();
         member.is_some_and(|member| !member.held_by_the_failed().is_empty())
+    }
+
+    /// Who takes itself for a member that somebody else counts out for good.
+    pub(crate) fn counted_out(&self) -> Vec<usize> {
+        let members = || self.nodes.iter().map(|node| node.member.as_ref());
+        let out = |(index, member): (usize, Option<&Member>)| {
+            let member = member?;
+            members().flatten().any(|other| member.is_counted_out_by(other)).then_some(index)
+        };
+        members().enumerate().filter_map(out).collect()
     }
 
     /// An operator looks in five times, beginning at 180 s.
