@@ -127,10 +127,10 @@ impl Heartbeat {
     }
 
     /// A member asks for the configuration: it has restarted, and suspects nobody yet.
-    pub(crate) fn restarted(&mut self, whom: usize) {
-        if let Some(row) = self.suspicions.get_mut(whom) {
-            *row = MemberSet::EMPTY;
-        }
+    /// True when it had suspected somebody.
+    pub(crate) fn restarted(&mut self, whom: usize) -> bool {
+        let Some(row) = self.suspicions.get_mut(whom) else { return false };
+        !core::mem::take(row).is_empty()
     }
 
     /// `from` told whom it suspects.

@@ -190,8 +190,8 @@ impl Member {
 
     /// Whether that other member, which this one counts as a member, does not count this one,
     /// and nothing is left that could tell either: both delivered all that they know of, and
-    /// the other one no more than this one. This one gets no heartbeats from there: it loses
-    /// its master, until it is restarted and asks to be let in.
+    /// the other one no more than this one. This one gets no heartbeats from there, and may
+    /// lose its master for good, until it is restarted and asks to be let in.
     ///
     /// Comes of deciding by a majority of the alive and of memory that dies with the process
     /// (HA specification 2.3): the side that chose its joining is gone, and the others chose

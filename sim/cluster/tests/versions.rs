@@ -172,6 +172,39 @@ fn the_failed_keep_each_other_failed_until_2_3_0() {
     assert_eq!(alive, [1, 1, 3, 3]);
 }
 
+/// Three suspect the first member, which is heard here. One after the other restarts, leaves or
+/// comes from another address: its word no longer holds, and nobody else says anything more.
+#[test]
+fn nobody_stays_failed_by_the_word_of_who_restarted_or_left() {
+    type Gone = fn(&mut Member, u16);
+    let gone: [(&str, Gone); 3] = [
+        ("restarted", |member, who| {
+            step(member, from(who, Message::ConfigurationRequest { address: 0 }));
+        }),
+        ("left", |member, who| {
+            learn(member, Value::Leave(InstanceId(who)));
+        }),
+        ("moved", |member, who| {
+            learn(member, Value::Join(InstanceId(who), 7));
+        }),
+    ];
+    for compat in Compat::ALL {
+        for (how, gone) in gone {
+            let mut member = member(compat, 5);
+            for who in [3, 4, 5] {
+                // By asking it tells where it is.
+                step(&mut member, from(who, Message::ConfigurationRequest { address: 0 }));
+                step(&mut member, from(who, Message::Suspicions(MemberSet::first(1))));
+            }
+            assert!(member.has_failed(InstanceId(1)), "{compat:?}");
+            for who in [3, 4, 5] {
+                gone(&mut member, who);
+            }
+            assert!(!member.has_failed(InstanceId(1)), "{compat:?}: {how}");
+        }
+    }
+}
+
 #[test]
 fn heartbeats_may_be_missed_for_longer_from_3_2_on() {
     let timeouts = Compat::ALL.map(|compat| Settings::defaults(compat).heartbeat_timeout);

@@ -119,6 +119,7 @@ impl Member {
             self.election.forget_elector(whom);
             self.watch(whom, effects);
             self.log(LogLine::Joined(id), effects);
+            self.judge(effects);
         }
     }
 
@@ -149,6 +150,7 @@ impl Member {
         }
         self.election.forget_elector(whom);
         self.demote(whom, effects);
+        self.judge(effects);
     }
 
     /// An election has this outcome.

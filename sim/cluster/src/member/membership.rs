@@ -31,7 +31,7 @@ impl Member {
                 false
             }
             Answer::Configuration { known } => {
-                self.heartbeat.restarted(from);
+                let took_back = self.heartbeat.restarted(from);
                 let members = self.members();
                 let delivered = self.learner.delivered();
                 let coordinator = self.coordinator();
@@ -44,6 +44,10 @@ impl Member {
                     delivered,
                 };
                 self.send(from, answer, effects);
+                if took_back {
+                    // Nobody else may ever say anything of whom it suspected.
+                    self.judge(effects);
+                }
                 known
             }
         }
