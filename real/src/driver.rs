@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::disk::{Completion, Disk};
 use crate::link::Link;
 use crate::log::Log;
+use crate::node::NodeError;
 use crate::peers::{FromPeer, Peers};
 use crate::statements::{Answered, Row, Statements};
 use crate::web::FromWeb;
@@ -84,6 +85,8 @@ pub(crate) struct Node {
     rows: Vec<(OperationId, Row)>,
     web_operations: u32,
     exit: bool,
+    /// It ends since the cluster does not let it in.
+    not_let_in: bool,
     /// A fault has its wall clock so much ahead.
     wall_ahead_ms: i64,
     /// How long the instance worked so far.
@@ -128,6 +131,7 @@ impl Node {
             rows: Vec::new(),
             web_operations: first_web_operation(),
             exit: false,
+            not_let_in: false,
             wall_ahead_ms: 0,
             busy: Duration::ZERO,
             next_status: Instant::now(),
@@ -135,14 +139,18 @@ impl Node {
         }
     }
 
-    /// Says its last words; gives why the store stopped itself, if it did.
-    pub(crate) fn end(self) -> Option<String> {
+    /// Says its last words.
+    ///
+    /// # Errors
+    /// When it did not end because somebody wanted it to.
+    pub(crate) fn end(self) -> Result<(), NodeError> {
         if let Some(link) = self.link {
             link.close();
         }
         match self.instance.store().state() {
-            StoreState::Failed(why) => Some(why.to_string()),
-            _ => None,
+            StoreState::Failed(why) => Err(NodeError::Store(why.to_string())),
+            _ if self.not_let_in => Err(NodeError::NotLetIn(self.instance.id().0)),
+            _ => Ok(()),
         }
     }
 
@@ -347,6 +355,7 @@ impl Node {
         if let Fact::RoleChanged { from, to, .. } = fact {
             self.log.say(&format!("{} -> {}", from.name(), to.name()));
         }
+        self.not_let_in |= matches!(fact, Fact::JoinFailed { .. });
         if let Fact::Observed { operation, what, node, value, .. } = fact
             && operation.client == WEB_CLIENT
             && what != Observation::End

@@ -24,6 +24,7 @@ use crate::peers::{Membership, Peers, listen};
 use crate::statements::Compile;
 use crate::system::{end_with_parent, exact_timers};
 use crate::web::Web;
+use crate::wire::HERE;
 
 /// What makes a node.
 #[derive(Clone, Debug)]
@@ -84,13 +85,16 @@ pub enum NodeError {
     /// The database stopped itself.
     #[error("the store stopped: {0}")]
     Store(String),
+    /// The cluster does not let it in.
+    #[error("the cluster does not let server id {0} in: another instance has it")]
+    NotLetIn(u16),
 }
 
 /// Runs a node until it was stopped. `asked_to_stop` is asked now and then whether somebody
 /// wants it to leave the cluster and end.
 ///
 /// # Errors
-/// When it cannot start, or its store stopped itself.
+/// When it cannot start, its store stopped itself, or the cluster does not let it in.
 pub fn run(config: &NodeConfig, asked_to_stop: impl Fn() -> bool) -> Result<(), NodeError> {
     let plan = &config.plan;
     let instance = plan.instances.iter().find(|instance| instance.id == config.id);
@@ -152,7 +156,7 @@ pub fn run(config: &NodeConfig, asked_to_stop: impl Fn() -> bool) -> Result<(), 
         settings,
         slave_only: instance.slave_only,
         arbiter: instance.arbiter,
-        address: 0,
+        address: HERE,
         frames: (instance.page_cache.0 / PAGE_SIZE as u64).max(LEAST_FRAMES) as usize,
         cache_policy: instance.cache_policy,
         programs: plan.operations.clone().into(),
@@ -175,9 +179,9 @@ pub fn run(config: &NodeConfig, asked_to_stop: impl Fn() -> bool) -> Result<(), 
     http::serve(web_port, move |request| web.answer(request))
         .map_err(system("cannot start a thread"))?;
     node.work(&incoming, asked_to_stop);
-    let failure = node.end();
+    let ended = node.end();
     home.leave();
-    failure.map_or(Ok(()), |why| Err(NodeError::Store(why)))
+    ended
 }
 
 /// The page cache is never smaller (HA specification 6.3: 30 pages at the least).

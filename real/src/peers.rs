@@ -17,7 +17,7 @@ use wavetank_instance::PeerMessage;
 use wavetank_vocabulary::InstanceId;
 
 use crate::log::Log;
-use crate::wire::{Answer, Hello, VERSION, WireError, frame, is_about, read_frame};
+use crate::wire::{Answer, Hello, VERSION, WireError, frame, is_of_a_member, read_frame};
 
 /// What happens on connections.
 #[derive(Debug)]
@@ -220,11 +220,13 @@ fn receive(stream: &TcpStream, membership: &Membership, log: &Log, tell: &impl F
     let mut contents = Vec::new();
     loop {
         match read_frame::<PeerMessage>(&mut reader, &mut contents) {
-            Ok(Some(message)) if is_about(&message, membership.members.len()) => {
+            Ok(Some(message)) if is_of_a_member(&message, membership.members.len()) => {
                 tell(FromPeer::Message(from, message));
             }
             Ok(Some(_)) => {
-                log.say(&format!("connection from {from} closed: it names members that are none"));
+                log.say(&format!(
+                    "connection from {from} closed: it says what no member of this cluster would"
+                ));
                 break;
             }
             Ok(None) | Err(WireError::Io(_)) => break,

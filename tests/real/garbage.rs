@@ -147,7 +147,8 @@ fn garbage_on_the_cluster_port_harms_nobody() {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
-    assert!(node.0.try_wait().expect("it is ours").is_none(), "{}", log(&folder));
+    let ended = node.0.try_wait().expect("it is ours");
+    assert!(ended.is_none(), "{ended:?} {}", log(&folder));
     assert!(http(web, "GET", "/metrics", "").is_some(), "{}", log(&folder));
     assert!(log(&folder).contains("closed: garbage"), "{}", log(&folder));
     eventually("closed connections", Duration::from_secs(30), || size(node.0.id()).0 <= files + 8);

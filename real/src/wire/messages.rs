@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use wavetank_cluster::{Accepted, Candidate, Credentials, MemberSet, Message, Value};
+use wavetank_cluster::{Accepted, Address, Candidate, Credentials, MemberSet, Message, Value};
 use wavetank_instance::{DataMessage, MasterCall, MasterReply, PeerMessage, Refusal, Verdict};
 use wavetank_store::{FileKind, FileName, LockRequest, PAGE_SIZE, Page, PageImage, TxRecord};
 use wavetank_vocabulary::{
@@ -11,6 +11,9 @@ use wavetank_vocabulary::{
 };
 
 use super::{Garbage, Reader, Wire, wire_enum, wire_struct};
+
+/// The address that every member says it has: its own is always the one that it had before.
+pub(crate) const HERE: Address = 0;
 
 wire_struct!(InstanceId { 0 });
 wire_struct!(ClientId { 0 });
@@ -203,16 +206,27 @@ impl Wire for Arc<TxRecord> {
     }
 }
 
-/// Whether everything that a message names exists in a cluster of `total` members: indexes
-/// beyond would be bugs of a sender, and are not to become panics of the receiver.
-pub(crate) fn is_about(message: &PeerMessage, total: usize) -> bool {
+/// Whether a member of a cluster of `total` could have sent the message. Indexes beyond would be
+/// bugs of a sender, and are not to become panics of the receiver. Where each member is stands in
+/// the nodes' files, so that all of them say [`HERE`] as their address, and nobody is denied for
+/// another: both would end the receiver (HA specification 2.1: joinFailure, joinDenied).
+pub(crate) fn is_of_a_member(message: &PeerMessage, total: usize) -> bool {
     let PeerMessage::Cluster(message) = message else { return true };
     let everyone = MemberSet::first(total);
     let known = |set: MemberSet| set.difference(everyone).is_empty();
+    let stays = |value: Value| !matches!(value, Value::Join(_, address) if address != HERE);
     match *message {
+        Message::JoinDenied => false,
+        Message::ConfigurationRequest { address } => address == HERE,
         Message::Suspicions(members) => known(members),
-        Message::ConfigurationResponse { members, .. } => known(members),
+        Message::ConfigurationResponse { address, members, .. } => {
+            address == HERE && known(members)
+        }
         Message::Snapshot { slaves, .. } => known(slaves),
+        Message::Propose(value) | Message::Accept { value, .. } | Message::Learn { value, .. } => {
+            stays(value)
+        }
+        Message::Promise { accepted, .. } => accepted.is_none_or(|it| stays(it.value)),
         _ => true,
     }
 }
@@ -433,12 +447,38 @@ mod tests {
         }
     }
 
+    fn accepted(message: Message) -> bool {
+        is_of_a_member(&PeerMessage::Cluster(message), 3)
+    }
+
     #[test]
     fn members_beyond_the_cluster_are_not_known() {
-        let about = |word| {
-            let members = MemberSet::from_word(word);
-            is_about(&PeerMessage::Cluster(Message::Suspicions(members)), 3)
-        };
+        let about = |word| accepted(Message::Suspicions(MemberSet::from_word(word)));
         assert!(about(0b111) && !about(0b1000));
+    }
+
+    #[test]
+    fn nobody_moves_and_nobody_is_denied() {
+        assert!(accepted(Message::ConfigurationRequest { address: HERE }));
+        assert!(!accepted(Message::ConfigurationRequest { address: HERE + 1 }));
+        assert!(!accepted(Message::JoinDenied));
+        let join = |address| Value::Join(InstanceId(2), address);
+        let (instance, ballot) = (1, 1_001);
+        for (address, good) in [(HERE, true), (HERE + 1, false)] {
+            let value = join(address);
+            assert_eq!(accepted(Message::Propose(value)), good);
+            assert_eq!(accepted(Message::Accept { instance, ballot, value }), good);
+            assert_eq!(accepted(Message::Learn { instance, value }), good);
+            let before = Some(Accepted { ballot, value });
+            assert_eq!(accepted(Message::Promise { instance, ballot, accepted: before }), good);
+            let answer = Message::ConfigurationResponse {
+                address,
+                known: true,
+                members: MemberSet::first(3),
+                coordinator: None,
+                delivered: 0,
+            };
+            assert_eq!(accepted(answer), good);
+        }
     }
 }

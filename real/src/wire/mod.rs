@@ -316,7 +316,11 @@ macro_rules! wire_struct {
         }
     };
 }
-pub(crate) use {facts::Told, messages::is_about, wire_enum, wire_struct};
+pub(crate) use {
+    facts::Told,
+    messages::{HERE, is_of_a_member},
+    wire_enum, wire_struct,
+};
 
 wire_enum!(Answer, "answer" {
     0 => Welcome;

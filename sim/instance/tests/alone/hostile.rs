@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use wavetank_cluster::{Accepted, Message, Value};
 use wavetank_instance::{
     DataMessage, Input, MasterCall, MasterReply, PeerMessage, Refusal, Request, Timer, Verdict,
 };
@@ -184,6 +185,25 @@ fn weather(mut rig: Rig, storm: Vec<Input>) {
     }
 }
 
+/// The messages that may end a process: they tell that its server id is taken (HA specification
+/// 2.1). A driver whose members cannot move lets none of them in.
+fn may_end(input: &Input) -> bool {
+    let Input::Peer { message: PeerMessage::Cluster(message), .. } = input else { return false };
+    match *message {
+        Message::JoinDenied => true,
+        Message::ConfigurationRequest { address }
+        | Message::ConfigurationResponse { address, .. }
+        | Message::Propose(Value::Join(_, address))
+        | Message::Accept { value: Value::Join(_, address), .. }
+        | Message::Learn { value: Value::Join(_, address), .. }
+        | Message::Promise {
+            accepted: Some(Accepted { value: Value::Join(_, address), .. }),
+            ..
+        } => address != 0,
+        _ => false,
+    }
+}
+
 // Storms have a hundred inputs on average, seven in ten of them messages.
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(7_500))]
@@ -191,6 +211,17 @@ proptest! {
     #[test]
     fn no_input_makes_an_instance_panic(storm in prop::collection::vec(input(), 0..200)) {
         weather(Rig::started(Disk::Forgetful), storm);
+    }
+
+    #[test]
+    fn no_other_message_ends_an_instance(storm in prop::collection::vec(input(), 0..40)) {
+        for mut rig in [Rig::started(Disk::with_graph()), Rig::master()] {
+            for input in storm.iter().filter(|input| !may_end(input)) {
+                rig.wait(Span::from_millis(700));
+                rig.step(in_its_epoch(input.clone(), rig.epoch));
+                prop_assert!(!rig.ended, "{input:?} ends it");
+            }
+        }
     }
 
     #[test]
@@ -228,6 +259,20 @@ fn a_master_takes_locks_and_commits() {
         matches!(replies[..], [MasterReply::Done, MasterReply::Done, MasterReply::Committed(_)]),
         "{replies:?}"
     );
+}
+
+#[test]
+fn two_at_different_addresses_under_one_server_id_end_the_start() {
+    for addresses in [[0, 0], [0, 1]] {
+        let mut rig = Rig::started(Disk::with_graph());
+        for address in addresses {
+            let message = Message::ConfigurationRequest { address };
+            let input = Input::Peer { from: InstanceId(3), message: PeerMessage::Cluster(message) };
+            assert_eq!(may_end(&input), address != 0);
+            rig.step(input);
+        }
+        assert_eq!(rig.ended, addresses[0] != addresses[1]);
+    }
 }
 
 #[test]

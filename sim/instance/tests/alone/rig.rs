@@ -118,6 +118,8 @@ pub(crate) struct Rig {
     pub(crate) sent: Vec<(InstanceId, PeerMessage)>,
     /// The last epoch that began here.
     pub(crate) epoch: Epoch,
+    /// The process is to end.
+    pub(crate) ended: bool,
 }
 
 impl Rig {
@@ -144,7 +146,8 @@ impl Rig {
         });
         let now = Now { mono: Time::ZERO, wall_ms: 1_000 };
         let (held, sent) = (Vec::new(), Vec::new());
-        let mut rig = Rig { instance, disk, now, hold: false, held, sent, epoch: Epoch(0) };
+        let (hold, epoch, ended) = (false, Epoch(0), false);
+        let mut rig = Rig { instance, disk, now, hold, held, sent, epoch, ended };
         rig.step(Input::Start);
         rig
     }
@@ -210,6 +213,7 @@ impl Rig {
                     Effect::Spend { task, .. } => inputs.insert(0, Input::Ran(task)),
                     Effect::Send { to, message } => self.sent.push((to, message)),
                     Effect::Fact(Fact::EpochBegan { epoch, .. }) => self.epoch = epoch,
+                    Effect::Exit => self.ended = true,
                     _ => {}
                 }
             }
