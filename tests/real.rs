@@ -3,6 +3,8 @@
 
 #![cfg(target_os = "linux")]
 
+#[path = "real/absent.rs"]
+mod absent;
 #[path = "real/garbage.rs"]
 mod garbage;
 #[path = "real/node.rs"]

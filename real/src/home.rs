@@ -18,6 +18,9 @@ const UNSETTLED: &str = "unsettled";
 /// Why a directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
+    /// The note that says whose it is is damaged.
+    #[error("{}: it does not say whose directory this is", .0.display())]
+    Damaged(PathBuf),
     /// It belongs to another instance.
     #[error("{}: the store of server id {found}; this is server id {me}", .path.display())]
     OtherInstance {
@@ -74,8 +77,8 @@ impl Home {
         let failed = |source| HomeError::Io { path: path.to_owned(), source };
         fs::create_dir_all(path).map_err(failed)?;
         let home = |new| Home { path: path.to_owned(), id, cluster, new };
-        let note = match fs::read_to_string(path.join(NOTE)) {
-            Ok(note) => note,
+        let note = match fs::read(path.join(NOTE)) {
+            Ok(note) => String::from_utf8_lossy(&note).into_owned(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return match fs::read_dir(path).map_err(failed)?.next() {
                     None => Ok(home(true)),
@@ -92,8 +95,10 @@ impl Home {
             note.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = ")?.parse().ok())
         };
         let (found, of): (Option<u64>, Option<u64>) = (value("server_id"), value("cluster"));
-        if found != Some(u64::from(id.0)) {
-            let found = found.unwrap_or_default() as u16;
+        let Some(found) = found.and_then(|id| u16::try_from(id).ok()) else {
+            return Err(HomeError::Damaged(path.join(NOTE)));
+        };
+        if found != id.0 {
             return Err(HomeError::OtherInstance { path: path.to_owned(), found, me: id.0 });
         }
         if of != Some(cluster) {
@@ -178,6 +183,8 @@ mod tests {
         other.wait().unwrap();
         home.leave();
         assert!(open(1, 7).is_ok());
+        fs::write(path.join(NOTE), [0xFF; 9]).unwrap();
+        assert!(matches!(open(1, 7), Err(HomeError::Damaged(_))));
     }
 
     #[test]
