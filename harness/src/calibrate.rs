@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
-use wavetank_kernel::{Distribution, Streams};
+use wavetank_kernel::{Distribution, QUANTILES, Streams};
 use wavetank_reports::CALIBRATED;
 use wavetank_store::GraphError;
 use wavetank_vocabulary::Span;
@@ -72,14 +72,17 @@ pub struct Times {
     pub p50: Span,
     /// The 99th percentile.
     pub p99: Span,
+    /// At [`QUANTILES`].
+    pub quantiles: [Span; QUANTILES.len()],
 }
 
 impl Times {
     fn of(mut nanos: Vec<u64>, what: &'static str) -> Result<Times, CalibrateError> {
         nanos.sort_unstable();
         let last = nanos.len().checked_sub(1).ok_or(CalibrateError::TooShort(what))?;
-        let at = |hundredths: usize| Span::from_nanos(nanos[last * hundredths / 100]);
-        Ok(Times { samples: nanos.len(), p50: at(50), p99: at(99) })
+        let at = |thousandths: u64| Span::from_nanos(nanos[last * thousandths as usize / 1_000]);
+        let quantiles = QUANTILES.map(at);
+        Ok(Times { samples: nanos.len(), p50: at(500), p99: at(990), quantiles })
     }
 
     /// The sigma of the log-normal distribution with these percentiles.
@@ -119,6 +122,12 @@ impl Times {
         let sigma = (low * 1e3_f64).round() / 1e3;
         let median = self.p50.as_nanos() as f64 * 1e6 / sums(sigma).0;
         (Span::from_nanos((median.round() as u64).max(1)), sigma)
+    }
+
+    /// All that was measured of it, as scenarios write it.
+    fn measured(&self) -> String {
+        let quoted = self.quantiles.map(|value| format!("\"{value}\""));
+        format!("{{ quantiles = [{}] }}", quoted.join(", "))
     }
 
     /// The distribution, as scenarios write it, so many of which make up this.
@@ -271,7 +280,7 @@ impl Calibration {
             self.syncs_per_second.clamp(1, 10_000_000),
             self.throughput.max(1),
             access.lognormal(1),
-            self.sync.lognormal(1),
+            self.sync.measured(),
             // The four ways of a request, between client, balancer and instance, are one real
             // request together; a message between instances takes one way.
             self.request.lognormal(4),

@@ -56,6 +56,7 @@ fn stretched(all: Distribution, longer: impl Fn(Span) -> Span) -> Distribution {
         Distribution::Pareto { scale, shape } => {
             Distribution::Pareto { scale: longer(scale), shape }
         }
+        Distribution::Quantiles(values) => Distribution::Quantiles(values.map(longer)),
     }
 }
 

@@ -105,6 +105,9 @@ pub(crate) fn distribution(of: &Distribution) -> String {
         Distribution::Pareto { scale, shape } => {
             format!("Pareto, from {scale}, exponent {shape}")
         }
+        Distribution::Quantiles([_, _, _, p50, _, p90, p99, _, _]) => {
+            format!("measured: p50 {p50}, p90 {p90}, p99 {p99}")
+        }
     }
 }
 
@@ -129,5 +132,8 @@ mod tests {
         let mean = Span::from_micros(600);
         assert_eq!(distribution(&Distribution::Exponential { mean }), "exponential, mean 600us");
         assert_eq!(distribution(&Distribution::Constant(mean)), "always 600us");
+        let all = [1, 2, 3, 4, 5, 6, 7, 8, 9].map(Span::from_millis);
+        let measured = distribution(&Distribution::Quantiles(all));
+        assert_eq!(measured, "measured: p50 4ms, p90 6ms, p99 7ms");
     }
 }

@@ -27,7 +27,7 @@ their unit:
 | bandwidth | bit/s, kbit/s, Mbit/s, Gbit/s, B/s, KB/s, MB/s, GB/s, KiB/s, MiB/s, GiB/s | `\"1Gbit/s\"` |
 | ratio | none, or % | `0.5`, `\"1/64\"`, `\"95%\"` |
 | range of times | as time; the seed draws from it, both ends included | `\"1m..2m\"` |
-| distribution of times | | `\"1ms\"`, `{ uniform = [\"1ms\", \"2ms\"] }`, `{ exponential = \"1ms\" }`, `{ normal = \"1ms\", deviation = \"100us\" }`, `{ lognormal = \"1ms\", sigma = 0.3 }` (its median), `{ pareto = \"1ms\", shape = 2.5 }` (its least) |
+| distribution of times | | `\"1ms\"`, `{ uniform = [\"1ms\", \"2ms\"] }`, `{ exponential = \"1ms\" }`, `{ normal = \"1ms\", deviation = \"100us\" }`, `{ lognormal = \"1ms\", sigma = 0.3 }` (its median), `{ pareto = \"1ms\", shape = 2.5 }` (its least), `{ quantiles = [...] }` (nine times: the least, the 10th, 25th, 50th, 75th, 90th, 99th and 99.9th percentile, the greatest) |
 
 ## What a run is
 

@@ -94,6 +94,9 @@ fn distribution(of: &Distribution) -> String {
         Distribution::Pareto { scale, shape } => {
             format!("{{ pareto = {}, shape = {shape:?} }}", quoted(scale))
         }
+        Distribution::Quantiles(values) => {
+            format!("{{ quantiles = [{}] }}", values.map(quoted).join(", "))
+        }
     }
 }
 

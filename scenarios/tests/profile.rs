@@ -31,7 +31,7 @@ record = "80ns"
 [volume]
 iops = 25000
 access = { lognormal = "90us", sigma = 0.4 }
-sync = "2ms"
+sync = { quantiles = ["1us", "2us", "3us", "4us", "5us", "6us", "7us", "8us", "2ms"] }
 [network]
 latency = { lognormal = "15us", sigma = 0.5 }
 "#;
@@ -59,7 +59,8 @@ fn its_figures_come_in_place_of_the_scenarios() {
         assert_eq!(instance.memory, Bytes::mib(31_232), "memory is the scenario's");
         let volume = &instance.volume;
         assert_eq!((volume.iops, volume.size), (25_000, Bytes(300_000_000_000)));
-        assert_eq!(volume.sync, Distribution::Constant(Span::from_millis(2)));
+        let sync = [1, 2, 3, 4, 5, 6, 7, 8, 2_000].map(Span::from_micros);
+        assert_eq!(volume.sync, Distribution::Quantiles(sync));
         assert_eq!(volume.throughput, Bytes(62_500_000), "what it does not say stays");
     }
     assert_eq!(plan.costs.name, "calibrated");

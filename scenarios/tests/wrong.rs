@@ -101,6 +101,8 @@ wrong! {
     time_too_long: told_instead("\"2m\"", "\"1000000h\"");
     units_of_elsewhere: told("format = 1\nduration = \"120sec\"\nwarm_up = \"5S\"\n[[group]]\ncount = 1\nmachine = \"r3.xlarge\"\nheap = \"8gb\"\n[[clients]]\nname = \"a\"\narrivals = { poisson = \"50/sec\" }\n[network]\nbandwidth = \"1Gbps\"\n");
     distribution_incomplete: told_with("[network]\nlatency = { lognormal = \"1ms\" }\n");
+    quantiles_too_few: told_with("[network]\nlatency = { quantiles = [\"1ms\", \"2ms\"] }\n");
+    quantiles_fall: told_with("[network]\nlatency = { quantiles = [\"2ms\", \"1ms\"] }\n");
     rate_without_unit: told_instead("\"50/s\"", "50");
     rate_of_zero: told_instead("\"50/s\"", "\"0/s\"");
     rate_absurd: told_instead("\"50/s\"", "\"1000000000/s\"");

@@ -40,7 +40,11 @@ fn percentiles_become_a_distribution_with_the_same() {
     let nanos: Vec<u64> = (1..=1000).map(|n| n * 1000).collect();
     let times = Times::of(nanos, "samples").expect("there are some");
     assert_eq!((times.samples, times.p50.as_nanos()), (1000, 500_000));
-    let skewed = Times { samples: 9, p50: Span::from_micros(100), p99: Span::from_micros(400) };
+    let thousands = [1, 100, 250, 500, 750, 900, 990, 999, 1_000];
+    assert_eq!(times.quantiles, thousands.map(Span::from_micros));
+    let written = times.measured();
+    assert!(written.starts_with("{ quantiles = [\"1us\", \"100us\", "), "{written}");
+    let skewed = Times { p50: Span::from_micros(100), p99: Span::from_micros(400), ..times };
     let at_99 = 100.0 * (skewed.sigma() * 2.326).exp();
     assert!((395.0..405.0).contains(&at_99), "{at_99}");
     assert_eq!(skewed.lognormal(1), "{ lognormal = \"100us\", sigma = 0.596 }");

@@ -1,6 +1,6 @@
 //! Distributions of lengths of time, as people write them.
 
-use wavetank_kernel::Distribution;
+use wavetank_kernel::{Distribution, QUANTILES};
 use wavetank_vocabulary::Span;
 
 use super::Wrong;
@@ -9,19 +9,21 @@ use crate::tree::{Node, Value};
 use crate::units;
 
 /// The keys of each form that is a table.
-pub(crate) const FORMS: [&[&str]; 5] = [
+pub(crate) const FORMS: [&[&str]; 6] = [
     &["uniform"],
     &["exponential"],
     &["normal", "deviation"],
     &["lognormal", "sigma"],
     &["pareto", "shape"],
+    &["quantiles"],
 ];
 
 /// `"1ms"`, or a table whose first key names the distribution.
 pub(super) fn read(node: &Node) -> Result<Distribution, Wrong> {
     const EXAMPLES: &str = "one of \"1ms\", { uniform = [\"1ms\", \"2ms\"] }, { exponential = \"1ms\" }, \
         { normal = \"1ms\", deviation = \"100us\" }, { lognormal = \"1ms\", sigma = 0.3 }, \
-        { pareto = \"1ms\", shape = 2.5 }";
+        { pareto = \"1ms\", shape = 2.5 }, \
+        { quantiles = [...] }";
     if let Some(text) = node.text() {
         return Ok(Distribution::Constant(most_an_hour(units::span(text)?)?));
     }
@@ -57,6 +59,19 @@ pub(super) fn read(node: &Node) -> Result<Distribution, Wrong> {
             return Err(String::from("the shape must be more than 0").into());
         }
         Ok(Distribution::Pareto { scale, shape })
+    } else if has(&["quantiles"]) {
+        let values: Vec<Span> =
+            items(value("quantiles")?)?.iter().map(span).collect::<Result<_, _>>()?;
+        if !values.is_sorted() {
+            return Err(String::from("each must be at least the one before it").into());
+        }
+        let count = values.len();
+        values.try_into().map(Distribution::Quantiles).map_err(|_| {
+            let wanted = QUANTILES.len();
+            let help = "the least, the 10th, 25th, 50th, 75th, 90th, 99th and 99.9th percentile, \
+                and the greatest";
+            helped(format!("{count} times, and not {wanted}"), help)
+        })
     } else {
         let form = FORMS.iter().find(|form| form.iter().any(|key| named.contains(key)));
         let lacks = form.and_then(|form| form.iter().find(|key| !named.contains(key)));

@@ -51,7 +51,14 @@ pub enum Distribution {
         /// The exponent of the tail; the mean is finite above 1, the variance above 2.
         shape: f64,
     },
+    /// What was measured: its values at [`QUANTILES`], ascending, and all values between two of
+    /// them equally likely. One that is less than the one before it counts as that.
+    Quantiles([Span; QUANTILES.len()]),
 }
+
+/// In thousandths: the least value, the 10th, 25th, 50th, 75th, 90th, 99th and 99.9th percentile,
+/// and the greatest.
+pub const QUANTILES: [u64; 9] = [0, 100, 250, 500, 750, 900, 990, 999, 1_000];
 
 impl Distribution {
     /// Draws a value.
@@ -72,8 +79,23 @@ impl Distribution {
                 scaled(median, normal::exp(sigma * normal(stream)))
             }
             Distribution::Pareto { scale, shape } => scaled(scale, pareto(stream, shape)),
+            Distribution::Quantiles(ref values) => between(values, stream),
         }
     }
+}
+
+/// A value between two quantiles, by inversion and in whole numbers only.
+fn between(values: &[Span; QUANTILES.len()], stream: &mut Stream) -> Span {
+    /// Parts of a thousandth.
+    const PARTS: u64 = 1 << 32;
+    let place = stream.up_to(1_000 * PARTS - 1);
+    let inner = &QUANTILES[1..QUANTILES.len() - 1];
+    let index = inner.partition_point(|quantile| quantile * PARTS <= place);
+    let (from, to) = (QUANTILES[index] * PARTS, QUANTILES[index + 1] * PARTS);
+    let low = values[index];
+    let width = values[index + 1].saturating_sub(low).as_nanos();
+    let part = u128::from(width) * u128::from(place - from) / u128::from(to - from);
+    low + Span::from_nanos(part as u64)
 }
 
 fn scaled(span: Span, factor: f64) -> Span {

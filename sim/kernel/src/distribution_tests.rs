@@ -66,6 +66,43 @@ fn samples_stay_within_their_bounds() {
 }
 
 #[test]
+fn measured_quantiles_come_back() {
+    // A disk that is fast or slow, and little in between.
+    let micros = [200, 210, 230, 260, 300, 4_000, 4_500, 9_000, 20_000];
+    let measured = Distribution::Quantiles(micros.map(Span::from_micros));
+    let mut stream = stream(3);
+    let mut values: Vec<Span> = (0..100_000).map(|_| measured.sample(&mut stream)).collect();
+    values.sort_unstable();
+    assert!(values[0] >= Span::from_micros(200) && values[99_999] <= Span::from_micros(20_000));
+    for (quantile, expected) in QUANTILES.into_iter().zip(micros).skip(1).take(7) {
+        // Between the neighbours that are four standard errors away.
+        let share = quantile as f64 / 1e3;
+        let error = 4.0 * libm::sqrt(share * (1.0 - share) / 1e5);
+        let at = |share: f64| values[((share * 1e5) as usize).min(99_999)];
+        let expected = Span::from_micros(expected);
+        assert!(at(share - error) <= expected && expected <= at(share + error), "{quantile}");
+    }
+}
+
+#[test]
+fn quantiles_take_any_values() {
+    let mut stream = stream(4);
+    let mut all = [Span::from_nanos(7); QUANTILES.len()];
+    assert_eq!(Distribution::Quantiles(all).sample(&mut stream), all[0], "all the same");
+    all[4] = Span::ZERO;
+    all[8] = Span::FOREVER;
+    let far = (0..20_000).filter(|_| Distribution::Quantiles(all).sample(&mut stream) > all[0]);
+    assert!((1..60).contains(&far.count()), "a thousandth lies behind the last but one");
+    // A straight line is cut exactly.
+    let line = Distribution::Quantiles(QUANTILES.map(|n| Span::from_nanos(n << 32)));
+    let mut places = stream.clone();
+    for _ in 0..2_000 {
+        let place = places.up_to((1_000 << 32) - 1);
+        assert_eq!(line.sample(&mut stream), Span::from_nanos(place));
+    }
+}
+
+#[test]
 fn the_normal_quantile_inverts_the_normal_distribution() {
     let below = |x: f64| 0.5 * libm::erfc(-x / core::f64::consts::SQRT_2);
     for n in 1..2000 {

@@ -40,7 +40,7 @@ pub mod timers;
 pub mod trail;
 
 pub use digest::Digest;
-pub use distribution::Distribution;
+pub use distribution::{Distribution, QUANTILES};
 pub use kernel::Kernel;
 pub use queue::EventQueue;
 pub use streams::{Stream, Streams};

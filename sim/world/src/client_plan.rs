@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use wavetank_kernel::Distribution;
+use wavetank_kernel::{Distribution, QUANTILES};
 use wavetank_vocabulary::{OperationKind, Rate, Ratio, Span, Status, StatusSet};
 
 /// A population of clients.
@@ -67,6 +67,11 @@ impl ClientPlan {
             // Without a mean for shapes up to 1: near there it is as long as one likes.
             Distribution::Pareto { scale, shape } => {
                 scale.as_secs_f64() * shape / (shape - 1.0).max(1e-3)
+            }
+            Distribution::Quantiles(values) => {
+                let parts = QUANTILES.windows(2).zip(values.windows(2));
+                let middle = |ends: &[Span]| (ends[0].as_secs_f64() + ends[1].as_secs_f64()) / 2.0;
+                parts.map(|(at, ends)| (at[1] - at[0]) as f64 / 1e3 * middle(ends)).sum()
             }
         };
         f64::from(users.count) / think.max(1e-9)

@@ -70,7 +70,7 @@ pub use wavetank_instance::{
     Appends, BranchedDataPolicy, Compat, Endpoint, Flaws, Lists, LogRetention, NotARetention,
     Program, PushStrategy, Quorum, Settings,
 };
-pub use wavetank_kernel::Distribution;
+pub use wavetank_kernel::{Distribution, QUANTILES};
 pub use wavetank_store::CachePolicy;
 pub use workload::{Call, CloneWorkload, Driven, Ended, Turn, Workload, WorkloadError};
 pub use world::{Phase, World};
