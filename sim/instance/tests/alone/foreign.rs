@@ -10,8 +10,6 @@ use crate::rig::{Disk, ME, Rig, prepared};
 
 const MASTER: InstanceId = InstanceId(1);
 const REIGN: Epoch = Epoch(7);
-/// The identity of the store that the rig has.
-const STORE: u64 = 1;
 
 fn cluster(rig: &mut Rig, message: Message) {
     rig.step(Input::Peer { from: MASTER, message: PeerMessage::Cluster(message) });
@@ -22,8 +20,10 @@ fn learn(rig: &mut Rig, value: Value) {
     cluster(rig, Message::Learn { instance, value });
 }
 
-/// Answers the handshake of a slave to be: what it sends then.
-fn answered(rig: &mut Rig, store: u64) -> Vec<PeerMessage> {
+/// Answers the handshake of a slave to be for a master with the same store, or with another: what
+/// the slave sends then.
+fn answered(rig: &mut Rig, same: bool) -> Vec<PeerMessage> {
+    let store = rig.instance.store().store_id() ^ u64::from(!same);
     let coordinator = Some(MASTER);
     let (address, known, members, delivered) = (0, true, MemberSet::first(3), 0);
     let response =
@@ -58,13 +58,13 @@ fn with_data() -> Rig {
 
 #[test]
 fn a_store_of_this_cluster_is_caught_up() {
-    let sent = answered(&mut with_data(), STORE);
+    let sent = answered(&mut with_data(), true);
     assert!(matches!(sent[..], [PeerMessage::Pull { .. }]), "{sent:?}");
 }
 
 #[test]
 fn a_foreign_store_without_transactions_is_replaced() {
-    let sent = answered(&mut Rig::started(Disk::with_graph()), STORE + 1);
+    let sent = answered(&mut Rig::started(Disk::with_graph()), false);
     let [PeerMessage::Data(data)] = &sent[..] else { panic!("{sent:?}") };
     assert!(matches!(**data, DataMessage::CopyStore { first: true, .. }), "{data:?}");
 }
@@ -72,7 +72,7 @@ fn a_foreign_store_without_transactions_is_replaced() {
 #[test]
 fn a_foreign_store_with_data_is_kept_and_stays_out() {
     let mut rig = with_data();
-    let sent = answered(&mut rig, STORE + 1);
+    let sent = answered(&mut rig, false);
     let leaves = |message: &PeerMessage| {
         matches!(message, PeerMessage::Cluster(Message::Propose(Value::Leave(ME))))
     };
