@@ -64,7 +64,11 @@ pub(crate) fn plan(seconds: u64, seed: u64) -> Plan {
             model: GraphModel::MonolithicNode,
             properties: Vec::new(),
             unique: Vec::new(),
-            names: Vec::new(),
+            // Those of the whole library: tests choose their operations later.
+            names: wavetank_scenario::OPERATIONS
+                .iter()
+                .flat_map(|known| known.program.names.clone())
+                .collect(),
         },
         balancers: vec![BalancerPlan {
             name: "front".into(),
