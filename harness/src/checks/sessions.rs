@@ -4,6 +4,8 @@
 //! A read can see what its instance had when the read's transaction began there. It misses the
 //! user's own write if that is a later transaction, acknowledged before the read was due; it
 //! runs backwards if an earlier read of that user, over before this one was due, had seen more.
+//! Of each user only the furthest write or read is kept: a read that was due before that one was
+//! known is not judged, not even against what was known before.
 //! When a new master begins its reign, what lies beyond its log is gone for everybody: lost
 //! writes are the business of `acknowledged-writes-lost`, not of this check.
 //!
