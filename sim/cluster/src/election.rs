@@ -53,7 +53,8 @@ pub struct Election {
     state: State,
     coordinator: Option<usize>,
     /// Who counted the last result accepted, and its version. Versions start from the
-    /// elector's wall clock, so that they ascend over restarts that nobody noticed.
+    /// elector's wall clock, so that they ascend over restarts, unless that was set back:
+    /// therefore who asks for the configuration, having restarted, begins anew.
     accepted: Option<(usize, u64)>,
     next_version: u64,
     running: Option<Running>,
@@ -215,7 +216,7 @@ impl Election {
         self.unlearned.take().is_some()
     }
 
-    /// An elector failed, joined or left: its versions begin anew.
+    /// An elector failed, joined, left or restarted: its versions begin anew.
     pub(crate) fn forget_elector(&mut self, whom: usize) {
         if self.accepted.is_some_and(|(elector, _)| elector == whom) {
             self.accepted = None;

@@ -32,6 +32,8 @@ impl Member {
             }
             Answer::Configuration { known } => {
                 let took_back = self.heartbeat.restarted(from);
+                // Its clock may have been set back.
+                self.election.forget_elector(from);
                 let members = self.members();
                 let delivered = self.learner.delivered();
                 let coordinator = self.coordinator();

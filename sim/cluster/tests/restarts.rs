@@ -1,0 +1,74 @@
+//! A member that restarted before anybody missed it: what the others make of it.
+
+use wavetank_cluster::{
+    Compat, Configuration, Effect, Input, Member, MemberSet, Message, Moment, Settings, Timer,
+    Value,
+};
+use wavetank_vocabulary::{InstanceId, PlantedBugs, Time, TxId};
+
+const MOMENT: Moment = Moment { mono: Time::ZERO, wall_ms: 5, tx: Some(TxId(3)) };
+const ONE: InstanceId = InstanceId(1);
+const THREE: InstanceId = InstanceId(3);
+
+fn step(member: &mut Member, input: Input) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    member.step(MOMENT, input, &mut effects);
+    effects
+}
+
+fn tell(member: &mut Member, from: InstanceId, message: Message) {
+    step(member, Input::Message { from, message });
+}
+
+/// Instance 2 of three, which are all members.
+fn member() -> Member {
+    let ids = [1, 2, 3].map(InstanceId);
+    let configuration = Configuration::new(InstanceId(2), &ids).unwrap();
+    let settings = Settings::defaults(Compat::V2_3_6);
+    let mut member = Member::new(configuration, settings, false, 5, PlantedBugs::NONE);
+    step(&mut member, Input::Start);
+    let (members, coordinator) = (MemberSet::first(3), Some(ONE));
+    let message = Message::ConfigurationResponse {
+        address: 0,
+        known: true,
+        members,
+        coordinator,
+        delivered: 0,
+    };
+    tell(&mut member, ONE, message);
+    member
+}
+
+/// An election that instance 1 held has this outcome.
+fn elected(member: &mut Member, winner: InstanceId, version: u64) {
+    let value = Value::Elected { winner: Some(winner), elector: ONE, version };
+    let instance = member.delivered();
+    tell(member, ONE, Message::Learn { instance, value });
+}
+
+#[test]
+fn an_elector_whose_clock_was_set_back_is_believed_once_it_has_restarted() {
+    let mut member = member();
+    elected(&mut member, ONE, 1000 << 10);
+    elected(&mut member, THREE, 900 << 10);
+    assert_eq!(member.coordinator(), Some(ONE), "an older result of the same life");
+    tell(&mut member, ONE, Message::ConfigurationRequest { address: 0 });
+    elected(&mut member, THREE, 900 << 10);
+    assert_eq!(member.coordinator(), Some(THREE));
+}
+
+#[test]
+fn whom_it_had_suspected_stays_failed_until_somebody_is_judged() {
+    let mut member = member();
+    step(&mut member, Input::Timer(Timer::IAmAlive(0)));
+    let suspicions = |of: MemberSet| Message::Suspicions(of);
+    tell(&mut member, THREE, suspicions(MemberSet::first(1)));
+    let without_one = MemberSet::first(3).without(0);
+    assert_eq!(member.alive(), without_one);
+    tell(&mut member, THREE, Message::ConfigurationRequest { address: 0 });
+    assert_eq!(member.alive(), without_one, "it waits for heartbeats of 1 now");
+    tell(&mut member, THREE, suspicions(MemberSet::first(1)));
+    assert_eq!(member.alive(), without_one, "in vain");
+    tell(&mut member, THREE, suspicions(MemberSet::EMPTY));
+    assert_eq!(member.alive(), MemberSet::first(3), "or not");
+}
