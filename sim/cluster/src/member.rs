@@ -468,7 +468,8 @@ impl Member {
             }
             Message::RejectPrepare { instance, ballot, promised } => {
                 let (audience, round) = (self.audience(), (instance, ballot));
-                self.proposer.reject_prepare(round, promised, audience, out!(self, effects));
+                let out = out!(self, effects);
+                self.proposer.reject_prepare(from, round, promised, audience, out);
             }
             Message::Accept { instance, ballot, value } => {
                 if let Some(answer) = self.acceptor.accept(instance, ballot, value) {

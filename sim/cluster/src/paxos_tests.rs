@@ -136,7 +136,7 @@ impl Net {
                 proposer.promise(from, instance, ballot, accepted, out);
             }
             Message::RejectPrepare { instance, ballot, promised } => {
-                proposer.reject_prepare((instance, ballot), promised, audience, out);
+                proposer.reject_prepare(from, (instance, ballot), promised, audience, out);
             }
             Message::Accept { instance, ballot, value } => {
                 if let Some(answer) = acceptor.accept(instance, ballot, value) {

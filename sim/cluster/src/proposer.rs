@@ -263,12 +263,16 @@ impl Proposer {
     /// `rejectPrepare`: tries again with a ballot above the one that was promised.
     pub(crate) fn reject_prepare(
         &mut self,
+        from: usize,
         (instance, ballot): (PaxosInstance, Ballot),
         promised: Ballot,
         audience: Audience,
         out: &mut Out<'_>,
     ) {
         let Some((slot, booking)) = self.find(instance, ballot, Phase::P1Pending) else { return };
+        if !booking.acceptors.contains(from) {
+            return;
+        }
         let steps = promised.saturating_sub(ballot) / STEP + 1;
         // A ballot that has no successor is waited out.
         if let Some(higher) = steps.checked_mul(STEP).and_then(|rise| ballot.checked_add(rise)) {
@@ -301,8 +305,8 @@ impl Proposer {
         self.start_queued(known.max(instance.saturating_add(1)), audience, out);
     }
 
-    /// `phase1Timeout` and `phase2Timeout`: tries again with a higher ballot. Returns a value of the client's that could not be
-    /// got through: the proposal has failed.
+    /// `phase1Timeout` and `phase2Timeout`: tries again with a higher ballot. Returns a value of
+    /// the client's that could not be got through: the proposal has failed.
     pub(crate) fn timed_out(
         &mut self,
         slot: usize,
@@ -412,11 +416,13 @@ mod tests {
     fn a_rejected_ballot_rises_above_the_promised_one() {
         let mut bench = Bench::new(1, 3);
         let mut p = proposer(&mut bench);
-        p.reject_prepare((0, 1001), 3002, audience(), &mut bench.out());
+        p.reject_prepare(1, (0, 1001), 3002, audience(), &mut bench.out());
         assert_eq!(bench.take_sent()[0].1, Message::Prepare { instance: 0, ballot: 4001 });
-        p.reject_prepare((0, 1001), 9002, audience(), &mut bench.out());
+        p.reject_prepare(1, (0, 1001), 9002, audience(), &mut bench.out());
         assert!(bench.take_sent().is_empty(), "an old answer");
-        p.reject_prepare((0, 4001), u32::MAX, audience(), &mut bench.out());
+        p.reject_prepare(3, (0, 4001), 9002, audience(), &mut bench.out());
+        assert!(bench.take_sent().is_empty(), "it was not asked");
+        p.reject_prepare(1, (0, 4001), u32::MAX, audience(), &mut bench.out());
         assert!(bench.take_sent().is_empty(), "no higher ballot exists");
     }
 
