@@ -89,10 +89,6 @@ fn member(compat: Compat, state: &str) -> Member {
         }
         "suspecting 1" => drop(step(&mut m, Input::Timer(Timer::IAmAlive(0)))),
         "1 failed" | "elector" => lose_master(&mut m),
-        "no majority" => {
-            lose_master(&mut m);
-            step(&mut m, Input::Timer(Timer::IAmAlive(2)));
-        }
         "refreshing" => drop(step(&mut m, Input::RefreshSnapshot)),
         "TO_MASTER" | "MASTER" => {
             let value = learn(&m, elected(2));
@@ -103,21 +99,49 @@ fn member(compat: Compat, state: &str) -> Member {
                 step(&mut m, value);
             }
         }
-        "TO_SLAVE" | "SLAVE" | "detached" => {
+        "TO_SLAVE"
+        | "announced"
+        | "start, announced before"
+        | "joining, announced before"
+        | "SLAVE"
+        | "no majority"
+        | "detached" => {
             let value = learn(&m, Value::Master(id(1), E));
             step(&mut m, value);
-            if state != "TO_SLAVE" {
-                step(&mut m, Input::SwitchedToSlave(id(1)));
+            if state == "TO_SLAVE" {
+                return m;
+            }
+            step(&mut m, Input::SwitchedToSlave(id(1)));
+            if state.contains("announced") {
+                leave(&mut m, state);
+            } else {
                 let value = learn(&m, Value::Slave(id(2)));
                 step(&mut m, value);
             }
-            if state == "detached" {
+            if state == "detached" || state == "no majority" {
                 lose_master(&mut m);
+            }
+            if state == "no majority" {
+                step(&mut m, Input::Timer(Timer::IAmAlive(2)));
             }
         }
         _ => {}
     }
     m
+}
+
+/// It is let go as the state wants it, with its announcement under way.
+fn leave(m: &mut Member, state: &str) {
+    if state.starts_with("start") {
+        step(m, Input::Leave);
+    }
+    if state != "announced" {
+        let value = learn(m, Value::Leave(id(2)));
+        step(m, value);
+    }
+    if state.starts_with("joining") {
+        step(m, response(false, &[1, 3]));
+    }
 }
 
 /// Two of three suspect 1.
@@ -174,10 +198,10 @@ fn input(member: &Member, message: &str) -> Input {
         "learn, the next" => from(1, Message::Learn { instance, value }),
         "learn, a later one" => from(1, Message::Learn { instance: 9, value }),
         "learn, an old one" => from(1, Message::Learn { instance: 2, value }),
-        "learnRequest" => from(3, Message::LearnRequest { instance: 2 }),
+        "learnRequest" => from(3, Message::LearnRequest { instance: 6 }),
         "learnFailed" => from(3, Message::LearnFailed { instance }),
         "learnTimedout" => Input::Timer(Timer::Learn),
-        "broadcast" => Input::SwitchedToSlave(id(1)),
+        "broadcast" => Input::Leave,
         "broadcastTimeout" => Input::Timer(Timer::Broadcast),
         "performRoleElections" => from(3, Message::PerformRoleElections),
         "vote" => from(3, Message::Vote { version: 9 }),
