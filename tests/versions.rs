@@ -95,6 +95,12 @@ const TESTED: &[(&str, &str, &str, &str)] = &[
         "what_is_illegal_in_a_state_is_ignored_until_2_3_0",
     ),
     (
+        "Members that failed each by the word of the other, and are heard again, are alive (2.3.6); before, each is held failed by whom it counts as failed itself.",
+        "HA specification 2.2",
+        "sim/cluster/tests/versions.rs",
+        "the_failed_keep_each_other_failed_until_2_3_0",
+    ),
+    (
         "Freed ids rest for an hour, and a slave ends transactions that are older (2.3.6).",
         "PR #7477, #7511",
         "sim/world/tests/slave_writes.rs",
@@ -119,6 +125,14 @@ const ABSENT: &[(&str, &str)] = &[
     (
         "Suspicions by a sender that itself counts as failed, but is not yet noted as such, are dropped (2.3.13).",
         "only the last of the 2.3 line has it: 2.3.6 stands for that line here",
+    ),
+    (
+        "`ha.max_acceptors` is not in 2.3.0.",
+        "the model caps the acceptors at 21 in every version, which binds only in larger clusters",
+    ),
+    (
+        "`fixed_ascending` of `ha.tx_push_strategy` is not in 2.3.0.",
+        "it may be set in every version; only the default is told apart",
     ),
     (
         "`ha.branched_data_copying_strategy = copy_then_branch` (3.x).",

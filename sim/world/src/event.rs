@@ -4,8 +4,9 @@ use wavetank_instance::{PeerMessage, TaskId};
 use wavetank_store::DiskOp;
 use wavetank_vocabulary::{Status, Time, TxId};
 
-/// An event. `life` tells processes apart that ran on the same machine: what belongs to an
-/// earlier one is dropped.
+/// An event. `life` tells processes apart that ran on the same machine: work and disk
+/// operations of an earlier one are dropped. What comes over the network bears none
+/// (`Deliver`, `PeerLost`, `AtInstance`): it reaches whichever process runs by then.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
     /// A message arrives.
