@@ -17,7 +17,7 @@ use crate::interface::{Effect, Input, InstanceConfig, Now, Timer};
 use crate::master_client::MasterClient;
 use crate::message::{DataMessage, PeerMessage};
 use crate::replication::{Puller, Pusher};
-use crate::switch::Switching;
+use crate::switch::{Copied, Switching};
 use crate::tally::Tally;
 use crate::task::{TaskId, Tasks};
 
@@ -63,7 +63,7 @@ pub struct Instance {
     /// The member changed its role in this step.
     pub(crate) switched: bool,
     /// The store is a copy that has no checkpoint of its own yet.
-    pub(crate) copied: bool,
+    pub(crate) copied: Option<Copied>,
     /// Its store is none of the cluster that it left; it will try again.
     pub(crate) foreign: bool,
     // Reused from step to step.
@@ -119,7 +119,7 @@ impl Instance {
             disk_full: false,
             role: Role::Down,
             switched: false,
-            copied: false,
+            copied: None,
             foreign: false,
             member_effects: Vec::new(),
             submissions: Vec::new(),

@@ -39,6 +39,14 @@ pub(crate) struct SlaveSwitch {
     pages: u64,
 }
 
+/// A copy of a store that is here whole and has no checkpoint of its own yet. It outlives the
+/// switch that brought it: the next one ends it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Copied {
+    master: InstanceId,
+    pages: u64,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SlavePhase {
     /// Open transactions must end, and what was received be applied.
@@ -84,8 +92,8 @@ impl Instance {
     /// Whether a copy of the master's store is coming in.
     pub(crate) fn is_copying_in(&self) -> bool {
         use SlavePhase::{Completing, CopyWritten, Copying};
-        matches!(&self.switching, Switching::ToSlave(switch)
-            if self.copied || matches!(switch.phase, Copying | CopyWritten(_) | Completing))
+        matches!(&self.switching, Switching::ToSlave(switch) if self.copied.is_some()
+            || matches!(switch.phase, Copying | CopyWritten(_) | Completing))
     }
 
     /// The member moved to another role.
@@ -276,7 +284,9 @@ impl Instance {
         if switch.phase != SlavePhase::CatchingUp {
             return;
         }
-        if self.copied {
+        // The checkpoint may have been taken while the member had another role.
+        self.copy_complete(effects);
+        if self.copied.is_some() {
             let Ok(ticket) = self.store.complete_copy() else {
                 self.back_off(effects);
                 return;
@@ -293,18 +303,15 @@ impl Instance {
 
     /// What a step of the store copy wrote is on disk.
     pub(crate) fn copy_advanced(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        self.copy_complete(effects);
+        let complete = self.copied.is_none();
         let Some(switch) = self.slave_switch() else { return };
         match switch.phase {
-            SlavePhase::Completing => {
-                let (master, pages) = (switch.master, switch.pages);
-                let instance = self.id();
-                self.copied = false;
-                effects.push(Effect::Fact(Fact::StoreCopy { instance, master, pages, done: true }));
-                self.become_slave(now, effects);
-            }
+            SlavePhase::Completing if complete => self.become_slave(now, effects),
             SlavePhase::CopyWritten(Some(from)) => {
+                let copied = Copied { master: switch.master, pages: switch.pages };
                 if self.store.finish_receive_copy(from).is_ok() {
-                    self.copied = true;
+                    self.copied = Some(copied);
                     self.begin_catching_up(effects);
                 } else {
                     self.back_off(effects);
@@ -315,6 +322,17 @@ impl Instance {
                 self.ask_for_chunk(false, effects);
             }
             _ => {}
+        }
+    }
+
+    /// Once the copied store has its checkpoint, it is one like any other.
+    fn copy_complete(&mut self, effects: &mut Vec<Effect>) {
+        if let Some(Copied { master, pages }) = self.copied
+            && matches!(self.store.state(), StoreState::Ready)
+        {
+            self.copied = None;
+            let instance = self.id();
+            effects.push(Effect::Fact(Fact::StoreCopy { instance, master, pages, done: true }));
         }
     }
 
@@ -341,7 +359,7 @@ impl Instance {
         switch.pages = 0;
         let master = switch.master;
         effects.push(Effect::Fact(Fact::StoreCopy { instance, master, pages: 0, done: false }));
-        self.copied = false;
+        self.copied = None;
         self.tokens.clear();
         self.store.begin_receive_copy();
         self.ask_for_chunk(true, effects);

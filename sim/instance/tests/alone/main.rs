@@ -1,5 +1,6 @@
 //! An instance alone with its disk: what it makes of whatever comes in.
 
+mod copy;
 mod deposed;
 mod foreign;
 mod hostile;
