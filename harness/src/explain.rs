@@ -23,7 +23,7 @@ pub use evidence::Evidence;
 pub use moment::moment;
 
 use crate::interrupt;
-use crate::play::Checks;
+use crate::play::{Checks, first_with};
 use story::{Witness, render};
 
 /// Events between two looks at whether somebody wants an end.
@@ -32,7 +32,8 @@ const STRIDE: u64 = 50_000;
 /// What broke in a run, as far as the checks know.
 #[derive(Clone, Debug)]
 pub struct Finding {
-    /// The first expectation that broke, or else was not exercised.
+    /// The first expectation that broke, or else was not exercised; of those that must hold for
+    /// every seed, if one of them did.
     pub result: Option<ExpectationResult>,
     /// What the cluster was waiting for, if it did not recover.
     pub waiting: Option<String>,
@@ -54,7 +55,7 @@ pub fn find(plan: &Arc<Plan>, base: &Arc<BaseGraph>) -> Option<Finding> {
     let ended = world.now();
     let checks = world.into_observer();
     let results = checks.finish();
-    let first = |verdict| results.iter().position(|result| result.verdict == verdict);
+    let first = |verdict| first_with(plan, &results, verdict);
     let index = first(Verdict::Broke).or_else(|| first(Verdict::NotExercised));
     let evidence = index.and_then(|index| checks.iter().nth(index));
     let evidence = evidence.map(|check| check.evidence()).unwrap_or_default();

@@ -11,7 +11,7 @@ use wavetank_scenario::to_text;
 use wavetank_world::Plan;
 
 use crate::exit::Exit;
-use crate::play::Played;
+use crate::play::{Played, about_first};
 
 /// The file by which a folder is known to be ours.
 const MARK: &str = ".wavetank";
@@ -237,7 +237,10 @@ impl Output {
             command.to_owned(),
         );
         match capsule {
-            Some(capsule) => file("failure.txt", capsule.to_text().as_bytes()),
+            Some(capsule) => {
+                let text = about_first(capsule, plan, &played.result).to_text();
+                file("failure.txt", text.as_bytes())
+            }
             None => Ok(()),
         }
     }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use wavetank_reports::{
-    Coverage, Ending, ExpectationResult, FaultCount, GraphResult, Overall, QueueResult, Recorder,
-    RunResult, Verdict,
+    Capsule, Coverage, Ending, ExpectationResult, FaultCount, GraphResult, Overall, QueueResult,
+    Recorder, RunResult, Verdict,
 };
 use wavetank_vocabulary::{Classes, Fact, FaultId, Observer, Seq, Time};
 use wavetank_world::{
-    BaseGraph, Driven, Expected, Plan, QueueTotals, Workload, WorkloadError, World,
+    BaseGraph, Driven, Expected, Plan, QueueTotals, SeedRule, Workload, WorkloadError, World,
 };
 
 use crate::checks::Check;
@@ -77,6 +77,33 @@ pub struct Own {
     pub workloads: Vec<(String, Box<dyn Workload>)>,
     /// Further checks.
     pub checks: Vec<Box<dyn suite::Check>>,
+}
+
+/// The place of the first expectation with that verdict: of those that must hold for every seed,
+/// and of the others only if there is none among them.
+pub(crate) fn first_with(
+    plan: &Plan,
+    results: &[ExpectationResult],
+    verdict: Verdict,
+) -> Option<usize> {
+    let mut found = (0..results.len()).filter(|at| results[*at].verdict == verdict);
+    found.clone().find(|at| must_hold(plan, *at)).or_else(|| found.next())
+}
+
+/// A capsule about what its seed fails by.
+pub(crate) fn about_first(capsule: Capsule, plan: &Plan, result: &RunResult) -> Capsule {
+    let all = &result.expectations;
+    let first = |verdict| first_with(plan, all, verdict);
+    match first(Verdict::Broke).or_else(|| first(Verdict::NotExercised)) {
+        Some(at) => capsule.about(all[at].clone()),
+        None => capsule,
+    }
+}
+
+/// Whether the expectation at that place must hold for every seed. What a caller brought comes
+/// after the Plan's own, and must.
+pub(crate) fn must_hold(plan: &Plan, at: usize) -> bool {
+    plan.expectations.get(at).is_none_or(|expected| expected.seeds == SeedRule::Every)
 }
 
 impl Own {

@@ -185,7 +185,10 @@ impl<P: FnMut(&str, &Plan, u64)> Shrinker<P> {
         let mut all = self.failed.observed.operations.clone();
         all.sort_unstable();
         all.dedup();
-        minimise(all, |some| self.keeps(passes::with_operations(&self.best, some)));
+        // Nothing is copied any more once the time is over.
+        minimise(all, |some| {
+            !self.trials.over() && self.keeps(passes::with_operations(&self.best, some))
+        });
         if passes::operations(&self.best).is_none() {
             let all = self.failed.observed.operations.clone();
             if all.len() < 100 {

@@ -66,6 +66,13 @@ impl Capsule {
         })
     }
 
+    /// The same about another of the run's expectations: which one a seed fails by, the caller
+    /// knows.
+    #[must_use]
+    pub fn about(self, expectation: ExpectationResult) -> Self {
+        Capsule { expectation, ..self }
+    }
+
     /// The capsule as a page of text.
     pub fn to_text(&self) -> String {
         let Capsule { scenario, seed, version, digest, expectation, .. } = self;

@@ -25,7 +25,7 @@ use wavetank_vocabulary::{
 };
 use wavetank_world::{Bounds, Plan};
 
-use super::limit_json;
+use super::{less, limit_json};
 use crate::explain::Evidence;
 
 /// The check.
@@ -225,8 +225,10 @@ impl AcknowledgedWrites {
             return result(Verdict::Broke, measured, why);
         }
         if !self.explained_limit.hold(&explained) {
-            let why =
-                format!("{explained} acknowledged writes went with a branch that was discarded.");
+            let why = format!(
+                "{explained} acknowledged writes went with a branch that was discarded.{}",
+                less(&self.explained_limit, &explained)
+            );
             return result(Verdict::Broke, measured, why);
         }
         if total == 0 {

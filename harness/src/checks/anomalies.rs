@@ -12,7 +12,6 @@ use super::bank_total::BankTotal;
 use super::counters::Counters;
 use super::failed::Failed;
 use super::forbidden_pair::ForbiddenPair;
-use super::limit_json;
 use super::linearizable::Linearizable;
 use super::list_append::ListAppend;
 use super::lost_updates::LostUpdates;
@@ -20,6 +19,7 @@ use super::stores_agree::StoresAgree;
 use super::stuck::Stuck;
 use super::unique::Unique;
 use super::unique_value::UniqueValue;
+use super::{less, limit_json};
 use crate::explain::Evidence;
 
 /// What a check has found.
@@ -147,11 +147,12 @@ impl Anomalies {
             }
             (None, _) => {
                 let verdict = if holds { Verdict::Held } else { Verdict::Broke };
-                (verdict, format!("None among {over}."))
+                (verdict, format!("None among {over}.{}", less(&self.limit, &tally.found)))
             }
             (Some((story, _)), _) => {
                 let verdict = if holds { Verdict::Held } else { Verdict::Broke };
-                (verdict, format!("{} among {over}. {story}", grouped(tally.found)))
+                let few = less(&self.limit, &tally.found);
+                (verdict, format!("{} among {over}. {story}{few}", grouped(tally.found)))
             }
         };
         ExpectationResult {

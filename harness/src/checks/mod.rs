@@ -61,8 +61,19 @@ fn limit_json<T>(bounds: &Bounds<T>, value: impl Fn(&T) -> serde_json::Value) ->
 /// What to add to a sentence when the limits do not hold; nothing when they do.
 fn side<T: PartialOrd + std::fmt::Display>(bounds: &Bounds<T>, value: &T) -> String {
     match (&bounds.min, &bounds.max) {
-        (Some(min), _) if value < min => format!(" That is less than {min}."),
         (_, Some(max)) if value > max => format!(" That is more than {max}."),
+        _ => less(bounds, value),
+    }
+}
+
+/// What every sentence has in it that says a bound was missed from below: shrinking tells the
+/// two sides of a bound apart by it.
+pub(crate) const LESS: &str = "That is less than";
+
+/// What to add to a sentence when it is too little; nothing otherwise.
+fn less<T: PartialOrd + std::fmt::Display>(bounds: &Bounds<T>, value: &T) -> String {
+    match &bounds.min {
+        Some(min) if value < min => format!(" {LESS} {min}."),
         _ => String::new(),
     }
 }

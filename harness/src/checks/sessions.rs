@@ -21,7 +21,7 @@ use wavetank_vocabulary::{
 };
 use wavetank_world::{Bounds, Plan, SessionGuarantee};
 
-use super::limit_json;
+use super::{LESS, limit_json};
 use crate::explain::Evidence;
 
 /// What a user did last, of the kind that reads are held against.
@@ -170,7 +170,9 @@ impl Sessions {
                 let of = grouped(reads);
                 let missed = grouped(self.misses);
                 let why = format!("{missed} of {of} reads that could. {story}");
-                (verdict, why.trim_end().to_owned())
+                let least = self.stale.min.filter(|min| part < min.as_f64());
+                let few = least.map(|min| format!(" {LESS} {}.", percent(min.as_f64())));
+                (verdict, why.trim_end().to_owned() + &few.unwrap_or_default())
             }
         };
         ExpectationResult {

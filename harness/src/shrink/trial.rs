@@ -14,10 +14,15 @@ use wavetank_world::{GraphSource, Plan, Popularity, World};
 use super::reason::Reason;
 use crate::campaign::Bases;
 use crate::interrupt;
-use crate::play::Checks;
+use crate::play::{Checks, must_hold};
 
 /// Events between two looks at the wall clock.
 const STRIDE: u64 = 20_000;
+/// A Plan that takes so many times the events of the one that was to be shrunk is no smaller one,
+/// whatever it lacks: it is given up. Counted in events, so that equal trials end equally.
+const LONGER: u64 = 4;
+/// Strides that every Plan may take.
+const SHORT: u64 = 8;
 
 /// What a run was seen to consist of.
 #[derive(Clone, Debug, Default)]
@@ -57,6 +62,8 @@ pub struct Trials {
     bases: Bases,
     until: Option<Instant>,
     runs: u64,
+    /// Strides after which a Plan is given up; the first that failed says how many.
+    most: Option<u64>,
 }
 
 /// A run that failed.
@@ -75,7 +82,7 @@ pub struct Failed {
 impl Trials {
     /// Trials that end at that moment, if there is one.
     pub fn new(until: Option<Instant>) -> Self {
-        Trials { bases: Bases::default(), until, runs: 0 }
+        Trials { bases: Bases::default(), until, runs: 0, most: None }
     }
 
     /// How many Plans were played.
@@ -88,7 +95,8 @@ impl Trials {
         interrupt::asked() || self.until.is_some_and(|until| Instant::now() >= until)
     }
 
-    /// Plays a Plan; none when it held, or there was no time.
+    /// Plays a Plan; none when it held, there was no time, or it went on for much longer than the
+    /// first that failed.
     pub fn play(&mut self, plan: &Plan) -> Option<Failed> {
         if self.over() {
             return None;
@@ -99,17 +107,20 @@ impl Trials {
         // A Plan that no seed would draw may find a broken invariant: another reason than ours.
         let played = catch_unwind(AssertUnwindSafe(|| {
             let mut world = World::new(Arc::new(plan.clone()), base, watcher);
+            let mut strides = 1;
             while world.advance(STRIDE) {
-                if self.over() {
+                strides += 1;
+                if self.over() || self.most.is_some_and(|most| strides > most) {
                     return None;
                 }
             }
             let waiting = if world.converged() { None } else { world.waits_for() };
-            Some((waiting, world.into_observer()))
+            Some((waiting, world.into_observer(), strides))
         }));
-        let (waiting, watcher) = played.ok().flatten()?;
+        let (waiting, watcher, strides) = played.ok().flatten()?;
         let results = watcher.checks.finish();
-        let (index, reason) = Reason::of(&results, waiting.as_deref())?;
+        let (index, reason) = Reason::of(&results, |at| must_hold(plan, at), waiting.as_deref())?;
+        self.most.get_or_insert(strides * LONGER + SHORT);
         let why = match index {
             Some(index) => results[index].why.clone(),
             None => format!("The cluster did not recover: {}.", waiting.unwrap_or_default()),
@@ -141,4 +152,51 @@ pub(super) fn is_sound(plan: &Plan) -> bool {
     scenario
         .and_then(|scenario| scenario.draw(plan.seed, &mut { none }))
         .is_ok_and(|drawn| drawn == plan)
+}
+
+#[cfg(test)]
+mod tests {
+    use wavetank_vocabulary::Span;
+
+    use super::*;
+
+    #[test]
+    fn a_trial_that_goes_on_for_much_longer_is_given_up() {
+        let text = r#"
+format = 1
+about = "Too slow for anybody."
+duration = "10s"
+
+[cluster]
+compat = "2.3.6"
+
+[[group]]
+count = 1
+machine = "aws:r3.xlarge"
+volume = { size = "300GB" }
+
+[graph]
+generate = { kind = "social", users = 100, mean_follows = 5 }
+
+[[clients]]
+name = "app"
+arrivals = { poisson = "100/s" }
+workload = "social"
+mix = { profile = 1 }
+
+[[expect]]
+check = "latency"
+of = "app"
+p50 = { max = "1us" }
+"#;
+        let none = |_: &Path| -> io::Result<Vec<u8>> { Err(io::ErrorKind::NotFound.into()) };
+        let scenario = parse_with("slow.toml", text.as_bytes(), &[], &mut { none }).unwrap();
+        let plan = scenario.draw(1, &mut { none }).unwrap();
+        let longer = Plan { duration: Span::from_secs(1_000), ..plan.clone() };
+        assert!(Trials::new(None).play(&longer).is_some(), "alone it fails, too");
+        let mut trials = Trials::new(None);
+        assert!(trials.play(&plan).is_some());
+        assert!(trials.play(&longer).is_none());
+        assert!(trials.play(&plan).is_some());
+    }
 }

@@ -12,6 +12,7 @@ use crate::campaign::Entry;
 use crate::find;
 use crate::load::Load;
 use crate::output::{Background, Output};
+use crate::play::about_first;
 use crate::provenance::provenance;
 
 /// Further failures are counted.
@@ -60,7 +61,7 @@ fn in_full(suite: &Suite, entry: &Entry, failed: &FailedSeed) -> Result<String, 
     let capsule =
         Capsule::new(&played.result, &played.recorder, None, digest, failed.command.clone());
     let mut text = match capsule {
-        Some(capsule) => capsule.to_text(),
+        Some(capsule) => about_first(capsule, &plan, &played.result).to_text(),
         // Every expectation held, and yet the cluster did not recover.
         None => format!("{}\n\nTo see it again:\n  {}\n", failed.result.headline(), failed.command),
     };
