@@ -33,34 +33,39 @@ pub(super) struct Shrinking {
 
 /// Leaves a folder for each failure, up to [`MOST_KEPT`] of a scenario, and for one seed of each
 /// expectation over seeds that is not met; those of an earlier start are left as they are. With
-/// `shrinking`, the first failure of each kind is shrunk.
+/// `shrinking`, the first failure of each kind is shrunk, and kept however many others are. False
+/// when somebody asked for an end before all were: what was half looked into is not left, so that a
+/// second start looks again.
 pub(super) fn keep_failures(
     folder: &Folder,
     entries: &[Entry],
     result: &mut CampaignResult,
     shrinking: Option<Shrinking>,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     let mut bases = Bases::default();
     let mut kept: BTreeMap<String, usize> = BTreeMap::new();
-    let mut kinds: Vec<(String, Reason)> = Vec::new();
+    let mut kinds: Vec<(String, Kind)> = Vec::new();
     for failed in &mut result.failures {
         let name = &failed.result.scenario;
         let count = kept.entry(name.clone()).or_default();
         let Some(entry) = entries.iter().find(|entry| entry.name == *name) else { continue };
-        let kind = kind(&failed.result).map(|reason| (name.clone(), reason));
-        let first = kind.filter(|kind| !kinds.contains(kind));
-        if *count == MOST_KEPT || interrupt::asked() {
+        let kind = (name.clone(), kind(&failed.result));
+        let is_first = !kinds.contains(&kind);
+        if *count >= MOST_KEPT && !is_first {
             continue;
         }
         *count += 1;
+        kinds.extend(is_first.then_some(kind));
         let of = &failed.result;
         let place = folder.failure(&of.scenario, &of.scenario_digest, of.seed);
-        failed.folder = Some(place.display().to_string());
-        let is_first = first.is_some();
-        kinds.extend(first);
+        let shown = Some(place.display().to_string());
         if place.join("result.json").exists() {
             failed.smallest = folder.smallest(&failed.result);
+            failed.folder = shown;
             continue;
+        }
+        if interrupt::asked() {
+            return Ok(false);
         }
         let plan = Arc::new(find::draw(
             &entry.scenario,
@@ -68,23 +73,30 @@ pub(super) fn keep_failures(
         )?);
         if failed.result.error.is_some() {
             keep_error(&place, &plan, &failed.result, &failed.command)?;
+            failed.folder = shown;
             continue;
         }
         let mut notes = Vec::new();
+        let mut small = None;
         if is_first
             && let Some(shrinking) = shrinking
             && let Some(shrunk) = shrunk(&plan, shrinking)
+            && !interrupt::asked()
         {
             tell(&format!("{name} seed {} shrunk to {}", plan.seed, figures(&shrunk)));
             let beside = Path::new(name).parent();
             notes.push((SMALLEST, small_text(&shrunk, name, beside, Some(&place))));
-            failed.smallest = Some(smallest(&shrunk, &place));
+            small = Some(smallest(&shrunk, &place));
         }
         let base = bases.of(&plan.graph);
         notes.extend(explain(&plan, &base).map(|story| (STORY, story)));
+        if interrupt::asked() {
+            return Ok(false);
+        }
         let provenance = provenance(&entry.scenario, &Load::of(&plan, &base));
         let background = Background { command: failed.command.clone(), provenance, notes };
         keep(&place, &plan, &base, &background)?;
+        (failed.folder, failed.smallest) = (shown, small);
     }
     keep_unmet(folder, entries, result, &mut bases)
 }
@@ -96,7 +108,7 @@ fn keep_unmet(
     entries: &[Entry],
     result: &mut CampaignResult,
     bases: &mut Bases,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     let digests: BTreeMap<&str, &str> =
         result.scenarios.iter().map(|s| (&*s.scenario, &*s.scenario_digest)).collect();
     for rule in &mut result.rules {
@@ -104,19 +116,20 @@ fn keep_unmet(
         let Some(entry) = entries.iter().find(|entry| entry.name == rule.scenario) else {
             continue;
         };
-        if interrupt::asked() {
-            return Ok(());
-        }
         let digest = digests.get(&*rule.scenario).copied().unwrap_or_default();
         let place = folder.failure(&rule.scenario, digest, one.seed);
-        one.folder = Some(place.display().to_string());
+        let shown = Some(place.display().to_string());
         if place.join("result.json").exists() {
+            one.folder = shown;
             continue;
         }
         // Of several clusters, that of the scenario's own seed stands for all.
         let plan = Arc::new(find::draw(&entry.scenario, one.seed)?);
         let base = bases.of(&plan.graph);
         let notes = explain(&plan, &base).map(|story| (STORY, story)).into_iter().collect();
+        if interrupt::asked() {
+            return Ok(false);
+        }
         let provenance = provenance(&entry.scenario, &Load::of(&plan, &base));
         keep(
             &place,
@@ -124,13 +137,32 @@ fn keep_unmet(
             &base,
             &Background { command: one.command.clone(), provenance, notes },
         )?;
+        one.folder = shown;
     }
-    Ok(())
+    Ok(true)
+}
+
+/// By what failures are told apart.
+#[derive(Debug, PartialEq, Eq)]
+enum Kind {
+    /// Something broke.
+    Broke(Reason),
+    /// An error of ours, by the first words of its message.
+    Error(String),
+    /// These checks were not exercised.
+    NotExercised(Vec<String>),
 }
 
 /// Why a seed failed, as far as its result says.
-fn kind(result: &SeedResult) -> Option<Reason> {
-    Reason::of(&result.failures, result.waiting.as_deref()).map(|(_, reason)| reason)
+fn kind(result: &SeedResult) -> Kind {
+    if let Some(error) = &result.error {
+        return Kind::Error(error.split(':').next().unwrap_or_default().to_owned());
+    }
+    // What need not hold for every seed is not among a seed's failures.
+    match Reason::of(&result.failures, |_| true, result.waiting.as_deref()) {
+        Some((_, reason)) => Kind::Broke(reason),
+        None => Kind::NotExercised(result.failures.iter().map(|one| one.check.clone()).collect()),
+    }
 }
 
 fn shrunk(plan: &Plan, shrinking: Shrinking) -> Option<Shrunk> {

@@ -71,7 +71,11 @@ pub(super) fn figures(shrunk: &Shrunk) -> String {
         shrunk.reason,
         size(&shrunk.plan, Some(shrunk.operations)),
         shrunk.runs,
-        if shrunk.whole { "" } else { ", and the time was over" }
+        match (shrunk.whole, interrupt::asked()) {
+            (true, _) => "",
+            (false, true) => ", and it was interrupted",
+            (false, false) => ", and the time was over",
+        }
     )
 }
 
