@@ -122,8 +122,8 @@ pub struct Work<'a> {
     pub entries: &'a [Entry],
     /// Their digests, by [`scenario_digest`].
     pub digests: &'a [String],
-    /// The seeds of each.
-    pub seeds: Seeds,
+    /// The seeds of each scenario.
+    pub seeds: Vec<Seeds>,
     /// Worker threads.
     pub jobs: usize,
     /// When to stop taking up, and going on with, runs.
@@ -217,12 +217,17 @@ pub fn play_all(
     done: impl Fn(&SeedResult) -> Result<(), OutputError> + Sync,
 ) -> Result<(Vec<SeedResult>, Ended), CampaignError> {
     let known = std::mem::take(&mut work.known);
-    let total = work.seeds.len() * work.entries.len() as u64;
+    let rounds = work.seeds.iter().map(Seeds::len).max().unwrap_or(0);
+    let total = rounds * work.entries.len() as u64;
     let bases = Mutex::new(Bases::default());
     let (new, whole) = in_turn(total, work.jobs, |index| {
         // Seed by seed, so that a campaign that ends early has tried every scenario.
         let number = (index % work.entries.len() as u64) as usize;
-        let seed = work.seeds.at(index / work.entries.len() as u64);
+        let (seeds, place) = (&work.seeds[number], index / work.entries.len() as u64);
+        if place >= seeds.len() {
+            return Ok(Turn::Nothing);
+        }
+        let seed = seeds.at(place);
         if known.contains_key(&(number, seed)) {
             return Ok(Turn::Nothing);
         }
@@ -284,6 +289,7 @@ pub(crate) fn one(
         scenario_digest: &work.digests[number],
         seed,
         wall_seconds: started.elapsed().as_secs_f64(),
+        twice: work.twice,
     };
     Ok(match played {
         Ok(None) => None,
@@ -334,6 +340,7 @@ struct Identity<'a> {
     scenario_digest: &'a str,
     seed: u64,
     wall_seconds: f64,
+    twice: bool,
 }
 
 impl Identity<'_> {
@@ -393,6 +400,7 @@ impl Identity<'_> {
             simulated_seconds: simulated.as_secs_f64(),
             events,
             wall_seconds: self.wall_seconds,
+            twice: self.twice,
         }
     }
 
@@ -416,6 +424,7 @@ impl Identity<'_> {
             simulated_seconds: 0.0,
             events: 0,
             wall_seconds: self.wall_seconds,
+            twice: self.twice,
         }
     }
 }

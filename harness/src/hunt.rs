@@ -77,7 +77,7 @@ impl Hunt<'_> {
         let work = Work {
             entries: self.entries,
             digests: &digests,
-            seeds: Seeds::new(0..self.most_runs, None),
+            seeds: vec![Seeds::new(0..self.most_runs, None); self.entries.len()],
             jobs: 1,
             until: Deadline::at(started + self.limit),
             // Only playing again shows that a run is not the same each time.

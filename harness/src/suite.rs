@@ -202,7 +202,7 @@ impl Suite {
         let work = Work {
             entries: std::slice::from_ref(&entry),
             digests: &digests,
-            seeds: Seeds::new(range, None),
+            seeds: vec![Seeds::new(range, None)],
             jobs: self.jobs.unwrap_or_else(processors),
             until: Deadline::none(),
             twice: !self.own.workloads.is_empty(),

@@ -93,6 +93,9 @@ pub struct SeedResult {
     pub events: u64,
     /// Real time it took. The only figure that differs between equal runs.
     pub wall_seconds: f64,
+    /// Whether it was played again and compared, for determinism.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub twice: bool,
 }
 
 impl SeedResult {
@@ -255,6 +258,10 @@ pub struct CampaignResult {
     pub failures: Vec<FailedSeed>,
     /// Expectations with a `seeds` of their own.
     pub rules: Vec<RuleResult>,
+    /// Whether this is one shard of several: then [`Self::rules`] say how it stands, and are
+    /// judged when the shards are merged.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub one_shard: bool,
     /// What the checks found that count anomalies, over all seeds.
     #[serde(default)]
     pub found: Vec<FoundResult>,
@@ -317,6 +324,7 @@ impl CampaignResult {
             scenarios,
             failures,
             rules,
+            one_shard: false,
             found,
             coverage,
             wall_seconds,
@@ -342,9 +350,16 @@ impl CampaignResult {
         markdown::text(self)
     }
 
-    /// The fewest seeds that any scenario was played with.
-    pub fn fewest_seeds(&self) -> u64 {
-        self.scenarios.iter().map(|tally| tally.runs).min().unwrap_or(0)
+    /// With how many seeds a scenario was played.
+    pub fn seeds_of(&self, scenario: &str) -> u64 {
+        let mut all = self.scenarios.iter();
+        all.find(|tally| tally.scenario == scenario).map_or(0, |tally| tally.runs)
+    }
+
+    /// How many expectations over seeds are not met. Those of one shard are not judged.
+    pub fn unmet(&self) -> usize {
+        let unmet = |rule: &&RuleResult| !rule.satisfied && !self.one_shard;
+        self.rules.iter().filter(unmet).count()
     }
 }
 

@@ -292,6 +292,11 @@ impl Folder {
         write_whole(&self.path.join("junit.xml"), &result.to_junit())
     }
 
+    /// Whether a campaign's folder is there.
+    pub fn is_at(path: &Path) -> bool {
+        path.join(MARK).exists()
+    }
+
     /// A campaign's folder that is there: its scenarios, what was set over them, its results.
     ///
     /// # Errors

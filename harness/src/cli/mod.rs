@@ -6,6 +6,7 @@ mod compare;
 mod copies;
 mod diff;
 mod explain;
+mod forms;
 mod haproxy;
 mod history;
 #[cfg(feature = "planted-bugs")]

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use wavetank_reports::{CampaignResult, Coverage, Ended, NotUnderstood, SeedResult};
-use wavetank_scenario::{Plan, nearest};
+use wavetank_reports::{CampaignResult, Ended, SeedResult};
+use wavetank_scenario::Plan;
 
 use super::campaign_progress::CampaignProgress;
+use super::forms::{Forms, conclude, required};
 use super::keep_failures::{Shrinking, keep_failures};
-use super::{Failure, find, say, tell, warn};
-use crate::campaign::folder::{Folder, FolderError, Known, write_whole};
+use super::{Failure, find, tell, warn};
+use crate::campaign::folder::{Folder, FolderError, Known};
 use crate::campaign::merge::{merged, name_alike};
 use crate::campaign::parts::{Asked, wholeness};
 use crate::campaign::scenario_digest;
@@ -30,9 +31,9 @@ pub(super) struct TestArgs {
     #[arg(required = true, value_name = "SCENARIO")]
     pub(super) paths: Vec<PathBuf>,
     /// Seeds from A up to but not including B, or A..+N for N of them; a seed may be a git
-    /// commit hash.
-    #[arg(long, value_name = "A..B", default_value = "0..20", value_parser = parse_seeds)]
-    seeds: Range<u64>,
+    /// commit hash [default: the seed that stands in a scenario, or else 0..20].
+    #[arg(long, value_name = "A..B", value_parser = parse_seeds)]
+    seeds: Option<Range<u64>>,
     /// Plays one of N equal parts of the seeds, e.g. 2/8; `wavetank merge` puts them together.
     #[arg(long, value_name = "I/N", value_parser = parse_shard)]
     shard: Option<Shard>,
@@ -43,7 +44,8 @@ pub(super) struct TestArgs {
     /// it (a fifth, or --shrink-limit if that is less) is left for shrinking once a seed has failed.
     #[arg(long, value_name = "TIME", value_parser = wall_time)]
     time_limit: Option<Duration>,
-    /// Fewer seeds than this of any scenario are too few (exit 75); so is no run at all.
+    /// Fewer seeds than this of any scenario are too few (exit 75), but for one that is played with
+    /// its own seed; so is no run at all.
     #[arg(long, value_name = "N", default_value_t = 1)]
     min_seeds: u64,
     /// Changes one value of every scenario.
@@ -53,7 +55,8 @@ pub(super) struct TestArgs {
     /// same folder goes on.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Plays each run three times and names the first event that differs.
+    /// Plays each run three times and names the first event that differs. With --out, what an
+    /// earlier start played once is played again.
     #[arg(long)]
     check_determinism: bool,
     /// Leaves failures as they are. Without it, and with --out, the first failure of each kind is
@@ -67,35 +70,12 @@ pub(super) struct TestArgs {
     forms: Forms,
 }
 
-/// The forms in which a campaign's result is given.
-#[derive(Args, Debug)]
-struct Forms {
-    /// Writes JUnit XML, for CI servers.
-    #[arg(long, value_name = "FILE")]
-    junit: Option<PathBuf>,
-    /// Writes a page of Markdown, for pull requests.
-    #[arg(long, value_name = "FILE")]
-    summary: Option<PathBuf>,
-    /// Writes what the campaign has covered: as JSON, or as a picture if FILE ends with .svg.
-    #[arg(long, value_name = "FILE")]
-    coverage: Option<PathBuf>,
-    /// Leaves out of that what was reached less often than N times: it was luck.
-    #[arg(long, value_name = "N", default_value_t = 1, requires = "coverage")]
-    coverage_least: u64,
-    /// Fails (exit 1) when something is not covered that FILE, written by --coverage, has.
-    #[arg(long, value_name = "FILE")]
-    require_coverage: Option<PathBuf>,
-    /// Prints one JSON object instead of text.
-    #[arg(long)]
-    json: bool,
-}
-
 #[derive(Args, Debug)]
 pub(super) struct MergeArgs {
     /// Folders that `wavetank test --out` left.
     #[arg(required = true, value_name = "DIR")]
     parts: Vec<PathBuf>,
-    /// Where the campaign of all of them goes.
+    /// Where the campaign of all of them goes; one that is there already is one of them.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     #[command(flatten)]
@@ -137,26 +117,29 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
         warn(&entry.scenario);
     }
     let least = args.forms.require_coverage.as_deref().map(required).transpose()?;
-    let seeds = Seeds::new(args.seeds.clone(), args.shard);
-    let known = identities(&entries, args.seeds.start)?;
+    let seeds: Vec<Seeds> =
+        entries.iter().map(|entry| Seeds::new(range_of(args, entry), args.shard)).collect();
+    let known = identities(&entries, args)?;
     let mut folder = match &args.out {
         Some(path) => Some(Folder::open(path, &known, &args.set)?),
         None => None,
     };
+    // Some may go into the folder that was just made.
+    args.forms.check_places()?;
     if let Some(folder) = &mut folder {
-        folder.record(vec![asked(args, &entries, None)])?;
+        folder.record(asked(args, &entries, None))?;
     }
     interrupt::watch();
     let started = Instant::now();
-    let results = earlier(folder.as_ref(), &known, &seeds)?;
-    let total = seeds.len() * entries.len() as u64;
+    let results = earlier(folder.as_ref(), &known, &seeds, args.check_determinism)?;
+    let total = seeds.iter().map(Seeds::len).sum();
     let progress = CampaignProgress::new(total, results.len() as u64, args.forms.json);
     progress.covered_before(results.values());
     let digests: Vec<String> = known.iter().map(|known| known.digest.clone()).collect();
     let work = Work {
         entries: &entries,
         digests: &digests,
-        seeds,
+        seeds: seeds.clone(),
         jobs: args.jobs.map_or_else(processors, |jobs| usize::from(jobs.get())),
         until: deadline(args, started),
         twice: args.check_determinism,
@@ -177,22 +160,34 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
     let wall = started.elapsed().as_secs_f64();
     let mut result =
         CampaignResult::new(results, ended, wall, digest_of, |result| command(result, &args.set));
+    result.one_shard = args.shard.is_some_and(|shard| shard.of > 1);
     if let Some(folder) = &mut folder {
-        folder.record(vec![asked(args, &entries, Some(ended))])?;
+        folder.record(asked(args, &entries, Some(ended)))?;
         let shrinking = (!args.no_shrink).then(|| Shrinking {
             each: args.shrink_limit,
             until: args.time_limit.map(|limit| started + limit),
         });
-        keep_failures(folder, &entries, &mut result, shrinking)?;
+        let kept = keep_failures(folder, &entries, &mut result, shrinking)?;
+        if !kept && ended != Ended::Interrupted {
+            tell(
+                "interrupted: not every failure is kept yet; a second start with this --out goes on",
+            );
+        }
         folder.conclude(&result)?;
     }
-    let fewest = if entries.len() > result.scenarios.len() { 0 } else { result.fewest_seeds() };
-    let few = fewest < args.min_seeds.max(1);
+    // The scenario that lacks most: (whether it has enough, all of them, how many).
+    let counts = entries.iter().zip(&seeds).map(|(entry, seeds)| {
+        let (runs, total) = (result.seeds_of(&entry.name), seeds.len());
+        let own = args.seeds.is_none() && entry.scenario.seed().is_some();
+        let needed = if own { total } else { args.min_seeds.max(1) };
+        (runs >= needed, runs >= total, runs, total)
+    });
+    let (enough, _, fewest, total) = counts.min().unwrap_or_default();
+    let few = !enough || result.runs == 0;
     let exit = conclude(&result, &args.forms, least.as_ref())?;
     if result.ended == Ended::Interrupted {
         tell("interrupted: the runs that were over are counted, the others were not played");
     } else if few || result.ended == Ended::TimeLimit {
-        let total = Seeds::new(args.seeds.clone(), args.shard).len();
         let over =
             if result.ended == Ended::TimeLimit { "the time was over after" } else { "only" };
         let were = if result.ended == Ended::TimeLimit { "" } else { " were to be played" };
@@ -215,18 +210,34 @@ fn deadline(args: &TestArgs, started: Instant) -> Deadline {
     Deadline::at(started + limit).with_reserve(reserve)
 }
 
-/// What this start is asked for, for those who put it together with others.
-fn asked(args: &TestArgs, entries: &[Entry], ended: Option<Ended>) -> Asked {
+/// With which seeds a scenario is played: those that were asked for, or its own, or twenty.
+fn range_of(args: &TestArgs, entry: &Entry) -> Range<u64> {
+    match (&args.seeds, entry.scenario.seed()) {
+        (Some(asked), _) => asked.clone(),
+        (None, Some(own)) => own..own.saturating_add(1),
+        (None, None) => 0..20,
+    }
+}
+
+/// What this start is asked for, for those who put it together with others: once for each range
+/// of seeds.
+fn asked(args: &TestArgs, entries: &[Entry], ended: Option<Ended>) -> Vec<Asked> {
     let shard = args.shard.unwrap_or(Shard { number: 1, of: 1 });
-    Asked {
-        scenarios: entries.iter().map(|entry| entry.name.clone()).collect(),
-        from: args.seeds.start,
-        to: args.seeds.end,
+    let mut ranges: BTreeMap<(u64, u64), Vec<String>> = BTreeMap::new();
+    for entry in entries {
+        let range = range_of(args, entry);
+        ranges.entry((range.start, range.end)).or_default().push(entry.name.clone());
+    }
+    let asked = ranges.into_iter().map(|((from, to), scenarios)| Asked {
+        scenarios,
+        from,
+        to,
         shard: shard.number,
         of: shard.of,
         min_seeds: args.min_seeds,
         ended,
-    }
+    });
+    asked.collect()
 }
 
 /// Names the scenarios that nobody asked for by name and that would take hours.
@@ -239,10 +250,10 @@ pub(super) fn tell_left_out(names: &[String]) {
 
 /// By what the results of each scenario are known; draws one Plan of each, so that what cannot
 /// be played is told before anything is.
-fn identities(entries: &[Entry], seed: u64) -> Result<Vec<Known>, Failure> {
+fn identities(entries: &[Entry], args: &TestArgs) -> Result<Vec<Known>, Failure> {
     let (mut known, mut wrong) = (Vec::new(), Vec::new());
     for entry in entries {
-        match find::draw(&entry.scenario, seed) {
+        match find::draw(&entry.scenario, range_of(args, entry).start) {
             Ok(plan) => known.push(identity(entry, &plan)),
             Err(failure) => wrong.push(failure.message),
         }
@@ -254,17 +265,20 @@ fn identity(entry: &Entry, plan: &Plan) -> Known {
     Known { scenario: entry.name.clone(), digest: scenario_digest(&entry.scenario, plan) }
 }
 
-/// The results that a campaign started earlier has left.
+/// The results that a campaign started earlier has left; if each is to be played `twice`, those
+/// that were.
 fn earlier(
     folder: Option<&Folder>,
     known: &[Known],
-    seeds: &Seeds,
+    seeds: &[Seeds],
+    twice: bool,
 ) -> Result<BTreeMap<(usize, u64), SeedResult>, Failure> {
     let mut found = BTreeMap::new();
     let Some(folder) = folder else { return Ok(found) };
-    for (number, known) in known.iter().enumerate() {
+    for (number, (known, seeds)) in known.iter().zip(seeds).enumerate() {
         for seed in seeds.iter() {
-            if let Some(result) = folder.find(known, seed)? {
+            let there = folder.find(known, seed)?;
+            if let Some(result) = there.filter(|result| result.twice || !twice) {
                 found.insert((number, seed), result);
             }
         }
@@ -283,7 +297,9 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
     let least = args.forms.require_coverage.as_deref().map(required).transpose()?;
     let mut parts = Vec::new();
     let mut set = None;
-    for path in &args.parts {
+    // A campaign that is there already is one more part.
+    let there = Folder::is_at(&args.out).then_some(&args.out);
+    for path in args.parts.iter().chain(there) {
         let part = Folder::load(path)?;
         let set = set.get_or_insert_with(|| part.set.clone());
         if *set != part.set {
@@ -297,6 +313,7 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
     let set = set.unwrap_or_default();
     let (scenarios, results) = merged(parts)?;
     let mut folder = Folder::open(&args.out, &scenarios, &set)?;
+    args.forms.check_places()?;
     let names: Vec<String> = scenarios.iter().map(|known| known.scenario.clone()).collect();
     let (ended, lacks) = wholeness(&names, &asked, &results);
     folder.record(asked)?;
@@ -310,7 +327,7 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
         // What was kept stays where it was kept.
         let of = &failed.result;
         let name = folder.failure(&of.scenario, &of.scenario_digest, of.seed);
-        let kept = args.parts.iter().filter_map(|part| {
+        let kept = args.parts.iter().chain(there).filter_map(|part| {
             let place = part.join("failures").join(name.file_name()?);
             place.join("result.json").exists().then_some(place)
         });
@@ -332,145 +349,6 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
 fn command(result: &SeedResult, set: &[String]) -> String {
     let set: String = set.iter().map(|a| format!(" --set {}", quoted(a))).collect();
     format!("wavetank run {} --seed {}{set}", quoted(&result.scenario), result.seed)
-}
-
-/// What a campaign must cover at least.
-fn required(path: &Path) -> Result<Coverage, Failure> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::input(format!("cannot read {}: {error}", path.display())))?;
-    let value: Option<serde_json::Value> = serde_json::from_str(&text).ok();
-    let read = value.and_then(|value| Some((Coverage::from_json(&value)?, value)));
-    let (coverage, value) = read.ok_or_else(|| {
-        let what = "is no coverage: expected a file that `wavetank test --coverage` wrote";
-        Failure::input(format!("{} {what}", path.display()))
-    })?;
-    let wrong = Coverage::not_understood(&value);
-    let wrong: Vec<String> = wrong.iter().map(|wrong| not_understood(path, wrong)).collect();
-    if wrong.is_empty() { Ok(coverage) } else { Err(Failure::input(wrong.join("\n"))) }
-}
-
-fn not_understood(path: &Path, wrong: &NotUnderstood) -> String {
-    let NotUnderstood { what, name, names } = wrong;
-    let place = path.display();
-    if names.contains(&name.as_str()) {
-        return format!("{place}: the {what} `{name}` has no count: expected a whole number");
-    }
-    let help = match nearest(name, names.iter().copied()) {
-        Some(near) => format!("a similar name is `{near}`"),
-        None => format!("known: {}", names.join(", ")),
-    };
-    format!("{place}: no {what} is called `{name}`: {help}")
-}
-
-/// Gives the result in all the forms that were asked for, and compares what it covers with
-/// what it must.
-fn conclude(
-    result: &CampaignResult,
-    forms: &Forms,
-    required: Option<&Coverage>,
-) -> Result<Exit, Failure> {
-    write_form(forms.junit.as_deref(), || result.to_junit())?;
-    write_form(forms.summary.as_deref(), || result.to_markdown())?;
-    let reached = &result.coverage.reached;
-    let picture = |path: &Path| path.extension().is_some_and(|ending| ending == "svg");
-    write_form(forms.coverage.as_deref(), || {
-        let reached = reached.at_least(forms.coverage_least);
-        match forms.coverage.as_deref().is_some_and(picture) {
-            true => reached.to_svg(),
-            false => format!("{:#}\n", reached.to_json()),
-        }
-    })?;
-    if forms.json {
-        say(&result.to_json());
-    } else {
-        say(&campaign_text(result));
-    }
-    let exits = result.failures.iter().map(|failed| match failed.result.exit {
-        4 => Exit::Internal,
-        3 => Exit::NotRecovered,
-        _ => Exit::Broke,
-    });
-    let worst = exits.fold(Exit::Held, Exit::worst);
-    let unsatisfied = result.rules.iter().any(|rule| !rule.satisfied);
-    let lacks = match required {
-        Some(required) => reached.lacks(required),
-        None => Vec::new(),
-    };
-    if !lacks.is_empty() {
-        tell(&format!("not covered, though required: {}", lacks.join(", ")));
-    }
-    let broke = unsatisfied || !lacks.is_empty();
-    Ok(if broke { worst.worst(Exit::Broke) } else { worst })
-}
-
-fn write_form(path: Option<&Path>, text: impl FnOnce() -> String) -> Result<(), Failure> {
-    match path {
-        Some(path) => Ok(write_whole(path, &text())?),
-        None => Ok(()),
-    }
-}
-
-fn campaign_text(result: &CampaignResult) -> String {
-    let mut text = String::new();
-    for failure in &result.failures {
-        let seed = &failure.result;
-        text.push_str(&format!("{} seed {}\n", seed.scenario, seed.seed));
-        for expectation in &seed.failures {
-            text.push_str(&format!(
-                "  {} {}: {}\n",
-                expectation.check,
-                expectation.verdict.name(),
-                expectation.why
-            ));
-        }
-        if let Some(waiting) = &seed.waiting {
-            text.push_str(&format!("  did not recover: {waiting}\n"));
-        }
-        if let Some(error) = &seed.error {
-            text.push_str(&format!("  internal error: {error}\n"));
-        }
-        text.push_str(&format!("  again: {}\n", failure.command));
-        if let Some(folder) = &failure.folder {
-            text.push_str(&format!("  kept:  {folder}\n"));
-        }
-        if let Some(small) = &failure.smallest {
-            text.push_str(&format!("  small: wavetank run {}\n", quoted(&small.file)));
-        }
-    }
-    for rule in &result.rules {
-        text.push_str(&format!(
-            "{} {}: held for {} of {} seeds, {} asked for: {}\n",
-            rule.scenario,
-            rule.check,
-            rule.held,
-            rule.runs,
-            rule.seeds,
-            if rule.satisfied { "enough" } else { "not enough" }
-        ));
-        if let Some(one) = &rule.failing {
-            text.push_str(&format!("  again: {}\n", one.command));
-            text.extend(one.folder.iter().map(|folder| format!("  kept:  {folder}\n")));
-        }
-    }
-    if !result.coverage.never.is_empty() {
-        let never = result.coverage.never.join(", ");
-        text.push_str(&format!("planned, but never took effect: {never}\n"));
-    }
-    text.push_str(&format!("covered: {}\n", result.coverage.reached.headline()));
-    let unsatisfied = result.rules.iter().filter(|rule| !rule.satisfied).count();
-    let rules = match (result.rules.len(), unsatisfied) {
-        (0, _) => String::new(),
-        (total, 0) => format!(" All {total} expectations over seeds are met."),
-        (total, n) => format!(" {n} of {total} expectations over seeds are not met."),
-    };
-    text.push_str(&format!(
-        "{} of {} runs held{}.{rules} Digest of all: {}\n",
-        result.held,
-        result.runs,
-        if result.rules.is_empty() { "" } else { " what every seed must" },
-        result.digest
-    ));
-    text
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ const MOST_TOLD: usize = 20;
 
 pub(super) fn text(result: &CampaignResult) -> String {
     let failed = result.failures.len();
-    let unmet = result.rules.iter().filter(|rule| !rule.satisfied).count();
+    let unmet = result.unmet();
     let mut text = String::from("# wavetank: ");
     text += &match (result.runs, failed, unmet) {
         (0, _, _) => "nothing was played\n\n".to_owned(),
@@ -89,7 +89,11 @@ pub(super) fn text(result: &CampaignResult) -> String {
             rule.held,
             rule.runs,
             cell(&rule.seeds),
-            if rule.satisfied { "met" } else { "**not met**" }
+            match (rule.satisfied, result.one_shard) {
+                (_, true) => "judged when merged",
+                (true, false) => "met",
+                (false, false) => "**not met**",
+            }
         );
     }
     if !result.found.is_empty() {

@@ -6,7 +6,7 @@ use wavetank_vocabulary::{FaultKind, ProtocolState};
 
 use super::{Coverage, Point};
 
-/// A name in a coverage file that means nothing, or has no count.
+/// A name in a coverage file that means nothing, or has something else than it should.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotUnderstood {
     /// What it should be: a kind of fault, a protocol state, a point.
@@ -15,6 +15,31 @@ pub struct NotUnderstood {
     pub name: String,
     /// Those that there are.
     pub names: Vec<&'static str>,
+    /// What it should have, if it is one of them.
+    pub expected: &'static str,
+}
+
+/// What must stand beside a name.
+#[derive(Clone, Copy)]
+enum Shape {
+    Count,
+    Object,
+}
+
+impl Shape {
+    fn fits(self, value: &Value) -> bool {
+        match self {
+            Shape::Count => value.is_u64(),
+            Shape::Object => value.is_object(),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Shape::Count => "a whole number",
+            Shape::Object => "an object",
+        }
+    }
 }
 
 impl Coverage {
@@ -45,28 +70,37 @@ impl Coverage {
         json!({ "runs": self.runs, "faults": faults, "points": points })
     }
 
-    /// What of [`Self::to_json`] is not understood: a kind, state or point that this version does
-    /// not know, or a count that is no number. For files that people edit.
+    /// What of [`Self::to_json`] is not understood: a kind, state, point or key that this version
+    /// does not know, or one with something else beside it than it should have. For files that
+    /// people edit.
     pub fn not_understood(value: &Value) -> Vec<NotUnderstood> {
         let mut wrong = Vec::new();
-        let mut check = |value: &Value, what, name: &str, names: &[&'static str], count: bool| {
-            if !names.contains(&name) || (count && value.as_u64().is_none()) {
+        let mut check = |value: &Value, what, name: &str, names: &[&'static str], shape: Shape| {
+            if !names.contains(&name) || !shape.fits(value) {
                 let (name, names) = (name.to_owned(), names.to_vec());
-                wrong.push(NotUnderstood { what, name, names });
+                wrong.push(NotUnderstood { what, name, names, expected: shape.name() });
             }
         };
         let of = |value: &Value, key: &str| value.get(key).and_then(Value::as_object).cloned();
         let kinds: Vec<_> = FaultKind::ALL.iter().map(|kind| kind.name()).collect();
         let states: Vec<_> = ProtocolState::ALL.iter().map(|state| state.name()).collect();
         let points: Vec<_> = Point::ALL.iter().map(|point| point.name()).collect();
+        for (name, part) in value.as_object().into_iter().flatten() {
+            let shape = if name == "runs" { Shape::Count } else { Shape::Object };
+            check(part, "key", name, &["runs", "faults", "points"], shape);
+        }
         for (name, fault) in of(value, "faults").unwrap_or_default() {
-            check(&fault, "kind of fault", &name, &kinds, false);
+            check(&fault, "kind of fault", &name, &kinds, Shape::Object);
+            for (name, part) in fault.as_object().into_iter().flatten() {
+                let shape = if name == "in" { Shape::Object } else { Shape::Count };
+                check(part, "key of a fault", name, &["took_effect", "skipped", "in"], shape);
+            }
             for (name, count) in of(&fault, "in").unwrap_or_default() {
-                check(&count, "protocol state", &name, &states, true);
+                check(&count, "protocol state", &name, &states, Shape::Count);
             }
         }
         for (name, count) in of(value, "points").unwrap_or_default() {
-            check(&count, "point", &name, &points, true);
+            check(&count, "point", &name, &points, Shape::Count);
         }
         wrong
     }
