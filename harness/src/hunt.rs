@@ -205,16 +205,18 @@ pub fn table(trails: &[Trail]) -> String {
 
 /// What the table comes to, in sentences.
 pub fn summary(trails: &[Trail]) -> String {
-    fn median<T: Copy + PartialOrd>(mut all: Vec<T>) -> Option<T> {
-        all.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
-        all.get(all.len() / 2).copied()
+    // Of an even number, the mean of the two in the middle.
+    fn median(mut all: Vec<f64>) -> Option<f64> {
+        all.sort_by(f64::total_cmp);
+        let (low, high) = (all.get(all.len().saturating_sub(1) / 2)?, all.get(all.len() / 2)?);
+        Some((low + high) / 2.0)
     }
     let found: Vec<&Found> = trails.iter().filter_map(|trail| trail.found.as_ref()).collect();
     let mut text = format!("{} of {} planted bugs were found.", found.len(), trails.len());
     let small = || found.iter().filter_map(|found| found.small);
     if let (Some(faults), Some(operations), Some(seconds)) = (
-        median(small().map(|small| small.0).collect()),
-        median(small().map(|small| small.1).collect()),
+        median(small().map(|small| small.0 as f64).collect()),
+        median(small().map(|small| small.1 as f64).collect()),
         median(small().map(|small| small.2).collect()),
     ) {
         let _ = write!(
@@ -261,7 +263,7 @@ mod tests {
             unclean: 0,
             wall,
         };
-        let trails = [trail("one", Some(found)), trail("two", None)];
+        let trails = [trail("one", Some(found.clone())), trail("two", None)];
         let rows: Vec<String> = table(&trails).lines().skip(2).map(str::to_owned).collect();
         let about = "The store acknowledges a commit without syncing its log.";
         assert_eq!(
@@ -270,5 +272,9 @@ mod tests {
         );
         assert_eq!(rows[1], format!("| `two` | {about} | **not found** | | 9 | 1.5 | | | |"));
         assert!(summary(&trails).starts_with("1 of 2 planted bugs were found. The median"));
+        let other = Found { small: Some((2, 5, 10.0)), ..found };
+        let even = summary(&[trails[0].clone(), trail("three", Some(other))]);
+        let median = "1.5 faults, 3.5 operations, 20 s of virtual time";
+        assert!(even.contains(median), "{even}");
     }
 }
