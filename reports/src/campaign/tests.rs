@@ -131,18 +131,3 @@ fn json_keeps_what_the_schema_promises_and_reads_back() {
     let value = serde_json::from_str(&text).unwrap();
     crate::report_tests::conform(&schema, &schema, &value, "campaign");
 }
-
-#[test]
-fn what_must_hold_over_seeds_is_not_judged_by_one_shard() {
-    let mut results: Vec<SeedResult> = (0..2).map(|n| seed("a.toml", n)).collect();
-    for result in &mut results {
-        result.rules[0].verdict = Verdict::Broke;
-    }
-    let mut all = campaign(results);
-    assert_eq!(all.unmet(), 1);
-    assert!(all.to_junit().contains("<failure") && all.to_markdown().contains("**not met**"));
-    all.one_shard = true;
-    assert_eq!(all.unmet(), 0);
-    assert!(!all.to_junit().contains("<failure"), "{}", all.to_junit());
-    assert!(all.to_markdown().contains("judged when merged"), "{}", all.to_markdown());
-}
