@@ -87,6 +87,7 @@ fn results_are_set_side_by_side() {
     assert_eq!(same.code, 0, "{}{}", same.stdout, same.stderr);
     assert!(same.stdout.contains("app.profile p50 [ms]"), "{}", same.stdout);
     assert!(same.stdout.contains("is given as real, and is not"), "{}", same.stdout);
+    assert!(!same.stdout.contains("the verdict on"), "{}", same.stdout);
     let far = compare(&slow, &["--goals", "--html", &html]);
     assert_eq!(far.code, 1);
     assert!(far.stderr.contains("beyond the goals: app p50 [ms]"), "{}", far.stderr);

@@ -14,7 +14,7 @@ use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
-use crate::result::RunResult;
+use crate::result::{Overall, RunResult};
 use crate::student::Mean;
 use quantities::{Quantity, quantities};
 
@@ -40,6 +40,10 @@ pub struct Comparison {
     pub rows: Vec<Row>,
     /// Those that only one side has, often for want of samples.
     pub one_sided: Vec<String>,
+    /// Those that have a goal and no error to hold against it: only one side has them, or the real
+    /// one has zero.
+    #[serde(default)]
+    pub unjudged: Vec<String>,
 }
 
 /// A quantity on both sides.
@@ -150,6 +154,11 @@ impl Comparison {
                 None => one_sided.push(quantity.name.clone()),
             }
         }
+        let judged = |quantity: &&Quantity| {
+            rows.iter().any(|row| row.quantity == quantity.name && row.met().is_some())
+        };
+        let unjudged = known.iter().filter(|quantity| quantity.goal.is_some() && !judged(quantity));
+        let unjudged = unjudged.map(|quantity| quantity.name.clone()).collect();
         let any = real.iter().chain(simulated).next();
         Comparison {
             scenario: any.map(|result| result.scenario.clone()).unwrap_or_default(),
@@ -159,12 +168,15 @@ impl Comparison {
             caveats: caveats(real, simulated),
             rows,
             one_sided,
+            unjudged,
         }
     }
 
-    /// Whether every error that has a goal is within it.
+    /// Whether there is an error that has a goal, and every one is within it; none of the
+    /// quantities that have a goal may be without an error.
     pub fn goals_met(&self) -> bool {
-        self.rows.iter().all(|row| row.met() != Some(false))
+        let mut met = self.rows.iter().filter_map(Row::met).peekable();
+        self.unjudged.is_empty() && met.peek().is_some() && met.all(|met| met)
     }
 
     /// The comparison as JSON.
@@ -222,6 +234,11 @@ fn caveats(real: &[RunResult], simulated: &[RunResult]) -> Vec<String> {
         for result in results.iter().filter(|result| result.partial) {
             caveats.push(format!("a {side} result (seed {}) was broken off", result.seed));
         }
+        for result in results.iter().filter(|it| it.verdict != Overall::Held && !it.partial) {
+            let verdict = result.verdict.name();
+            caveats
+                .push(format!("the verdict on a {side} result (seed {}): {verdict}", result.seed));
+        }
     }
     let all = || real.iter().chain(simulated);
     let Some(first) = all().next() else { return caveats };
@@ -233,6 +250,21 @@ fn caveats(real: &[RunResult], simulated: &[RunResult]) -> Vec<String> {
     }
     if all().any(|result| result.version != first.version) {
         caveats.push("results of several versions of wavetank".into());
+    }
+    // A simulation has no clock but its own.
+    let scale = |result: &RunResult| result.time_scale.unwrap_or(1.0);
+    if all().any(|result| scale(result) != scale(first)) {
+        caveats.push(
+            "the clocks do not all run equally fast: in a real run with `--time-scale X` latencies \
+             read X times as long"
+                .into(),
+        );
+    } else if scale(first) != 1.0 {
+        let scale = scale(first);
+        caveats.push(format!(
+            "the clock ran {scale} times as fast as the real one: latencies read {scale} times as \
+             long"
+        ));
     }
     for (name, setting) in &first.settings {
         let differs = |result: &RunResult| {

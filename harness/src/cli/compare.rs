@@ -17,7 +17,8 @@ pub(super) struct CompareArgs {
     #[arg(long, required = true, num_args = 1.., value_name = "SIMULATED")]
     with: Vec<PathBuf>,
     /// Fails (exit 1) if an error is beyond its goal: 10 % at the median, 20 % at the 99th
-    /// percentile and for the times of checks.
+    /// percentile and for the times of checks; or if there is none to judge, or only one side has
+    /// a quantity with a goal.
     #[arg(long)]
     goals: bool,
     /// Prints JSON instead of text.
@@ -49,7 +50,15 @@ pub(super) fn compare(args: &CompareArgs) -> Result<Exit, Failure> {
     if args.goals && !found.goals_met() {
         let beyond = found.rows.iter().filter(|row| row.met() == Some(false));
         let beyond: Vec<&str> = beyond.map(|row| row.quantity.as_str()).collect();
-        tell(&format!("beyond the goals: {}", beyond.join(", ")));
+        if !beyond.is_empty() {
+            tell(&format!("beyond the goals: {}", beyond.join(", ")));
+        }
+        if !found.unjudged.is_empty() {
+            tell(&format!("with a goal, and no error: {}", found.unjudged.join(", ")));
+        }
+        if found.rows.iter().all(|row| row.met().is_none()) {
+            tell("no quantity with a goal is on both sides");
+        }
         return Ok(Exit::Broke);
     }
     Ok(Exit::Held)

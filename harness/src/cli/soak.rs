@@ -140,6 +140,8 @@ fn predict(args: &SoakArgs, scenario: &Scenario, first: u64) -> Result<Vec<RunRe
         let base = Arc::new(BaseGraph::build(&plan.graph));
         let mut played = play(&plan, &base, |_, _| !interrupt::asked());
         played.result.set_settings(&provenance(scenario, &Load::of(&plan, &base)));
+        // Its hardware was as slow as the clock of the soak is fast.
+        played.result.time_scale = Some(args.time_scale);
         results.push(played.result);
         if interrupt::asked() {
             break;

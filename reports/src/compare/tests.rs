@@ -1,12 +1,13 @@
 use super::{Comparison, Spread, digits, percent};
 use crate::report_tests::minute;
-use crate::result::RunResult;
+use crate::result::{Overall, RunResult};
 
 /// Results of the same scenario whose times are these times as long.
 fn runs(factors: &[f64]) -> Vec<RunResult> {
     let (_, _, result) = minute();
     let stretched = |(seed, factor): (usize, &f64)| {
-        let mut result = RunResult { seed: seed as u64, ..result.clone() };
+        let verdict = Overall::Held;
+        let mut result = RunResult { seed: seed as u64, verdict, ..result.clone() };
         for figures in result.operations.values_mut() {
             let times = [&mut figures.p50_ms, &mut figures.p90_ms, &mut figures.p99_ms];
             times.into_iter().flatten().for_each(|time| *time *= factor);
@@ -51,7 +52,9 @@ fn errors_are_judged_by_their_goals() {
 
 #[test]
 fn what_is_unfair_is_said() {
-    let real = runs(&[1.0]);
+    let mut real = runs(&[1.0]);
+    real[0].verdict = Overall::NotRecovered;
+    real[0].time_scale = Some(4.0);
     let mut simulated = runs(&[1.0]);
     simulated[0].scenario = "other".into();
     simulated[0].version = "9.9.9".into();
@@ -59,6 +62,31 @@ fn what_is_unfair_is_said() {
     simulated[0].graph.nodes += 1;
     let told = Comparison::new(&real, &simulated).caveats.join("\n");
     insta::assert_snapshot!("caveats", told);
+    // Equally fast on both sides, and still not as on a clock on the wall.
+    simulated[0].time_scale = Some(4.0);
+    let told = Comparison::new(&real, &simulated).caveats.join("\n");
+    assert!(told.contains("the clock ran 4 times as fast as the real one"), "{told}");
+}
+
+#[test]
+fn goals_without_anything_to_judge_are_not_met() {
+    let with_p99 = |p99: bool| {
+        let mut results = runs(&[1.0, 1.0]);
+        for figures in results.iter_mut().flat_map(|result| result.operations.values_mut()) {
+            figures.p99_ms = figures.p99_ms.filter(|_| p99);
+        }
+        results
+    };
+    assert!(Comparison::new(&with_p99(true), &with_p99(true)).goals_met());
+    assert!(Comparison::new(&with_p99(false), &with_p99(false)).goals_met());
+    // One side has too few samples for a percentile with a goal.
+    let found = Comparison::new(&with_p99(false), &with_p99(true));
+    assert!(found.unjudged.iter().any(|name| name == "app p99 [ms]"), "{:?}", found.unjudged);
+    assert!(!found.goals_met());
+    let mut bare = runs(&[1.0]);
+    (bare[0].operations.clear(), bare[0].expectations.clear());
+    let found = Comparison::new(&bare, &bare);
+    assert!(!found.rows.is_empty() && found.unjudged.is_empty() && !found.goals_met());
 }
 
 #[test]
@@ -71,7 +99,7 @@ fn what_only_one_side_has_is_named_and_zero_has_no_error() {
     let elections = found.rows.iter().find(|row| row.quantity == "elections");
     assert_eq!(elections.expect("both have it").error, None);
     let nothing = Comparison::new(&[], &[]);
-    assert!(nothing.rows.is_empty() && nothing.goals_met());
+    assert!(nothing.rows.is_empty() && !nothing.goals_met());
 }
 
 #[test]
