@@ -175,6 +175,46 @@ fn nothing_survives_a_harness_that_is_killed() {
 }
 
 #[test]
+fn a_node_that_ends_by_itself_is_told_and_nothing_has_held() {
+    let folder = folder();
+    let calm = &MASTER_LOSS[..MASTER_LOSS.find("[[faults]]").unwrap()];
+    let scenario = written(&folder, "calm.toml", calm);
+    let (work, out) = (folder.path("work"), folder.path("out"));
+    let harness = Command::new(env!("CARGO_BIN_EXE_wavetank"))
+        .args(["soak", &scenario, "--time-scale", "2", "--json", "--work", &work, "--out", &out])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let is_slave = || {
+        let folders = fs::read_dir(&work).into_iter().flatten().flatten();
+        let mut logs =
+            folders.filter_map(|it| fs::read_to_string(it.path().join("node-3.log")).ok());
+        logs.any(|log| log.contains("-> slave"))
+    };
+    eventually("a slave", Duration::from_secs(20), is_slave);
+    // Nobody but this test's own harness has a node in that folder.
+    let pid = fs::read_dir("/proc").unwrap().flatten().find(|entry| {
+        let line = fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
+        line.contains(&work) && line.contains("node-3.toml")
+    });
+    let pid = pid.expect("it runs").file_name().into_string().unwrap();
+    assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+    let done = harness.wait_with_output().unwrap();
+    let json: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(done.status.code(), Some(1), "{json:#}");
+    assert_eq!(json["verdict"], "broke");
+    let found = json["expectations"].as_array().unwrap().last().unwrap();
+    assert_eq!(
+        (&found["check"], &found["measured"]),
+        (&"processes-ended-by-themselves".into(), &1.into())
+    );
+    let note = json["notes"][0].as_str().unwrap();
+    let told = note.starts_with("instance 3 ended by itself at ") && note.contains("SIGKILL");
+    assert!(told && note.contains("-> slave"), "{note}");
+}
+
+#[test]
 fn real_runs_stand_beside_simulated_ones() {
     let folder = folder();
     let calm = &MASTER_LOSS[..MASTER_LOSS.find("[[faults]]").unwrap()];

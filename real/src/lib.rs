@@ -32,5 +32,5 @@ mod wire;
 pub use config::{NodeFile, NodeFileError, parse_node_file};
 pub use home::HomeError;
 pub use node::{NodeConfig, NodeError, run};
-pub use soak::{NodeSize, SoakConfig, SoakError, Soaked, WorkFolder, soak, usual_limit};
+pub use soak::{Death, NodeSize, SoakConfig, SoakError, Soaked, WorkFolder, soak, usual_limit};
 pub use statements::Compile;

@@ -47,6 +47,9 @@ pub struct NodeConfig {
     pub compile: Compile,
 }
 
+/// With this a node says that its database stopped itself.
+pub(crate) const STORE_STOPPED: &str = "the store stopped";
+
 /// Why a node does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
@@ -83,7 +86,7 @@ pub enum NodeError {
         source: io::Error,
     },
     /// The database stopped itself.
-    #[error("the store stopped: {0}")]
+    #[error("{STORE_STOPPED}: {0}")]
     Store(String),
     /// The cluster does not let it in.
     #[error("the cluster does not let server id {0} in: another instance has it")]

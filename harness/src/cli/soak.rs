@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use wavetank_real::{SoakConfig, SoakError, Soaked, WorkFolder, usual_limit};
-use wavetank_reports::{Comparison, Ending, GraphResult, Overall, ProcessSize, RunResult};
+use wavetank_real::{Death, SoakConfig, SoakError, Soaked, WorkFolder, usual_limit};
+use wavetank_reports::{
+    Comparison, Ending, ExpectationResult, GraphResult, Overall, ProcessSize, RunResult, Verdict,
+};
 use wavetank_scenario::{Scenario, to_text};
 use wavetank_vocabulary::Bytes;
 use wavetank_world::{BaseGraph, Plan};
@@ -209,6 +211,19 @@ fn one(args: &SoakArgs, scenario: &Scenario, (number, seed): (u64, u64)) -> Resu
     Ok(Real { plan, played, output, background })
 }
 
+/// What every soak expects beside what its scenario does: that no node ends without anything done
+/// to it. None when none has.
+fn ended_by_themselves(deaths: &[Death]) -> Option<ExpectationResult> {
+    let told: Vec<String> = deaths.iter().map(ToString::to_string).collect();
+    (!deaths.is_empty()).then(|| ExpectationResult {
+        check: "processes-ended-by-themselves".to_owned(),
+        verdict: Verdict::Broke,
+        measured: deaths.len().into(),
+        limit: 0.into(),
+        why: format!("{}.", told.join("; ")),
+    })
+}
+
 /// The verdicts on a soak.
 fn judge(
     plan: &Plan,
@@ -218,7 +233,8 @@ fn judge(
     started: Instant,
 ) -> Played {
     let Soaked { observer: judges, recovered, waiting, ended, interrupted, facts, .. } = soaked;
-    let expectations = judges.verdicts(interrupted.then_some(ended));
+    let mut expectations = judges.verdicts(interrupted.then_some(ended));
+    expectations.extend(ended_by_themselves(&soaked.deaths));
     let mut result = RunResult::new(
         plan,
         &judges.recorder,

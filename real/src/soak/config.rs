@@ -1,6 +1,7 @@
 //! What makes a soak, what it comes to, and which scenarios can be played for real.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -78,6 +79,26 @@ pub struct Soaked<O> {
     pub notes: Vec<String>,
     /// Each node's memory and open files through the run.
     pub sizes: Vec<NodeSize>,
+    /// Nodes that ended without anything done to them that explains it.
+    pub deaths: Vec<Death>,
+}
+
+/// A node ended by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Death {
+    /// On the clock of the run.
+    pub at: Time,
+    /// Which node.
+    pub instance: InstanceId,
+    /// How its process ended.
+    pub how: String,
+}
+
+impl fmt::Display for Death {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (id, seconds) = (self.instance.0, self.at.as_secs_f64());
+        write!(f, "instance {id} ended by itself at {seconds:.3} s ({})", self.how)
+    }
 }
 
 /// How large a node's process was at a time.

@@ -29,7 +29,7 @@ use crate::config::NodeFile;
 use crate::system::exact_timers;
 use crate::wire::control::{Condition, Down, Up};
 use config::playable;
-pub use config::{NodeSize, SoakConfig, SoakError, Soaked, usual_limit};
+pub use config::{Death, NodeSize, SoakConfig, SoakError, Soaked, usual_limit};
 pub use folder::WorkFolder;
 use merge::{HOLD, Merge};
 use nodes::{Ended, Node, free_ports, listen};
@@ -96,6 +96,8 @@ struct Field<O> {
     started: Instant,
     /// Whose store was looked into.
     audited: BTreeSet<InstanceId>,
+    /// Nodes that ended by themselves.
+    deaths: Vec<Death>,
 }
 
 impl<O: Observer> Field<O> {
@@ -161,6 +163,7 @@ impl<O: Observer> Field<O> {
             sizes: Vec::new(),
             started: Instant::now(),
             audited: BTreeSet::new(),
+            deaths: Vec::new(),
         })
     }
 
@@ -296,7 +299,7 @@ impl<O: Observer> Field<O> {
                 }
                 Order::Stop(id) => {
                     if let Some(index) = node(id) {
-                        self.nodes[index].tell(Down::Stop);
+                        self.nodes[index].stop();
                     }
                 }
                 Order::Pause(id) | Order::Resume(id) => {
@@ -353,11 +356,17 @@ impl<O: Observer> Field<O> {
             })?;
             match ended {
                 None => {}
-                Some(Ended { started: false, why: Some(why) }) => {
+                Some(Ended { started: false, why: Some(why), .. }) => {
                     return Err(SoakError::NodeFailed { id: node.id.0, why });
                 }
-                Some(Ended { why, .. }) => {
-                    self.world.advance_to(self.clock.time());
+                Some(Ended { why, expected, how, words, .. }) => {
+                    let at = self.clock.time();
+                    if !expected {
+                        let death = Death { at, instance: node.id, how };
+                        self.notes.push(format!("{death}; the end of its log:\n  {words}"));
+                        self.deaths.push(death);
+                    }
+                    self.world.advance_to(at);
                     self.world.outside_exited(node.id, why);
                 }
             }
@@ -417,6 +426,11 @@ impl<O: Observer> Field<O> {
                 self.notes.push(format!("no word of its store came from {}.", missing.join(", ")));
                 break;
             }
+            self.children()?;
+            let gone = |id: &InstanceId| self.audited.contains(id) || !self.world.outside_runs(*id);
+            if asked.iter().all(gone) {
+                break;
+            }
             let Ok(event) = self.events.recv_timeout(TICK) else { continue };
             if let Event::Told { id, pid, what } = event {
                 self.told(id, pid, what);
@@ -434,7 +448,7 @@ impl<O: Observer> Field<O> {
                 self.notes.push(format!("node {} could not be killed: {error}", node.id.0));
             }
         }
-        let Field { world, mut notes, sizes, .. } = self;
+        let Field { world, mut notes, sizes, deaths, .. } = self;
         let merge = world.into_observer();
         let facts = merge.told();
         let (observer, late) = merge.finish();
@@ -444,7 +458,7 @@ impl<O: Observer> Field<O> {
                 HOLD.as_nanos() / 1_000_000
             ));
         }
-        Soaked { observer, recovered, waiting, ended, interrupted, facts, notes, sizes }
+        Soaked { observer, recovered, waiting, ended, interrupted, facts, notes, sizes, deaths }
     }
 }
 

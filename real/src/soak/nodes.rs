@@ -1,6 +1,7 @@
 //! The processes of a soak: started, told what to do, listened to, and ended, whatever
 //! happens.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,12 +13,12 @@ use std::thread;
 use std::time::Duration;
 
 use wavetank_vocabulary::InstanceId;
-use wavetank_world::Surroundings;
+use wavetank_world::{DiskState, Surroundings};
 
 use super::Event;
 use crate::clock::Clock;
 use crate::config::NodeFile;
-use crate::node::wipe;
+use crate::node::{STORE_STOPPED, wipe};
 use crate::system::{Process, Signal};
 use crate::wire::control::{Down, Up};
 use crate::wire::{VERSION, frame, read_frame};
@@ -32,6 +33,13 @@ pub(super) struct Ended {
     pub(super) started: bool,
     /// None when it ended in order.
     pub(super) why: Option<String>,
+    /// Whether that is what the soak did to it: told to stop, it ended in order, or its store
+    /// stopped itself while its disk failed.
+    pub(super) expected: bool,
+    /// How: its exit code, or the signal that ended it.
+    pub(super) how: String,
+    /// The last lines of its log.
+    pub(super) words: String,
 }
 
 /// A node and its process.
@@ -44,6 +52,12 @@ pub(super) struct Node {
     log: PathBuf,
     child: Option<(Child, Process)>,
     orders: Option<Sender<Down>>,
+    /// The numbers of all processes that it has had.
+    had: BTreeSet<u32>,
+    /// Its process was told to stop.
+    stopping: bool,
+    /// The disk of its process has failed operations, or could have.
+    failing: bool,
     /// The surroundings that its process believes in.
     believes: Surroundings,
     /// Those of a node to which nothing is done.
@@ -64,6 +78,9 @@ impl Node {
             file,
             child: None,
             orders: None,
+            had: BTreeSet::new(),
+            stopping: false,
+            failing: false,
             believes: healthy,
             healthy,
         })
@@ -77,6 +94,8 @@ impl Node {
         // What is typed at the terminal is for the one who plays, not for its nodes.
         command.process_group(0);
         let mut child = command.spawn()?;
+        self.had.insert(child.id());
+        (self.stopping, self.failing) = (false, false);
         match Process::find(child.id()) {
             Some(process) => self.child = Some((child, process)),
             // It is over already.
@@ -90,6 +109,17 @@ impl Node {
     /// The number of its process, if one runs.
     pub(super) fn pid(&self) -> Option<u32> {
         self.child.as_ref().map(|(_, process)| process.pid)
+    }
+
+    /// Whether a process with that number is its, or was.
+    pub(super) fn had(&self, pid: u32) -> bool {
+        self.had.contains(&pid)
+    }
+
+    /// Tells its process to leave the cluster and to end.
+    pub(super) fn stop(&mut self) {
+        self.stopping = true;
+        self.tell(Down::Stop);
     }
 
     /// Its process has called: from now on it takes orders.
@@ -127,6 +157,7 @@ impl Node {
         let zero = now.wall_ahead_ms == 0 && self.believes.wall_ahead_ms != 0;
         if (!near || !same || zero) && self.tell(Down::Surroundings(now)) {
             self.believes = now;
+            self.failing |= fails(&now.disk);
         }
     }
 
@@ -167,13 +198,17 @@ impl Node {
         self.child = None;
         // One that never called was not able to start.
         let started = self.orders.take().is_some();
-        if status.success() {
-            return Ok(Some(Ended { started, why: None }));
-        }
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
-        let last = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n  ");
-        Ok(Some(Ended { started, why: Some(format!("{status}: {last}")) }))
+        let words = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n  ");
+        let how = status.to_string();
+        if status.success() {
+            return Ok(Some(Ended { started, why: None, expected: self.stopping, how, words }));
+        }
+        // One that a signal ended has no exit code: no store does that.
+        let stopped_itself = status.code().is_some() && words.contains(STORE_STOPPED);
+        let (why, expected) = (format!("{how}: {words}"), self.failing && stopped_itself);
+        Ok(Some(Ended { started, why: Some(why), expected, how, words }))
     }
 
     /// Megabytes of memory that its process holds, and its open files.
@@ -185,6 +220,11 @@ impl Node {
         let files = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count() as u64;
         Some((kib / 1_024, files))
     }
+}
+
+/// Whether such a disk fails operations. One that is slow or stalled does not.
+fn fails(disk: &DiskState) -> bool {
+    *disk != DiskState { slower: disk.slower, stalled: disk.stalled, ..DiskState::default() }
 }
 
 impl Drop for Node {
@@ -252,4 +292,71 @@ pub(super) fn free_ports(count: usize) -> io::Result<Vec<u16>> {
         }
     }
     Err(io::Error::new(io::ErrorKind::AddrInUse, "no free ports from 20000 to 32000"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// Waits for the end of a process whose number is given, too.
+    fn end(node: &mut Node, program: &Path, more: impl FnOnce(&mut Node)) -> (u32, Ended) {
+        node.start(program).unwrap();
+        let pid = node.pid().unwrap();
+        more(node);
+        loop {
+            if let Some(ended) = node.ended().unwrap() {
+                return (pid, ended);
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    fn an_end_is_expected_if_the_soak_brought_it_about() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = SocketAddr::from(([127, 0, 0, 1], 1));
+        let file = NodeFile {
+            server_id: InstanceId(1),
+            scenario: "none.toml".into(),
+            seed: None,
+            directory: folder.path().join("node-1"),
+            cluster_server: at,
+            web_server: at,
+            members: Vec::new(),
+            control: None,
+        };
+        let mut node = Node::new(folder.path(), file, Surroundings::default()).unwrap();
+        let script = |name: &str, last: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, format!("#!/bin/sh\nsleep 0.2\n{last}\n")).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+            path
+        };
+        let full = Surroundings {
+            disk: DiskState { full: Some(0), ..DiskState::default() },
+            ..Surroundings::default()
+        };
+        let slow = DiskState { slower: 5, stalled: true, ..DiskState::default() };
+        assert!(fails(&full.disk) && !fails(&slow));
+
+        let (first, ended) = end(&mut node, &script("in-order", "exit 0"), |_| {});
+        assert!(!ended.expected && ended.why.is_none(), "{ended:?}");
+        let (_, ended) = end(&mut node, &script("told", "exit 0"), Node::stop);
+        assert!(ended.expected, "{ended:?}");
+        let failed = script("failed", "echo 'the store stopped: no space' >&2; exit 75");
+        let (_, ended) = end(&mut node, &failed, |_| {});
+        assert!(!ended.expected && ended.words.contains("no space"), "{ended:?}");
+        let (_, ended) = end(&mut node, &failed, |node| {
+            node.orders = Some(channel().0);
+            node.failing = fails(&full.disk);
+        });
+        assert!(ended.started && ended.expected, "{ended:?}");
+        // A disk that fails is no reason for anything else.
+        let (last, ended) = end(&mut node, &script("killed", "kill -9 $$"), |node| {
+            node.failing = true;
+        });
+        assert!(!ended.expected && ended.how.contains("SIGKILL"), "{ended:?}");
+        assert!(node.had(first) && node.had(last) && !node.had(std::process::id()));
+    }
 }
