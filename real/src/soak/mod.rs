@@ -241,7 +241,11 @@ impl<O: Observer> Field<O> {
     }
 
     fn told(&mut self, id: InstanceId, pid: u32, what: Up) {
-        // The last words of a process that was killed still count as facts.
+        // The last words of a process that was killed still count as facts; those of a stranger
+        // do not.
+        if !self.nodes.iter().any(|node| node.id == id && node.had(pid)) {
+            return;
+        }
         let present = self.nodes.iter().any(|node| node.id == id && node.pid() == Some(pid));
         match what {
             Up::Fact(at, told) => {
