@@ -34,6 +34,12 @@ impl Clock {
         Now { mono: self.time(), wall_ms: wall.as_millis() as u64 }
     }
 
+    /// How much of its time passes meanwhile.
+    pub(crate) fn span(self, real: Duration) -> Span {
+        let nanos = real.as_nanos().saturating_mul(u128::from(self.scale)) / 1_000;
+        Span::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
     /// How long so much of its time takes.
     pub(crate) fn real(self, span: Span) -> Duration {
         let nanos = u128::from(span.as_nanos()) * 1_000 / u128::from(self.scale);
@@ -49,6 +55,7 @@ mod tests {
     fn a_faster_clock_makes_times_shorter() {
         let clock = Clock { origin: 0, scale: 4_000 };
         assert_eq!(clock.real(Span::from_secs(4)), Duration::from_secs(1));
+        assert_eq!(clock.span(Duration::from_millis(500)), Span::from_secs(2));
         let (before, after) = (clock.time(), clock.time());
         assert!(before <= after);
     }

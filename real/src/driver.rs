@@ -52,6 +52,16 @@ const STATUS_EVERY: Duration = Duration::from_millis(50);
 /// Inputs that are taken before timers and tasks have their turn again.
 const TURN: usize = 256;
 
+/// A sample that is later is left out: facts of then may have been passed on already.
+const LATE: Duration = Duration::from_millis(250);
+
+/// The last moment of sampling, and the one that comes next.
+fn moments(now: Time, every: Span) -> (Time, Time) {
+    let every = every.max(Span::from_millis(1));
+    let last = Time::from_nanos(now.as_nanos() / every.as_nanos() * every.as_nanos());
+    (last, last + every)
+}
+
 /// Operations over HTTP are counted from a time, so that a restart begins with new numbers.
 fn first_web_operation() -> u32 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
@@ -110,6 +120,8 @@ impl Node {
         let Parts { instance, clock, disk, peers, link, log } = parts;
         let total = plan.total();
         let statements = Statements::behind(plan.operations.len());
+        // The moment before was before it began.
+        let (_, next_sample) = moments(clock.time(), plan.sample_every);
         Node {
             plan,
             instance,
@@ -135,7 +147,7 @@ impl Node {
             wall_ahead_ms: 0,
             busy: Duration::ZERO,
             next_status: Instant::now(),
-            next_sample: Time::ZERO,
+            next_sample,
         }
     }
 
@@ -386,11 +398,12 @@ impl Node {
     /// Tells what is sampled. All nodes do so at the same moments, and say those and not the
     /// little later at which they got to it: so one can be compared with the other.
     fn sample(&mut self) {
-        let every = self.plan.sample_every.max(Span::from_millis(1));
-        let passed = self.clock.time().as_nanos() / every.as_nanos();
-        let moment = Time::from_nanos(passed * every.as_nanos());
-        self.next_sample = moment + every;
-        if self.instance.role() == Role::Arbiter {
+        let now = self.clock.time();
+        let (moment, next) = moments(now, self.plan.sample_every);
+        self.next_sample = next;
+        // After a stand-still the moment is missed: how things are now is no news of then.
+        let missed = self.clock.real(now.since(moment)) > LATE;
+        if missed || self.instance.role() == Role::Arbiter {
             return;
         }
         let store = self.instance.store();
@@ -423,5 +436,19 @@ impl Node {
             }
         }
         self.up(Up::Audited);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_begins_between_two_moments_samples_at_the_next() {
+        let at = |millis: u64| Time::from_nanos(millis * 1_000_000);
+        let every = Span::from_millis(1_000);
+        assert_eq!(moments(at(2_900), every), (at(2_000), at(3_000)));
+        assert_eq!(moments(at(3_000), every), (at(3_000), at(4_000)));
+        assert_eq!(moments(at(0), Span::ZERO), (at(0), at(1)));
     }
 }

@@ -1,11 +1,13 @@
 //! Facts of several processes, brought into the order of their times.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use wavetank_vocabulary::{Classes, Fact, Observer, Seq, Span, Time};
+use wavetank_vocabulary::{Classes, Fact, Observer, Seq, Time};
 
-/// How long a fact may be on its way before later ones are passed on.
-pub(super) const HOLD: Span = Span::from_millis(500);
+/// How long a fact may be on its way before later ones are passed on, however fast the clock of
+/// the run is.
+pub(super) const HOLD: Duration = Duration::from_millis(500);
 
 /// Holds facts back until no earlier one can come any more.
 #[derive(Debug)]

@@ -178,7 +178,8 @@ impl<O: Observer> Field<O> {
             let now = self.clock.time();
             self.world.advance_to(now);
             self.carry_out()?;
-            let until = Time::from_nanos(now.as_nanos().saturating_sub(HOLD.as_nanos()));
+            let hold = self.clock.span(HOLD).as_nanos();
+            let until = Time::from_nanos(now.as_nanos().saturating_sub(hold));
             self.world.observer_mut().release(until);
             if self.world.phase() == Phase::Done {
                 return Ok(true);
@@ -459,7 +460,7 @@ impl<O: Observer> Field<O> {
         if late > 0 {
             notes.push(format!(
                 "{late} facts came more than {} ms late and were told out of their order.",
-                HOLD.as_nanos() / 1_000_000
+                HOLD.as_millis()
             ));
         }
         Soaked { observer, recovered, waiting, ended, interrupted, facts, notes, sizes, deaths }
