@@ -1,5 +1,6 @@
 //! One instance as a process: what makes it, and how it starts and ends. `driver` runs it.
 
+use std::fmt::{self, Write};
 use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -11,7 +12,8 @@ use wavetank_cluster::Configuration;
 use wavetank_instance::{Input, Instance, InstanceConfig};
 use wavetank_store::PAGE_SIZE;
 use wavetank_vocabulary::InstanceId;
-use wavetank_world::{BaseGraph, Plan};
+use wavetank_world::{BaseGraph, GraphPlan, GraphSource, Plan, Program};
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::clock::Clock;
 use crate::disk::Disk;
@@ -106,7 +108,7 @@ pub fn run(config: &NodeConfig, asked_to_stop: impl Fn() -> bool) -> Result<(), 
     let configuration =
         Configuration::new(config.id, &members).map_err(|_| NodeError::NotAMember(config.id.0))?;
     let log = Log::new(&format!("wavetank node {}", config.id.0));
-    let cluster = cluster_of(plan);
+    let cluster = cluster_of(&members, &plan.graph, &plan.operations);
 
     let bind = |what, address| {
         TcpListener::bind(address).map_err(|source| NodeError::Port { what, address, source })
@@ -190,16 +192,34 @@ pub fn run(config: &NodeConfig, asked_to_stop: impl Fn() -> bool) -> Result<(), 
 /// The page cache is never smaller (HA specification 6.3: 30 pages at the least).
 const LEAST_FRAMES: u64 = 30;
 
-/// What tells one cluster from another: its members, and what they start with.
-fn cluster_of(plan: &Plan) -> u64 {
-    let mut text = format!("{:?} {:?}", plan.graph.seed, plan.graph.names);
-    for instance in &plan.instances {
-        text += &format!(" {}", instance.id.0);
+/// What tells one cluster from another: its members, the whole graph that they start with, and what
+/// their operations do. Where a file of edges lies, and words for people, do not.
+fn cluster_of(members: &[InstanceId], graph: &GraphPlan, operations: &[Program]) -> u64 {
+    let mut sum = Sum(Xxh3::new());
+    let GraphPlan { seed, source, model, properties, unique, names } = graph;
+    // A sum takes any text: none of these can fail.
+    let _ = match source {
+        GraphSource::Social { users, mean_follows } => write!(sum, "{users} {mean_follows:?}"),
+        GraphSource::Edges { edges, .. } => write!(sum, "{edges:?}"),
+    };
+    let _ = write!(sum, " {seed} {model:?} {properties:?} {unique:?} {names:?}");
+    for member in members {
+        let _ = write!(sum, " {}", member.0);
     }
-    for operation in &plan.operations {
-        text += &format!(" {}", operation.name);
+    for Program { name, steps, names, stores, about: _, source: _ } in operations {
+        let _ = write!(sum, " {name:?} {steps:?} {names:?} {stores:?}");
     }
-    xxhash_rust::xxh3::xxh3_64(text.as_bytes())
+    sum.0.digest()
+}
+
+/// A text that is summed up as it is written.
+struct Sum(Xxh3);
+
+impl fmt::Write for Sum {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.update(text.as_bytes());
+        Ok(())
+    }
 }
 
 /// The folder of a node's store in its directory.
@@ -215,5 +235,46 @@ pub(crate) fn wipe(directory: &Path) -> io::Result<()> {
     match fs::remove_dir_all(store_folder(directory)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wavetank_vocabulary::Ratio;
+    use wavetank_world::GraphModel;
+    use wavetank_world::operation::OperationStep;
+
+    #[test]
+    fn clusters_differ_by_all_that_their_nodes_start_with() {
+        let social = |users| GraphSource::Social { users, mean_follows: Ratio::new(5, 1) };
+        let graph = GraphPlan {
+            seed: 1,
+            source: social(200),
+            model: GraphModel::MonolithicNode,
+            properties: Vec::new(),
+            unique: Vec::new(),
+            names: Vec::new(),
+        };
+        let members = [InstanceId(1), InstanceId(2)];
+        let program = Program { name: "follow".to_owned(), ..Program::default() };
+        let of = |graph: &GraphPlan, program: &Program| {
+            cluster_of(&members, graph, std::slice::from_ref(program))
+        };
+        let one = of(&graph, &program);
+        assert_eq!(one, of(&graph.clone(), &Program { about: "x".to_owned(), ..program.clone() }));
+        let others = [
+            GraphPlan { seed: 2, ..graph.clone() },
+            GraphPlan { source: social(201), ..graph.clone() },
+            GraphPlan { model: GraphModel::SplitNodes, ..graph.clone() },
+            GraphPlan { properties: vec![("count".to_owned(), 0)], ..graph.clone() },
+            GraphPlan { unique: vec![("User".to_owned(), "name".to_owned())], ..graph.clone() },
+        ];
+        for other in others {
+            assert_ne!(one, of(&other, &program), "{other:?}");
+        }
+        let steps = vec![OperationStep::Commit];
+        assert_ne!(one, of(&graph, &Program { steps, ..program.clone() }));
+        assert_ne!(one, cluster_of(&members[..1], &graph, &[program]));
     }
 }
