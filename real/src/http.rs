@@ -10,11 +10,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use crate::deadline::Deadline;
+
 /// Bytes of the request line and all headers at the most.
 const HEAD_MOST: u64 = 16 << 10;
 /// Bytes of a body at the most.
 pub(crate) const BODY_MOST: usize = 1 << 20;
-/// How long a connection may be idle, and a request be under way.
+/// How long it may take at the most until the next request of a connection has come as a whole,
+/// from the answer to the one before, and until an answer is taken.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Connections at a time at the most.
 const CONNECTIONS: usize = 256;
@@ -86,10 +89,10 @@ pub(crate) fn serve(
 
 fn converse(stream: &TcpStream, handle: &impl Fn(&HttpRequest) -> HttpAnswer) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    let mut reader = BufReader::new(stream);
+    let mut reader = BufReader::new(Deadline::within(stream, PATIENCE));
     loop {
+        reader.get_mut().renew(PATIENCE);
         match read_request(&mut reader, stream) {
             Ok(None) => return Ok(()),
             Ok(Some(request)) => {

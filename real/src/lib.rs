@@ -6,7 +6,7 @@
 //!   reports to the one who started it
 //! * [`soak()`]: a scenario on such processes, with its own clients and faults
 //! * `wire`: what passes between processes, as bytes
-//! * `clock`, `system`: time and processes
+//! * `clock`, `system`, `deadline`: time and processes, and reads that end
 //!
 //! Threads that block, and the standard library alone: a node has few connections, each is
 //! either read or written, and syncs need threads anyway. Nothing of the instance knows of
@@ -14,6 +14,7 @@
 
 mod clock;
 mod config;
+mod deadline;
 mod disk;
 mod driver;
 mod home;

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use wavetank_instance::PeerMessage;
 use wavetank_vocabulary::InstanceId;
 
+use crate::deadline::Deadline;
 use crate::log::Log;
 use crate::wire::{Answer, Hello, VERSION, WireError, frame, is_of_a_member, read_frame};
 
@@ -242,9 +243,9 @@ fn receive(stream: &TcpStream, membership: &Membership, log: &Log, tell: &impl F
 /// Reads the first frame of a connection and answers it.
 fn greet(mut stream: &TcpStream, membership: &Membership) -> Result<Option<InstanceId>, WireError> {
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(STUCK))?;
     let mut bytes = Vec::new();
-    let Some(hello) = read_frame::<Hello>(&mut stream, &mut bytes)? else { return Ok(None) };
+    let mut first = Deadline::within(stream, STUCK);
+    let Some(hello) = read_frame::<Hello>(&mut first, &mut bytes)? else { return Ok(None) };
     let why = if hello.version != VERSION {
         Some(format!("it speaks version {}, and this node version {VERSION}", hello.version))
     } else if hello.cluster != membership.cluster {
