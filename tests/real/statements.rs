@@ -91,6 +91,28 @@ fn statements_of_ones_own_share_a_transaction() {
 }
 
 #[test]
+fn a_transaction_for_which_there_is_no_place_any_more_holds_nothing() {
+    let folder = Folder::with("about.txt", "made by a test");
+    let settings = "\"org.neo4j.server.transaction.timeout\" = \"600s\"";
+    let (_node, _, web) = alone(&folder, "node.log", settings);
+    eventually("a master", Duration::from_secs(20), || is_master(web));
+    let (status, first) = post(web, TRANSACTION, &[(WRITE, json!({ "id": 7, "by": 41 }))]);
+    assert_eq!(status, 201, "{first}");
+    // As many as may be open at a time.
+    for _ in 1..4_096 {
+        let (status, opened) = post(web, TRANSACTION, &[(READ, json!({ "id": 9 }))]);
+        assert_eq!((status, &opened["errors"]), (201, &json!([])), "{opened}");
+    }
+    let read = [(READ, json!({ "id": 7 }))];
+    let (_, answer) = post(web, &place(&first), &read);
+    assert_ne!(answer["errors"], json!([]), "{answer}");
+    // Neither its place nor its lock is kept.
+    let write = [(WRITE, json!({ "id": 7, "by": 42 }))];
+    let (_, answer) = post(web, &format!("{TRANSACTION}/commit"), &write);
+    assert_eq!(answer["errors"], json!([]), "{answer}");
+}
+
+#[test]
 fn statements_that_make_no_sense_are_told_with_their_place() {
     let folder = Folder::with("about.txt", "made by a test");
     let (_node, _, web) = alone(&folder, "node.log", "");

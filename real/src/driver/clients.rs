@@ -36,6 +36,11 @@ impl Node {
                     },
                 };
                 let Some(kind) = self.statements.define(&mut self.instance, *program) else {
+                    // An error ends the transaction; none of what it holds is to stay.
+                    if let (Some(before), Some(word)) = (before, open) {
+                        self.statements.give_back(before.kind);
+                        self.input(Input::Rollback(TaskId::from_word(word)));
+                    }
                     let _ = tell.send(Answered::bare(Status::Aborted));
                     return;
                 };
