@@ -262,7 +262,7 @@ mod tests {
             cluster_of(&members, graph, std::slice::from_ref(program))
         };
         let one = of(&graph, &program);
-        assert_eq!(one, of(&graph.clone(), &Program { about: "x".to_owned(), ..program.clone() }));
+        assert_eq!(one, of(&graph, &Program { about: "x".to_owned(), ..program.clone() }));
         let others = [
             GraphPlan { seed: 2, ..graph.clone() },
             GraphPlan { source: social(201), ..graph.clone() },

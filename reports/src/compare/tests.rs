@@ -84,7 +84,8 @@ fn goals_without_anything_to_judge_are_not_met() {
     assert!(found.unjudged.iter().any(|name| name == "app p99 [ms]"), "{:?}", found.unjudged);
     assert!(!found.goals_met());
     let mut bare = runs(&[1.0]);
-    (bare[0].operations.clear(), bare[0].expectations.clear());
+    bare[0].operations.clear();
+    bare[0].expectations.clear();
     let found = Comparison::new(&bare, &bare);
     assert!(!found.rows.is_empty() && found.unjudged.is_empty() && !found.goals_met());
 }

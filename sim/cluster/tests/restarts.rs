@@ -1,8 +1,7 @@
 //! A member that restarted before anybody missed it: what the others make of it.
 
 use wavetank_cluster::{
-    Compat, Configuration, Effect, Input, Member, MemberSet, Message, Moment, Settings, Timer,
-    Value,
+    Compat, Configuration, Effect, Input, Member, MemberSet, Message, Moment, Settings, Value,
 };
 use wavetank_vocabulary::{InstanceId, PlantedBugs, Time, TxId};
 
@@ -55,20 +54,4 @@ fn an_elector_whose_clock_was_set_back_is_believed_once_it_has_restarted() {
     tell(&mut member, ONE, Message::ConfigurationRequest { address: 0 });
     elected(&mut member, THREE, 900 << 10);
     assert_eq!(member.coordinator(), Some(THREE));
-}
-
-#[test]
-fn whom_it_had_suspected_stays_failed_until_somebody_is_judged() {
-    let mut member = member();
-    step(&mut member, Input::Timer(Timer::IAmAlive(0)));
-    let suspicions = |of: MemberSet| Message::Suspicions(of);
-    tell(&mut member, THREE, suspicions(MemberSet::first(1)));
-    let without_one = MemberSet::first(3).without(0);
-    assert_eq!(member.alive(), without_one);
-    tell(&mut member, THREE, Message::ConfigurationRequest { address: 0 });
-    assert_eq!(member.alive(), without_one, "it waits for heartbeats of 1 now");
-    tell(&mut member, THREE, suspicions(MemberSet::first(1)));
-    assert_eq!(member.alive(), without_one, "in vain");
-    tell(&mut member, THREE, suspicions(MemberSet::EMPTY));
-    assert_eq!(member.alive(), MemberSet::first(3), "or not");
 }
