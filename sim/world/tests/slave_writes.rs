@@ -12,7 +12,7 @@ use common::plan;
 use fault::fault;
 use proptest::prelude::*;
 use wavetank_vocabulary::{
-    Classes, Fact, FaultId, FaultKind, InstanceId, Observer, OperationId, OperationKind,
+    Bytes, Classes, Fact, FaultId, FaultKind, InstanceId, Observer, OperationId, OperationKind,
     OperationOutcome, PlantedBugs, Rate, Role, Seq, ServerPhase, Span, Status, Time, TxId,
 };
 use wavetank_world::{BaseGraph, FaultPlan, GraphSource, Plan, RetryPlan, Routing, Target, World};
@@ -278,6 +278,10 @@ fn readers_whose_state_is_too_old_are_ended_before_a_batch_is_applied() {
         plan.settings.id_reuse_safe_zone = zone;
         plan.clients[0].rate = Rate::per_second(600);
         plan.clients[0].retry = RetryPlan::NONE;
+        // Readers take their time: what they read is on the disk.
+        for instance in &mut plan.instances {
+            instance.page_cache = Bytes::kib(256);
+        }
         let end = whole(plan);
         let all = ended(end.observer());
         all.iter().filter(|(_, _, _, status, _)| *status == Status::Outdated).count()
