@@ -49,7 +49,7 @@ pub fn write(mut world: World<Nobody>, events: Option<Range<u64>>) -> String {
     text
 }
 
-/// Reads what [`write`] wrote; none if it is something else, or its end is missing.
+/// Reads what [`write()`] wrote; none if it is something else, or its end is missing.
 pub fn read(text: &str) -> Option<Written> {
     let (mut checkpoints, mut end, mut events) = (Vec::new(), None, Vec::new());
     for line in text.lines() {
