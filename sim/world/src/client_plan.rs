@@ -26,7 +26,7 @@ pub struct ClientPlan {
     pub clock_ahead_ms: i64,
     /// The weight of each kind of operation.
     pub mix: Vec<(OperationKind, u32)>,
-    /// Through which balancer; index into [`Plan::balancers`].
+    /// Through which balancer; index into [`Plan::balancers`](crate::Plan::balancers).
     pub balancer: u16,
     /// How requests are spread.
     pub routing: Routing,

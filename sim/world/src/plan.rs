@@ -42,7 +42,7 @@ pub struct Plan {
     pub graph: GraphPlan,
     /// The load balancers.
     pub balancers: Vec<BalancerPlan>,
-    /// The operations that clients run, by [`OperationKind`].
+    /// The operations that clients run, by [`OperationKind`](wavetank_vocabulary::OperationKind).
     pub operations: Vec<Program>,
     /// The clients.
     pub clients: Vec<ClientPlan>,
