@@ -73,15 +73,7 @@ impl Disk {
         if self.state == DiskState::default() {
             return None;
         }
-        let writes = matches!(
-            request,
-            DiskRequest::WritePage { .. }
-                | DiskRequest::Append { .. }
-                | DiskRequest::SetLen { .. }
-                | DiskRequest::Rename { .. }
-                | DiskRequest::Unlink { .. }
-        );
-        if self.state.gone || writes && self.state.read_only {
+        if self.state.gone || request.changes() && self.state.read_only {
             return Some(DiskError::Io);
         }
         let (fault, error) = match request {

@@ -277,6 +277,18 @@ impl DiskRequest {
 }
 
 impl DiskRequest {
+    /// Whether it would change what a disk holds: a disk that is read-only refuses it.
+    pub fn changes(&self) -> bool {
+        matches!(
+            self,
+            DiskRequest::WritePage { .. }
+                | DiskRequest::Append { .. }
+                | DiskRequest::SetLen { .. }
+                | DiskRequest::Rename { .. }
+                | DiskRequest::Unlink { .. }
+        )
+    }
+
     /// How many bytes the operation moves.
     pub fn transferred(&self) -> u64 {
         match self {

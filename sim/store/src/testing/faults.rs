@@ -48,15 +48,8 @@ impl MemoryDisk {
         if self.faults.is_empty() {
             return self.answer(request);
         }
-        let is_write = matches!(
-            request,
-            DiskRequest::WritePage { .. }
-                | DiskRequest::Append { .. }
-                | DiskRequest::SetLen { .. }
-                | DiskRequest::Rename { .. }
-                | DiskRequest::Unlink { .. }
-        );
-        if self.faults.contains(&Fault::Gone) || is_write && self.faults.contains(&Fault::ReadOnly)
+        if self.faults.contains(&Fault::Gone)
+            || request.changes() && self.faults.contains(&Fault::ReadOnly)
         {
             return Err(DiskError::Io);
         }

@@ -244,16 +244,8 @@ impl SimDisk {
 
     /// What a sick disk does about an operation; none when it goes its usual way.
     pub(super) fn submit_ill(&mut self, request: &DiskRequest) -> Option<Submitted> {
-        let writes = matches!(
-            request,
-            DiskRequest::WritePage { .. }
-                | DiskRequest::Append { .. }
-                | DiskRequest::SetLen { .. }
-                | DiskRequest::Rename { .. }
-                | DiskRequest::Unlink { .. }
-        );
         let fails = |error| Some(Submitted::Now(Err(error)));
-        if self.ills.any(DiskIll::Gone) || writes && self.ills.any(DiskIll::ReadOnly) {
+        if self.ills.any(DiskIll::Gone) || request.changes() && self.ills.any(DiskIll::ReadOnly) {
             return fails(DiskError::Io);
         }
         match request {
