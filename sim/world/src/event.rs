@@ -4,6 +4,8 @@ use wavetank_instance::{PeerMessage, TaskId};
 use wavetank_store::DiskOp;
 use wavetank_vocabulary::{Status, Time, TxId};
 
+use crate::balancer::Roles;
+
 /// An event. `life` tells processes apart that ran on the same machine: work and disk
 /// operations of an earlier one are dropped. What comes over the network bears none
 /// (`Deliver`, `PeerLost`, `AtInstance`): it reaches whichever process runs by then.
@@ -44,7 +46,7 @@ pub(crate) enum Event {
     /// The question reaches an instance.
     PollArrives { balancer: u16, instance: u16 },
     /// The answer, or its absence, is known to the balancer.
-    PollAnswered { balancer: u16, instance: u16, master: bool, slave: bool, available: bool },
+    PollAnswered { balancer: u16, instance: u16, says: Roles },
     /// A fault begins.
     FaultBegins { fault: u16 },
     /// A fault ends.
@@ -98,7 +100,11 @@ impl Event {
             Event::ClientTimeout { flight: f, generation } => [12, flight(*f, *generation), 0],
             Event::Poll { balancer } => [13, u64::from(*balancer), 0],
             Event::PollArrives { balancer, instance } => [14, pair(*balancer, *instance), 0],
-            Event::PollAnswered { balancer, instance, master, slave, available } => {
+            Event::PollAnswered {
+                balancer,
+                instance,
+                says: Roles { master, slave, available },
+            } => {
                 let says = u64::from(*available) << 2 | u64::from(*master) << 1 | u64::from(*slave);
                 [15, pair(*balancer, *instance), says]
             }

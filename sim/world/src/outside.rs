@@ -201,9 +201,7 @@ impl<O: Observer> World<O> {
     /// What the HA endpoints answered to a balancer.
     pub fn outside_polled(&mut self, balancer: u16, id: InstanceId, says: Roles) {
         if let Some(instance) = self.index_of(id) {
-            let Roles { master, slave, available } = says;
-            let answer = Event::PollAnswered { balancer, instance, master, slave, available };
-            self.kernel.schedule_in(Span::ZERO, answer);
+            self.kernel.schedule_in(Span::ZERO, Event::PollAnswered { balancer, instance, says });
         }
     }
 

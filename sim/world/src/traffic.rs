@@ -52,14 +52,13 @@ impl<O: Observer> World<O> {
             }
             Event::Poll { balancer } => self.poll(balancer),
             Event::PollArrives { balancer, instance } => self.poll_arrives(balancer, instance),
-            Event::PollAnswered { balancer, instance, master, slave, available } => {
+            Event::PollAnswered { balancer, instance, mut says } => {
                 let plan = &self.plan.balancers[usize::from(balancer)];
                 let instance = usize::from(instance);
                 let keeps = self.plan.bugs.contains(PlantedBugs::BALANCER_KEEPS_MASTER);
-                let master =
-                    master || keeps && self.balancers[usize::from(balancer)].keeps(instance, true);
-                let says = Roles { master, slave, available };
-                self.balancers[usize::from(balancer)].answered(instance, says, plan);
+                let balancer = &mut self.balancers[usize::from(balancer)];
+                says.master |= keeps && balancer.keeps(instance, true);
+                balancer.answered(instance, says, plan);
             }
             // The rest is delivered by `World::happen` itself.
             _ => {}
@@ -380,8 +379,8 @@ impl<O: Observer> World<O> {
                 self.kernel.schedule(now + latency, Event::PollArrives { balancer, instance });
             } else {
                 // Refused or without an answer in time: known when the next one is due.
-                let (master, slave, available) = (false, false, false);
-                let event = Event::PollAnswered { balancer, instance, master, slave, available };
+                let says = Roles::default();
+                let event = Event::PollAnswered { balancer, instance, says };
                 self.kernel.schedule(now + every, event);
             }
         }
@@ -394,11 +393,13 @@ impl<O: Observer> World<O> {
         let ask =
             |endpoint| process.as_ref().and_then(|process| process.http(endpoint, credentials));
         let good = |endpoint| ask(endpoint).is_some_and(|answer| answer.status == 200);
-        let (master, slave) = (good(Endpoint::Master), good(Endpoint::Slave));
-        let available = good(Endpoint::Available);
+        let says = Roles {
+            master: good(Endpoint::Master),
+            slave: good(Endpoint::Slave),
+            available: good(Endpoint::Available),
+        };
         let latency = self.balancer_latency(usize::from(balancer), instance);
-        let event = Event::PollAnswered { balancer, instance, master, slave, available };
-        self.kernel.schedule(now + latency, event);
+        self.kernel.schedule(now + latency, Event::PollAnswered { balancer, instance, says });
     }
 
     // ---- instances ----------------------------------------------------------------------
