@@ -70,7 +70,7 @@ pub use html::report_html;
 pub use kept::Event;
 pub use lock_result::{LockResult, LocksResult, PairResult, VictimResult, WaitsResult};
 pub use locks::{LockBook, LockStats, Pair, Victim, Waits};
-pub use metrics::{READINGS, Readings, neo4j_name};
+pub use metrics::{Readings, neo4j_name};
 pub use operations::{OperationStats, samples_needed};
 pub use provenance::{LoadLine, Provenance, SettingRow};
 pub use recorder::{FaultMiss, FaultSpan, FinalState, InstanceStats, Recorder};

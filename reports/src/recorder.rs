@@ -9,7 +9,7 @@ use wavetank_world::Plan;
 
 use crate::kept::{Event, Kept};
 use crate::locks::LockBook;
-use crate::metrics::is_read;
+use crate::metrics;
 use crate::operations::OperationStats;
 use crate::series::Series;
 use crate::slowest::{Breakdown, SlowOperation, Slowest};
@@ -360,7 +360,7 @@ impl Recorder {
 
     fn sample(&mut self, at: Time, id: InstanceId, metric: Metric, value: u64) {
         let Some(slot) = self.slot(id) else { return };
-        if is_read(metric) {
+        if metrics::is_read(metric) {
             self.series.sample(at, slot, |bucket| bucket.readings.note(metric, value));
         }
         let instance = &mut self.instances[slot];

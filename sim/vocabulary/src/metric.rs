@@ -88,8 +88,12 @@ pub enum Metric {
 }
 
 impl Metric {
+    /// How many there are.
+    pub const COUNT: usize = Metric::PulledUpTo as usize + 1;
+
     /// Whether nothing but Neo4j's own metrics files shows it.
     pub const fn is_only_reported(self) -> bool {
+        // Those stand behind all that figures show.
         self as u8 > Metric::HeartbeatGap as u8
     }
 }
