@@ -14,7 +14,7 @@ use wavetank_vocabulary::Ratio;
 use wavetank_world::SeedRule;
 
 use crate::coverage::Coverage;
-use crate::result::{ExpectationResult, Verdict};
+use crate::verdict::{ExpectationResult, Verdict};
 
 /// The version of the form of a campaign's results.
 pub const CAMPAIGN_SCHEMA: u32 = 1;

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use wavetank_vocabulary::Time;
 
 use crate::recorder::Recorder;
-use crate::result::{ExpectationResult, RunResult, Verdict};
+use crate::result::RunResult;
+use crate::verdict::{ExpectationResult, Verdict};
 use crate::words;
 
 /// How many facts before and after the moment of the failure are told.

@@ -14,8 +14,9 @@ use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
-use crate::result::{Overall, RunResult};
+use crate::result::RunResult;
 use crate::student::Mean;
+use crate::verdict::Overall;
 use quantities::{Quantity, quantities};
 
 /// Fewer real runs say little of how much they differ among themselves.

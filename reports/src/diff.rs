@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::result::{OperationResult, Overall, RunResult, Verdict};
+use crate::result::{OperationResult, RunResult};
+use crate::verdict::{Overall, Verdict};
 use crate::words;
 
 /// What changed from a result to another.
@@ -211,7 +212,7 @@ fn seconds(measured: &str) -> Option<f64> {
 
 fn expectations(base: &RunResult, new: &RunResult) -> Vec<ExpectationChange> {
     let by_check = |result: &RunResult| -> BTreeMap<String, (Verdict, String)> {
-        let entry = |e: &crate::result::ExpectationResult| {
+        let entry = |e: &crate::verdict::ExpectationResult| {
             (e.check.clone(), (e.verdict, words::value(&e.measured)))
         };
         result.expectations.iter().map(entry).collect()

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::diff::{Diff, FigureChange, Side};
 use crate::page::page;
-use crate::result::Verdict;
+use crate::verdict::Verdict;
 use crate::words;
 
 impl Diff {

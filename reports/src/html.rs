@@ -17,8 +17,9 @@ use crate::page_data::page_data;
 use crate::percentiles;
 use crate::provenance::Provenance;
 use crate::recorder::Recorder;
-use crate::result::{ExpectationResult, Overall, RunResult, Verdict};
+use crate::result::RunResult;
 use crate::spent::spent;
+use crate::verdict::{ExpectationResult, Overall, Verdict};
 use crate::visibility_chart;
 use crate::{lock_result, processes, setup, tables, words};
 

@@ -23,6 +23,8 @@ mod figures;
 mod hdr_log;
 mod html;
 mod ink;
+mod instance_result;
+mod instance_stats;
 mod kept;
 mod lock_result;
 mod locks;
@@ -49,6 +51,7 @@ mod sweep;
 mod synthetic;
 mod tables;
 mod user_log;
+mod verdict;
 mod visibility;
 mod visibility_chart;
 #[cfg(test)]
@@ -67,17 +70,18 @@ pub use csv::series_csv;
 pub use diff::{CounterChange, Diff, ExpectationChange, FigureChange, SettingChange, Side};
 pub use export::data_files;
 pub use html::report_html;
+pub use instance_result::InstanceResult;
+pub use instance_stats::{FinalState, InstanceStats};
 pub use kept::Event;
 pub use lock_result::{LockResult, LocksResult, PairResult, VictimResult, WaitsResult};
 pub use locks::{LockBook, LockStats, Pair, Victim, Waits};
 pub use metrics::{Readings, neo4j_name};
 pub use operations::{OperationStats, samples_needed};
 pub use provenance::{LoadLine, Provenance, SettingRow};
-pub use recorder::{FaultMiss, FaultSpan, FinalState, InstanceStats, Recorder};
+pub use recorder::{FaultMiss, FaultSpan, Recorder};
 pub use result::{
-    Ending, ExpectationResult, FaultEffect, FaultResult, GraphResult, InstanceResult,
-    OperationResult, Overall, ProcessSize, QueueResult, RESULT_SCHEMA, RunResult, SCHEMA,
-    STAYS_BROKEN, Verdict, VisibilityResult,
+    Ending, FaultEffect, FaultResult, GraphResult, OperationResult, ProcessSize, QueueResult,
+    RESULT_SCHEMA, RunResult, SCHEMA, VisibilityResult,
 };
 pub use series::{Bucket, Extent, InstanceBucket, Series};
 pub use setup::CALIBRATED;
@@ -85,5 +89,6 @@ pub use slowest::{Breakdown, SlowOperation};
 pub use summary::summary;
 pub use sweep::{SWEEP_SCHEMA, SweepResult, SweepRun};
 pub use user_log::{user_log, user_logs};
+pub use verdict::{ExpectationResult, Overall, STAYS_BROKEN, Verdict};
 pub use visibility::{AgeBin, Curve, Visibility};
 pub use words::{grouped, sentence, verdict_sentence};

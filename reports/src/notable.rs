@@ -31,7 +31,7 @@ pub(crate) fn notable(plan: &Plan, recorder: &Recorder) -> Vec<(String, &'static
         let text = format!("a heartbeat gap of {:.1} s, time-out {timeout}", gap.as_secs_f64());
         all.push((text, "heartbeat-gap"));
     }
-    let sum = |count: fn(&crate::recorder::InstanceStats) -> u64| {
+    let sum = |count: fn(&crate::instance_stats::InstanceStats) -> u64| {
         recorder.instances().iter().map(count).sum::<u64>()
     };
     let (branches, failures) = (sum(|i| i.branches), sum(|i| i.store_failures));

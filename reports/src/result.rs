@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use wavetank_vocabulary::{InstanceId, Span, Time};
 use wavetank_world::{GraphSource, Plan, QueueTotals, Routing};
 
+use crate::instance_result::InstanceResult;
 use crate::lock_result::LocksResult;
 use crate::operations::OperationStats;
 use crate::provenance::Provenance;
-use crate::recorder::{InstanceStats, Recorder};
+use crate::recorder::Recorder;
+use crate::verdict::{ExpectationResult, Overall};
 use crate::visibility::Curve;
 
 /// The version of the form of `result.json`.
@@ -18,89 +19,6 @@ pub const SCHEMA: u32 = 1;
 
 /// The JSON Schema of `result.json` (draft 2020-12), for this [`SCHEMA`].
 pub const RESULT_SCHEMA: &str = include_str!("../result.schema.json");
-
-/// What became of one expectation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Verdict {
-    /// It held.
-    Held,
-    /// It broke.
-    Broke,
-    /// Nothing happened that could have broken it.
-    NotExercised,
-}
-
-impl Verdict {
-    /// The word that results and reports use.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Verdict::Held => "held",
-            Verdict::Broke => "broke",
-            Verdict::NotExercised => "not-exercised",
-        }
-    }
-}
-
-/// What became of the run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Overall {
-    /// Every expectation held.
-    Held,
-    /// At least one broke or was not exercised.
-    Broke,
-    /// The cluster did not recover after everything was healed, whatever else broke.
-    NotRecovered,
-}
-
-impl Overall {
-    /// The verdict in a word or three.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Overall::Held => "held",
-            Overall::Broke => "broke",
-            Overall::NotRecovered => "did not recover",
-        }
-    }
-
-    /// The verdict on the run that follows from those on its expectations, and from whether
-    /// the cluster recovered once everything was healed. An expectation that was not
-    /// exercised counts as broken.
-    /// A cluster that was expected to stay broken and did is as expected.
-    pub fn of(recovered: bool, expectations: &[ExpectationResult]) -> Self {
-        let as_expected = |result: &ExpectationResult| {
-            result.check == STAYS_BROKEN && result.verdict == Verdict::Held
-        };
-        if !recovered && !expectations.iter().any(as_expected) {
-            Overall::NotRecovered
-        } else if expectations.iter().all(|result| result.verdict == Verdict::Held) {
-            Overall::Held
-        } else {
-            Overall::Broke
-        }
-    }
-}
-
-/// The check that expects the cluster not to recover by itself.
-pub const STAYS_BROKEN: &str = "does-not-recover";
-
-/// One expectation: what was measured, against which limit.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ExpectationResult {
-    /// The check's name, with what it is about where there can be several:
-    /// `latency`, `recovers`, `acknowledged-writes-lost`, ...
-    pub check: String,
-    /// Whether it held.
-    pub verdict: Verdict,
-    /// What was measured: a bare count as a number, a quantity with its unit as text
-    /// (`"12.4ms"`), several as an object of these; null when there was nothing to measure.
-    pub measured: Value,
-    /// The limit, in the same form.
-    pub limit: Value,
-    /// In a sentence, with the facts that prove it.
-    pub why: String,
-}
 
 /// What became of one kind of operation, or of all of a client. Latencies count from the
 /// intended start, of successful operations that were due within the measured window; a
@@ -184,101 +102,6 @@ impl From<&OperationStats> for OperationResult {
             p90_ci_ms: interval(90_000),
             p99_ci_ms: interval(99_000),
             p999_ci_ms: interval(99_900),
-        }
-    }
-}
-
-/// What was counted at one instance, over the whole run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct InstanceResult {
-    /// `ha.server_id`.
-    pub instance: u16,
-    /// Its role at the end.
-    pub role: String,
-    /// How often its role changed.
-    pub role_changes: u64,
-    /// The last transaction in its log.
-    pub last_tx: u64,
-    /// The largest lag sampled, in transactions; null when it was never sampled.
-    pub largest_lag_tx: Option<u64>,
-    /// Transactions committed as master.
-    pub committed: u64,
-    /// Transactions applied as slave.
-    pub applied: u64,
-    /// Pushes as master that arrived.
-    pub pushed: u64,
-    /// Pushes as master that were given up.
-    pub pushes_failed: u64,
-    /// Page pins that found the page resident.
-    pub page_cache_hits: u64,
-    /// Page pins that had to load it.
-    pub page_cache_faults: u64,
-    /// The first as a part of both; null when there were none.
-    pub hit_rate: Option<f64>,
-    /// Pages evicted.
-    pub page_cache_evictions: u64,
-    /// Pages written back.
-    pub page_cache_flushes: u64,
-    /// Bytes written to the transaction log.
-    pub log_bytes: u64,
-    /// Checkpoints taken.
-    pub checkpoints: u64,
-    /// Times that its store opened.
-    pub recoveries: u64,
-    /// Transactions replayed at those times.
-    pub replayed: u64,
-    /// Times that its store stopped itself or refused to open.
-    pub store_failures: u64,
-    /// Times that its log was found to differ from the master's.
-    pub branches: u64,
-    /// Copies of the master's store received.
-    pub store_copies: u64,
-    /// How often the operators' monitoring asked it.
-    #[serde(default)]
-    pub monitor_asked: u64,
-    /// How often it answered that it was available.
-    #[serde(default)]
-    pub monitor_available: u64,
-    /// The most by which the monitoring saw it behind; null when it was never answered.
-    #[serde(default)]
-    pub largest_monitored_lag_tx: Option<u64>,
-    /// Digest of its contents at the end, 32 hexadecimal digits; null when unreadable.
-    pub contents: Option<String>,
-    /// Transactions open at the end; null when the run was not played to its end.
-    pub open_transactions: Option<u32>,
-}
-
-impl InstanceResult {
-    fn new(stats: &InstanceStats, [largest_lag, monitored_lag]: [Option<u64>; 2]) -> Self {
-        let pins = stats.hits + stats.faults;
-        let contents = stats.end.and_then(|end| end.contents);
-        InstanceResult {
-            instance: stats.id.0,
-            role: stats.end.map_or(stats.role, |end| end.role).name().to_owned(),
-            role_changes: stats.role_changes,
-            last_tx: stats.last_tx,
-            largest_lag_tx: largest_lag,
-            committed: stats.committed,
-            applied: stats.applied,
-            pushed: stats.pushed,
-            pushes_failed: stats.pushes_failed,
-            page_cache_hits: stats.hits,
-            page_cache_faults: stats.faults,
-            hit_rate: (pins > 0).then(|| six_digits(stats.hits as f64 / pins as f64)),
-            page_cache_evictions: stats.evictions,
-            page_cache_flushes: stats.flushes,
-            log_bytes: stats.log_bytes,
-            checkpoints: stats.checkpoints,
-            recoveries: stats.recoveries,
-            replayed: stats.replayed,
-            store_failures: stats.store_failures,
-            branches: stats.branches,
-            store_copies: stats.store_copies,
-            monitor_asked: stats.monitor_asked,
-            monitor_available: stats.monitor_available,
-            largest_monitored_lag_tx: monitored_lag,
-            contents: contents.map(|[high, low]| format!("{high:016x}{low:016x}")),
-            open_transactions: stats.end.map(|end| end.open_transactions),
         }
     }
 }

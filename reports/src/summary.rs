@@ -1,6 +1,7 @@
 //! The short summary that ends a run on the terminal, at most 80 columns wide.
 
-use crate::result::{OperationResult, Overall, RunResult, Verdict};
+use crate::result::{OperationResult, RunResult};
+use crate::verdict::{Overall, Verdict};
 use crate::words;
 
 const WIDTH: usize = 80;

@@ -4,8 +4,9 @@ use maud::{Markup, html};
 use wavetank_vocabulary::Status;
 use wavetank_world::Plan;
 
+use crate::instance_result::InstanceResult;
 use crate::recorder::Recorder;
-use crate::result::{FaultEffect, InstanceResult, OperationResult, RunResult};
+use crate::result::{FaultEffect, OperationResult, RunResult};
 use crate::words::{counted, grouped, millis};
 
 /// Percentiles and counts per operation.

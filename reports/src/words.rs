@@ -3,8 +3,9 @@
 use serde_json::Value;
 use wavetank_vocabulary::{Fact, InstanceId, Observation, OperationId, Role, SecondWrite};
 
-use crate::result::{FaultEffect, FaultResult, Overall, RunResult, Verdict};
+use crate::result::{FaultEffect, FaultResult, RunResult};
 use crate::user_log::user_log;
+use crate::verdict::{Overall, Verdict};
 
 /// The verdict on a run in a sentence or two: what held, what broke.
 pub fn verdict_sentence(result: &RunResult) -> String {

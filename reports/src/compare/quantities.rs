@@ -58,14 +58,14 @@ pub(super) fn quantities(result: &RunResult) -> Vec<Quantity> {
             add(name, "s", Some(seconds), Some(TAIL));
         });
     }
-    let most = |of: fn(&crate::result::InstanceResult) -> Option<u64>| {
+    let most = |of: fn(&crate::instance_result::InstanceResult) -> Option<u64>| {
         result.instances.iter().filter_map(of).max().map(|most| most as f64)
     };
     add("largest lag".into(), "tx", most(|one| one.largest_lag_tx), None);
     for (client, seen) in &result.visibility {
         add(format!("{client} 99 % see writes after"), "ms", seen.window_99_ms, None);
     }
-    let sum = |of: fn(&crate::result::InstanceResult) -> u64| {
+    let sum = |of: fn(&crate::instance_result::InstanceResult) -> u64| {
         result.instances.iter().map(of).sum::<u64>()
     };
     let (hits, faults) = (sum(|one| one.page_cache_hits), sum(|one| one.page_cache_faults));

@@ -1,6 +1,7 @@
 use super::{Comparison, Spread, digits, percent};
 use crate::report_tests::minute;
-use crate::result::{Overall, RunResult};
+use crate::result::RunResult;
+use crate::verdict::Overall;
 
 /// Results of the same scenario whose times are these times as long.
 fn runs(factors: &[f64]) -> Vec<RunResult> {
