@@ -1,8 +1,6 @@
 //! `--set KEY=VALUE`: values put into a scenario's tree before it is read, so that they meet
 //! the same checks as if they stood in the file.
 
-use std::borrow::Cow;
-
 use crate::errors::{Place, Problem};
 use crate::keys::{Kind, ROOT, Table};
 use crate::section::nearest;
@@ -51,11 +49,30 @@ pub(crate) fn place(
             Problem::new(format!("unknown key `{}`", brief(key)), key_place, "no setting or key");
         return Err(match nearest(key, names) {
             Some(near) => problem.help(format!("a similar name is `{near}`")),
-            None => problem
-                .help("a setting such as ha.pull_interval, or a path such as clients.app.timeout"),
+            None => problem.help(match table_with(key.rsplit('.').next().unwrap_or_default()) {
+                Some(path) => format!("the scenario has `{path}`"),
+                None => "a setting such as ha.pull_interval, or a path such as clients.app.timeout"
+                    .into(),
+            }),
         });
     };
     put(root, Some(&ROOT), &path, last, node, key_place)
+}
+
+/// The path to a key that stands in one of the scenario's tables.
+fn table_with(last: &str) -> Option<String> {
+    ROOT.keys.iter().find_map(|key| {
+        let (table, step) = match &key.kind {
+            Kind::Table(table) | Kind::NameOr(table) => (table, ""),
+            Kind::Tables(table) => (table, if has_names(table) { ".NAME" } else { ".NUMBER" }),
+            _ => return None,
+        };
+        table.key(last).map(|_| format!("{}{step}.{last}", key.name))
+    })
+}
+
+fn has_names(table: &Table) -> bool {
+    table.key("name").is_some()
 }
 
 /// Goes down the path, making tables that are missing, and puts the value there.
@@ -102,21 +119,27 @@ fn put(
     if !matches!(kind, Some(Kind::Tables(_))) {
         return put(child, below, rest, last, value, key_place);
     }
-    let (chosen, rest): (Cow<'_, str>, &[&str]) = match rest.split_first() {
-        Some((chosen, rest)) => (Cow::Borrowed(chosen), rest),
+    // A list of one table needs no number.
+    let next = rest.first().copied().unwrap_or(last);
+    let is_key = below.is_some_and(|table| table.key(next).is_some());
+    if is_key && let Some(only) = only(child, next) {
+        return put(only, below, rest, last, value, key_place);
+    }
+    let (chosen, rest) = match rest.split_first() {
+        Some((chosen, rest)) => (*chosen, rest),
         None => {
-            let named = below.is_some_and(|table| table.key("name").is_some());
+            let named = below.is_some_and(has_names);
             let name = if named { format!("{step}.NAME.{last} or ") } else { String::new() };
             let label = format!("which [[{step}]]? Write {name}{step}.NUMBER.{last}");
             return Err(Problem::new("a step is missing on the way", key_place, label));
         }
     };
     let known = names(child);
-    let element = element(child, &chosen).ok_or_else(|| {
+    let element = element(child, chosen).ok_or_else(|| {
         let label = "no table has this name, and none this number (they count from 1)";
-        let title = format!("there is no [[{step}]] `{}`", brief(&chosen));
+        let title = format!("there is no [[{step}]] `{}`", brief(chosen));
         let problem = Problem::new(title, key_place, label);
-        match nearest(&chosen, known.iter().map(String::as_str)) {
+        match nearest(chosen, known.iter().map(String::as_str)) {
             Some(near) => problem.help(format!("a similar name is `{near}`")),
             None => problem,
         }
@@ -135,6 +158,15 @@ fn names(list: &Node) -> Vec<String> {
         _ => None,
     };
     items.iter().filter_map(name).collect()
+}
+
+/// The table of a list that has no other, unless that is its name.
+fn only<'n>(list: &'n mut Node, name: &str) -> Option<&'n mut Node> {
+    if names(list).iter().any(|known| known == name) {
+        return None;
+    }
+    let Value::List(items) = &mut list.value else { return None };
+    if let [only] = items.as_mut_slice() { Some(only) } else { None }
 }
 
 /// The table of a list that has this name or, counted from 1, this number.

@@ -48,6 +48,16 @@ fn told_set(set: &str) -> String {
     }
 }
 
+/// The sound scenario with each of its groups and clients twice, which leaves it open whose
+/// value is meant.
+fn told_two(set: &str) -> String {
+    let text = format!("{GOOD}{}", &GOOD[GOOD.find("[[group]]").expect("it has one")..]);
+    match parse_with("two.toml", text.as_bytes(), &[set.to_string()], &mut nothing) {
+        Ok(_) => panic!("this should be wrong: {set}"),
+        Err(errors) => errors.to_string(),
+    }
+}
+
 /// The sound scenario with a configuration file beside it.
 fn told_conf(conf: &str) -> String {
     let text = format!("{GOOD}[cluster]\nneo4j_conf = \"neo4j.properties\"\n");
@@ -199,8 +209,17 @@ wrong! {
     set_against_the_file: told_set("warm_up=10m");
     set_on_nobody: told_set("clients.web.timeout=5s");
     set_on_somebody_misspelt: told_set("clients.apq.timeout=5s");
-    set_without_number: told_set("group.count=5");
-    set_half_a_path: told_set("clients.timeout=5s");
+    set_without_number: told_two("group.count=5");
+    set_half_a_path: told_two("clients.timeout=5s");
+    set_below_an_unknown_table: told_set("instances.page_cache=1GiB");
+}
+
+#[test]
+fn a_list_of_one_table_needs_no_number() {
+    let told = told_set("group.count=0");
+    assert!(told.contains(" --> --set:1:13\n"), "the value is looked at: {told}");
+    let told = told_set("clients.timeout=5 parsecs");
+    assert!(told.contains(" --> --set:1:17\n"), "the value is looked at: {told}");
 }
 
 #[cfg(not(feature = "planted-bugs"))]
