@@ -22,7 +22,7 @@ pub(super) struct HistoryArgs {
     /// States to look at before a history stays undecided (exit 3).
     #[arg(long, value_name = "STATES", default_value_t = 1_000_000)]
     budget: u64,
-    /// What a register holds at first [default: 0 in EDN and JSON, nil in logs].
+    /// What registers and the keys of sessions hold at first [default: 0; registers in logs: nil].
     #[arg(long, value_name = "VALUE")]
     initial: Option<String>,
     /// Prints JSON instead of text.

@@ -55,7 +55,7 @@ pub struct Options {
     pub model: Model,
     /// States that may be looked at for one history before it stays undecided.
     pub budget: u64,
-    /// What a register holds at first; `None` is what the format says.
+    /// What a register or key holds at first; `None` is what the format says. Lists are empty.
     pub initial: Option<String>,
 }
 
@@ -127,8 +127,8 @@ impl Judged {
 /// Judges every history in a text. `name` is what errors call it.
 ///
 /// # Errors
-/// A text that is no history, one that breaks off or contradicts itself, and one of a kind that
-/// the model says nothing about: with the place.
+/// A text that is no history, one that breaks off or contradicts itself, one of a kind that the
+/// model says nothing about, and an initial value for lists: with the place.
 pub fn judge(
     name: &str,
     text: &str,
@@ -141,8 +141,12 @@ pub fn judge(
             .map(|history| register::judge(&history, options.budget))
             .collect(),
         Model::Session | Model::Causal => {
-            let history = read::sessions(name, text, format)?;
+            let history = read::sessions(name, text, format, options.initial.as_deref())?;
             vec![sessions::judge(&history, options.model == Model::Causal)]
+        }
+        Model::ListAppend if options.initial.is_some() => {
+            let reason = "lists are empty at first: `--initial` has no meaning for them";
+            return Err(HistoryError::at(name, text, 0, reason));
         }
         Model::ListAppend => {
             vec![list_append::judge(&read::transactions(name, text, format)?)]

@@ -243,8 +243,14 @@ fn register_line(
 }
 
 /// Reads and writes of sessions.
-pub(super) fn sessions(name: &str, text: &str, format: Format) -> Result<Sessions, HistoryError> {
-    let mut history = Sessions::default();
+pub(super) fn sessions(
+    name: &str,
+    text: &str,
+    format: Format,
+    initial: Option<&str>,
+) -> Result<Sessions, HistoryError> {
+    let initial = initial.unwrap_or("0").to_owned();
+    let mut history = Sessions { accesses: Vec::new(), initial };
     let mut place = Vec::new();
     match format {
         Format::Accesses => {
@@ -282,6 +288,14 @@ pub(super) fn sessions(name: &str, text: &str, format: Format) -> Result<Session
                 });
             }
         }
+    }
+    if let Some(write) = history.written_as_at_first() {
+        let reason = format!(
+            "this key held {} already before anybody wrote it: nobody can tell which of the two a \
+             read saw (`--initial` names what keys hold at first)",
+            history.initial
+        );
+        return Err(HistoryError::at(name, text, place[write], reason));
     }
     match history.written_twice() {
         None => Ok(history),

@@ -25,7 +25,7 @@ pub struct Access {
     pub read: bool,
     /// Of what.
     pub key: String,
-    /// What was read or written. Keys hold `0` at first.
+    /// What was read or written.
     pub value: String,
     /// Whose.
     pub session: String,
@@ -36,16 +36,26 @@ pub struct Access {
 }
 
 /// What sessions did, each in its order.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Sessions {
     /// In the file's order.
     pub accesses: Vec<Access>,
+    /// What every key holds before anybody writes it.
+    pub initial: String,
 }
 
-/// What a key holds before anybody writes it.
-const INITIAL: &str = "0";
-
 impl Sessions {
+    /// A write of what its key held at first, if somebody read that of the key: whether that
+    /// read saw the write nobody can tell.
+    pub(super) fn written_as_at_first(&self) -> Option<usize> {
+        let as_at_first = |access: &&Access| access.value == self.initial;
+        let reads = self.accesses.iter().filter(|access| access.read).filter(as_at_first);
+        let read: BTreeSet<&str> = reads.map(|access| access.key.as_str()).collect();
+        self.accesses.iter().position(|access| {
+            !access.read && access.value == self.initial && read.contains(access.key.as_str())
+        })
+    }
+
     /// Two writes of one value to one key, if there are any.
     pub(super) fn written_twice(&self) -> Option<(usize, usize)> {
         let mut known = BTreeMap::new();
@@ -171,7 +181,7 @@ impl<'a> Pasts<'a> {
                 if !access.read {
                     own.insert(&access.key);
                 } else if !own.contains(access.key.as_str()) {
-                    if access.value == INITIAL {
+                    if access.value == self.history.initial {
                         self.external.push((*number, None));
                         continue;
                     }
@@ -208,7 +218,7 @@ impl<'a> Pasts<'a> {
                     }
                     continue;
                 }
-                if access.value == INITIAL {
+                if access.value == self.history.initial {
                     continue;
                 }
                 let Some(write) = self.writes.get(&(key, access.value.as_str())) else {
@@ -390,8 +400,8 @@ impl<'a> Pasts<'a> {
                 }
                 Why::Overwritten(number) => write!(
                     story,
-                    "\n  {from} before {to}: both wrote key {}, and {}, although it comes after {from}",
-                    self.access(*number).key,
+                    "\n  {from} before {to}: both wrote {}, and {}, although it comes after {from}",
+                    self.key(*number),
                     self.words(*number)
                 ),
             };
@@ -413,13 +423,24 @@ impl<'a> Pasts<'a> {
         format!("transaction {name} of session {} (line {})", first.session, first.line)
     }
 
+    /// Histories of a single key do not name it.
+    fn key(&self, number: usize) -> String {
+        match self.access(number).key.as_str() {
+            "" => "the register".to_owned(),
+            key => format!("key {key}"),
+        }
+    }
+
     fn words(&self, number: usize) -> String {
         let access = self.access(number);
         let did = if access.read { "read" } else { "wrote" };
         let transaction = access.transaction.as_deref().unwrap_or("");
         format!(
-            "session {} {did} {} of key {} (line {}, transaction {transaction})",
-            access.session, access.value, access.key, access.line
+            "session {} {did} {} of {} (line {}, transaction {transaction})",
+            access.session,
+            access.value,
+            self.key(number),
+            access.line
         )
     }
 }

@@ -135,7 +135,15 @@ proptest! {
 }
 
 fn judged(model: Model, text: &str) -> Result<(Verdict, String), String> {
-    let options = Options { model, budget: 100_000, initial: None };
+    judged_from(model, text, None)
+}
+
+fn judged_from(
+    model: Model,
+    text: &str,
+    initial: Option<&str>,
+) -> Result<(Verdict, String), String> {
+    let options = Options { model, budget: 100_000, initial: initial.map(str::to_owned) };
     let (_, judged) = judge("t", text, &options).map_err(|error| error.to_string())?;
     let stories: Vec<&str> =
         judged.iter().flat_map(|one| &one.findings).map(|f| f.story.as_str()).collect();
@@ -166,6 +174,40 @@ fn a_violation_tells_who_read_what_after_whom() {
     let circle = "w(1,1,0,0)\nr(1,1,1,0)\nw(2,1,1,1)\nr(2,1,2,0)\nr(1,0,2,1)\n";
     assert_eq!(judged(Model::Session, circle).unwrap().0, Verdict::Held);
     assert_eq!(judged(Model::Causal, circle).unwrap().0, Verdict::Violated);
+}
+
+#[test]
+fn what_keys_hold_at_first_can_be_said_and_need_not_be_told_from_a_write() {
+    let zero = "w(1,5,0,0)\nw(1,0,0,1)\nr(1,0,0,2)\n";
+    for model in [Model::Session, Model::Causal] {
+        let error = judged(model, zero).unwrap_err();
+        assert!(error.contains("held 0 already") && error.contains("--> t:2:1"), "{error}");
+        assert_eq!(judged_from(model, zero, Some("7")).unwrap().0, Verdict::Held);
+        let elsewhere = "w(1,0,0,0)\nr(2,0,0,1)\n";
+        assert_eq!(judged(model, elsewhere).unwrap().0, Verdict::Held, "another key");
+        let seven = "r(1,7,0,0)\nw(1,1,0,1)\nr(1,7,1,0)\n";
+        assert_eq!(judged_from(model, seven, Some("7")).unwrap().0, Verdict::Held);
+    }
+    let nobodys = judged(Model::Causal, "r(1,7,0,0)\n").unwrap();
+    assert_eq!(nobodys.0, Verdict::Violated, "{}", nobodys.1);
+    let list = "{:process 0, :type :invoke, :value [[:append 1 2]]}";
+    let error = judged_from(Model::ListAppend, list, Some("7")).unwrap_err();
+    assert!(error.contains("lists are empty at first"), "{error}");
+}
+
+#[test]
+fn a_key_without_a_name_is_called_the_register() {
+    let event = |kind: &str, f: &str, value: &str| {
+        format!("{{:process 0, :type :{kind}, :f :{f}, :value {value}}}\n")
+    };
+    let text = [
+        event("invoke", "write", "1"),
+        event("ok", "write", "1"),
+        event("invoke", "read", "nil"),
+        event("ok", "read", "0"),
+    ];
+    let (_, story) = judged(Model::Session, &text.concat()).unwrap();
+    assert!(story.starts_with("session 0 wrote 1 of the register (line 1"), "{story}");
 }
 
 #[test]
