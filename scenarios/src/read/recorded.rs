@@ -182,7 +182,11 @@ fn sequence(bytes: &[u8], speed: u32) -> Result<Vec<(Span, u32, u32)>, String> {
     })?;
     // Files are in the order of time more or less; equal times keep their order.
     rows.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let Some(start) = rows.first().map(|(at, ..)| *at) else { return Err("it is empty".into()) };
+    let Some(start) = rows.first().map(|(at, ..)| *at) else {
+        // A first line that begins with no number was taken for names of columns.
+        let why = if header { "it is empty" } else { "it has no line of who, about whom and when" };
+        return Err(why.into());
+    };
     let mut users: Vec<u64> = rows.iter().flat_map(|(_, who, whom)| [*who, *whom]).collect();
     users.sort_unstable();
     users.dedup();
@@ -255,6 +259,7 @@ mod tests {
     fn what_is_no_sequence_is_refused_with_its_line() {
         let wrong = |text: &str| sequence(text.as_bytes(), 1).unwrap_err();
         assert_eq!(wrong(""), "it is empty");
+        assert_eq!(wrong("garbage here\n"), "it has no line of who, about whom and when");
         assert_eq!(wrong("1 2 3\n1 2\n"), "line 2: expected who, about whom and when: `1 2`");
         assert_eq!(wrong("1 2 3\n1 b 3\n"), "line 2: a user is a number: `1 b 3`");
         assert_eq!(wrong("1 2 soon\n"), "line 1: the time is a number of seconds: `1 2 soon`");
