@@ -43,7 +43,7 @@ impl Tally {
         instances: Vec<InstanceId>,
         story: impl FnOnce() -> String,
     ) {
-        self.found += times;
+        self.found = self.found.saturating_add(times);
         if self.first.is_none() {
             self.first = Some((story(), Evidence { at, operations, instances }));
         }

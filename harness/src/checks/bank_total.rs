@@ -15,11 +15,10 @@ use std::collections::BTreeMap;
 use wavetank_vocabulary::{
     Classes, Fact, InstanceId, NodeId, OperationId, OperationKind, OperationOutcome, Time, TxId,
 };
-use wavetank_world::operation::OperationStep;
 use wavetank_world::{GraphSource, Plan};
 
 use super::anomalies::{Tally, Watch};
-use super::observed::Reports;
+use super::observed::{Reports, adds, sets, silent};
 
 /// What one transfer did to one account.
 #[derive(Clone, Copy, Debug)]
@@ -81,28 +80,16 @@ impl BankTotal {
         };
         let each = plan.graph.properties.iter().find(|(key, _)| key == name);
         let each = each.map_or(0, |(_, value)| *value);
-        let sets = |program: &wavetank_world::Program| {
-            let steps = program.steps.iter();
-            let sets = steps.filter(|step| {
-                matches!(step, OperationStep::Set { key, .. } | OperationStep::Unset { key, .. }
-                    if program.name_of(*key) == name)
-            });
-            sets.count()
-        };
-        let adds = plan.operations.iter().map(|program| {
-            let returned = program.returned().filter(|step| step.wrote && step.key == Some(name));
-            returned.filter_map(|step| Some((step.place, step.adds?))).collect::<Vec<_>>()
-        });
-        let adds: Vec<_> = adds.collect();
+        let adds = plan.operations.iter().map(|program| adds(program, name)).collect();
         // One that says nothing of what it changes leaves holes.
-        let silent = plan.operations.iter().zip(&adds).any(|(of, adds)| sets(of) != adds.len());
+        let silent = silent(plan, name).is_some();
         BankTotal {
             name: name.to_owned(),
             property,
             each,
             start: i128::from(each) * i128::from(nodes),
             end: 0,
-            kinds: plan.operations.iter().map(|program| sets(program) > 0).collect(),
+            kinds: plan.operations.iter().map(|program| sets(program, name) > 0).collect(),
             adds,
             reports: Reports::default(),
             chain: Chain { start: Some(each), doubtful: silent, ..Chain::default() },

@@ -6,6 +6,30 @@ use std::collections::BTreeMap;
 use wavetank_vocabulary::{
     Fact, InstanceId, NodeId, Observation, OperationId, OperationOutcome, Time,
 };
+use wavetank_world::operation::OperationStep;
+use wavetank_world::{Plan, Program};
+
+/// How many steps of a program write a property.
+pub(super) fn sets(program: &Program, name: &str) -> usize {
+    let sets = program.steps.iter().filter(|step| {
+        matches!(step, OperationStep::Set { key, .. } | OperationStep::Unset { key, .. }
+            if program.name_of(*key) == name)
+    });
+    sets.count()
+}
+
+/// The return steps of a program that report an addition to a property, and how much.
+pub(super) fn adds(program: &Program, name: &str) -> Vec<(u8, i64)> {
+    let returned = program.returned().filter(|step| step.wrote && step.key == Some(name));
+    returned.filter_map(|step| Some((step.place, step.adds?))).collect()
+}
+
+/// An operation that writes a property without reporting what it added, if there is one.
+pub(super) fn silent<'p>(plan: &'p Plan, name: &str) -> Option<&'p str> {
+    let mut all = plan.operations.iter();
+    let found = all.find(|program| sets(program, name) != adds(program, name).len());
+    found.map(|program| program.name.as_str())
+}
 
 /// One report.
 #[derive(Clone, Copy, Debug)]

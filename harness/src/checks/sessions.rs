@@ -4,14 +4,14 @@
 //! A read can see what its instance had when the read's transaction began there. It misses the
 //! user's own write if that is a later transaction, acknowledged before the read was due; it
 //! runs backwards if an earlier read of that user, over before this one was due, had seen more.
-//! Of each user only the furthest write or read is kept: a read that was due before that one was
-//! known is not judged, not even against what was known before.
+//! Of each user the last eight writes or reads that went further than all before them are kept:
+//! a read that was due before all of these is not judged.
 //! When a new master begins its reign, what lies beyond its log is gone for everybody: lost
 //! writes are the business of `acknowledged-writes-lost`, not of this check.
 //!
 //! Exercised: some read had something to miss.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::json;
 use wavetank_reports::{ExpectationResult, Verdict, grouped};
@@ -24,7 +24,10 @@ use wavetank_world::{Bounds, Plan, SessionGuarantee};
 use super::{LESS, limit_json};
 use crate::explain::Evidence;
 
-/// What a user did last, of the kind that reads are held against.
+/// Writes or reads that are kept of each user.
+const KEPT: usize = 8;
+
+/// What a user did, of the kind that reads are held against.
 #[derive(Clone, Copy, Debug)]
 struct Known {
     tx: TxId,
@@ -43,7 +46,8 @@ pub struct Sessions {
     stale: Bounds<Ratio>,
     from: Time,
     until: Time,
-    users: BTreeMap<NodeId, Known>,
+    /// Each further than those before it.
+    users: BTreeMap<NodeId, VecDeque<Known>>,
     reads: u64,
     misses: u64,
     furthest: Option<(u64, String)>,
@@ -98,7 +102,8 @@ impl Sessions {
         instance: InstanceId,
         due: Time,
     ) {
-        let Some(known) = self.users.get(&user).filter(|known| known.at <= due) else { return };
+        let known = self.users.get(&user).into_iter().flatten();
+        let Some(known) = known.rev().find(|known| known.at <= due) else { return };
         if due < self.from || due >= self.until {
             return;
         }
@@ -139,9 +144,12 @@ impl Sessions {
         by: InstanceId,
     ) {
         let known = Known { tx, at, by, kind: self.kind_of(operation) };
-        let entry = self.users.entry(user).or_insert(known);
-        if tx > entry.tx {
-            *entry = known;
+        let all = self.users.entry(user).or_default();
+        if all.back().is_none_or(|last| tx > last.tx) {
+            if all.len() == KEPT {
+                all.pop_front();
+            }
+            all.push_back(known);
         }
     }
 
@@ -217,7 +225,7 @@ impl Observer for Sessions {
                 }
             }
             Fact::EpochBegan { log, .. } => {
-                for known in self.users.values_mut() {
+                for known in self.users.values_mut().flatten() {
                     known.tx = known.tx.min(log.tx);
                 }
             }
@@ -283,6 +291,20 @@ mod tests {
             "{}",
             broke.why
         );
+    }
+
+    #[test]
+    fn a_read_is_held_against_what_was_known_when_it_was_due() {
+        let mut told = Told::new(SessionGuarantee::ReadYourWrites, Ratio::ZERO);
+        told.session(7, 1, 2, 4, 5).session(7, 3, 5, 8, 9).session(7, 4, 6, 4, 0);
+        assert_eq!((told.0.reads, told.0.misses), (1, 1), "5 was known at 4, 9 was not");
+        told.session(7, 4, 6, 5, 0);
+        assert_eq!((told.0.reads, told.0.misses), (2, 1));
+        for n in 0..8 {
+            told.session(7, 6, 7, 8, 10 + n);
+        }
+        told.session(7, 6, 9, 4, 0);
+        assert_eq!(told.0.reads, 2, "due before all that is kept");
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! `stores-agree`: does a second store say of a node what the graph says?
 //!
 //! Compared at the end, for every node that was written to in the second store. Left out are
-//! nodes of operations whose outcome is unknown: nobody can say which of the two is right.
+//! nodes of operations whose outcome is unknown: nobody can say which of the two is right. So is
+//! what was taken back to nothing, unless an operation that wrote it ended well: there the
+//! second store says nothing of what the graph began with.
 //!
-//! Exercised: something was written to the second store. Memory: one entry for each such node.
+//! Exercised: something was written to the second store. Memory: one entry for each such node,
+//! and for each operation under way or of unknown outcome.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,8 +33,11 @@ pub(super) struct StoresAgree {
     property: u8,
     there: BTreeMap<NodeId, Entry>,
     graph: BTreeMap<NodeId, i64>,
-    /// Nodes that operations have written to and not ended, or ended unknown.
-    unsettled: BTreeMap<OperationId, Vec<NodeId>>,
+    /// Nodes that operations have written to and not ended, or ended unknown; what was taken
+    /// back, too.
+    unsettled: BTreeMap<OperationId, Vec<(NodeId, SecondWrite)>>,
+    /// Nodes that operations have written to which ended well.
+    done: BTreeSet<NodeId>,
 }
 
 impl StoresAgree {
@@ -44,6 +50,7 @@ impl StoresAgree {
             there: BTreeMap::new(),
             graph: BTreeMap::new(),
             unsettled: BTreeMap::new(),
+            done: BTreeSet::new(),
         }
     }
 }
@@ -60,10 +67,21 @@ impl Watch for StoresAgree {
             {
                 tally.looked += u64::from(what == SecondWrite::Written);
                 self.there.insert(node, Entry { value, by: operation, what, at });
-                self.unsettled.entry(operation).or_default().push(node);
+                // One that comes after its operation's end leaves nothing open.
+                if let Some(nodes) = self.unsettled.get_mut(&operation) {
+                    nodes.push((node, what));
+                }
+            }
+            Fact::Invoked { operation, .. } => {
+                self.unsettled.insert(operation, Vec::new());
             }
             Fact::Completed { operation, outcome, .. } if outcome != OperationOutcome::Unknown => {
-                self.unsettled.remove(&operation);
+                let ended = self.unsettled.remove(&operation).unwrap_or_default();
+                if outcome == OperationOutcome::Ok {
+                    let last: BTreeMap<NodeId, SecondWrite> = ended.into_iter().collect();
+                    let wrote = last.into_iter().filter(|(_, what)| *what == SecondWrite::Written);
+                    self.done.extend(wrote.map(|(node, _)| node));
+                }
             }
             Fact::FinalValue { property, node, value }
                 if property == self.property && self.there.contains_key(&node) =>
@@ -75,12 +93,14 @@ impl Watch for StoresAgree {
     }
 
     fn close(&self, tally: &mut Tally) {
-        let unsettled: BTreeSet<NodeId> = self.unsettled.values().flatten().copied().collect();
+        let unsettled: BTreeSet<NodeId> =
+            self.unsettled.values().flatten().map(|(node, _)| *node).collect();
         let words = |value: Option<i64>| value.map_or("nothing".to_owned(), |v| v.to_string());
         for (node, entry) in &self.there {
             let graph = self.graph.get(node).copied();
-            // What was taken back to nothing says nothing about what the graph began with.
-            let silent = entry.what == SecondWrite::TakenBack && entry.value.is_none();
+            let silent = entry.what == SecondWrite::TakenBack
+                && entry.value.is_none()
+                && !self.done.contains(node);
             if silent || graph == entry.value || unsettled.contains(node) {
                 continue;
             }
@@ -109,42 +129,88 @@ mod tests {
 
     use super::*;
 
+    struct Told(StoresAgree, Tally);
+
+    fn id(index: u32) -> OperationId {
+        OperationId { client: ClientId(0), index }
+    }
+
+    impl Told {
+        fn new() -> Told {
+            let check = StoresAgree {
+                names: ("search".into(), "email".into()),
+                store: 0,
+                property: 0,
+                there: BTreeMap::new(),
+                graph: BTreeMap::new(),
+                unsettled: BTreeMap::new(),
+                done: BTreeSet::new(),
+            };
+            Told(check, Tally::default())
+        }
+
+        fn tell(&mut self, fact: Fact) -> &mut Told {
+            self.0.observe(Time::ZERO, &fact, &mut self.1);
+            self
+        }
+
+        fn begins(&mut self, index: u32) -> &mut Told {
+            self.tell(Fact::Invoked { operation: id(index), kind: OperationKind(0) })
+        }
+
+        fn writes(&mut self, index: u32, what: SecondWrite, value: Option<i64>) -> &mut Told {
+            let (operation, node) = (id(index), NodeId(3));
+            self.tell(Fact::SecondStore { operation, attempt: 1, store: 0, what, node, value })
+        }
+
+        fn ends(&mut self, index: u32, outcome: OperationOutcome, status: Status) -> &mut Told {
+            self.tell(Fact::Completed {
+                operation: id(index),
+                kind: OperationKind(0),
+                outcome,
+                status,
+                attempts: 1,
+                instance: None,
+                tx: TxId(0),
+                subject: Subject::Nothing,
+                intended: Time::ZERO,
+            })
+        }
+
+        fn found(&mut self, graph: i64) -> u64 {
+            self.tell(Fact::FinalValue { property: 0, node: NodeId(3), value: graph });
+            self.0.close(&mut self.1);
+            self.1.found
+        }
+    }
+
+    use OperationOutcome::{Failed, Ok, Unknown};
+    use SecondWrite::{TakenBack, Written};
+
     #[test]
     fn no_node_of_an_operation_that_ended_unknown_is_compared() {
-        let mut check = StoresAgree {
-            names: ("search".into(), "email".into()),
-            store: 0,
-            property: 0,
-            there: BTreeMap::new(),
-            graph: BTreeMap::new(),
-            unsettled: BTreeMap::new(),
-        };
-        let mut tally = Tally::default();
-        let operation = OperationId { client: ClientId(0), index: 1 };
-        for node in [NodeId(3), NodeId(4)] {
-            let fact = Fact::SecondStore {
-                operation,
-                attempt: 1,
-                store: 0,
-                what: SecondWrite::Written,
-                node,
-                value: Some(1),
-            };
-            check.observe(Time::ZERO, &fact, &mut tally);
-        }
-        let ended = Fact::Completed {
-            operation,
-            kind: OperationKind(0),
-            outcome: OperationOutcome::Unknown,
-            status: Status::ClientTimeout,
-            attempts: 1,
-            instance: None,
-            tx: TxId(0),
-            subject: Subject::Nothing,
-            intended: Time::ZERO,
-        };
-        check.observe(Time::ZERO, &ended, &mut tally);
-        check.close(&mut tally);
-        assert_eq!((tally.looked, tally.found), (2, 0));
+        let mut told = Told::new();
+        told.begins(1).writes(1, Written, Some(1)).ends(1, Unknown, Status::ClientTimeout);
+        assert_eq!((told.found(7), told.1.looked), (0, 1));
+        let mut under_way = Told::new();
+        assert_eq!(under_way.begins(1).writes(1, Written, Some(1)).found(7), 0);
+    }
+
+    #[test]
+    fn what_one_took_back_from_another_that_ended_well_is_told() {
+        let mut told = Told::new();
+        told.begins(1).begins(2).writes(1, Written, Some(5)).writes(2, Written, Some(6));
+        told.ends(2, Ok, Status::Ok).writes(1, TakenBack, None);
+        assert_eq!(told.ends(1, Failed, Status::DeadlockDetected).found(6), 1);
+        let mut alone = Told::new();
+        alone.begins(1).writes(1, Written, Some(5)).writes(1, TakenBack, None);
+        assert_eq!(alone.ends(1, Failed, Status::DeadlockDetected).found(6), 0);
+    }
+
+    #[test]
+    fn a_write_after_the_end_of_its_operation_hides_nothing() {
+        let mut told = Told::new();
+        told.begins(1).writes(1, Written, Some(5)).ends(1, Ok, Status::Ok);
+        assert_eq!(told.writes(1, Written, Some(4)).found(5), 1);
     }
 }
