@@ -360,131 +360,100 @@ impl Watch for Linearizable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wavetank_vocabulary::{Epoch, LogMark, Observation, Span, Status, Subject, TxId};
+    use crate::checks::told::Told;
+    use wavetank_vocabulary::Observation::{Read, Wrote};
 
-    struct Told(Linearizable, Tally, u64);
+    const READ_AT: u8 = 0;
+    const WRITTEN_AT: u8 = 1;
+    const KIND: OperationKind = OperationKind(0);
 
-    const WRITE: u8 = 1;
+    fn begun() -> Told<Linearizable> {
+        let mut plan = crate::testing::plan();
+        plan.graph.properties = vec![("register".into(), 0)];
+        let mut check = Linearizable::new(&plan, "register");
+        check.places = vec![vec![(READ_AT, false), (WRITTEN_AT, true)]];
+        Told::new(check)
+    }
 
-    impl Told {
-        fn new() -> Told {
-            let mut plan = crate::testing::plan();
-            plan.graph.properties = vec![("register".into(), 0)];
-            let mut check = Linearizable::new(&plan, "register");
-            check.places = vec![vec![(0, false), (WRITE, true)]];
-            let mut told = Told(check, Tally::default(), 0);
-            told.epoch();
-            told
+    impl Told<Linearizable> {
+        fn calls(&mut self, index: u32) {
+            self.call(index, KIND);
         }
 
-        fn tell(&mut self, fact: Fact) {
-            self.2 += 1;
-            self.0.observe(Time::ZERO + Span::from_millis(self.2), &fact, &mut self.1);
+        fn wrote(&mut self, index: u32, value: i64) {
+            self.report(index, Wrote, WRITTEN_AT, value);
         }
 
-        fn epoch(&mut self) {
-            let (instance, epoch, log) = (InstanceId(1), Epoch::default(), LogMark::BASE);
-            self.tell(Fact::EpochBegan { instance, epoch, log });
-        }
-
-        fn id(index: u32) -> OperationId {
-            OperationId { index, ..OperationId::default() }
-        }
-
-        fn call(&mut self, index: u32) {
-            self.tell(Fact::Invoked { operation: Self::id(index), kind: OperationKind(0) });
-        }
-
-        fn report(&mut self, index: u32, wrote: bool, value: i64) {
-            self.tell(Fact::Observed {
-                operation: Self::id(index),
-                attempt: 1,
-                instance: InstanceId(1),
-                what: if wrote { Observation::Wrote } else { Observation::Read },
-                place: u8::from(wrote),
-                index: 0,
-                node: NodeId(7),
-                value: Some(value),
-            });
-        }
-
-        fn end(&mut self, index: u32, outcome: OperationOutcome) {
-            self.tell(Fact::Completed {
-                operation: Self::id(index),
-                kind: OperationKind(0),
-                outcome,
-                status: Status::Ok,
-                attempts: 1,
-                instance: Some(InstanceId(1)),
-                tx: TxId(0),
-                subject: Subject::Nothing,
-                intended: Time::ZERO,
-            });
+        fn ends(&mut self, index: u32, outcome: OperationOutcome) {
+            self.end(index, KIND, outcome);
         }
 
         fn whole(&mut self, index: u32, wrote: bool, value: i64) {
-            self.call(index);
-            self.report(index, wrote, value);
-            self.end(index, OperationOutcome::Ok);
+            self.calls(index);
+            match wrote {
+                true => self.wrote(index, value),
+                false => self.report(index, Read, READ_AT, value),
+            }
+            self.ends(index, OperationOutcome::Ok);
         }
     }
 
     #[test]
     fn a_read_of_what_was_overwritten_is_told() {
-        let mut told = Told::new();
+        let mut told = begun();
         told.whole(1, true, 5);
         told.whole(2, true, 6);
         told.whole(3, false, 6);
-        assert_eq!((told.1.looked, told.1.found), (3, 0));
+        assert_eq!(told.counts(), (3, 0));
         told.whole(4, false, 5);
-        assert_eq!(told.1.found, 1);
-        let story = &told.1.first.as_ref().expect("a story").0;
+        assert_eq!(told.tally.found, 1);
+        let story = told.story();
         assert!(story.contains("read 5 in `register` of node 7 at instance 1"), "{story}");
         assert!(story.ends_with("before it there could be 6."), "{story}");
     }
 
     #[test]
     fn what_is_under_way_may_have_happened_or_not() {
-        let mut told = Told::new();
-        told.call(1);
-        told.report(1, true, 5);
+        let mut told = begun();
+        told.calls(1);
+        told.wrote(1, 5);
         told.whole(2, false, 0);
         told.whole(3, false, 5);
-        told.end(1, OperationOutcome::Ok);
-        assert_eq!((told.1.looked, told.1.found), (3, 0));
+        told.ends(1, OperationOutcome::Ok);
+        assert_eq!(told.counts(), (3, 0));
     }
 
     #[test]
     fn an_unknown_write_explains_what_is_read_later() {
-        let mut told = Told::new();
-        told.call(1);
-        told.report(1, true, 5);
-        told.end(1, OperationOutcome::Unknown);
+        let mut told = begun();
+        told.calls(1);
+        told.wrote(1, 5);
+        told.ends(1, OperationOutcome::Unknown);
         told.whole(2, false, 0);
         told.whole(3, false, 5);
         told.whole(4, false, 0);
-        assert_eq!((told.1.looked, told.1.found), (3, 1), "it does not go away again");
+        assert_eq!(told.counts(), (3, 1), "it does not go away again");
     }
 
     #[test]
     fn a_write_that_reports_after_its_client_gave_up_explains_the_first_read() {
-        let mut told = Told::new();
-        told.call(1);
-        told.end(1, OperationOutcome::Unknown);
-        told.report(1, true, 5);
+        let mut told = begun();
+        told.calls(1);
+        told.ends(1, OperationOutcome::Unknown);
+        told.wrote(1, 5);
         told.whole(2, false, 5);
-        assert_eq!((told.1.looked, told.1.found), (1, 0));
+        assert_eq!(told.counts(), (1, 0));
     }
 
     #[test]
     fn after_a_failover_a_register_may_have_lost_what_it_held() {
-        let mut told = Told::new();
+        let mut told = begun();
         told.whole(1, true, 5);
         told.epoch();
         told.whole(2, false, 0);
         told.whole(3, false, 0);
-        assert_eq!((told.1.looked, told.1.found), (2, 0));
+        assert_eq!(told.counts(), (2, 0));
         told.whole(4, false, 5);
-        assert_eq!(told.1.found, 1);
+        assert_eq!(told.tally.found, 1);
     }
 }

@@ -21,6 +21,8 @@ mod sessions;
 mod slave_lag;
 mod stores_agree;
 mod stuck;
+#[cfg(test)]
+mod told;
 mod two_masters;
 mod unique;
 mod unique_value;

@@ -1,91 +1,37 @@
-use wavetank_vocabulary::{Epoch, LogMark, Span, Status, Subject, TxId};
-
+use super::super::told::Told;
 use super::*;
-
-struct Told(ListAppend, Tally, u64);
 
 const APPEND: OperationKind = OperationKind(0);
 const READ: OperationKind = OperationKind(1);
 
-impl Told {
-    fn new() -> Told {
-        let mut check = ListAppend::new(&crate::testing::plan(), "element");
-        check.appends = vec![Some(Appends { wrote: 0, counted: Some(1) }), None];
-        check.lists = vec![None, Some(Lists { place: 0, limit: 1_000 })];
-        let mut told = Told(check, Tally::default(), 0);
-        told.epoch();
-        told
-    }
+fn begun() -> Told<ListAppend> {
+    let mut check = ListAppend::new(&crate::testing::plan(), "element");
+    check.appends = vec![Some(Appends { wrote: 0, counted: Some(1) }), None];
+    check.lists = vec![None, Some(Lists { place: 0, limit: 1_000 })];
+    Told::new(check)
+}
 
-    fn tell(&mut self, fact: Fact) {
-        self.2 += 1;
-        self.0.observe(Time::ZERO + Span::from_millis(self.2), &fact, &mut self.1);
-    }
-
-    fn epoch(&mut self) {
-        let (instance, epoch, log) = (InstanceId(1), Epoch::default(), LogMark::BASE);
-        self.tell(Fact::EpochBegan { instance, epoch, log });
-    }
-
-    fn id(index: i64) -> OperationId {
-        OperationId { index: index as u32, ..OperationId::default() }
-    }
-
-    fn call(&mut self, index: i64, kind: OperationKind) {
-        self.tell(Fact::Invoked { operation: Self::id(index), kind });
-    }
-
-    fn report(&mut self, index: i64, what: Observation, place: u8, value: i64) {
-        self.tell(Fact::Observed {
-            operation: Self::id(index),
-            attempt: 1,
-            instance: InstanceId(1),
-            what,
-            place,
-            index: 0,
-            node: NodeId(7),
-            value: Some(value),
-        });
-    }
-
-    fn end(&mut self, index: i64, kind: OperationKind, outcome: OperationOutcome) {
-        self.tell(Fact::Completed {
-            operation: Self::id(index),
-            kind,
-            outcome,
-            status: Status::Ok,
-            attempts: 1,
-            instance: Some(InstanceId(1)),
-            tx: TxId(0),
-            subject: Subject::Nothing,
-            intended: Time::ZERO,
-        });
-    }
-
+impl Told<ListAppend> {
     /// The element has the number of its operation.
-    fn appends(&mut self, element: i64, counted: i64, outcome: OperationOutcome) {
+    fn appends(&mut self, element: u32, counted: i64, outcome: OperationOutcome) {
         self.call(element, APPEND);
-        self.report(element, Observation::Wrote, 0, element);
+        self.report(element, Observation::Wrote, 0, i64::from(element));
         self.report(element, Observation::Read, 1, counted);
         self.end(element, APPEND, outcome);
     }
 
     /// A read of the newest first.
-    fn reads(&mut self, index: i64, values: &[i64]) {
+    fn reads(&mut self, index: u32, values: &[i64]) {
         self.call(index, READ);
         self.read_of(index, values);
     }
 
-    fn read_of(&mut self, index: i64, values: &[i64]) {
+    fn read_of(&mut self, index: u32, values: &[i64]) {
         for value in values {
             self.report(index, Observation::Listed, 0, *value);
         }
         self.report(index, Observation::End, 0, 0);
         self.end(index, READ, OperationOutcome::Ok);
-    }
-
-    fn story(&self) -> &str {
-        self.1.first.as_ref().map_or("", |(story, _)| story)
     }
 }
 
@@ -93,28 +39,28 @@ const OK: OperationOutcome = OperationOutcome::Ok;
 
 #[test]
 fn reads_that_agree_on_one_order_are_right() {
-    let mut told = Told::new();
+    let mut told = begun();
     told.appends(1, 0, OK);
     told.reads(101, &[1]);
     told.call(102, READ);
     told.appends(2, 1, OK);
     told.read_of(102, &[1]);
     told.reads(103, &[2, 1]);
-    assert_eq!((told.1.looked, told.1.found), (5, 0));
+    assert_eq!(told.counts(), (5, 0));
 }
 
 #[test]
 fn an_acknowledged_append_that_is_not_read_is_told() {
-    let mut told = Told::new();
+    let mut told = begun();
     told.appends(1, 0, OK);
     told.reads(101, &[]);
-    assert_eq!(told.1.found, 1);
+    assert_eq!(told.tally.found, 1);
     assert!(told.story().starts_with("`element` 1, appended by"), "{}", told.story());
-    let mut told = Told::new();
+    let mut told = begun();
     told.appends(1, 0, OK);
     told.reads(101, &[1]);
     told.reads(102, &[]);
-    assert_eq!(told.1.found, 1, "it was there before");
+    assert_eq!(told.tally.found, 1, "it was there before");
 }
 
 #[test]
@@ -124,24 +70,24 @@ fn another_order_a_stranger_and_one_too_many_are_told() {
         (&[9, 2, 1], "nobody has appended `element` 9 there:"),
         (&[2, 2, 1], "`element` 2 is there twice:"),
     ] {
-        let mut told = Told::new();
+        let mut told = begun();
         told.appends(1, 0, OK);
         told.appends(2, 1, OK);
         told.reads(101, &[2, 1]);
         told.reads(102, second);
-        assert_eq!(told.1.found, 1, "{second:?}");
+        assert_eq!(told.tally.found, 1, "{second:?}");
         assert!(told.story().starts_with(what), "{}", told.story());
     }
 }
 
 #[test]
 fn one_that_failed_is_not_there_and_one_that_ended_unknown_may_be() {
-    let mut told = Told::new();
+    let mut told = begun();
     told.appends(1, 0, OperationOutcome::Unknown);
     told.reads(101, &[]);
     told.reads(102, &[1]);
-    assert_eq!(told.1.found, 0);
-    let mut told = Told::new();
+    assert_eq!(told.tally.found, 0);
+    let mut told = begun();
     told.appends(1, 0, OperationOutcome::Failed);
     told.reads(101, &[1]);
     assert!(told.story().contains("although its append"), "{}", told.story());
@@ -149,21 +95,21 @@ fn one_that_failed_is_not_there_and_one_that_ended_unknown_may_be() {
 
 #[test]
 fn an_append_that_reports_after_its_client_gave_up_is_known() {
-    let mut told = Told::new();
+    let mut told = begun();
     told.call(1, APPEND);
     told.end(1, APPEND, OperationOutcome::Unknown);
     told.report(1, Observation::Wrote, 0, 1);
     told.reads(101, &[1]);
-    assert_eq!((told.1.looked, told.1.found), (1, 0));
+    assert_eq!(told.counts(), (1, 0));
 }
 
 #[test]
 fn two_that_counted_the_same_are_told() {
-    let mut told = Told::new();
+    let mut told = begun();
     told.appends(1, 0, OK);
     told.appends(2, 0, OK);
     told.reads(101, &[2, 1]);
-    assert_eq!((told.1.looked, told.1.found), (3, 1));
+    assert_eq!(told.counts(), (3, 1));
     let story = told.story();
     assert!(story.contains("counted 0 in the list of node 7"), "{story}");
     assert!(story.contains("stands at place 1, behind"), "{story}");
@@ -171,7 +117,7 @@ fn two_that_counted_the_same_are_told() {
 
 #[test]
 fn after_a_failover_a_list_may_have_lost_what_it_held() {
-    let mut told = Told::new();
+    let mut told = begun();
     told.appends(1, 0, OK);
     told.appends(2, 1, OK);
     told.reads(101, &[2, 1]);
@@ -179,7 +125,7 @@ fn after_a_failover_a_list_may_have_lost_what_it_held() {
     told.reads(102, &[1]);
     told.appends(3, 1, OK);
     told.reads(103, &[3, 1]);
-    assert_eq!(told.1.found, 0, "{}", told.story());
+    assert_eq!(told.tally.found, 0, "{}", told.story());
     told.reads(104, &[1]);
-    assert_eq!(told.1.found, 1);
+    assert_eq!(told.tally.found, 1);
 }

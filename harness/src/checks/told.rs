@@ -1,0 +1,84 @@
+//! For the tests of checks: tells a check what it would hear of operations on one node of a
+//! cluster with one master, a millisecond between two facts.
+
+use wavetank_vocabulary::{
+    Epoch, Fact, InstanceId, LogMark, NodeId, Observation, OperationId, OperationKind,
+    OperationOutcome, Span, Status, Subject, Time, TxId,
+};
+
+use super::anomalies::{Tally, Watch};
+
+/// A check, and what it has found.
+pub(super) struct Told<W> {
+    check: W,
+    pub(super) tally: Tally,
+    clock: Time,
+}
+
+impl<W: Watch> Told<W> {
+    /// The first reign has begun.
+    pub(super) fn new(check: W) -> Told<W> {
+        let mut told = Told { check, tally: Tally::default(), clock: Time::ZERO };
+        told.epoch();
+        told
+    }
+
+    fn tell(&mut self, fact: Fact) {
+        self.clock = self.clock + Span::from_millis(1);
+        self.check.observe(self.clock, &fact, &mut self.tally);
+    }
+
+    /// A new reign begins.
+    pub(super) fn epoch(&mut self) {
+        let (instance, epoch, log) = (InstanceId(1), Epoch::default(), LogMark::BASE);
+        self.tell(Fact::EpochBegan { instance, epoch, log });
+    }
+
+    fn id(index: u32) -> OperationId {
+        OperationId { index, ..OperationId::default() }
+    }
+
+    /// A client asks.
+    pub(super) fn call(&mut self, index: u32, kind: OperationKind) {
+        self.tell(Fact::Invoked { operation: Self::id(index), kind });
+    }
+
+    /// The operation's return step at `place` reports a value.
+    pub(super) fn report(&mut self, index: u32, what: Observation, place: u8, value: i64) {
+        self.tell(Fact::Observed {
+            operation: Self::id(index),
+            attempt: 1,
+            instance: InstanceId(1),
+            what,
+            place,
+            index: 0,
+            node: NodeId(7),
+            value: Some(value),
+        });
+    }
+
+    /// The client is answered, or gives up.
+    pub(super) fn end(&mut self, index: u32, kind: OperationKind, outcome: OperationOutcome) {
+        self.tell(Fact::Completed {
+            operation: Self::id(index),
+            kind,
+            outcome,
+            status: Status::Ok,
+            attempts: 1,
+            instance: Some(InstanceId(1)),
+            tx: TxId(0),
+            subject: Subject::Nothing,
+            intended: Time::ZERO,
+        });
+    }
+
+    /// What was looked at, and what of it was wrong.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        (self.tally.looked, self.tally.found)
+    }
+
+    /// The story of the first find.
+    pub(super) fn story(&self) -> &str {
+        self.tally.first.as_ref().map_or("", |(story, _)| story)
+    }
+}
