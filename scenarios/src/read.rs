@@ -147,6 +147,7 @@ fn once(
     let nemeses = nemesis::read(&top, &built, duration);
     let ranges = nemesis::ranges(&top.table_or_empty("cluster"), &built);
     let expectations = expectations::read(&top, &clients, &operations);
+    let operations = operations.programs;
     if faults.is_empty()
         && nemeses.is_empty()
         && let Some(place) = expectations::place_of_recovers(&top)

@@ -190,6 +190,8 @@ wrong! {
     limit_of_nothing: told_with("[[expect]]\ncheck = \"acknowledged-writes-lost\"\nexplained = {}\n");
     property_misspelt: told_with("[[expect]]\ncheck = \"lost-updates\"\nproperty = \"statuss\"\n");
     property_missing: told_with("[[expect]]\ncheck = \"linearizable\"\n");
+    property_of_a_step_that_cannot_be_read: told_with("mix = { bump = 1 }\n[[operation]]\nname = \"bump\"\nsteps = [\"match me(id = $me); set me.count = me.count +\"]\n[[expect]]\ncheck = \"lost-updates\"\nproperty = \"count\"\n");
+    type_of_an_operation_misspelt: told_with("mix = { folow = 1 }\n[[expect]]\ncheck = \"unique-relationship\"\ntype = \"FOLLOWS\"\n[[expect]]\ncheck = \"latency\"\nof = \"app.follow\"\np99 = { max = \"50ms\" }\n");
     type_misspelt: told_with("[[expect]]\ncheck = \"unique-relationship\"\ntype = \"FOLOWS\"\n");
     forbidden_by_two: told_with("[[expect]]\ncheck = \"forbidden-pair\"\ntype = \"FOLLOWS\"\nunless = \"FOLLOWS\"\nunless_label = \"User\"\n");
     forbidden_by_nothing: told_with("[[expect]]\ncheck = \"forbidden-pair\"\ntype = \"FOLLOWS\"\n");

@@ -2,9 +2,10 @@
 
 use wavetank_vocabulary::{Ratio, Span};
 use wavetank_world::{
-    Bounds, ClientPlan, Expectation, Expected, Program, SeedRule, SessionGuarantee, Trigger,
+    Bounds, ClientPlan, Expectation, Expected, SeedRule, SessionGuarantee, Trigger,
 };
 
+use super::operations::Settled;
 use super::{anomalies, or};
 use crate::checks::{CHECKS, Check, owners_of};
 use crate::errors::{Place, Problem};
@@ -20,7 +21,7 @@ const MOST_EXPECTATIONS: usize = 1_000;
 pub(super) fn read(
     top: &Section<'_>,
     clients: &[ClientPlan],
-    programs: &[Program],
+    operations: &Settled,
 ) -> Vec<Expected> {
     let mut read: Vec<(Expected, Place)> = Vec::new();
     for section in top.tables("expect") {
@@ -33,7 +34,7 @@ pub(super) fn read(
         let Some(check) = CHECKS.iter().find(|check| check.name == name) else { continue };
         strangers(&section, check);
         let seeds = or(section.seed_rule("seeds"), SeedRule::Every);
-        let Some(expectation) = expectation(&section, check, clients, programs) else { continue };
+        let Some(expectation) = expectation(&section, check, clients, operations) else { continue };
         if let Some((_, first)) = read.iter().find(|(other, _)| same(&other.check, &expectation)) {
             section.findings().add(
                 Problem::new("this is expected already", place, "the same check of the same thing")
@@ -91,7 +92,7 @@ fn expectation(
     section: &Section<'_>,
     check: &Check,
     clients: &[ClientPlan],
-    programs: &[Program],
+    operations: &Settled,
 ) -> Option<Expectation> {
     match check.name {
         "acknowledged-writes-lost" => {
@@ -116,11 +117,11 @@ fn expectation(
         "happens" => happens(section),
         "availability" => {
             let outage = spans(section, "outage");
-            let (client, operation) = operation_of(section, clients, programs)?;
+            let (client, operation) = operation_of(section, clients, operations)?;
             Some(Expectation::Availability { client, operation, outage: outage? })
         }
-        name if name != "latency" => anomalies::read(section, name, programs),
-        _ => latency(section, clients, programs),
+        name if name != "latency" => anomalies::read(section, name, operations),
+        _ => latency(section, clients, operations),
     }
 }
 
@@ -168,10 +169,10 @@ fn client<'c>(
 fn latency(
     section: &Section<'_>,
     clients: &[ClientPlan],
-    programs: &[Program],
+    operations: &Settled,
 ) -> Option<Expectation> {
     let limits = limits(section);
-    let (client, operation) = operation_of(section, clients, programs)?;
+    let (client, operation) = operation_of(section, clients, operations)?;
     Some(Expectation::Latency { client, operation, limits })
 }
 
@@ -205,7 +206,7 @@ fn happens(section: &Section<'_>) -> Option<Expectation> {
 fn operation_of(
     section: &Section<'_>,
     clients: &[ClientPlan],
-    programs: &[Program],
+    operations: &Settled,
 ) -> Option<(String, Option<String>)> {
     let Some(of) = section.text("of") else {
         if section.has("of").is_none() {
@@ -219,11 +220,14 @@ fn operation_of(
     };
     let plan = self::client(section, &of, client, clients)?;
     if let Some(operation) = operation {
-        let kind = programs.iter().position(|program| program.name == operation);
+        let kind = operations.programs.iter().position(|program| program.name == operation);
         let in_mix = plan.mix.iter().any(|(mixed, _)| Some(mixed.index()) == kind);
-        if !in_mix && !plan.mix.is_empty() {
-            let names: Vec<&str> =
-                plan.mix.iter().map(|(kind, _)| programs[kind.index()].name.as_str()).collect();
+        if !in_mix && operations.whole {
+            let names: Vec<&str> = plan
+                .mix
+                .iter()
+                .map(|(kind, _)| operations.programs[kind.index()].name.as_str())
+                .collect();
             let known = kind.is_some()
                 || crate::workloads::OPERATIONS.iter().any(|known| known.program.name == operation);
             let title = match known {

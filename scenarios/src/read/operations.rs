@@ -148,6 +148,14 @@ pub(super) fn known<'o>(workload: &str, own: &'o [Own]) -> Vec<&'o str> {
 /// The mix of a client, by name.
 pub(super) type NamedMix = Vec<(String, u32)>;
 
+/// The operations of the Plan.
+pub(super) struct Settled {
+    /// Those that are sound.
+    pub(super) programs: Vec<Program>,
+    /// Whether that is all that clients run: of others nobody knows what names they use.
+    pub(super) whole: bool,
+}
+
 /// The operations of the Plan: those that a client runs, in the order of the library, then
 /// one's own. Gives each client its mix, and the graph what they need.
 pub(super) fn settle(
@@ -157,7 +165,7 @@ pub(super) fn settle(
     clients: &mut [ClientPlan],
     graph: &mut GraphPlan,
     workloads_used: &[&str],
-) -> Vec<Program> {
+) -> Settled {
     let mut names: Vec<&str> = Vec::new();
     let library = OPERATIONS.iter().map(|operation| operation.program.name.as_str());
     for name in library.chain(own.iter().map(|own| own.name.value.as_str())) {
@@ -185,6 +193,11 @@ pub(super) fn settle(
         mine.unwrap_or_else(library).cloned()
     };
     let programs: Vec<Program> = names.iter().filter_map(program).collect();
+    let sound = |mix: &NamedMix| {
+        let mut played = mix.iter().filter(|(_, weight)| *weight > 0).peekable();
+        played.peek().is_some() && played.all(|(name, _)| names.contains(&name.as_str()))
+    };
+    let whole = programs.len() == names.len() && mixes.iter().all(sound);
     for (client, mix) in clients.iter_mut().zip(mixes) {
         let weight = |name: &str| {
             mix.iter().find(|(known, _)| known == name).map_or(0, |(_, weight)| *weight)
@@ -217,5 +230,5 @@ pub(super) fn settle(
             graph.names.push(name.clone());
         }
     }
-    programs
+    Settled { programs, whole }
 }
