@@ -490,6 +490,17 @@ fn locks_that_are_not_taken_let_a_deleted_user_be_followed() {
 }
 
 #[test]
+fn a_unique_value_that_is_not_locked_is_taken_twice() {
+    let application = "[[operation]]\nname = \"sign_up\"\npattern = \"naive\"\n".to_owned()
+        + &clients("social", "sign_up = 1").replace("200/s", "1000/s");
+    let scenario = data(&application, "check = \"unique-value\"\nproperty = \"account\"")
+        .replace("users = 12", "users = 200")
+        .replace("[graph]", "[network]\nlatency = \"5ms\"\n\n[graph]\nunique = [\"User.account\"]");
+    let (with, without) = broken(&scenario, "unique-unlocked", "unique-value", "0..3");
+    assert_eq!((with, without), (3, 0));
+}
+
+#[test]
 fn a_forgotten_rollback_leaves_transactions_open_and_others_waiting() {
     for (check, keys) in [("stuck-transactions", "within = \"20s\""), ("failed-operations", "")] {
         let expect = format!("check = \"{check}\"\n{keys}");

@@ -7,7 +7,7 @@
 //! want it the second waits for the first.
 
 use alloc::vec::Vec;
-use wavetank_vocabulary::NodeId;
+use wavetank_vocabulary::{NodeId, PlantedBugs};
 
 use crate::disk::FileKind;
 use crate::error::StoreError;
@@ -137,7 +137,9 @@ impl Store {
         hash: u64,
         ledger: &mut Ledger,
     ) -> Result<(), Stop> {
-        self.lock(slot, LockKey::index_entry(rule, hash))?;
+        if !self.config.bugs.contains(PlantedBugs::UNIQUE_UNLOCKED) {
+            self.lock(slot, LockKey::index_entry(rule, hash))?;
+        }
         let key = TokenId(record.key);
         let mut from = Some(IndexKey::value(rule, hash, 0));
         let to = IndexKey::value(rule, hash, u64::MAX);

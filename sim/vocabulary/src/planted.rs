@@ -57,6 +57,8 @@ bugs! {
     LOCKS_RELEASED_EARLY = 17, "locks-released-early";
     /// A wait that closes a cycle is not noticed.
     DEADLOCK_UNDETECTED = 18, "deadlock-undetected";
+    /// A unique value is looked for without its lock: of two transactions neither sees the other's.
+    UNIQUE_UNLOCKED = 38, "unique-unlocked";
     /// A relationship is linked into the chain of the node where it begins only.
     CHAIN_ONE_SIDED = 19, "chain-one-sided";
     /// What a slave applies does not count as used: as master it gives the ids out again.
