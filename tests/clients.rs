@@ -67,6 +67,52 @@ fn recorded_arrivals_and_a_table_of_popularity_are_read_from_files() {
 }
 
 #[test]
+fn every_write_plays_in_every_pattern_that_it_has() {
+    let one_node = ["post", "notify", "change_password", "change_email", "deactivate"];
+    let all = [&["follow", "block", "star", "unfollow"][..], &one_node].concat();
+    for (pattern, names) in [
+        ("naive", all.as_slice()),
+        ("locked", &all),
+        ("double-checked", &all),
+        ("locked-both-ends", &all[..4]),
+        ("merge", &all[..3]),
+        ("merge-unlocked", &all[..3]),
+        ("match-then-merge", &all[..3]),
+    ] {
+        // Stars need posts, and what is blocked or deleted cannot be followed for ever.
+        let weight = |name: &str| match name {
+            "deactivate" => 1,
+            "block" => 5,
+            _ => 20,
+        };
+        let mut mix: Vec<String> =
+            names.iter().map(|name| format!("{name} = {}", weight(name))).collect();
+        if !names.contains(&"post") {
+            mix.push("post = 20".into());
+        }
+        let own =
+            |name: &&str| format!("[[operation]]\nname = \"{name}\"\npattern = \"{pattern}\"\n");
+        let own: String = names.iter().map(own).collect();
+        let clients = format!(
+            "arrivals = {{ poisson = \"300/s\" }}\nmix = {{ {} }}\nrouting = {{ by = \
+             \"all-to-master\" }}\nretry = {{ on = [\"transient\"], attempts = 5 }}",
+            mix.join(", ")
+        );
+        for model in ["monolithic-node", "split-nodes"] {
+            let text = scenario(&clients, &own)
+                .replace("mean_follows = 5 }", &format!("mean_follows = 5 }}\nmodel = \"{model}\""))
+                .replace("60s", "25s");
+            let (code, json, errors) = result(&text, &[]);
+            assert_eq!(code, 0, "{pattern}, {model}: {errors}");
+            for name in names {
+                let ok = json["operations"][format!("app.{name}")]["ok"].as_u64();
+                assert!(ok.is_some_and(|ok| ok > 0), "{name}, {pattern}, {model}: {ok:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn what_is_wrong_with_clients_is_said_with_its_place() {
     let wrong: [(&str, &[&str]); 11] = [
         (

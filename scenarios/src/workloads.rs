@@ -1,10 +1,13 @@
 //! The workloads that there are, and the operations that they are made of: text files in the
 //! step language, embedded. A user's own operations are no different.
 
+mod patterns;
+
 use std::sync::LazyLock;
 
 use wavetank_world::{GraphModel, Program};
 
+use self::patterns::{Part, Pattern, texts};
 use crate::steps;
 use crate::tree::{Entry, Node, Value};
 
@@ -14,6 +17,9 @@ const FILES: [(&str, Option<&str>, Option<GraphModel>); 3] = [
     (include_str!("../workloads/social-split.toml"), Some("social"), Some(GraphModel::SplitNodes)),
     (include_str!("../workloads/generic.toml"), None, None),
 ];
+
+/// The patterns that operations with parts come in.
+const PATTERNS: &str = include_str!("../workloads/patterns.toml");
 
 /// The names of the workloads.
 pub(crate) const WORKLOADS: &[&str] =
@@ -123,9 +129,34 @@ fn numbers(entries: &[Entry], key: &str) -> Vec<(String, i64)> {
     numbers.iter().filter_map(number).collect()
 }
 
+/// An operation as it is written: in its own steps, or in each pattern that it names. Gives the
+/// pattern, what the operation does in it, and its statements.
+fn written(
+    table: &[Entry],
+    about: &str,
+    patterns: &[Pattern],
+) -> Vec<(Option<String>, String, Vec<String>)> {
+    if let Some(steps) = get(table, "steps") {
+        let pattern = text(table, "pattern").map(String::from);
+        return vec![(pattern, about.to_owned(), texts(steps))];
+    }
+    let Some(Node { value: Value::Table(parts), .. }) = get(table, "parts") else {
+        panic!("{about} has neither steps nor parts");
+    };
+    let parts: Vec<Part> =
+        parts.iter().map(|entry| (entry.key.clone(), texts(&entry.node))).collect();
+    let in_pattern = |name: String| {
+        let pattern = patterns.iter().find(|pattern| pattern.name == name);
+        let pattern = pattern.unwrap_or_else(|| panic!("{name} is no pattern"));
+        (Some(name), format!("{about} {}", pattern.about), pattern.steps(&parts))
+    };
+    get(table, "patterns").map(texts).unwrap_or_default().into_iter().map(in_pattern).collect()
+}
+
 /// Reads the embedded files. What is wrong in them panics here; this crate's tests read them.
 fn library() -> (Vec<Operation>, Vec<Workload>) {
     let (mut operations, mut workloads) = (Vec::new(), Vec::new());
+    let patterns = patterns::read(PATTERNS);
     for (file, of, model) in FILES {
         let root = Node::document(file, 0).expect("the workloads are TOML");
         let Value::Table(root) = root.value else { unreachable!("a document is a table") };
@@ -146,14 +177,6 @@ fn library() -> (Vec<Operation>, Vec<Workload>) {
         }
         for table in tables(&root, "operation") {
             let name = text(&table, "name").expect("an operation has a name");
-            let Some(Node { value: Value::List(steps), .. }) = get(&table, "steps") else {
-                panic!("{name} has no steps");
-            };
-            let steps: Vec<String> =
-                steps.iter().filter_map(Node::text).map(String::from).collect();
-            let about = text(&table, "about").unwrap_or_default();
-            let program = steps::compile(name, about, &steps)
-                .unwrap_or_else(|error| panic!("{name}, {}: {error:?}", steps[error.statement]));
             let workload = match of {
                 Some(of) => named(of),
                 // The operations of the others begin with the name of their data.
@@ -165,8 +188,13 @@ fn library() -> (Vec<Operation>, Vec<Workload>) {
                     _ => "bank",
                 },
             };
-            let pattern = text(&table, "pattern").map(String::from);
-            operations.push(Operation { workload, pattern, model, program });
+            let about = text(&table, "about").unwrap_or_default();
+            for (pattern, about, steps) in written(&table, about, &patterns) {
+                let program = steps::compile(name, &about, &steps).unwrap_or_else(|error| {
+                    panic!("{name}, {}: {error:?}", steps[error.statement])
+                });
+                operations.push(Operation { workload, pattern, model, program });
+            }
         }
     }
     (operations, workloads)
@@ -203,6 +231,29 @@ mod tests {
         assert_eq!(chosen(Some("naive"), split), Some(("naive", Some(split))));
         assert_eq!(chosen(Some("nave"), one), None);
         assert!(patterns("follow", one).contains(&"locked-both-ends"));
+    }
+
+    #[test]
+    fn writes_come_in_every_pattern_that_makes_sense_for_them() {
+        let one_node = ["naive", "locked", "double-checked"].as_slice();
+        let new = ["merge", "merge-unlocked", "match-then-merge"].as_slice();
+        let both_ends = ["naive", "locked", "locked-both-ends", "double-checked"].as_slice();
+        for (name, expected) in [
+            ("follow", [&["unchecked"], both_ends, new].concat()),
+            ("block", [both_ends, new].concat()),
+            ("star", [both_ends, new].concat()),
+            ("unfollow", both_ends.to_vec()),
+            ("post", one_node.to_vec()),
+            ("notify", one_node.to_vec()),
+            ("change_password", one_node.to_vec()),
+            ("change_email", one_node.to_vec()),
+            ("deactivate", one_node.to_vec()),
+            ("sign_up", vec!["unchecked", "naive"]),
+        ] {
+            for model in [GraphModel::MonolithicNode, GraphModel::SplitNodes] {
+                assert_eq!(patterns(name, model), expected, "{name}");
+            }
+        }
     }
 
     /// What has a node of its own in the split model, and what of the user's node still does.
