@@ -113,6 +113,35 @@ fn every_write_plays_in_every_pattern_that_it_has() {
 }
 
 #[test]
+fn who_is_deleted_is_no_longer_counted() {
+    let own = ["follow", "unfollow"]
+        .map(|name| format!("[[operation]]\nname = \"{name}\"\npattern = \"double-checked\"\n"));
+    let clients = "arrivals = { poisson = \"200/s\" }\n\
+                   mix = { follow = 90, unfollow = 8, delete_user = 2 }\n\
+                   deployment = \"server\"\nrouting = { by = \"all-to-master\" }\n\
+                   retry = { on = [\"transient\"], attempts = 20, backoff = \"10ms\" }";
+    let expects = [("followers", "in"), ("following", "out")].map(|(property, direction)| {
+        format!(
+            "[[expect]]\ncheck = \"counter-equals-count\"\nproperty = \"{property}\"\n\
+             type = \"FOLLOWS\"\ndirection = \"{direction}\"\n"
+        )
+    });
+    for model in ["monolithic-node", "split-nodes"] {
+        let text = scenario(clients, &(own.concat() + &expects.concat()))
+            .replace(
+                "users = 200, mean_follows = 5 }",
+                "users = 400, mean_follows = 5 }\nmodel = \"MODEL\"",
+            )
+            .replace("MODEL", model)
+            .replace("60s", "40s");
+        let (code, json, errors) = result(&text, &[]);
+        assert_eq!(code, 0, "{model}: {errors}{:#}", json["expectations"]);
+        let deleted = json["operations"]["app.delete_user"]["ok"].as_u64();
+        assert!(deleted.is_some_and(|ok| ok > 20), "{model}: {deleted:?}");
+    }
+}
+
+#[test]
 fn what_is_wrong_with_clients_is_said_with_its_place() {
     let wrong: [(&str, &[&str]); 11] = [
         (

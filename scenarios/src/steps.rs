@@ -3,6 +3,7 @@
 //! A text goes through `lexer` (words with places) and `parser` (steps, one by one; `values`
 //! reads their values, conditions and paths) to the [`Program`] that instances play.
 
+mod around;
 mod escapes;
 mod free;
 mod lexer;

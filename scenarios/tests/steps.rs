@@ -83,6 +83,8 @@ wrong! {
     comparison_of_elsewhere: wrong("verify u.count == 3");
     expand_without_limit: wrong("expand (u)-[:FOLLOWS]->()");
     expand_nobody: wrong("expand (u)-[:FOLLOWS]->() limit 0");
+    lower_one_of_them: wrong("match v(id = $other); lower count of (u)-[:FOLLOWS]->(v)");
+    lower_of_nobody: wrong("lower count");
     lock_too_many: wrong("match a(id = 1); match b(id = 2); match c(id = 3); match d(id = 4); lock u, a, b, c, d");
     detach_what: wrong("detach u");
     commit_twice: wrong("set u.a = 1; commit; commit");

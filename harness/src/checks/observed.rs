@@ -12,7 +12,8 @@ use wavetank_world::{Plan, Program};
 /// How many steps of a program write a property.
 pub(super) fn sets(program: &Program, name: &str) -> usize {
     let sets = program.steps.iter().filter(|step| {
-        matches!(step, OperationStep::Set { key, .. } | OperationStep::Unset { key, .. }
+        use OperationStep::{Lower, Set, Unset};
+        matches!(step, Set { key, .. } | Unset { key, .. } | Lower { key, .. }
             if program.name_of(*key) == name)
     });
     sets.count()

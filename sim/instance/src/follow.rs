@@ -10,7 +10,7 @@ use crate::binding::Binding;
 use crate::instance::Instance;
 use crate::interface::Effect;
 use crate::play::token;
-use crate::program::{Path, Slot};
+use crate::program::{Name, Path, Slot};
 use crate::request::Turn;
 use crate::task::RequestTask;
 
@@ -199,6 +199,70 @@ impl Instance {
                 Ok(turn)
             }
             _ => Ok(self.one(tx, work, &MicroStep::DeleteNode { node })),
+        }
+    }
+
+    /// First the chain, then the number of each neighbour, or of a part of it.
+    pub(crate) fn lower(
+        &mut self,
+        tx: TxHandle,
+        work: &mut RequestTask,
+        (path, key, through): (&Path, Name, Option<Name>),
+        tokens: &[TokenId],
+    ) -> Result<Turn, Status> {
+        match work.at.stage {
+            0 => {
+                let turn = self.look(tx, work, work.node(path.from)?, path, u32::MAX, tokens);
+                if matches!(turn, Turn::Done(_)) && work.at.expand.is_none() {
+                    work.nodes.clear();
+                    work.nodes.extend(self.store.results(tx).iter().map(|found| found.node));
+                    work.nodes.sort_unstable();
+                    work.at.stage = 1;
+                }
+                Ok(turn)
+            }
+            1 => {
+                let Some(next) = work.nodes.get(work.at.done as usize).copied() else {
+                    return Ok(work.step_done());
+                };
+                let Some(kind) = through else {
+                    work.at.node = next;
+                    work.at.stage = 2;
+                    return Ok(Turn::Done(Value::Null));
+                };
+                let direction = Direction::Outgoing;
+                let on = Path { from: path.from, direction, kind: Some(kind), to: None };
+                let turn = self.look(tx, work, next, &on, 1, tokens);
+                if matches!(turn, Turn::Done(_)) && work.at.expand.is_none() {
+                    match self.store.results(tx).first() {
+                        Some(part) => (work.at.node, work.at.stage) = (part.node, 2),
+                        None => work.at.done += 1,
+                    }
+                }
+                Ok(turn)
+            }
+            2 => {
+                let turn =
+                    self.micro(tx, &MicroStep::Lock { node: work.at.node }, &mut work.ledger);
+                work.at.stage += u8::from(matches!(turn, Turn::Done(_)));
+                Ok(turn)
+            }
+            _ => {
+                let (entity, key) = (Entity::Node(work.at.node), token(tokens, key));
+                let read = MicroStep::ReadProperty { entity, key };
+                let held = match self.micro(tx, &read, &mut work.ledger) {
+                    Turn::Done(value) => Binding::from(value).number().unwrap_or(0),
+                    other => return Ok(other),
+                };
+                let value = Value::Int(held.saturating_sub(1));
+                let set = MicroStep::SetProperty { entity, key, value };
+                let turn = self.micro(tx, &set, &mut work.ledger);
+                if matches!(turn, Turn::Done(_)) {
+                    work.at.done += 1;
+                    work.at.stage = 1;
+                }
+                Ok(turn)
+            }
         }
     }
 

@@ -257,6 +257,9 @@ impl Instance {
                 self.one(tx, work, &micro)
             }
             Do::DetachDelete(of) => self.detach_delete(tx, work, *of)?,
+            Do::Lower { path, key, through } => {
+                self.lower(tx, work, (path, *key, *through), tokens)?
+            }
             Do::Expand { path, limit, each, place } => {
                 let each = each.map(|each| token(tokens, each));
                 self.expand(tx, work, (path, *limit, each, *place), tokens, effects)?

@@ -236,6 +236,16 @@ pub enum OperationStep {
     /// Delete a node with its relationships: locks all nodes involved, in the order of their
     /// numbers.
     DetachDelete(Slot),
+    /// Take 1 from a number of each node at the other ends of relationships: locks them, in the
+    /// order of the nodes' numbers, each before it reads.
+    Lower {
+        /// Which relationships. What leads to one node twice lowers its number twice.
+        path: Path,
+        /// The number.
+        key: Name,
+        /// The type that leads on to the nodes that have the number, if these are others.
+        through: Option<Name>,
+    },
     /// Read the nodes at the other ends of relationships.
     Expand {
         /// Which relationships.
@@ -336,6 +346,7 @@ impl Program {
                     | Step::Merge { .. }
                     | Step::Delete(_)
                     | Step::DetachDelete(_)
+                    | Step::Lower { .. }
                     | Step::Lock(_)
             )
         })
