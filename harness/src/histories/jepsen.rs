@@ -39,6 +39,9 @@ struct Event {
     function: String,
     key: Option<String>,
     value: Form,
+    /// Its number in the history and when it was, where they are given.
+    index: Option<i64>,
+    time: Option<i64>,
 }
 
 /// Events in EDN: a collection of maps, or one map after another.
@@ -93,7 +96,9 @@ pub(super) fn from_log(name: &str, text: &str) -> Result<Vec<Operation>, History
             .and_then(|forms| forms.into_iter().next())
             .ok_or_else(|| HistoryError::at(name, text, begin, "not a value"))?;
         let value = Form { at: begin, kind: value.kind };
-        events.push(Event { at, process: Some(process), kind, function, key: None, value });
+        let process = Some(process);
+        let (key, index, time) = (None, None, None);
+        events.push(Event { at, process, kind, function, key, value, index, time });
     }
     operations(name, text, events)
 }
@@ -116,8 +121,14 @@ fn event(name: &str, text: &str, form: &Form) -> Result<Event, HistoryError> {
     };
     let kind = form.get("type").and_then(Form::word).ok_or_else(|| missing("type"))?;
     let value = form.get("value").ok_or_else(|| missing("value"))?;
+    let number = |key: &str| match form.get(key).map(|form| &form.kind) {
+        Some(Kind::Int(number)) => Some(*number),
+        _ => None,
+    };
     Ok(Event {
         at: form.at,
+        index: number("index"),
+        time: number("time"),
         process: form.get("process").map(Form::text),
         kind: kind.to_owned(),
         function: form.get("f").map_or_else(|| "txn".to_owned(), Form::text),
@@ -130,9 +141,16 @@ fn event(name: &str, text: &str, form: &Form) -> Result<Event, HistoryError> {
 fn operations(name: &str, text: &str, events: Vec<Event>) -> Result<Vec<Operation>, HistoryError> {
     let line = |at: usize| text[..at].matches('\n').count() + 1;
     let mut operations: Vec<Operation> = Vec::new();
-    let mut under_way: BTreeMap<String, usize> = BTreeMap::new();
+    let mut under_way: BTreeMap<String, (usize, Option<i64>)> = BTreeMap::new();
+    let mut last = None;
     for (number, event) in events.into_iter().enumerate() {
         let wrong = |reason: String| HistoryError::at(name, text, event.at, reason);
+        if let Some(index) = event.index
+            && let Some(last) = last.replace(index)
+            && index <= last
+        {
+            return Err(wrong(format!("event {index} stands behind event {last}")));
+        }
         // What breaks the system speaks too; a client has a number, or no name at all.
         let process = event.process.unwrap_or_default();
         if !process.is_empty() && process.parse::<i64>().is_err() {
@@ -142,7 +160,8 @@ fn operations(name: &str, text: &str, events: Vec<Event>) -> Result<Vec<Operatio
             if process.is_empty() { "a client".to_owned() } else { format!("process {process}") };
         let outcome = match event.kind.as_str() {
             "invoke" => {
-                if let Some(other) = under_way.insert(process.clone(), operations.len()) {
+                let begun = (operations.len(), event.time);
+                if let Some((other, _)) = under_way.insert(process.clone(), begun) {
                     let other = &operations[other];
                     return Err(wrong(format!(
                         "{who} begins a {} while its {} of line {} is under way",
@@ -172,10 +191,19 @@ fn operations(name: &str, text: &str, events: Vec<Event>) -> Result<Vec<Operatio
                 )));
             }
         };
-        let Some(begun) = under_way.remove(&process) else {
+        let Some((begun, since)) = under_way.remove(&process) else {
             return Err(wrong(format!("{who} ends a {} that never began", event.function)));
         };
         let operation = &mut operations[begun];
+        if let (Some(since), Some(time)) = (since, event.time)
+            && time < since
+        {
+            return Err(wrong(format!(
+                "{who} ends a {} at {time}, before it began at {since} (line {})",
+                event.function,
+                line(operation.call.1)
+            )));
+        }
         if operation.function != event.function || operation.key != event.key {
             return Err(wrong(format!(
                 "{who} ends a {} but began a {} in line {}",

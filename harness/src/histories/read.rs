@@ -276,7 +276,14 @@ pub(super) fn sessions(
                         return Err(HistoryError::at(name, text, operation.call.1, reason));
                     }
                 };
-                let form = if read { &operation.answer } else { &operation.asked };
+                let (asked, answer) = (&operation.asked, &operation.answer);
+                let ended = operation.outcome == Outcome::Ok;
+                if !read && ended && answer.text() != asked.text() {
+                    let reason =
+                        format!("writes {} but began with {}", answer.text(), asked.text());
+                    return Err(HistoryError::at(name, text, answer.at, reason));
+                }
+                let form = if read { answer } else { asked };
                 place.push(operation.call.1);
                 history.accesses.push(Access {
                     read,
@@ -288,6 +295,14 @@ pub(super) fn sessions(
                 });
             }
         }
+    }
+    if let Some((again, between)) = history.taken_up_again() {
+        let access = &history.accesses[between];
+        let reason = format!(
+            "this transaction of session {} was over in line {}, where another one began",
+            access.session, access.line
+        );
+        return Err(HistoryError::at(name, text, place[again], reason));
     }
     if let Some(write) = history.written_as_at_first() {
         let reason = format!(
@@ -350,6 +365,24 @@ fn access(
     })
 }
 
+/// The first micro-operation of a transaction that ended well which is not the one that it began
+/// with: reads have their lists at the end only.
+fn other_than_asked(operation: &Operation) -> Option<&Form> {
+    let (asked, answer) = (operation.asked.list()?, operation.answer.list()?);
+    let same = |(one, other): (&Form, &Form)| match (one.list(), other.list()) {
+        (Some([f, key, value]), Some([other_f, other_key, other_value])) => {
+            let appends = f.word() == Some("append");
+            (f.text(), key.text()) == (other_f.text(), other_key.text())
+                && (!appends || value.text() == other_value.text())
+        }
+        // What it is instead is said elsewhere.
+        _ => true,
+    };
+    let differs = answer.iter().zip(asked).find(|(answer, asked)| !same((answer, asked)));
+    let differs = differs.map(|(answer, _)| answer);
+    differs.or_else(|| (answer.len() != asked.len()).then_some(&operation.answer))
+}
+
 /// Transactions over lists.
 pub(super) fn transactions(
     name: &str,
@@ -369,6 +402,10 @@ pub(super) fn transactions(
                 "a transaction is a list of [:append key value] and [:r key list]",
             ));
         };
+        if let Some(item) = other_than_asked(&operation) {
+            let reason = "this transaction began with something else in this place";
+            return Err(wrong(item, reason));
+        }
         let mut micros = Vec::with_capacity(list.len());
         for item in list {
             let micro = match item.list() {

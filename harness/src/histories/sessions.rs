@@ -56,6 +56,31 @@ impl Sessions {
         })
     }
 
+    /// An access of a transaction after another one of its session had begun, and the first access
+    /// of that: sessions do one thing after the other.
+    pub(super) fn taken_up_again(&self) -> Option<(usize, usize)> {
+        // Of each session, the transaction that goes on, and where; and those that are over.
+        let mut present: BTreeMap<&str, (&str, usize)> = BTreeMap::new();
+        let mut over: BTreeSet<(&str, &str)> = BTreeSet::new();
+        for (number, access) in self.accesses.iter().enumerate() {
+            let Some(name) = access.transaction.as_deref() else { continue };
+            let session = access.session.as_str();
+            match present.insert(session, (name, number)) {
+                Some((before, since)) if before == name => {
+                    present.insert(session, (name, since));
+                }
+                Some((before, since)) => {
+                    over.insert((session, before));
+                    if over.contains(&(session, name)) {
+                        return Some((number, since));
+                    }
+                }
+                None => {}
+            }
+        }
+        None
+    }
+
     /// Two writes of one value to one key, if there are any.
     pub(super) fn written_twice(&self) -> Option<(usize, usize)> {
         let mut known = BTreeMap::new();

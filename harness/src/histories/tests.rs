@@ -211,6 +211,42 @@ fn a_key_without_a_name_is_called_the_register() {
 }
 
 #[test]
+fn histories_that_contradict_themselves_are_refused_with_the_place() {
+    let said = |model, text: &str, place: &str, reason: &str| {
+        let error = judged(model, text).unwrap_err();
+        assert!(error.contains(reason) && error.contains(&format!("--> t:{place}")), "{error}");
+    };
+    let event = |more: &str, kind: &str, f: &str, value: &str| {
+        format!("{{:process 0, :type :{kind}, :f :{f}, :value {value}{more}}}\n")
+    };
+    let (write, txn) = ("write", "txn");
+    let of = |first: String, second: String| first + &second;
+    let backwards =
+        of(event(", :time 9", "invoke", write, "1"), event(", :time 5", "ok", write, "1"));
+    said(Model::Register, &backwards, "2:1", "ends a write at 5, before it began at 9 (line 1)");
+    let turned =
+        of(event(", :index 4", "invoke", write, "1"), event(", :index 3", "ok", write, "1"));
+    said(Model::Register, &turned, "2:1", "event 3 stands behind event 4");
+    let another = of(event("", "invoke", write, "1"), event("", "ok", write, "2"));
+    for model in [Model::Register, Model::Session, Model::Causal] {
+        said(model, &another, "2:", "writes 2 but began with 1");
+    }
+    for (asked, answered) in [
+        ("[[:append 1 2]]", "[[:append 1 3]]"),
+        ("[[:append 1 2]]", "[[:append 2 2]]"),
+        ("[[:r 1 nil]]", "[[:append 1 2]]"),
+        ("[[:r 1 nil] [:append 1 2]]", "[[:r 1 []]]"),
+    ] {
+        let text = of(event("", "invoke", txn, asked), event("", "ok", txn, answered));
+        said(Model::ListAppend, &text, "2:", "began with something else in this place");
+    }
+    let again = "w(1,1,0,0)\nw(1,2,0,1)\nw(1,3,0,1)\nr(1,3,0,0)\n";
+    said(Model::Causal, again, "4:1", "of session 0 was over in line 2, where another one began");
+    let beside = "w(1,1,0,0)\nw(1,2,1,1)\nr(1,1,0,0)\nr(1,1,0,-1)\nr(1,1,0,0)\n";
+    assert_eq!(judged(Model::Causal, beside).unwrap().0, Verdict::Held);
+}
+
+#[test]
 fn keys_are_judged_apart() {
     let event = |p: u32, kind: &str, f: &str, key: u32, value: &str| {
         format!("{{:process {p}, :type :{kind}, :f :{f}, :key {key}, :value {value}}}\n")
