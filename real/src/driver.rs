@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use wavetank_instance::{Asked, Effect, Input, Instance, Now, Request, TaskId, Timer};
 use wavetank_store::{DiskOp, StoreState};
-use wavetank_vocabulary::{ClientId, Fact, Metric, Observation, OperationId, Role, Span, Time};
+use wavetank_vocabulary::{
+    ClientId, Fact, LogLine, Metric, Observation, OperationId, Role, Span, Time,
+};
 use wavetank_world::{Plan, Standing, audited};
 
 use crate::clock::Clock;
@@ -366,6 +368,9 @@ impl Node {
     fn fact(&mut self, fact: Fact) {
         if let Fact::RoleChanged { from, to, .. } = fact {
             self.log.say(&format!("{} -> {}", from.name(), to.name()));
+        }
+        if let Fact::Told { line: LogLine::DamagedStoreSetAside, .. } = fact {
+            self.log.say("the store is damaged: no page of neostore is whole; it is set aside");
         }
         self.not_let_in |= matches!(fact, Fact::JoinFailed { .. });
         if let Fact::Observed { operation, what, node, value, .. } = fact

@@ -88,6 +88,9 @@ fn told(me: InstanceId, line: LogLine) -> String {
             format!("Catching up with master. I'm at transaction {}", tx.0)
         }
         LogLine::CaughtUp(tx) => format!("Now caught up with master at transaction {}", tx.0),
+        LogLine::DamagedStoreSetAside => {
+            String::from("The store is damaged: no page of neostore is whole. It is set aside")
+        }
     }
 }
 
@@ -166,6 +169,10 @@ mod tests {
             (LogLine::CheckingConsistency, "Checking store consistency with master"),
             (LogLine::CatchingUp(TxId(7)), "Catching up with master. I'm at transaction 7"),
             (LogLine::CaughtUp(TxId(9)), "Now caught up with master at transaction 9"),
+            (
+                LogLine::DamagedStoreSetAside,
+                "The store is damaged: no page of neostore is whole. It is set aside",
+            ),
         ];
         for (line, text) in lines {
             let logged = user_log(&Fact::Told { instance: me, line });

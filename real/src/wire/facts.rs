@@ -115,6 +115,7 @@ wire_enum!(LogLine, "line of a user log" {
     7 => CheckingConsistency;
     8 => CatchingUp(tx);
     9 => CaughtUp(tx);
+    10 => DamagedStoreSetAside;
 });
 
 wire_enum!(Observation, "observation" {

@@ -19,7 +19,7 @@ use std::io::{self, ErrorKind, Read};
 use wavetank_vocabulary::InstanceId;
 
 /// The version of everything in this module: both ends must have the same.
-pub(crate) const VERSION: u16 = 3;
+pub(crate) const VERSION: u16 = 4;
 
 /// No frame is longer: a chunk of a store copy is 2 MiB by default (`ha.com_chunk_size`).
 pub(crate) const LONGEST_FRAME: usize = 64 << 20;

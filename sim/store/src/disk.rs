@@ -141,7 +141,6 @@ impl FileName {
     }
 
     /// Whether it is a file of records of the live store.
-    #[cfg(feature = "std")]
     pub(crate) fn is_live_record(&self) -> bool {
         self.area == 0 && FileKind::RECORDS.contains(&self.kind)
     }

@@ -324,6 +324,8 @@ impl Store {
             self.state = StoreState::Empty;
             return;
         }
+        // None of them stays.
+        self.leftovers.clear();
         let mut stages = vec![
             rest.into_iter().map(rename).collect(),
             vec![DiskRequest::SyncDir],

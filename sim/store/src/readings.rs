@@ -5,10 +5,10 @@ use alloc::vec::Vec;
 
 use wavetank_vocabulary::{LogMark, Time, TxId};
 
-use crate::disk::FileKind;
+use crate::disk::{FileKind, FileName};
 use crate::journal::Journal;
 use crate::locks::{LockNotice, LockTotals};
-use crate::store::{Recovery, Store};
+use crate::store::{Recovery, Store, StoreState};
 use crate::transactions::TxHandle;
 use crate::value::{TokenId, TokenKind};
 
@@ -48,6 +48,15 @@ impl Store {
     /// What recovery found; none before the store is ready, or if it was created just now.
     pub fn recovery(&self) -> Option<Recovery> {
         self.recovery
+    }
+
+    /// Whether files of records lie where the store is to be, with a meta file of which no page is
+    /// whole: what is left of a damaged store, or of a copy whose last write was torn. Only in state
+    /// [`StoreState::Empty`].
+    pub fn has_remains(&self) -> bool {
+        self.state == StoreState::Empty
+            && self.leftovers.contains(&FileName::live(FileKind::Meta))
+            && self.leftovers.iter().any(FileName::is_live_record)
     }
 
     /// The identity of the store, the same on all members of a cluster; 0 without a store.

@@ -27,4 +27,6 @@ pub enum LogLine {
     CatchingUp(TxId),
     /// It has what the master had when it was asked last.
     CaughtUp(TxId),
+    /// Its store is damaged: no page of `neostore` is whole. It is treated as a branch.
+    DamagedStoreSetAside,
 }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use wavetank_store::{LockChange, LockNotice, StoreState, Ticket};
-use wavetank_vocabulary::{Fact, OperationId, Role, ServerPhase, Span, TxId};
+use wavetank_vocabulary::{Fact, LogLine, OperationId, Role, ServerPhase, Span, TxId};
 
 use super::Instance;
 use crate::interface::{Effect, Now, Timer};
@@ -58,6 +58,15 @@ impl Instance {
                 self.failed = true;
                 effects.push(Effect::Fact(Fact::StoreFailed { instance: self.id() }));
                 effects.push(Effect::Exit);
+            }
+            // What is left of a damaged store may be all that there is of some transactions.
+            StoreState::Empty if self.member.is_none() && self.store.has_remains() => {
+                let instance = self.id();
+                let line = LogLine::DamagedStoreSetAside;
+                effects.push(Effect::Fact(Fact::Told { instance, line }));
+                self.store.set_aside_by(self.config.settings.branched_data_policy, 1);
+                self.pump(now, effects);
+                return;
             }
             StoreState::Ready | StoreState::Empty if self.member.is_none() => {
                 self.opened(now, effects);

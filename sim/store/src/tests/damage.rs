@@ -84,6 +84,44 @@ fn forged_ids_in_the_meta_page_are_refused_at_the_opening() {
 }
 
 #[test]
+fn what_is_left_of_a_store_without_a_whole_meta_page_can_be_set_aside() {
+    let rig = with_checkpoint();
+    let meta = FileName::live(FileKind::Meta);
+    let damaged = |len: usize| {
+        let mut disk = rig.disk.clone();
+        let bytes = disk.bytes_mut(meta);
+        bytes.truncate(len);
+        bytes.fill(0x5A);
+        Rig::open(StoreConfig::default(), disk)
+    };
+    // With both of its pages there, it was whole once.
+    assert!(matches!(damaged(2 * PAGE_SIZE).store.state(), StoreState::Failed(_)));
+    for len in [0, 100, PAGE_SIZE] {
+        let mut rig = damaged(len);
+        let before = rig.disk.clone();
+        assert!(rig.store.has_remains(), "{len} bytes");
+        rig.store.set_aside(1);
+        rig.run();
+        assert_eq!(*rig.store.state(), StoreState::Empty);
+        assert!(!rig.store.has_remains());
+        for kind in [FileKind::Meta, FileKind::Nodes, FileKind::Relationships] {
+            let kept = FileName { area: 1, ..FileName::live(kind) };
+            let (mut before, mut now) = (before.clone(), rig.disk.clone());
+            assert_eq!(now.bytes_mut(kept), before.bytes_mut(FileName::live(kind)), "{kept}");
+        }
+        // Nothing of it is in the way of a new one.
+        rig.store.create();
+        rig.run();
+        assert_eq!(*rig.store.state(), StoreState::Ready);
+    }
+    // A copy that did not come to its end has no meta file.
+    let mut disk = rig.disk.clone();
+    disk.perform(&DiskRequest::Unlink { file: meta }).unwrap();
+    let rig = Rig::open(StoreConfig::default(), disk);
+    assert!(*rig.store.state() == StoreState::Empty && !rig.store.has_remains());
+}
+
+#[test]
 fn a_transaction_that_no_store_reaches_and_another_format_are_refused_at_the_opening() {
     let rig = with_checkpoint();
     let what = "the meta file names a transaction that no store reaches";
