@@ -17,6 +17,8 @@ pub enum Exit {
     Internal,
     /// The surroundings failed: try again.
     Surroundings,
+    /// The store of a node stopped itself.
+    StoreStopped,
 }
 
 impl Exit {
@@ -29,6 +31,7 @@ impl Exit {
             Exit::NotRecovered => 3,
             Exit::Internal => 4,
             Exit::Surroundings => 75,
+            Exit::StoreStopped => wavetank_real::STORE_STOPPED,
         }
     }
 
@@ -40,7 +43,7 @@ impl Exit {
             Exit::Held => 0,
             Exit::Broke => 1,
             Exit::NotRecovered => 2,
-            Exit::Surroundings => 3,
+            Exit::Surroundings | Exit::StoreStopped => 3,
             Exit::Input => 4,
             Exit::Internal => 5,
         };

@@ -32,6 +32,6 @@ mod wire;
 
 pub use config::{NodeFile, NodeFileError, parse_node_file};
 pub use home::HomeError;
-pub use node::{NodeConfig, NodeError, run};
+pub use node::{NodeConfig, NodeError, STORE_STOPPED, run};
 pub use soak::{Death, NodeSize, SoakConfig, SoakError, Soaked, WorkFolder, soak, usual_limit};
 pub use statements::Compile;

@@ -49,8 +49,9 @@ pub struct NodeConfig {
     pub compile: Compile,
 }
 
-/// With this a node says that its database stopped itself.
-pub(crate) const STORE_STOPPED: &str = "the store stopped";
+/// The exit code of a node whose database stopped itself: that of an error of input or output
+/// (`EX_IOERR` of sysexits.h). A soak tells by it what a failing disk explains from what it does not.
+pub const STORE_STOPPED: u8 = 74;
 
 /// Why a node does not run.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +89,7 @@ pub enum NodeError {
         source: io::Error,
     },
     /// The database stopped itself.
-    #[error("{STORE_STOPPED}: {0}")]
+    #[error("the store stopped: {0}")]
     Store(String),
     /// The cluster does not let it in.
     #[error("the cluster does not let server id {0} in: another instance has it")]

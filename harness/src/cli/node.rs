@@ -48,8 +48,8 @@ pub(super) fn node(args: &NodeArgs) -> Result<Exit, Failure> {
                 NodeError::Port { .. }
                 | NodeError::Control { .. }
                 | NodeError::System { .. }
-                | NodeError::Store(_)
                 | NodeError::NotLetIn(_) => Exit::Surroundings,
+                NodeError::Store(_) => Exit::StoreStopped,
             };
             Err(Failure { exit, message: error.to_string() })
         }

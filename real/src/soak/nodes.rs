@@ -205,8 +205,7 @@ impl Node {
         if status.success() {
             return Ok(Some(Ended { started, why: None, expected: self.stopping, how, words }));
         }
-        // One that a signal ended has no exit code: no store does that.
-        let stopped_itself = status.code().is_some() && words.contains(STORE_STOPPED);
+        let stopped_itself = status.code() == Some(i32::from(STORE_STOPPED));
         let (why, expected) = (format!("{how}: {words}"), self.failing && stopped_itself);
         Ok(Some(Ended { started, why: Some(why), expected, how, words }))
     }
@@ -344,10 +343,10 @@ mod tests {
         assert!(!ended.expected && ended.why.is_none(), "{ended:?}");
         let (_, ended) = end(&mut node, &script("told", "exit 0"), Node::stop);
         assert!(ended.expected, "{ended:?}");
-        let failed = script("failed", "echo 'the store stopped: no space' >&2; exit 75");
+        let failed = script("failed", "echo 'the store stopped: no space' >&2; exit 74");
         let (_, ended) = end(&mut node, &failed, |_| {});
         assert!(!ended.expected && ended.words.contains("no space"), "{ended:?}");
-        let (_, ended) = end(&mut node, &failed, |node| {
+        let while_failing = |node: &mut Node| {
             node.orders = Some(channel().0);
             node.failing = fails(&full.disk);
         });
@@ -355,8 +354,13 @@ mod tests {
         // A disk that fails is no reason for anything else.
         let (last, ended) = end(&mut node, &script("killed", "kill -9 $$"), |node| {
             node.failing = true;
-        });
+        };
+        let (_, ended) = end(&mut node, &failed, while_failing);
         assert!(!ended.expected && ended.how.contains("SIGKILL"), "{ended:?}");
         assert!(node.had(first) && node.had(last) && !node.had(std::process::id()));
     }
 }
+        // Whatever its log says.
+        let other = script("other", "echo 'the store stopped: no space' >&2; exit 75");
+        let (_, ended) = end(&mut node, &other, while_failing);
+        assert!(!ended.expected, "{ended:?}");
