@@ -50,6 +50,9 @@ pub(crate) enum Event {
 const TICK: Duration = Duration::from_millis(20);
 /// How often the sizes of processes and folder are looked at.
 const MEASURE_EVERY: Duration = Duration::from_secs(1);
+/// How long a process may take until it calls: it reads its scenario and lays down its start graph
+/// before.
+const CALL_MOST: Duration = Duration::from_secs(60);
 /// How long the nodes may take to look into their stores.
 const AUDIT_MOST: Duration = Duration::from_secs(120);
 /// Events that are taken before orders are carried out again.
@@ -352,12 +355,15 @@ impl<O: Observer> Field<O> {
         Ok(())
     }
 
-    /// Notices processes that have ended.
+    /// Notices processes that have ended, or never call.
     fn children(&mut self) -> Result<(), SoakError> {
         for node in &mut self.nodes {
             let ended = node.ended().map_err(|source| SoakError::System {
                 what: "cannot look after a node".to_owned(),
                 source,
+            if let Some(why) = node.silent(CALL_MOST) {
+                return Err(SoakError::NodeFailed { id: node.id.0, why });
+            }
             })?;
             match ended {
                 None => {}

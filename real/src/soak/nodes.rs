@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wavetank_vocabulary::InstanceId;
 use wavetank_world::{DiskState, Surroundings};
@@ -52,6 +52,13 @@ pub(super) struct Node {
     log: PathBuf,
     child: Option<(Child, Process)>,
     orders: Option<Sender<Down>>,
+    /// When its process was started, or last let go on.
+    since: Instant,
+    /// Its process was made to stand still.
+    still: bool,
+    orders: Option<Sender<Down>>,
+    /// Pages in the cache of its process, as it said last.
+    pub(super) resident: u64,
     /// The numbers of all processes that it has had.
     had: BTreeSet<u32>,
     /// Its process was told to stop.
@@ -80,6 +87,9 @@ impl Node {
             orders: None,
             had: BTreeSet::new(),
             stopping: false,
+            resident: 0,
+            since: Instant::now(),
+            still: false,
             failing: false,
             believes: healthy,
             healthy,
@@ -98,6 +108,7 @@ impl Node {
         (self.stopping, self.failing) = (false, false);
         match Process::find(child.id()) {
             Some(process) => self.child = Some((child, process)),
+        (self.since, self.still, self.resident) = (Instant::now(), false, 0);
             // It is over already.
             None => {
                 child.wait()?;
@@ -120,6 +131,23 @@ impl Node {
     pub(super) fn stop(&mut self) {
         self.stopping = true;
         self.tell(Down::Stop);
+    /// Why it is given up: its process runs for longer than `patience` and has not called.
+    pub(super) fn silent(&self, patience: Duration) -> Option<String> {
+        let runs = self.child.is_some() && self.orders.is_none() && !self.still;
+        (runs && self.since.elapsed() > patience).then(|| {
+            let words = self.last_words();
+            let said = if words.is_empty() { "it said nothing" } else { &words };
+            format!("its process has not called within {} s: {said}", patience.as_secs())
+        })
+    }
+
+    /// The last lines of its log.
+    fn last_words(&self) -> String {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(LAST_LINES)..].join("\n  ")
+    }
+
     }
 
     /// Its process has called: from now on it takes orders.
@@ -167,7 +195,8 @@ impl Node {
     }
 
     /// Lets it stand still, or go on.
-    pub(super) fn hold(&self, still: bool) -> io::Result<()> {
+    pub(super) fn hold(&mut self, still: bool) -> io::Result<()> {
+        (self.since, self.still) = (Instant::now(), still);
         match &self.child {
             Some((_, process)) => {
                 process.signal(if still { Signal::Stop } else { Signal::Continue })
@@ -198,9 +227,7 @@ impl Node {
         self.child = None;
         // One that never called was not able to start.
         let started = self.orders.take().is_some();
-        let log = fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        let words = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n  ");
+        let words = self.last_words();
         let how = status.to_string();
         if status.success() {
             return Ok(Some(Ended { started, why: None, expected: self.stopping, how, words }));
@@ -337,6 +364,12 @@ mod tests {
             ..Surroundings::default()
         };
         let slow = DiskState { slower: 5, stalled: true, ..DiskState::default() };
+        node.start(&script("silent", "exec sleep 60")).unwrap();
+        assert_eq!(node.silent(Duration::from_secs(60)), None);
+        let told = node.silent(Duration::ZERO).unwrap();
+        assert!(told.contains("has not called within 0 s: it said nothing"), "{told}");
+        node.kill().unwrap();
+        assert_eq!(node.silent(Duration::ZERO), None);
         assert!(fails(&full.disk) && !fails(&slow));
 
         let (first, ended) = end(&mut node, &script("in-order", "exit 0"), |_| {});
