@@ -14,12 +14,12 @@ mod tests;
 mod work;
 
 use std::fmt::Write;
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
+use wavetank_real::WorkFolder;
 use wavetank_kernel::{Distribution, QUANTILES, Streams};
 use wavetank_reports::CALIBRATED;
 use wavetank_store::GraphError;
@@ -186,16 +186,6 @@ impl Clock<'_> {
     }
 }
 
-/// A folder that goes with all that is in it.
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // Whoever took it away before did what was to be done.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 /// Measures for about that long, with files in a new folder below `place`; `program` is the command
 /// that runs a node. `tell` is called with what is measured next, and `go_on` says whether to.
 ///
@@ -209,29 +199,31 @@ pub fn calibrate(
     tell: &mut dyn FnMut(&str),
     go_on: &dyn Fn() -> bool,
 ) -> Result<Calibration, CalibrateError> {
-    let folder = place.join(format!(".wavetank-calibrate-{}", std::process::id()));
-    fs::create_dir(&folder).map_err(CalibrateError::io(folder.display().to_string()))?;
-    let folder = Folder(folder);
+    // A folder that is misspelt is not made.
+    std::fs::metadata(place).map_err(CalibrateError::io(place.display().to_string()))?;
+    let made = WorkFolder::new(place, "calibrate");
+    let (folder, _) = made.map_err(CalibrateError::io(place.display().to_string()))?;
+    let folder = folder.path();
     // Parts of the time, in hundredths.
     let clock = |hundredths: u32| Clock { until: Instant::now() + time * hundredths / 100, go_on };
     tell("the store's work on a core");
     let workloads = work::measure(&|| clock(4))?;
     let costs = fit::costs(&workloads);
     tell("writes and syncs of the disk");
-    let (append_kib, throughput) = disk::appends(&folder.0, &clock(5))?;
-    let sync = disk::syncs(&folder.0, &clock(15))?;
-    let syncs_per_second = disk::syncs_at_once(&folder.0, &clock(8))?;
+    let (append_kib, throughput) = disk::appends(folder, &clock(5))?;
+    let sync = disk::syncs(folder, &clock(15))?;
+    let syncs_per_second = disk::syncs_at_once(folder, &clock(8))?;
     tell("reads of the disk");
-    let read = disk::reads(&folder.0, true, &clock(10))?;
-    let cached = disk::reads(&folder.0, false, &clock(3))?;
+    let read = disk::reads(folder, true, &clock(10))?;
+    let cached = disk::reads(folder, false, &clock(3))?;
     let read_cached = cached.ok_or(CalibrateError::TooShort("reads"))?;
     tell("transactions on the disk");
-    let commit = disk::commits(&folder.0, &clock(10))?;
+    let commit = disk::commits(folder, &clock(10))?;
     tell("the loopback network");
     let round_trip = loopback::round_trips(&clock(3))?;
     let http = loopback::http(&clock(3))?;
     tell("requests to a node");
-    let (request, write) = node::requests(program, &folder.0, time * 12 / 100, go_on)?;
+    let (request, write) = node::requests(program, folder, time * 12 / 100, go_on)?;
     let bandwidth = loopback::bandwidth(&clock(3))?;
     if !go_on() {
         return Err(CalibrateError::Interrupted);

@@ -1,5 +1,7 @@
 //! What a run leaves: a folder that appears whole or not at all.
 
+mod hidden;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -138,9 +140,9 @@ impl Output {
         at(parent, fs::create_dir_all(parent))?;
         let parent = at(parent, fs::canonicalize(parent))?;
         let place = parent.join(name);
+        hidden::remove_stale(&parent, name);
         check_replaceable(&place)?;
-        let hidden = format!(".{}.{}", name.to_string_lossy(), std::process::id());
-        let temporary = parent.join(hidden);
+        let temporary = parent.join(hidden::name_for(name));
         at(&temporary, fs::create_dir(&temporary))?;
         Ok(Output { named: named.to_owned(), place, temporary })
     }
@@ -160,7 +162,7 @@ impl Output {
         self.write(plan, played, background)?;
         // Long enough has passed since the first look.
         check_replaceable(&self.place)?;
-        let earlier = self.beside("earlier");
+        let earlier = self.earlier();
         let replaces = self.place.exists();
         if replaces {
             at(&self.place, fs::rename(&self.place, &earlier))?;
@@ -178,10 +180,10 @@ impl Output {
         Ok(self.named.clone())
     }
 
-    /// A name beside the temporary folder that nobody else uses.
-    fn beside(&self, what: &str) -> PathBuf {
+    /// Where what was there before waits until the new results are in its place.
+    fn earlier(&self) -> PathBuf {
         let mut name = self.temporary.clone().into_os_string();
-        name.push(format!(".{what}"));
+        name.push(hidden::EARLIER);
         PathBuf::from(name)
     }
 

@@ -35,3 +35,4 @@ pub use home::HomeError;
 pub use node::{NodeConfig, NodeError, STORE_STOPPED, run};
 pub use soak::{Death, NodeSize, SoakConfig, SoakError, Soaked, WorkFolder, soak, usual_limit};
 pub use statements::Compile;
+pub use system::{NoProcess, Process};

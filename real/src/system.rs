@@ -2,8 +2,10 @@
 //!
 //! All calls into the C library of this crate are here.
 
+use std::fmt;
 use std::fs;
 use std::io;
+use std::str::FromStr;
 
 /// Nanoseconds on the system's monotonic clock: the same for every process of a machine.
 #[allow(unsafe_code)]
@@ -38,11 +40,35 @@ pub(crate) fn exact_timers() -> io::Result<()> {
     }
 }
 
-/// A process, told from a later one with the same number by when it was started.
+/// A process, told from a later one with the same number by when it was started. As text, in the
+/// names of folders that are to be known as a process's, it is `PID-START`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Process {
-    pub(crate) pid: u32,
-    pub(crate) started: u64,
+pub struct Process {
+    /// Its number.
+    pub pid: u32,
+    /// When it was started, in clock ticks since the machine was.
+    pub started: u64,
+}
+
+impl fmt::Display for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.pid, self.started)
+    }
+}
+
+/// A text is not `PID-START`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected the number of a process and its start, such as 4711-123456")]
+pub struct NoProcess;
+
+impl FromStr for Process {
+    type Err = NoProcess;
+
+    fn from_str(text: &str) -> Result<Process, NoProcess> {
+        let (pid, started) = text.split_once('-').ok_or(NoProcess)?;
+        let pid = pid.parse().map_err(|_| NoProcess)?;
+        Ok(Process { pid, started: started.parse().map_err(|_| NoProcess)? })
+    }
 }
 
 /// What can be done to a process.
@@ -65,13 +91,13 @@ impl Process {
         (state != 'Z').then_some(Process { pid, started })
     }
 
-    /// This process itself.
-    pub(crate) fn me() -> Option<Process> {
+    /// This process itself; none where the system has no `/proc`.
+    pub fn me() -> Option<Process> {
         Process::find(std::process::id())
     }
 
     /// Whether it still runs.
-    pub(crate) fn runs(self) -> bool {
+    pub fn runs(self) -> bool {
         Process::find(self.pid) == Some(self)
     }
 
@@ -116,6 +142,10 @@ mod tests {
         assert!(!Process { started: me.started + 1, ..me }.runs());
         let stat = "7 (a) name) Z) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 12345 99";
         assert_eq!(parse_stat(stat), Some(('S', 12345)));
+        assert_eq!(me.to_string().parse(), Ok(me));
+        for text in ["", "7", "7-", "-7", "7-8-9", "seven-8"] {
+            assert_eq!(text.parse::<Process>(), Err(NoProcess), "{text}");
+        }
     }
 
     #[test]

@@ -169,7 +169,7 @@ fn one(args: &SoakArgs, scenario: &Scenario, (number, seed): (u64, u64)) -> Resu
     let base = Arc::new(BaseGraph::build(&plan.graph));
     let load = Load::of(&plan, &base);
     let parent = args.work.clone().unwrap_or_else(std::env::temp_dir);
-    let (folder, removed) = WorkFolder::new(&parent)
+    let (folder, removed) = WorkFolder::new(&parent, "soak")
         .map_err(|error| surroundings(format!("cannot make a folder for the nodes: {error}")))?;
     for stale in removed {
         tell(&format!("removed {}, which a soak that was killed had left", stale.display()));
