@@ -71,6 +71,8 @@ fn what_cannot_be_written_is_told() {
     for (arguments, needle) in [
         (vec!["haproxy", &file], "clients `app`: HAProxy cannot express routing by range-sharding"),
         (vec!["haproxy", &file, "--base-port", "65534"], "do not suffice"),
+        (vec!["haproxy", &file, "--base-port", "0"], "0 is not in 1..=65535"),
+        (vec!["haproxy", &file, "--listen", "127.0.0.1:0"], "a port from 1 to 65535"),
         (vec!["haproxy", &file, "--set", "cluster.copies=3"], "3 copies"),
         (vec!["haproxy", &file, "--login", "nobody"], "a name and a password"),
         (vec!["haproxy", "no-such-scenario"], "no scenario of the library"),

@@ -17,14 +17,14 @@ pub(super) struct HaproxyArgs {
     /// Where the configuration goes [default: standard output]; replaces only what this command wrote.
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// The port of instance 1's web server; those of the others follow.
-    #[arg(long, value_name = "PORT", default_value_t = 7474)]
+    /// The port of instance 1's web server, from 1; those of the others follow.
+    #[arg(long, value_name = "PORT", default_value_t = 7474, value_parser = clap::value_parser!(u16).range(1..))]
     base_port: u16,
     /// The host of all instances.
     #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     host: IpAddr,
-    /// Where the first frontend listens; the next ones at the ports that follow.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    /// Where the first frontend listens, at a port from 1; the next ones at the ports that follow.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = listens)]
     listen: SocketAddr,
     /// User and password with which the checks log in.
     #[arg(long, value_name = "NAME:PASSWORD", default_value = "neo4j:neo4j", value_parser = login)]
@@ -32,6 +32,14 @@ pub(super) struct HaproxyArgs {
     /// Changes one value of the scenario.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+}
+
+/// An address with a port that somebody can connect to.
+fn listens(text: &str) -> Result<SocketAddr, String> {
+    match text.parse::<SocketAddr>() {
+        Ok(address) if address.port() > 0 => Ok(address),
+        _ => Err("expected an address and a port from 1 to 65535, such as 127.0.0.1:8080".into()),
+    }
 }
 
 /// A name and a password.
