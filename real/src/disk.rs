@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,7 +16,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Instant;
 
-use wavetank_store::{Directory, DiskError, DiskOp, DiskReply, DiskRequest, FileName, PAGE_SIZE};
+use wavetank_store::{Directory, DiskError, DiskOp, DiskReply, DiskRequest, PAGE_SIZE};
 use wavetank_world::DiskState;
 
 /// How an operation ended.
@@ -25,7 +26,7 @@ pub(crate) type Completion = Result<DiskReply, DiskError>;
 #[derive(Debug)]
 pub(crate) struct Disk {
     directory: Directory,
-    syncs: Sender<(DiskOp, FileName, File)>,
+    syncs: Sender<(DiskOp, File)>,
     state: DiskState,
     /// [`DiskState::slower`], for the thread that syncs.
     slower: Arc<AtomicU32>,
@@ -120,7 +121,7 @@ impl Disk {
         };
         match self.directory.handle(file) {
             // Without its thread nothing can be made durable.
-            Ok(handle) => match self.syncs.send((op, file, handle)) {
+            Ok(handle) => match self.syncs.send((op, handle)) {
                 Ok(()) => None,
                 Err(_) => Some(Err(DiskError::Io)),
             },
@@ -142,17 +143,33 @@ fn drag(began: Instant, slower: u32) {
     }
 }
 
+/// Each file once, with all syncs of it. Files are told apart by what they are: their names may have
+/// been given to others meanwhile.
+fn each_once(syncs: impl Iterator<Item = (DiskOp, File)>) -> Vec<(File, Vec<DiskOp>)> {
+    let mut files: Vec<(File, Vec<DiskOp>)> = Vec::new();
+    let mut places = BTreeMap::new();
+    for (op, file) in syncs {
+        let next = files.len();
+        let place = match file.metadata() {
+            Ok(metadata) => *places.entry((metadata.dev(), metadata.ino())).or_insert(next),
+            // Which file it is cannot be told, so it has a sync of its own.
+            Err(_) => next,
+        };
+        if place == next {
+            files.push((file, Vec::new()));
+        }
+        files[place].1.push(op);
+    }
+    files
+}
+
 fn sync_files(
-    waiting: &Receiver<(DiskOp, FileName, File)>,
+    waiting: &Receiver<(DiskOp, File)>,
     slower: &AtomicU32,
     done: &(impl Fn(DiskOp, Completion) + Send),
 ) {
     while let Ok(first) = waiting.recv() {
-        let mut files: BTreeMap<FileName, (File, Vec<DiskOp>)> = BTreeMap::new();
-        for (op, name, handle) in std::iter::once(first).chain(waiting.try_iter()) {
-            files.entry(name).or_insert_with(|| (handle, Vec::new())).1.push(op);
-        }
-        for (handle, ops) in files.into_values() {
+        for (handle, ops) in each_once(std::iter::once(first).chain(waiting.try_iter())) {
             let began = Instant::now();
             let synced = handle.sync_all().map(|()| DiskReply::Done).map_err(|_| DiskError::Io);
             drag(began, slower.load(Ordering::Relaxed));
@@ -166,7 +183,7 @@ fn sync_files(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wavetank_store::FileKind;
+    use wavetank_store::{FileKind, FileName};
 
     #[test]
     fn syncs_are_told_later_and_the_rest_at_once() {
@@ -185,6 +202,21 @@ mod tests {
         for op in 2..6 {
             assert_eq!(told.recv().unwrap(), (DiskOp(op), Ok(DiskReply::Done)));
         }
+    }
+
+    #[test]
+    fn a_file_that_took_the_name_of_another_has_a_sync_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("nodes");
+        let make = || File::create(&path).unwrap();
+        let old = make();
+        let again = File::open(&path).unwrap();
+        std::fs::rename(&path, folder.path().join("set-aside")).unwrap();
+        let new = make();
+        let syncs = [(DiskOp(1), old), (DiskOp(2), again), (DiskOp(3), new)];
+        let files = each_once(syncs.into_iter());
+        let ops: Vec<_> = files.into_iter().map(|(_, ops)| ops).collect();
+        assert_eq!(ops, [vec![DiskOp(1), DiskOp(2)], vec![DiskOp(3)]]);
     }
 
     #[test]
