@@ -14,6 +14,7 @@ pub mod determinism;
 pub mod exit;
 pub mod explain;
 pub mod find;
+mod flatness;
 pub mod haproxy;
 pub mod histories;
 #[cfg(feature = "planted-bugs")]

@@ -391,7 +391,9 @@ impl Node {
             self.next_status = now + STATUS_EVERY;
             if self.link.is_some() {
                 let Standing { role, log, idle, waits_for, bean } = Standing::of(&self.instance);
-                let condition = Condition { role, log, idle, waits_for, bean: bean.is_some() };
+                let resident = self.instance.store().resident_pages() as u64;
+                let bean = bean.is_some();
+                let condition = Condition { role, log, idle, waits_for, bean, resident };
                 self.up(Up::Status(condition));
             }
         }

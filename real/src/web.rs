@@ -160,7 +160,7 @@ fn metrics_text(id: u16, instance: &Instance) -> String {
     let bean = instance.monitored();
     let is = |yes: bool| u64::from(yes);
     metric("available", "gauge", "Whether it serves.", is(bean.is_some_and(|b| b.available)));
-    let master = instance.role() == wavetank_vocabulary::Role::Master;
+    let master = instance.role() == Role::Master;
     metric("master", "gauge", "Whether it is master.", is(master));
     metric("last_committed_tx", "gauge", "The last transaction.", store.mark().tx.0);
     let open = store.open_transactions() as u64;
@@ -168,6 +168,9 @@ fn metrics_text(id: u16, instance: &Instance) -> String {
     metric("page_cache_hits", "counter", "Pages found in the cache.", counters.hits);
     metric("page_cache_faults", "counter", "Pages read from disk.", counters.faults);
     metric("page_cache_evictions", "counter", "Pages given up.", counters.evictions);
+    let resident = store.resident_pages() as u64;
+    metric("page_cache_pages", "gauge", "Pages in the cache.", resident);
+    metric("store_pages", "gauge", "Pages of the store.", store.store_pages());
     metric("page_cache_flushes", "counter", "Pages written.", counters.flushes);
     metric("log_bytes", "counter", "Bytes appended to the log.", counters.log_bytes);
     text.push_str("# EOF\n");

@@ -54,6 +54,14 @@ pub(crate) fn figures(result: &RunResult) -> Vec<Figure> {
             |size| size.memory_mib,
         ),
         figure(
+            "process-page-cache",
+            "Page cache of each process, MiB",
+            "MiB",
+            "Its part of that memory: pages of the store. It grows with the graph, up to its \
+             configured size.",
+            |size| size.page_cache_mib,
+        ),
+        figure(
             "process-files",
             "Open files and sockets of each process",
             "",

@@ -126,7 +126,13 @@ fn a_real_run_says_so_everywhere() {
     result.real = true;
     result.time_scale = Some(4.0);
     result.notes = vec!["power-loss was played as a kill.".to_owned()];
-    let size = crate::ProcessSize { at: 1.0, instance: 2, memory_mib: 17, open_files: 40 };
+    let size = crate::ProcessSize {
+        at: 1.0,
+        instance: 2,
+        memory_mib: 17,
+        page_cache_mib: 5,
+        open_files: 40,
+    };
     result.processes = vec![size, crate::ProcessSize { at: 3.0, ..size }];
     let runs = std::slice::from_ref(&result);
     result.comparison = Some(crate::Comparison::new(runs, runs));

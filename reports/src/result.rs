@@ -330,6 +330,9 @@ pub struct ProcessSize {
     pub instance: u16,
     /// Its resident memory in MiB.
     pub memory_mib: u64,
+    /// Of these, pages in its page cache.
+    #[serde(default)]
+    pub page_cache_mib: u64,
     /// Its open files and sockets.
     pub open_files: u64,
 }

@@ -17,6 +17,7 @@ use wavetank_world::{BaseGraph, Plan};
 use super::leave::leave;
 use super::{Failure, Subject, find, say, tell, warn};
 use crate::exit::Exit;
+use crate::flatness::flat;
 use crate::interrupt;
 use crate::load::Load;
 use crate::output::{Background, Output};
@@ -235,6 +236,7 @@ fn judge(
     let Soaked { observer: judges, recovered, waiting, ended, interrupted, facts, .. } = soaked;
     let mut expectations = judges.verdicts(interrupted.then_some(ended));
     expectations.extend(ended_by_themselves(&soaked.deaths));
+    expectations.extend(flat(&soaked.sizes));
     let mut result = RunResult::new(
         plan,
         &judges.recorder,
@@ -257,7 +259,8 @@ fn judge(
     let size = |size: wavetank_real::NodeSize| ProcessSize {
         at: size.at.as_secs_f64(),
         instance: size.instance.0,
-        memory_mib: size.mebibytes,
+        memory_mib: size.kibibytes >> 10,
+        page_cache_mib: size.page_cache_kib >> 10,
         open_files: size.files,
     };
     result.processes = soaked.sizes.into_iter().map(size).collect();

@@ -108,8 +108,12 @@ pub struct NodeSize {
     pub at: Time,
     /// Which node.
     pub instance: InstanceId,
-    /// Megabytes of memory.
-    pub mebibytes: u64,
+    /// The number of its process: another one after each start.
+    pub pid: u32,
+    /// Resident memory in KiB.
+    pub kibibytes: u64,
+    /// Of these, pages in its page cache, as it said last.
+    pub page_cache_kib: u64,
     /// Open files.
     pub files: u64,
 }

@@ -266,6 +266,9 @@ impl<O: Observer> Field<O> {
                 self.world.outside_calls(id, task, &request, (store, node, value));
             }
             Up::Status(condition) if present => {
+                if let Some(node) = self.nodes.iter_mut().find(|node| node.id == id) {
+                    node.resident = condition.resident;
+                }
                 self.world.outside_stands(id, standing(condition));
             }
             Up::Found(reply_to, value) if present => {
@@ -358,12 +361,12 @@ impl<O: Observer> Field<O> {
     /// Notices processes that have ended, or never call.
     fn children(&mut self) -> Result<(), SoakError> {
         for node in &mut self.nodes {
-            let ended = node.ended().map_err(|source| SoakError::System {
-                what: "cannot look after a node".to_owned(),
-                source,
             if let Some(why) = node.silent(CALL_MOST) {
                 return Err(SoakError::NodeFailed { id: node.id.0, why });
             }
+            let ended = node.ended().map_err(|source| SoakError::System {
+                what: "cannot look after a node".to_owned(),
+                source,
             })?;
             match ended {
                 None => {}
@@ -389,9 +392,7 @@ impl<O: Observer> Field<O> {
     fn measure(&mut self, config: &SoakConfig) -> Result<(), SoakError> {
         let at = self.clock.time();
         for node in &self.nodes {
-            if let Some((mebibytes, files)) = node.size() {
-                self.sizes.push(NodeSize { at, instance: node.id, mebibytes, files });
-            }
+            self.sizes.extend(node.size(at));
         }
         if self.started.elapsed() > config.limit {
             let seconds = config.limit.as_secs();
@@ -493,7 +494,7 @@ fn poller(
 }
 
 fn standing(condition: Condition) -> Standing {
-    let Condition { role, log, idle, waits_for, bean } = condition;
+    let Condition { role, log, idle, waits_for, bean, resident: _ } = condition;
     let ha = wavetank_vocabulary::HaRole::from(role);
     let available = ha != wavetank_vocabulary::HaRole::Unknown;
     let bean = bean.then_some(Monitored { available, role: ha, last_committed: log.tx });

@@ -12,10 +12,11 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use wavetank_vocabulary::InstanceId;
+use wavetank_store::PAGE_SIZE;
+use wavetank_vocabulary::{InstanceId, Time};
 use wavetank_world::{DiskState, Surroundings};
 
-use super::Event;
+use super::{Event, NodeSize};
 use crate::clock::Clock;
 use crate::config::NodeFile;
 use crate::node::{STORE_STOPPED, wipe};
@@ -51,7 +52,6 @@ pub(super) struct Node {
     config: PathBuf,
     log: PathBuf,
     child: Option<(Child, Process)>,
-    orders: Option<Sender<Down>>,
     /// When its process was started, or last let go on.
     since: Instant,
     /// Its process was made to stand still.
@@ -84,12 +84,12 @@ impl Node {
             config,
             file,
             child: None,
-            orders: None,
-            had: BTreeSet::new(),
-            stopping: false,
-            resident: 0,
             since: Instant::now(),
             still: false,
+            orders: None,
+            resident: 0,
+            had: BTreeSet::new(),
+            stopping: false,
             failing: false,
             believes: healthy,
             healthy,
@@ -104,11 +104,11 @@ impl Node {
         // What is typed at the terminal is for the one who plays, not for its nodes.
         command.process_group(0);
         let mut child = command.spawn()?;
+        (self.since, self.still, self.resident) = (Instant::now(), false, 0);
         self.had.insert(child.id());
         (self.stopping, self.failing) = (false, false);
         match Process::find(child.id()) {
             Some(process) => self.child = Some((child, process)),
-        (self.since, self.still, self.resident) = (Instant::now(), false, 0);
             // It is over already.
             None => {
                 child.wait()?;
@@ -127,10 +127,6 @@ impl Node {
         self.had.contains(&pid)
     }
 
-    /// Tells its process to leave the cluster and to end.
-    pub(super) fn stop(&mut self) {
-        self.stopping = true;
-        self.tell(Down::Stop);
     /// Why it is given up: its process runs for longer than `patience` and has not called.
     pub(super) fn silent(&self, patience: Duration) -> Option<String> {
         let runs = self.child.is_some() && self.orders.is_none() && !self.still;
@@ -148,6 +144,10 @@ impl Node {
         lines[lines.len().saturating_sub(LAST_LINES)..].join("\n  ")
     }
 
+    /// Tells its process to leave the cluster and to end.
+    pub(super) fn stop(&mut self) {
+        self.stopping = true;
+        self.tell(Down::Stop);
     }
 
     /// Its process has called: from now on it takes orders.
@@ -237,14 +237,15 @@ impl Node {
         Ok(Some(Ended { started, why: Some(why), expected, how, words }))
     }
 
-    /// Megabytes of memory that its process holds, and its open files.
-    pub(super) fn size(&self) -> Option<(u64, u64)> {
+    /// How large its process is, at a time of the run.
+    pub(super) fn size(&self, at: Time) -> Option<NodeSize> {
         let pid = self.pid()?;
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-        let kib: u64 = resident.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+        let kibibytes = resident.trim().strip_suffix(" kB")?.trim().parse().ok()?;
         let files = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count() as u64;
-        Some((kib / 1_024, files))
+        let page_cache_kib = self.resident * (PAGE_SIZE as u64 >> 10);
+        Some(NodeSize { at, instance: self.id, pid, kibibytes, page_cache_kib, files })
     }
 }
 
@@ -359,17 +360,17 @@ mod tests {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
             path
         };
-        let full = Surroundings {
-            disk: DiskState { full: Some(0), ..DiskState::default() },
-            ..Surroundings::default()
-        };
-        let slow = DiskState { slower: 5, stalled: true, ..DiskState::default() };
         node.start(&script("silent", "exec sleep 60")).unwrap();
         assert_eq!(node.silent(Duration::from_secs(60)), None);
         let told = node.silent(Duration::ZERO).unwrap();
         assert!(told.contains("has not called within 0 s: it said nothing"), "{told}");
         node.kill().unwrap();
         assert_eq!(node.silent(Duration::ZERO), None);
+        let full = Surroundings {
+            disk: DiskState { full: Some(0), ..DiskState::default() },
+            ..Surroundings::default()
+        };
+        let slow = DiskState { slower: 5, stalled: true, ..DiskState::default() };
         assert!(fails(&full.disk) && !fails(&slow));
 
         let (first, ended) = end(&mut node, &script("in-order", "exit 0"), |_| {});
@@ -382,18 +383,18 @@ mod tests {
         let while_failing = |node: &mut Node| {
             node.orders = Some(channel().0);
             node.failing = fails(&full.disk);
-        });
-        assert!(ended.started && ended.expected, "{ended:?}");
-        // A disk that fails is no reason for anything else.
-        let (last, ended) = end(&mut node, &script("killed", "kill -9 $$"), |node| {
-            node.failing = true;
         };
         let (_, ended) = end(&mut node, &failed, while_failing);
-        assert!(!ended.expected && ended.how.contains("SIGKILL"), "{ended:?}");
-        assert!(node.had(first) && node.had(last) && !node.had(std::process::id()));
-    }
-}
+        assert!(ended.started && ended.expected, "{ended:?}");
         // Whatever its log says.
         let other = script("other", "echo 'the store stopped: no space' >&2; exit 75");
         let (_, ended) = end(&mut node, &other, while_failing);
         assert!(!ended.expected, "{ended:?}");
+        // A disk that fails is no reason for anything else.
+        let (last, ended) = end(&mut node, &script("killed", "kill -9 $$"), |node| {
+            node.failing = true;
+        });
+        assert!(!ended.expected && ended.how.contains("SIGKILL"), "{ended:?}");
+        assert!(node.had(first) && node.had(last) && !node.had(std::process::id()));
+    }
+}

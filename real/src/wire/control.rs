@@ -62,9 +62,11 @@ pub(crate) struct Condition {
     pub(crate) waits_for: Option<String>,
     /// Whether the bean can be asked.
     pub(crate) bean: bool,
+    /// Pages in its page cache.
+    pub(crate) resident: u64,
 }
 
-wire_struct!(Condition { role, log, idle, waits_for, bean });
+wire_struct!(Condition { role, log, idle, waits_for, bean, resident });
 
 wire_enum!(Up, "report" {
     0 => Here(version, instance, process);
@@ -174,7 +176,8 @@ mod tests {
         time = time.with(wavetank_vocabulary::ServerPhase::Sync, Span::from_micros(12));
         let log = LogMark::BASE;
         let waits_for = Some("a master".to_owned());
-        let condition = Condition { role: Role::Pending, log, idle: true, waits_for, bean: true };
+        let condition =
+            Condition { role: Role::Pending, log, idle: true, waits_for, bean: true, resident: 9 };
         for status in Status::ALL {
             let up = Up::Respond(Asked::of(&request()), status, reply, time);
             let mut bytes = Vec::new();
