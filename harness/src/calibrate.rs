@@ -19,8 +19,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
-use wavetank_real::WorkFolder;
 use wavetank_kernel::{Distribution, QUANTILES, Streams};
+use wavetank_real::WorkFolder;
 use wavetank_reports::CALIBRATED;
 use wavetank_store::GraphError;
 use wavetank_vocabulary::Span;
@@ -122,6 +122,13 @@ impl Times {
         let sigma = (low * 1e3_f64).round() / 1e3;
         let median = self.p50.as_nanos() as f64 * 1e6 / sums(sigma).0;
         (Span::from_nanos((median.round() as u64).max(1)), sigma)
+    }
+
+    /// What is left of it when so much is told apart, but a nanosecond at the least.
+    fn without(self, part: Span) -> Times {
+        let rest = |time: Span| Span::from_nanos(time.saturating_sub(part).as_nanos().max(1));
+        let (p50, p99) = (rest(self.p50), rest(self.p99));
+        Times { p50, p99, quantiles: self.quantiles.map(rest), ..self }
     }
 
     /// All that was measured of it, as scenarios write it.
@@ -248,7 +255,18 @@ pub fn calibrate(
     })
 }
 
+/// Bytes that go with each sync that was measured.
+const KIB: u64 = 1 << 10;
+
 impl Calibration {
+    /// The most operations in a second that the disk was seen to do: syncs by several threads, or
+    /// reads one after the other.
+    fn operations_per_second(&self) -> u64 {
+        let access = self.read.unwrap_or(self.read_cached);
+        let reads = 1_000_000_000 / access.p50.as_nanos().max(1);
+        self.syncs_per_second.max(reads).clamp(1, 10_000_000)
+    }
+
     /// The profile, as a scenario takes it.
     pub fn to_toml(&self) -> String {
         let version = env!("CARGO_PKG_VERSION");
@@ -258,6 +276,11 @@ impl Calibration {
             let _ = writeln!(text, "#   {line}");
         }
         let access = self.read.unwrap_or(self.read_cached);
+        // An operation occupies a simulated volume for as long as its rate says, and its latency
+        // comes on top; what was measured is both together.
+        let iops = self.operations_per_second();
+        let occupies = Span::from_nanos(1_000_000_000 / iops);
+        let written = Span::from_nanos(KIB * 1_000_000_000 / self.throughput.max(1));
         let _ = write!(
             text,
             "\nabout = \"Calibrated by wavetank {version}.\"\n\n\
@@ -269,10 +292,10 @@ impl Calibration {
              [network]\nlatency   = {}\nbandwidth = \"{}B/s\"\n",
             self.cores.clamp(1, 1024),
             logged_kib + self.append_kib,
-            self.syncs_per_second.clamp(1, 10_000_000),
+            iops,
             self.throughput.max(1),
-            access.lognormal(1),
-            self.sync.measured(),
+            access.without(occupies).lognormal(1),
+            self.sync.without(occupies.max(written)).measured(),
             // The four ways of a request, between client, balancer and instance, are one real
             // request together; a message between instances takes one way.
             self.request.lognormal(4),
