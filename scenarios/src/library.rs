@@ -116,6 +116,7 @@ pub static LIBRARY: &[Builtin] = library![
     "quick/slave-power-loss",
     "quickstart",
     "soak/aggressive",
+    "soak/quickstart-calm",
     "soak/real-3",
     "soak/real-5",
     "soak/six-weeks",
