@@ -3,6 +3,10 @@
 
 #![cfg(target_os = "linux")]
 
+#[path = "real/ask.rs"]
+mod ask;
+#[path = "conformance/endpoints.rs"]
+mod endpoints;
 mod support;
 
 use serde_json::Value;

@@ -5,13 +5,25 @@
 
 #[path = "real/absent.rs"]
 mod absent;
+#[path = "real/ask.rs"]
+mod ask;
+#[path = "real/damaged.rs"]
+mod damaged;
+#[path = "real/ends.rs"]
+mod ends;
+#[path = "real/faults.rs"]
+mod faults;
 #[path = "real/garbage.rs"]
 mod garbage;
 #[path = "real/node.rs"]
 mod node;
+#[path = "real/scenario.rs"]
+mod scenario;
 #[path = "real/statements.rs"]
 mod statements;
 mod support;
+#[path = "real/wait.rs"]
+mod wait;
 
 use std::fs;
 use std::io::Write;
@@ -20,68 +32,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use node::{alone, eventually, http, is_master};
+use node::{alone, http, is_master};
+use scenario::{calm, master_loss};
 use serde_json::Value;
 use support::{Done, Folder, run};
-
-/// Three instances; the master is killed under load and comes back.
-const MASTER_LOSS: &str = r#"
-format = 1
-about = "A master is killed and comes back."
-duration = "40s"
-warm_up = "12s"
-
-[cluster]
-compat = "2.3.6"
-[cluster.settings]
-"ha.heartbeat_interval" = "1s"
-"ha.heartbeat_timeout" = "3s"
-"ha.pull_interval" = "500ms"
-"ha.tx_push_factor" = 1
-
-[[group]]
-count = 3
-machine = "aws:r3.xlarge"
-page_cache = "64MiB"
-volume = { size = "300GB" }
-
-[graph]
-generate = { kind = "social", users = 200, mean_follows = 5 }
-
-[[balancer]]
-name = "front"
-poll = "1s"
-
-[[clients]]
-name = "app"
-arrivals = { poisson = "40/s" }
-workload = "social"
-mix = { profile = 50, status = 30, follow = 20 }
-routing = { by = "reads-to-slaves" }
-timeout = "5s"
-retry = { on = ["transient", "connection"], attempts = 4, backoff = "50ms", factor = 2.0, jitter = 0.5 }
-
-[[faults]]
-at = "15s"
-crash = "master"
-for = "10s"
-
-[[expect]]
-check = "acknowledged-writes-lost"
-explained = { max = 20 }
-
-[[expect]]
-check = "replicas-equal"
-
-[[expect]]
-check = "recovers"
-within = "30s"
-
-[[expect]]
-check = "happens"
-event = "reign begins"
-count = { min = 1 }
-"#;
+use wait::eventually;
 
 fn folder() -> Folder {
     Folder::with("about.txt", "made by a test")
@@ -114,7 +69,7 @@ fn processes_of(folder: &str) -> Vec<String> {
 #[test]
 fn a_master_is_killed_and_a_slave_takes_over() {
     let folder = folder();
-    let scenario = written(&folder, "loss.toml", MASTER_LOSS);
+    let scenario = written(&folder, "loss.toml", &master_loss("crash"));
     let (work, out) = (folder.path("work"), folder.path("out"));
     let done =
         run(&["soak", &scenario, "--time-scale", "5", "--work", &work, "--out", &out, "--json"]);
@@ -136,49 +91,9 @@ fn a_master_is_killed_and_a_slave_takes_over() {
 }
 
 #[test]
-fn nothing_survives_a_harness_that_is_killed() {
-    let folder = folder();
-    let long = MASTER_LOSS.replace("crash = \"master\"", "pause = \"master\"");
-    let scenario = written(&folder, "pause.toml", &long);
-    let work = folder.path("work");
-    let mut harness = Command::new(env!("CARGO_BIN_EXE_wavetank"))
-        .args(["soak", &scenario, "--time-scale", "4", "--work"])
-        .arg(&work)
-        .arg("--out")
-        .arg(folder.path("out"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let nodes = || processes_of(&work).iter().filter(|line| line.contains(" node ")).count();
-    eventually("three nodes", Duration::from_secs(20), || nodes() == 3);
-    // By then the master stands still, too.
-    let stands_still = || {
-        fs::read_dir("/proc").unwrap().flatten().any(|entry| {
-            let line = fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
-            let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-            line.contains(&work) && stat.contains(") T ")
-        })
-    };
-    eventually("a node that stands still", Duration::from_secs(30), stands_still);
-    harness.kill().unwrap();
-    harness.wait().unwrap();
-    eventually("no node", Duration::from_secs(5), || nodes() == 0);
-    // Its folder is taken away by the next soak, however that ends.
-    assert_eq!(fs::read_dir(&work).unwrap().count(), 1);
-    let out = folder.path("next");
-    let next = run(&["soak", &scenario, "--limit", "1", "--work", &work, "--out", &out]);
-    assert_eq!(next.code, 75, "{}", next.stderr);
-    assert!(next.stderr.contains("which a soak that was killed had left"), "{}", next.stderr);
-    assert!(next.stderr.contains("took longer than 1 s"), "{}", next.stderr);
-    assert_eq!(fs::read_dir(&work).unwrap().count(), 0);
-}
-
-#[test]
 fn a_node_that_ends_by_itself_is_told_and_nothing_has_held() {
     let folder = folder();
-    let calm = &MASTER_LOSS[..MASTER_LOSS.find("[[faults]]").unwrap()];
-    let scenario = written(&folder, "calm.toml", calm);
+    let scenario = written(&folder, "calm.toml", &calm());
     let (work, out) = (folder.path("work"), folder.path("out"));
     let harness = Command::new(env!("CARGO_BIN_EXE_wavetank"))
         .args(["soak", &scenario, "--time-scale", "2", "--json", "--work", &work, "--out", &out])
@@ -217,8 +132,7 @@ fn a_node_that_ends_by_itself_is_told_and_nothing_has_held() {
 #[test]
 fn real_runs_stand_beside_simulated_ones() {
     let folder = folder();
-    let calm = &MASTER_LOSS[..MASTER_LOSS.find("[[faults]]").unwrap()];
-    let scenario = written(&folder, "calm.toml", calm);
+    let scenario = written(&folder, "calm.toml", &calm());
     let (profile, out) = (folder.path("profile.toml"), folder.path("out"));
     let measured =
         run(&["calibrate", "--seconds", "1", "--out", &profile, "--dir", &folder.path("")]);
@@ -328,8 +242,7 @@ fn a_node_answers_its_clients_and_keeps_what_it_committed() {
 #[test]
 fn what_cannot_be_played_for_real_is_refused() {
     let folder = folder();
-    let disk = MASTER_LOSS.replace("crash = \"master\"", "bit-flip = \"master\"");
-    let scenario = written(&folder, "disk.toml", &disk);
+    let scenario = written(&folder, "disk.toml", &master_loss("bit-flip"));
     let done = run(&["soak", &scenario, "--out", &folder.path("out")]);
     assert_eq!(done.code, 2);
     assert!(

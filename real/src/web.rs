@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use wavetank_instance::{Endpoint, Instance, Programs};
-use wavetank_vocabulary::{InstanceId, NodeId, OperationKind, Span};
+use wavetank_vocabulary::{InstanceId, NodeId, OperationKind, Role, Span};
 use wavetank_world::Program;
 
 use crate::http::{HttpAnswer, HttpRequest};
@@ -95,13 +95,16 @@ impl<T: Fn(FromWeb) -> bool> Web<T> {
 
     fn endpoint(&self, endpoint: Endpoint, request: &HttpRequest) -> HttpAnswer {
         let credentials = request.credentials;
-        match self.look(move |instance| instance.http(endpoint, credentials)) {
-            Some(Some(answer)) if endpoint == Endpoint::Overview && answer.status == 200 => {
+        let look =
+            move |instance: &Instance| (instance.role(), instance.http(endpoint, credentials));
+        match self.look(look) {
+            Some((_, Some(answer))) if endpoint == Endpoint::Overview && answer.status == 200 => {
                 HttpAnswer::json(200, self.here(&answer.body))
             }
-            Some(Some(answer)) => HttpAnswer::text(answer.status, answer.body),
-            // Neo4j's web server does not listen yet; this one says so.
-            Some(None) => HttpAnswer::text(503, "starting"),
+            Some((_, Some(answer))) => HttpAnswer::text(answer.status, answer.body),
+            // Neo4j's web server does not listen then, and an arbiter has none; this one says so.
+            Some((Role::Arbiter, None)) => HttpAnswer::text(503, "an arbiter serves nobody"),
+            Some((_, None)) => HttpAnswer::text(503, "starting"),
             None => unavailable(),
         }
     }
@@ -165,12 +168,12 @@ fn metrics_text(id: u16, instance: &Instance) -> String {
     metric("last_committed_tx", "gauge", "The last transaction.", store.mark().tx.0);
     let open = store.open_transactions() as u64;
     metric("open_transactions", "gauge", "Transactions under way.", open);
-    metric("page_cache_hits", "counter", "Pages found in the cache.", counters.hits);
-    metric("page_cache_faults", "counter", "Pages read from disk.", counters.faults);
-    metric("page_cache_evictions", "counter", "Pages given up.", counters.evictions);
     let resident = store.resident_pages() as u64;
     metric("page_cache_pages", "gauge", "Pages in the cache.", resident);
     metric("store_pages", "gauge", "Pages of the store.", store.store_pages());
+    metric("page_cache_hits", "counter", "Pages found in the cache.", counters.hits);
+    metric("page_cache_faults", "counter", "Pages read from disk.", counters.faults);
+    metric("page_cache_evictions", "counter", "Pages given up.", counters.evictions);
     metric("page_cache_flushes", "counter", "Pages written.", counters.flushes);
     metric("log_bytes", "counter", "Bytes appended to the log.", counters.log_bytes);
     text.push_str("# EOF\n");

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::node::eventually;
+use crate::scenario::master_loss;
 use crate::support::{Done, Folder, done};
-use crate::{MASTER_LOSS, folder, processes_of, written};
+use crate::wait::eventually;
+use crate::{folder, processes_of, written};
 
 /// A soak that a test meddles with while its master is down.
 struct Soak {
@@ -22,7 +23,7 @@ struct Soak {
 impl Soak {
     fn with_the_master_down() -> Soak {
         let folder = folder();
-        let scenario = written(&folder, "loss.toml", MASTER_LOSS);
+        let scenario = written(&folder, "loss.toml", &master_loss("crash"));
         let work = folder.path("work");
         let harness = Command::new(env!("CARGO_BIN_EXE_wavetank"))
             .args(["soak", &scenario, "--time-scale", "4", "--json", "--work", &work, "--out"])

@@ -8,8 +8,10 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::node::{ONE, eventually, http, start};
+use crate::node::{http, start};
+use crate::scenario::one;
 use crate::support::Folder;
+use crate::wait::eventually;
 
 /// CRC-32C, bit by bit (Castagnoli 1993).
 fn crc32c(bytes: &[u8]) -> u32 {
@@ -85,7 +87,7 @@ fn garbage_on_the_cluster_port_harms_nobody() {
     let folder = Folder::with("about.txt", "made by a test");
     let heard = Arc::new(Mutex::new(Vec::new()));
     let member = listening(heard.clone());
-    let scenario = ONE.replace("count = 1", "count = 2").replace("SETTINGS", "");
+    let scenario = one("").replace("count = 1", "count = 2");
     let members = format!("2 = \"127.0.0.1:{member}\"\n");
     let (mut node, cluster, web) = start(&folder, "node.log", &scenario, &members);
     eventually("words of the node", Duration::from_secs(20), || {

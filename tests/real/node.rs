@@ -1,21 +1,12 @@
 //! A node that a test starts by hand, and asks over HTTP.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::process::{Child, Command};
-use std::time::{Duration, Instant};
 
+use crate::ask::ask;
+use crate::scenario::one;
 use crate::support::Folder;
-
-/// Waits until something is so.
-pub(crate) fn eventually(what: &str, patience: Duration, mut come: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !come() {
-        assert!(began.elapsed() < patience, "{what}: not within {patience:?}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
 
 /// A node that was started by hand.
 pub(crate) struct Node(pub(crate) Child);
@@ -31,36 +22,9 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// A cluster of one; `SETTINGS` stands where further settings may.
-pub(crate) const ONE: &str = r#"
-format = 1
-duration = "40s"
-[cluster]
-compat = "2.3.6"
-[cluster.settings]
-"ha.configuration_timeout" = "100ms"
-SETTINGS
-[[group]]
-count = 1
-machine = "aws:r3.xlarge"
-page_cache = "64MiB"
-[graph]
-generate = { kind = "social", users = 200, mean_follows = 5 }
-[[operation]]
-name = "follow"
-pattern = "naive"
-[[balancer]]
-name = "front"
-poll = "1s"
-[[clients]]
-name = "app"
-arrivals = { poisson = "40/s" }
-mix = { profile = 50, status = 30, follow = 20 }
-"#;
-
 /// Starts a node of a cluster of one; gives its cluster and web port, too.
 pub(crate) fn alone(folder: &Folder, log: &str, settings: &str) -> (Node, u16, u16) {
-    start(folder, log, &ONE.replace("SETTINGS", settings), "")
+    start(folder, log, &one(settings), "")
 }
 
 /// Starts instance 1 of a scenario with these further members.
@@ -82,21 +46,9 @@ pub(crate) fn start(folder: &Folder, log: &str, scenario: &str, members: &str) -
     (Node(child), cluster, web)
 }
 
-/// Sends a request; gives status and body.
+/// Sends a request of a user; gives status and body.
 pub(crate) fn http(port: u16, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
-    write!(
-        stream,
-        "{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic eDp5\r\n\
-         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    )
-    .ok()?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text).ok()?;
-    let status = text.split(' ').nth(1)?.parse().ok()?;
-    Some((status, text.split_once("\r\n\r\n")?.1.to_owned()))
+    ask(port, (method, path), body, true)
 }
 
 pub(crate) fn is_master(web: u16) -> bool {

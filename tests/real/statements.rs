@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::node::{alone, eventually, http, is_master};
+use crate::node::{alone, http, is_master};
 use crate::support::Folder;
+use crate::wait::eventually;
 use serde_json::{Value, json};
 
 const TRANSACTION: &str = "/db/data/transaction";

@@ -1,47 +1,10 @@
 //! Faults of links, disks, clocks and page caches on real processes.
 
-#![cfg(target_os = "linux")]
-
-mod support;
-
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-use support::{Folder, run};
-
-const BEGIN: &str = r#"
-format = 1
-duration = "60s"
-warm_up = "5s"
-[cluster.settings]
-"ha.heartbeat_interval" = "1s"
-"ha.heartbeat_timeout" = "5s"
-"ha.pull_interval" = "500ms"
-[[group]]
-count = 3
-machine = "aws:r3.xlarge"
-page_cache = "64MiB"
-[graph]
-generate = { kind = "social", users = 200, mean_follows = 5 }
-[[balancer]]
-name = "front"
-poll = "1s"
-[[clients]]
-name = "app"
-arrivals = { poisson = "40/s" }
-mix = { profile = 50, status = 30, follow = 20 }
-routing = { by = "reads-to-slaves" }
-timeout = "5s"
-retry = { on = ["transient", "connection"], attempts = 4, backoff = "50ms", factor = 2.0, jitter = 0.5 }
-[[expect]]
-check = "acknowledged-writes-lost"
-explained = { max = 200 }
-[[expect]]
-check = "replicas-equal"
-[[expect]]
-check = "recovers"
-within = "60s"
-"#;
+use super::result;
+use super::scenario::three;
+use super::support::{Folder, run};
 
 /// The fault, and what else its table says.
 const FAULTS: [(&str, &str); 11] = [
@@ -60,7 +23,7 @@ const FAULTS: [(&str, &str); 11] = [
 
 #[test]
 fn faults_of_links_disks_and_clocks_strike_real_processes() {
-    let mut scenario = BEGIN.to_owned();
+    let mut scenario = three(60, 5);
     for (number, (fault, strength)) in FAULTS.iter().enumerate() {
         let at = 8 + 4 * number;
         scenario += &format!("[[faults]]\nat = \"{at}s\"\n{fault}\nfor = \"3s\"\n{strength}\n");
@@ -68,8 +31,7 @@ fn faults_of_links_disks_and_clocks_strike_real_processes() {
     let folder = Folder::with("faults.toml", &scenario);
     let (file, out) = (folder.path("faults.toml"), folder.path("out"));
     let done = run(&["soak", &file, "--time-scale", "4", "--out", &out, "--json"]);
-    let result: Value = serde_json::from_str(&done.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {}{}", done.stdout, done.stderr));
+    let result = result(&done);
     assert_eq!(done.code, 0, "{}{:#}", done.stderr, result["expectations"]);
     let faults = result["faults"].as_array().expect("faults");
     let kinds: BTreeSet<&str> = faults.iter().filter_map(|fault| fault["kind"].as_str()).collect();
