@@ -23,7 +23,7 @@ use wavetank_reports::{CampaignResult, SeedResult};
 use wavetank_scenario::Scenario;
 use wavetank_world::{BaseGraph, Plan, Workload, WorkloadError};
 
-use crate::campaign::seeds::parse_seeds;
+use crate::campaign::seeds::{SeedRange, parse_seeds};
 use crate::campaign::{
     CampaignError, Deadline, Entry, Seeds, Work, digest_of, play_all, scenario_digest,
 };
@@ -196,7 +196,7 @@ impl Suite {
 
     fn played(&self) -> Result<(Entry, CampaignResult), SuiteError> {
         let (entry, range) = (self.entry()?, self.range()?);
-        let first = find::draw(&entry.scenario, range.start)?;
+        let first = find::draw(&entry.scenario, range.first)?;
         self.own.driven(&first)?;
         let digests = [scenario_digest(&entry.scenario, &first)];
         let work = Work {
@@ -234,11 +234,11 @@ impl Suite {
     }
 
     /// The seeds that are played: the environment's before the test's own.
-    fn range(&self) -> Result<Range<u64>, SuiteError> {
+    fn range(&self) -> Result<SeedRange, SuiteError> {
         match env::var(SEEDS) {
             Ok(text) => parse_seeds(&text).map_err(SuiteError::Seeds),
             Err(_) if self.seeds.is_empty() => Err(SuiteError::NoSeeds(self.seeds.clone())),
-            Err(_) => Ok(self.seeds.clone()),
+            Err(_) => Ok(self.seeds.clone().into()),
         }
     }
 

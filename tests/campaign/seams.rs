@@ -2,6 +2,7 @@
 //! of several failures is looked into.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -54,6 +55,19 @@ fn a_scenario_that_has_a_seed_is_played_with_it() {
 }
 
 #[test]
+fn the_greatest_seed_can_be_a_scenarios_own() {
+    let greatest = SHORT.replace("format = 1", &format!("format = 1\nseed = \"{}\"", u64::MAX));
+    let folder = Folder::with("greatest.toml", &greatest);
+    let (file, out) = (folder.path("greatest.toml"), folder.path("out"));
+    let done = run(&["test", &file, "--json", "--out", &out]);
+    assert_eq!((done.code, &json(&done)["runs"]), (0, &1.into()), "{}", done.stderr);
+    let merged = run(&["merge", &out, "--out", &folder.path("whole"), "--json"]);
+    assert_eq!((merged.code, &json(&merged)["runs"]), (0, &1.into()), "{}", merged.stderr);
+    let asked = run(&["test", &file, "--seeds", &format!("{}..+2", u64::MAX - 1), "--json"]);
+    assert_eq!((asked.code, &json(&asked)["runs"]), (0, &2.into()), "{}", asked.stderr);
+}
+
+#[test]
 fn what_must_hold_over_seeds_is_judged_when_the_shards_are_merged() {
     let rule = "check = \"latency\"\nof = \"app\"\np50 = { max = \"1us\" }\nseeds = \"any\"\n";
     let folder = Folder::with("short.toml", &format!("{SHORT}\n[[expect]]\n{rule}"));
@@ -66,6 +80,10 @@ fn what_must_hold_over_seeds_is_judged_when_the_shards_are_merged() {
     let merged = run(&["merge", &folder.path("1"), &folder.path("2"), "--out", &folder.path("w")]);
     assert_eq!(merged.code, 1, "{}", merged.stderr);
     assert!(merged.stdout.contains("held for 0 of 2 seeds"), "{}", merged.stdout);
+    // What the shard kept of a seed for which it did not hold is named.
+    let result: Value = serde_json::from_str(&read(&folder.path("w/result.json"))).unwrap();
+    let kept = result["rules"][0]["failing"]["folder"].as_str().unwrap_or_default();
+    assert!(Path::new(kept).join("result.json").exists(), "{}", result["rules"]);
 }
 
 #[test]

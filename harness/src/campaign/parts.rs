@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use wavetank_reports::{Ended, SeedResult};
 
-use super::seeds::{Seeds, Shard};
+use super::seeds::{SeedRange, Seeds, Shard};
 
 /// What one start was asked to play, and how it ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,7 +15,7 @@ pub struct Asked {
     pub scenarios: Vec<String>,
     /// The first seed.
     pub from: u64,
-    /// The seed after the last one.
+    /// The seed after the last one; 0 after the greatest that there is.
     pub to: u64,
     /// Which shard of the seeds.
     pub shard: u64,
@@ -35,11 +35,15 @@ impl Asked {
     }
 
     fn name(&self) -> String {
-        format!("shard {}/{} of seeds {}..{}", self.shard, self.of, self.from, self.to)
+        format!("shard {}/{} of seeds {}", self.shard, self.of, self.range())
+    }
+
+    fn range(&self) -> SeedRange {
+        SeedRange::between(self.from, self.to)
     }
 
     fn seeds(&self) -> Seeds {
-        Seeds::new(self.from..self.to, Some(Shard { number: self.shard, of: self.of }))
+        Seeds::new(self.range(), Some(Shard { number: self.shard, of: self.of }))
     }
 }
 
@@ -81,16 +85,15 @@ pub fn wholeness(
             lacks.push(format!("{scenario}: {} has {played} of {total} runs", part.name()));
         }
         for ((from, to, of), numbers) in shards {
+            let range = SeedRange::between(from, to);
             for shard in (1..=of).filter(|number| !numbers.contains(number)) {
-                let seeds = Seeds::new(from..to, Some(Shard { number: shard, of }));
+                let seeds = Seeds::new(range, Some(Shard { number: shard, of }));
                 // Somebody else may have played them, say with another number of shards.
                 if seeds.iter().all(|seed| there.contains(&(scenario.as_str(), seed))) {
                     continue;
                 }
                 ended = Ended::Interrupted;
-                lacks.push(format!(
-                    "{scenario}: shard {shard}/{of} of seeds {from}..{to} is missing"
-                ));
+                lacks.push(format!("{scenario}: shard {shard}/{of} of seeds {range} is missing"));
             }
         }
     }

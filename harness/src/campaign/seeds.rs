@@ -1,5 +1,6 @@
 //! Which seeds a campaign plays: a range, or a shard of it.
 
+use std::fmt;
 use std::ops::Range;
 
 use wavetank_scenario::parse_seed;
@@ -30,23 +31,65 @@ pub fn parse_shard(text: &str) -> Result<Shard, String> {
     if shard.number == 0 || shard.number > shard.of { Err(wrong()) } else { Ok(shard) }
 }
 
+/// Seeds one after the other. Unlike a [`Range`], it can hold the greatest one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeedRange {
+    /// The first of them.
+    pub first: u64,
+    /// How many there are.
+    pub count: u64,
+}
+
+impl SeedRange {
+    /// This seed only.
+    pub fn one(seed: u64) -> Self {
+        SeedRange { first: seed, count: 1 }
+    }
+
+    /// Up to but not including the seed `to`; 0 stands for the one after the greatest.
+    pub fn between(first: u64, to: u64) -> Self {
+        SeedRange { first, count: to.wrapping_sub(first) }
+    }
+
+    /// The seed after the last one; 0 after the greatest that there is.
+    pub fn to(self) -> u64 {
+        self.first.wrapping_add(self.count)
+    }
+}
+
+impl From<Range<u64>> for SeedRange {
+    fn from(range: Range<u64>) -> Self {
+        SeedRange { first: range.start, count: range.end.saturating_sub(range.start) }
+    }
+}
+
+/// As [`parse_seeds`] reads it.
+impl fmt::Display for SeedRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.first.checked_add(self.count) {
+            Some(end) => write!(f, "{}..{end}", self.first),
+            None => write!(f, "{}..+{}", self.first, self.count),
+        }
+    }
+}
+
 /// Seeds in ascending order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seeds {
-    range: Range<u64>,
+    range: SeedRange,
     shard: Shard,
 }
 
 impl Seeds {
     /// The part of a range that a shard plays: every `of`-th seed, so that shards are alike.
-    pub fn new(range: Range<u64>, shard: Option<Shard>) -> Self {
+    pub fn new(range: impl Into<SeedRange>, shard: Option<Shard>) -> Self {
+        let range = range.into();
         Seeds { range, shard: shard.unwrap_or(Shard { number: 1, of: 1 }) }
     }
 
     /// How many there are.
     pub fn len(&self) -> u64 {
-        let total = self.range.end.saturating_sub(self.range.start);
-        total.saturating_sub(self.shard.number - 1).div_ceil(self.shard.of)
+        self.range.count.saturating_sub(self.shard.number - 1).div_ceil(self.shard.of)
     }
 
     /// Whether there is none.
@@ -56,7 +99,7 @@ impl Seeds {
 
     /// The seed at that place.
     pub fn at(&self, index: u64) -> u64 {
-        self.range.start + (self.shard.number - 1) + index * self.shard.of
+        self.range.first + (self.shard.number - 1) + index * self.shard.of
     }
 
     /// All of them.
@@ -70,26 +113,24 @@ impl Seeds {
 ///
 /// # Errors
 /// In words, when it is nothing of the kind.
-pub fn parse_seeds(text: &str) -> Result<Range<u64>, String> {
+pub fn parse_seeds(text: &str) -> Result<SeedRange, String> {
     let seed = |text: &str| parse_seed(text).map_err(|error| error.to_string());
-    let beyond = || "the last seed would be beyond 18446744073709551615".to_owned();
     let range = match text.split_once("..") {
         Some((from, count)) if count.starts_with('+') => {
-            let from = seed(from)?;
             let count = count[1..].parse::<u64>();
             let count = count.map_err(|_| format!("`{text}`: how many? expected A..+N"))?;
-            from..from.checked_add(count).ok_or_else(beyond)?
+            SeedRange { first: seed(from)?, count }
         }
-        Some((from, to)) => seed(from)?..seed(to)?,
-        None => {
-            let seed = seed(text)?;
-            seed..seed.checked_add(1).ok_or_else(beyond)?
-        }
+        Some((from, to)) => (seed(from)?..seed(to)?).into(),
+        None => SeedRange::one(seed(text)?),
     };
-    if range.is_empty() {
+    if range.count == 0 {
         return Err(format!("no seed lies in {text}: the end is not included"));
     }
-    if range.end - range.start > MOST_SEEDS {
+    if range.first.checked_add(range.count - 1).is_none() {
+        return Err("the last seed would be beyond 18446744073709551615".to_owned());
+    }
+    if range.count > MOST_SEEDS {
         return Err(format!("at most {MOST_SEEDS} seeds at once"));
     }
     Ok(range)
@@ -101,17 +142,29 @@ mod tests {
 
     #[test]
     fn seed_ranges_are_half_open_and_wrong_ones_say_why() {
-        assert_eq!(parse_seeds("0..3"), Ok(0..3));
-        assert_eq!(parse_seeds("7"), Ok(7..8));
-        assert_eq!(parse_seeds("7..+200"), Ok(7..207));
-        assert_eq!(parse_seeds("deadbeef"), Ok(0xdead_beef..0xdead_bef0));
-        assert_eq!(parse_seeds("deadbeef..+2"), Ok(0xdead_beef..0xdead_bef1));
+        let range = |range: Range<u64>| Ok(SeedRange::from(range));
+        assert_eq!(parse_seeds("0..3"), range(0..3));
+        assert_eq!(parse_seeds("7"), range(7..8));
+        assert_eq!(parse_seeds("7..+200"), range(7..207));
+        assert_eq!(parse_seeds("deadbeef"), range(0xdead_beef..0xdead_bef0));
+        assert_eq!(parse_seeds("deadbeef..+2"), range(0xdead_beef..0xdead_bef1));
         for wrong in
             ["", "a..b", "3..3", "9..2", "0..9999999999", "-1..4", "1..x", "1..+", "1..+0", "1..+x"]
         {
             assert!(parse_seeds(wrong).is_err(), "{wrong}");
         }
-        assert!(parse_seeds("18446744073709551615").is_err());
+    }
+
+    #[test]
+    fn the_greatest_seed_is_one_like_any_other() {
+        let greatest = parse_seeds("18446744073709551615").unwrap();
+        assert_eq!(Seeds::new(greatest, None).iter().collect::<Vec<_>>(), [u64::MAX]);
+        assert_eq!(greatest.to_string(), "18446744073709551615..+1");
+        assert_eq!(SeedRange::between(u64::MAX, greatest.to()), greatest);
+        assert_eq!(parse_seeds(&greatest.to_string()), Ok(greatest));
+        let two = parse_seeds("18446744073709551614..+2").unwrap();
+        assert_eq!(Seeds::new(two, None).iter().max(), Some(u64::MAX));
+        assert!(parse_seeds("18446744073709551615..+2").unwrap_err().contains("beyond"));
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! `wavetank sweep`: parameters against outcomes.
 
-use std::ops::Range;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -9,7 +8,7 @@ use wavetank_reports::Ended;
 use super::campaign_progress::CampaignProgress;
 use super::{Failure, find, say, tell, warn};
 use crate::campaign::Seeds;
-use crate::campaign::seeds::parse_seeds;
+use crate::campaign::seeds::{SeedRange, parse_seeds};
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::sweep::{Sweep, SweepError, Varied, parse_vary};
@@ -30,7 +29,7 @@ pub(super) struct SweepArgs {
     /// The seeds of each point, from A up to but not including B, or A..+N for N of them
     /// [default: those of the [sweep] table, else 0..20].
     #[arg(long, value_name = "A..B", value_parser = parse_seeds)]
-    seeds: Option<Range<u64>>,
+    seeds: Option<SeedRange>,
     /// Changes one value at every point.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -53,7 +52,7 @@ impl From<SweepError> for Failure {
 
 pub(super) fn sweep(args: &SweepArgs) -> Result<Exit, Failure> {
     let (vary, range) = asked(args)?;
-    let seeds = Seeds::new(range.clone(), None);
+    let seeds = Seeds::new(range, None);
     let out = args.out.as_deref();
     let sweep = Sweep::new(&args.file, &args.set, vary.clone(), seeds, out)?;
     warn(sweep.first());
@@ -66,7 +65,7 @@ pub(super) fn sweep(args: &SweepArgs) -> Result<Exit, Failure> {
     let played = sweep.play(jobs, |run| progress.over(run.error.is_none()));
     progress.finish();
     let result = played?;
-    let page = sweep.conclude(&result, &command(args, &vary, &range))?;
+    let page = sweep.conclude(&result, &command(args, &vary, range))?;
     if args.json {
         say(&result.to_json());
     } else {
@@ -91,10 +90,11 @@ pub(super) fn sweep(args: &SweepArgs) -> Result<Exit, Failure> {
 }
 
 /// What is varied, and with which seeds: what the command says comes before the scenario's table.
-fn asked(args: &SweepArgs) -> Result<(Vec<Varied>, Range<u64>), Failure> {
+fn asked(args: &SweepArgs) -> Result<(Vec<Varied>, SeedRange), Failure> {
     let scenario = find::one(&args.file, &args.set)?;
     let table = scenario.sweep();
-    let seeds = args.seeds.clone().unwrap_or(0..table.map_or(DEFAULT_SEEDS, |table| table.seeds));
+    let default = table.map_or(DEFAULT_SEEDS, |table| table.seeds);
+    let seeds = args.seeds.unwrap_or((0..default).into());
     if !args.vary.is_empty() {
         return Ok((args.vary.clone(), seeds));
     }
@@ -109,12 +109,12 @@ fn asked(args: &SweepArgs) -> Result<(Vec<Varied>, Range<u64>), Failure> {
 }
 
 /// What plays the sweep again.
-fn command(args: &SweepArgs, vary: &[Varied], seeds: &Range<u64>) -> String {
+fn command(args: &SweepArgs, vary: &[Varied], seeds: SeedRange) -> String {
     let mut text = format!("wavetank sweep {}", quoted(&args.file.to_string_lossy()));
     for (key, values) in vary {
         text += &format!(" --vary {}", quoted(&format!("{key}={}", values.join(","))));
     }
-    text += &format!(" --seeds {}..{}", seeds.start, seeds.end);
+    text += &format!(" --seeds {seeds}");
     for set in &args.set {
         text += &format!(" --set {}", quoted(set));
     }

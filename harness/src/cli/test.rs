@@ -1,7 +1,6 @@
 //! `wavetank test`: many seeds of many scenarios. `wavetank merge`: campaigns put together.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -17,7 +16,7 @@ use crate::campaign::folder::{Folder, FolderError, Known};
 use crate::campaign::merge::{merged, name_alike};
 use crate::campaign::parts::{Asked, wholeness};
 use crate::campaign::scenario_digest;
-use crate::campaign::seeds::{parse_seeds, parse_shard};
+use crate::campaign::seeds::{SeedRange, parse_seeds, parse_shard};
 use crate::campaign::{CampaignError, Deadline, Entry, Seeds, Shard, Work, digest_of, play_all};
 use crate::exit::Exit;
 use crate::interrupt;
@@ -33,7 +32,7 @@ pub(super) struct TestArgs {
     /// Seeds from A up to but not including B, or A..+N for N of them; a seed may be a git
     /// commit hash [default: the seed that stands in a scenario, or else 0..20].
     #[arg(long, value_name = "A..B", value_parser = parse_seeds)]
-    seeds: Option<Range<u64>>,
+    seeds: Option<SeedRange>,
     /// Plays one of N equal parts of the seeds, e.g. 2/8; `wavetank merge` puts them together.
     #[arg(long, value_name = "I/N", value_parser = parse_shard)]
     shard: Option<Shard>,
@@ -211,11 +210,11 @@ fn deadline(args: &TestArgs, started: Instant) -> Deadline {
 }
 
 /// With which seeds a scenario is played: those that were asked for, or its own, or twenty.
-fn range_of(args: &TestArgs, entry: &Entry) -> Range<u64> {
-    match (&args.seeds, entry.scenario.seed()) {
-        (Some(asked), _) => asked.clone(),
-        (None, Some(own)) => own..own.saturating_add(1),
-        (None, None) => 0..20,
+fn range_of(args: &TestArgs, entry: &Entry) -> SeedRange {
+    match (args.seeds, entry.scenario.seed()) {
+        (Some(asked), _) => asked,
+        (None, Some(own)) => SeedRange::one(own),
+        (None, None) => (0..20).into(),
     }
 }
 
@@ -226,7 +225,7 @@ fn asked(args: &TestArgs, entries: &[Entry], ended: Option<Ended>) -> Vec<Asked>
     let mut ranges: BTreeMap<(u64, u64), Vec<String>> = BTreeMap::new();
     for entry in entries {
         let range = range_of(args, entry);
-        ranges.entry((range.start, range.end)).or_default().push(entry.name.clone());
+        ranges.entry((range.first, range.to())).or_default().push(entry.name.clone());
     }
     let asked = ranges.into_iter().map(|((from, to), scenarios)| Asked {
         scenarios,
@@ -253,7 +252,7 @@ pub(super) fn tell_left_out(names: &[String]) {
 fn identities(entries: &[Entry], args: &TestArgs) -> Result<Vec<Known>, Failure> {
     let (mut known, mut wrong) = (Vec::new(), Vec::new());
     for entry in entries {
-        match find::draw(&entry.scenario, range_of(args, entry).start) {
+        match find::draw(&entry.scenario, range_of(args, entry).first) {
             Ok(plan) => known.push(identity(entry, &plan)),
             Err(failure) => wrong.push(failure.message),
         }
@@ -323,15 +322,24 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
     let wall = results.iter().map(|result| result.wall_seconds).sum();
     let mut result =
         CampaignResult::new(results, ended, wall, digest_of, |result| command(result, &set));
-    for failed in &mut result.failures {
-        // What was kept stays where it was kept.
-        let of = &failed.result;
-        let name = folder.failure(&of.scenario, &of.scenario_digest, of.seed);
+    // What was kept stays where it was kept.
+    let kept = |scenario: &str, digest: &str, seed| {
+        let name = folder.failure(scenario, digest, seed);
         let kept = args.parts.iter().chain(there).filter_map(|part| {
             let place = part.join("failures").join(name.file_name()?);
             place.join("result.json").exists().then_some(place)
         });
-        failed.folder = kept.map(|place| place.display().to_string()).next();
+        kept.map(|place| place.display().to_string()).next()
+    };
+    for failed in &mut result.failures {
+        let of = &failed.result;
+        failed.folder = kept(&of.scenario, &of.scenario_digest, of.seed);
+    }
+    for rule in &mut result.rules {
+        let digest = scenarios.iter().find(|known| known.scenario == rule.scenario);
+        if let (Some(one), Some(known)) = (&mut rule.failing, digest) {
+            one.folder = kept(&rule.scenario, &known.digest, one.seed);
+        }
     }
     folder.conclude(&result)?;
     let exit = conclude(&result, &args.forms, least.as_ref())?;
