@@ -9,6 +9,7 @@
 //! same Plan.
 
 mod ddmin;
+mod operations;
 mod passes;
 mod reason;
 mod trial;
@@ -107,6 +108,8 @@ impl<P: FnMut(&str, &Plan, u64)> Shrinker<P> {
         self.tell("duration");
         self.take(Plan { warm_up: Span::ZERO, ..self.best.clone() });
         self.duration();
+        self.tell("operations");
+        self.guess_operations();
         self.tell("faults");
         self.faults();
         self.earlier();
@@ -115,6 +118,8 @@ impl<P: FnMut(&str, &Plan, u64)> Shrinker<P> {
         self.clients();
         self.instances();
         self.tell("operations");
+        self.thresholds();
+        self.guess_operations();
         self.operations();
         self.tell("times");
         self.earlier();
@@ -162,6 +167,16 @@ impl<P: FnMut(&str, &Plan, u64)> Shrinker<P> {
         }
     }
 
+    /// Lowers what takes many operations to reach. What that does not help to leave operations out
+    /// goes back to its default with the other settings.
+    fn thresholds(&mut self) {
+        for step in passes::LOWER {
+            let mut plan = self.best.clone();
+            step(&mut plan);
+            self.take(plan);
+        }
+    }
+
     fn clients(&mut self) {
         let mut index = self.best.clients.len();
         while index > 0 && self.best.clients.len() > 1 {
@@ -177,22 +192,6 @@ impl<P: FnMut(&str, &Plan, u64)> Shrinker<P> {
             index -= 1;
             if let Some(plan) = passes::without_instance(&self.best, index) {
                 self.take(plan);
-            }
-        }
-    }
-
-    fn operations(&mut self) {
-        let mut all = self.failed.observed.operations.clone();
-        all.sort_unstable();
-        all.dedup();
-        // Nothing is copied any more once the time is over.
-        minimise(all, |some| {
-            !self.trials.over() && self.keeps(passes::with_operations(&self.best, some))
-        });
-        if passes::operations(&self.best).is_none() {
-            let all = self.failed.observed.operations.clone();
-            if all.len() < 100 {
-                self.take(passes::with_operations(&self.best, &all));
             }
         }
     }

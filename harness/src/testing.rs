@@ -4,7 +4,12 @@ use wavetank_world::Plan;
 
 /// Three instances, one population of clients, no fault.
 pub(crate) fn plan() -> Plan {
-    let source = r#"
+    plan_with("")
+}
+
+/// The same, with further tables.
+pub(crate) fn plan_with(tables: &str) -> Plan {
+    let head = r#"
 format = 1
 about = "For unit tests."
 duration = "10s"
@@ -24,7 +29,7 @@ arrivals = { poisson = "20/s" }
 workload = "social"
 mix = { profile = 1, follow = 1 }
 "#;
-    wavetank_scenario::parse("unit.toml", source)
+    wavetank_scenario::parse("unit.toml", &format!("{head}\n{tables}"))
         .and_then(|scenario| scenario.draw(1, &mut |_| unreachable!("no file is named")))
         .unwrap_or_else(|errors| panic!("{}", errors.render(false)))
 }

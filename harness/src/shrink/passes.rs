@@ -3,8 +3,9 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use wavetank_vocabulary::{ClientId, FaultId, InstanceId, OperationId, Ratio, Span, Time};
+use wavetank_vocabulary::{Bytes, ClientId, FaultId, InstanceId, OperationId, Ratio, Span, Time};
 use wavetank_world::{
     CostTable, FaultPlan, GraphSource, Members, Plan, RetryPlan, Settings, Target,
 };
@@ -135,6 +136,13 @@ pub(super) fn with_operations(plan: &Plan, operations: &[OperationId]) -> Plan {
     plan
 }
 
+/// The Plan with all operations that its clients draw.
+pub(super) fn with_all_operations(plan: &Plan) -> Plan {
+    let mut plan = plan.clone();
+    plan.clients.iter_mut().for_each(|client| client.only = None);
+    plan
+}
+
 /// How many operations a Plan names; none when it does not name all of them.
 pub(super) fn operations(plan: &Plan) -> Option<usize> {
     plan.clients.iter().map(|client| client.only.as_ref().map(Vec::len)).sum()
@@ -154,6 +162,19 @@ pub(super) const PLAINER: [Plainer; 8] = [
     |plan| fewer_users(plan, 100),
     |plan| fewer_users(plan, 10),
 ];
+
+/// Thresholds that it takes many operations to reach, as low as they go: those can then be fewer.
+pub(super) const LOWER: [Plainer; 3] = [
+    |plan| every_settings(plan, |settings| settings.checkpoint_interval_tx = 10),
+    |plan| every_settings(plan, |settings| settings.checkpoint_interval_tx = 1),
+    |plan| every_settings(plan, |settings| settings.log_rotation_threshold = Bytes::mib(1)),
+];
+
+fn every_settings(plan: &mut Plan, change: fn(&mut Settings)) {
+    change(&mut plan.settings);
+    let own = plan.instances.iter_mut().filter_map(|instance| instance.settings.as_mut());
+    own.for_each(|settings| change(Arc::make_mut(settings)));
+}
 
 fn fewer_users(plan: &mut Plan, fewer: u32) {
     if let GraphSource::Social { users, mean_follows } = &mut plan.graph.source

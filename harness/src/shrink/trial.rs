@@ -13,6 +13,8 @@ use wavetank_world::{GraphSource, Plan, Popularity, World};
 
 use super::reason::Reason;
 use crate::campaign::Bases;
+use crate::checks::Check;
+use crate::explain::Evidence;
 use crate::interrupt;
 use crate::play::{Checks, must_hold};
 
@@ -27,8 +29,10 @@ const SHORT: u64 = 8;
 /// What a run was seen to consist of.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
-    /// The client operations that were due.
-    pub operations: Vec<OperationId>,
+    /// The client operations that were due, and when, in this order.
+    pub operations: Vec<(Time, OperationId)>,
+    /// When faults began and ended.
+    pub struck: Vec<Time>,
     /// Whom each fault hit.
     pub hit: BTreeMap<FaultId, BTreeSet<InstanceId>>,
 }
@@ -46,10 +50,12 @@ impl Observer for Watcher {
 
     fn observe(&mut self, at: Time, seq: Seq, fact: &Fact) {
         match *fact {
-            Fact::Invoked { operation, .. } => self.observed.operations.push(operation),
+            Fact::Invoked { operation, .. } => self.observed.operations.push((at, operation)),
             Fact::FaultBegan { fault, on, .. } => {
                 self.observed.hit.entry(fault).or_default().insert(on);
+                self.observed.struck.push(at);
             }
+            Fact::FaultEnded { .. } => self.observed.struck.push(at),
             _ => {}
         }
         self.checks.observe(at, seq, fact);
@@ -66,6 +72,14 @@ pub struct Trials {
     most: Option<u64>,
 }
 
+/// A run to its end.
+#[derive(Debug)]
+struct Played {
+    waiting: Option<String>,
+    watcher: Watcher,
+    strides: u64,
+}
+
 /// A run that failed.
 #[derive(Clone, Debug)]
 pub struct Failed {
@@ -75,6 +89,8 @@ pub struct Failed {
     pub reason: Reason,
     /// In the words of the check, or what the cluster was waiting for.
     pub why: String,
+    /// What proves it.
+    pub evidence: Evidence,
     /// What the run consisted of.
     pub observed: Observed,
 }
@@ -98,6 +114,29 @@ impl Trials {
     /// Plays a Plan; none when it held, there was no time, or it went on for much longer than the
     /// first that failed.
     pub fn play(&mut self, plan: &Plan) -> Option<Failed> {
+        let Played { waiting, watcher, strides } = self.run(plan)?;
+        let results = watcher.checks.finish();
+        let (index, reason) = Reason::of(&results, |at| must_hold(plan, at), waiting.as_deref())?;
+        self.most.get_or_insert(strides * LONGER + SHORT);
+        let (why, evidence) = match index {
+            Some(index) => {
+                let evidence = watcher.checks.iter().nth(index).map(Check::evidence);
+                (results[index].why.clone(), evidence.unwrap_or_default())
+            }
+            None => {
+                let why = waiting.unwrap_or_default();
+                (format!("The cluster did not recover: {why}."), Evidence::default())
+            }
+        };
+        Some(Failed { index, reason, why, evidence, observed: watcher.observed })
+    }
+
+    /// What a Plan consists of, whether it fails or not; none as above.
+    pub fn observe(&mut self, plan: &Plan) -> Option<Observed> {
+        self.run(plan).map(|played| played.watcher.observed)
+    }
+
+    fn run(&mut self, plan: &Plan) -> Option<Played> {
         if self.over() {
             return None;
         }
@@ -115,17 +154,9 @@ impl Trials {
                 }
             }
             let waiting = if world.converged() { None } else { world.waits_for() };
-            Some((waiting, world.into_observer(), strides))
+            Some(Played { waiting, watcher: world.into_observer(), strides })
         }));
-        let (waiting, watcher, strides) = played.ok().flatten()?;
-        let results = watcher.checks.finish();
-        let (index, reason) = Reason::of(&results, |at| must_hold(plan, at), waiting.as_deref())?;
-        self.most.get_or_insert(strides * LONGER + SHORT);
-        let why = match index {
-            Some(index) => results[index].why.clone(),
-            None => format!("The cluster did not recover: {}.", waiting.unwrap_or_default()),
-        };
-        Some(Failed { index, reason, why, observed: watcher.observed })
+        played.ok().flatten()
     }
 }
 
@@ -159,40 +190,13 @@ mod tests {
     use wavetank_vocabulary::Span;
 
     use super::*;
+    use crate::testing::plan_with;
 
     #[test]
     fn a_trial_that_goes_on_for_much_longer_is_given_up() {
-        let text = r#"
-format = 1
-about = "Too slow for anybody."
-duration = "10s"
-
-[cluster]
-compat = "2.3.6"
-
-[[group]]
-count = 1
-machine = "aws:r3.xlarge"
-volume = { size = "300GB" }
-
-[graph]
-generate = { kind = "social", users = 100, mean_follows = 5 }
-
-[[clients]]
-name = "app"
-arrivals = { poisson = "100/s" }
-workload = "social"
-mix = { profile = 1 }
-
-[[expect]]
-check = "latency"
-of = "app"
-p50 = { max = "1us" }
-"#;
-        let none = |_: &Path| -> io::Result<Vec<u8>> { Err(io::ErrorKind::NotFound.into()) };
-        let scenario = parse_with("slow.toml", text.as_bytes(), &[], &mut { none }).unwrap();
-        let plan = scenario.draw(1, &mut { none }).unwrap();
-        let longer = Plan { duration: Span::from_secs(1_000), ..plan.clone() };
+        let too_slow = "[[expect]]\ncheck = \"latency\"\nof = \"app\"\np50 = { max = \"1us\" }\n";
+        let plan = plan_with(too_slow);
+        let longer = Plan { duration: Span::from_secs(5_000), ..plan.clone() };
         assert!(Trials::new(None).play(&longer).is_some(), "alone it fails, too");
         let mut trials = Trials::new(None);
         assert!(trials.play(&plan).is_some());
