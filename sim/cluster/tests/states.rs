@@ -6,11 +6,14 @@
 mod cells;
 #[path = "states/differences.rs"]
 mod differences;
+#[path = "states/machines.rs"]
+mod machines;
 
 use std::fmt::Write;
 
-use cells::{CELLS, Cell, MACHINES};
+use cells::{CELLS, Cell};
 use differences::DIFFERENCES;
+use machines::MACHINES;
 use wavetank_cluster::{
     Candidate, Compat, Configuration, Credentials, Effect, Input, Member, MemberSet, Message,
     Moment, Settings, Timer, Value,
@@ -293,7 +296,7 @@ fn answer(machine: &str, before: &Member, after: &Member, effects: &[Effect]) ->
 }
 
 fn page() -> String {
-    let mut page = String::from(cells::INTRODUCTION);
+    let mut page = String::from(machines::INTRODUCTION);
     for (machine, title, text) in MACHINES {
         let _ =
             write!(page, "\n## {title}\n\n{text}\n\n| state | message | answer |\n|---|---|---|\n");
