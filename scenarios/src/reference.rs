@@ -57,8 +57,9 @@ pub fn reference() -> String {
          percentile) is `not exercised`, and counts as broken.\n",
     );
     text.push_str("\n## Triggers\n\nWhat the `when` of a fault can wait for:\n\n");
-    for (_, name) in Trigger::ALL {
-        let _ = writeln!(text, "- `{name}`");
+    for (trigger, name) in Trigger::ALL {
+        let state = if trigger.is_told() { "" } else { ": an instance is in the middle of it" };
+        let _ = writeln!(text, "- `{name}`{state}");
     }
     text.push_str(
         "\n## Flaws of old releases\n\n| flaw | source | what it does |\n|---|---|---|\n",

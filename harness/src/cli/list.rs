@@ -89,8 +89,9 @@ fn faults() -> String {
         \"trigger\", \"minority\", \"majority\", \"all\" or { datacentre = \"NAME\" }; of the\n\
         balancers' faults, a balancer's name.\n";
     text += "\nWhat `when` can wait for:\n\n";
-    for (_, name) in Trigger::ALL {
-        text += &format!("  {name}\n");
+    for (trigger, name) in Trigger::ALL {
+        let state = if trigger.is_told() { "" } else { " (an instance is in the middle of it)" };
+        text += &format!("  {name}{state}\n");
     }
     text
 }

@@ -137,6 +137,12 @@ pub(super) fn playable<O: Observer>(plan: &Plan) -> Result<Vec<String>, SoakErro
             names.join(", ")
         )));
     }
+    let mut triggers = plan.faults.iter().filter_map(|fault| fault.when);
+    if let Some((trigger, _)) = triggers.find(|(trigger, _)| !trigger.is_told()) {
+        let name = trigger.name();
+        let why = format!("nobody outside a process sees when it is in the state {name:?}");
+        return Err(SoakError::NotForReal(why));
+    }
     if plan.instances.iter().any(|instance| instance.new_address) {
         let why = "instances that listen at another address after each start cannot be played \
                    on processes";

@@ -197,7 +197,7 @@ fn happens(section: &Section<'_>) -> Option<Expectation> {
     }
     let (event, count) = (section.choice("event"), section.table("count"));
     let (event, count) = (event?, count?);
-    let event = Trigger::ALL.iter().find(|(_, name)| *name == event.value)?.0;
+    let event = Trigger::TOLD.iter().find(|(_, name)| *name == event.value)?.0;
     let count = bounds(&count, count.count("min"), count.count("max"));
     Some(Expectation::Happens { event, count })
 }

@@ -76,6 +76,11 @@ impl ProtocolStates {
         self.0 >> state as u32 & 1 == 1
     }
 
+    /// Whether none is in it.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     /// The same, or `Quiet` where there is none.
     #[must_use]
     pub const fn or_quiet(self) -> ProtocolStates {

@@ -1,9 +1,10 @@
 //! Triggers: what a fault can wait for instead of a time. They reach states that a clock
-//! time misses, such as the middle of a store copy.
+//! time misses, such as the middle of a store copy: something that is told, or that an instance is
+//! in the middle of something.
 
-use wavetank_vocabulary::{Classes, Fact, InstanceId, Role};
+use wavetank_vocabulary::{Classes, Fact, InstanceId, ProtocolState, Role};
 
-/// Something that happens in the cluster, at one instance.
+/// Something that happens in the cluster at one instance, or that one is in the middle of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Trigger {
     /// An election for coordinator begins, at the elector.
@@ -34,11 +35,13 @@ pub enum Trigger {
     JoinDenied,
     /// A member is told of another value of a Paxos instance than it knows.
     ValuesDiffer,
+    /// An instance is in the middle of this.
+    In(ProtocolState),
 }
 
 impl Trigger {
-    /// All triggers with the names that scenarios use.
-    pub const ALL: [(Trigger, &'static str); 14] = [
+    /// All triggers with the names that scenarios use: those that are told, then states.
+    pub const ALL: [(Trigger, &'static str); 21] = [
         (Trigger::ElectionBegins, "election begins"),
         (Trigger::ElectionEnds, "election ends"),
         (Trigger::MemberFails, "member fails"),
@@ -53,16 +56,32 @@ impl Trigger {
         (Trigger::CheckpointEnds, "checkpoint ends"),
         (Trigger::JoinDenied, "join denied"),
         (Trigger::ValuesDiffer, "paxos values differ"),
+        within(ProtocolState::StoreCopyOut),
+        within(ProtocolState::Checkpoint),
+        within(ProtocolState::CommitSync),
+        within(ProtocolState::CommitApply),
+        within(ProtocolState::Push),
+        within(ProtocolState::Pull),
+        within(ProtocolState::PullApply),
     ];
+
+    /// Those that are told, and so can be counted.
+    pub const TOLD: &'static [(Trigger, &'static str)] = Self::ALL.split_at(14).0;
 
     /// The name that scenarios use.
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(trigger, _)| *trigger == self).map_or("", |(_, name)| name)
     }
 
-    /// The class of the facts that it is seen in.
+    /// Whether it is told when it happens: else it is a state that somebody must look for.
+    pub const fn is_told(self) -> bool {
+        !matches!(self, Trigger::In(_))
+    }
+
+    /// The class of the facts that it is seen in; none of a state.
     pub(crate) const fn class(self) -> Classes {
         match self {
+            Trigger::In(_) => Classes::NONE,
             Trigger::RecoveryEnds | Trigger::CheckpointEnds => Classes::STORE,
             _ => Classes::CLUSTER,
         }
@@ -90,4 +109,9 @@ impl Trigger {
             _ => None,
         }
     }
+}
+
+/// A state as a trigger has the name that the coverage matrix has for it.
+const fn within(state: ProtocolState) -> (Trigger, &'static str) {
+    (Trigger::In(state), state.name())
 }

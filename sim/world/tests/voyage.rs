@@ -10,8 +10,8 @@ use std::sync::Arc;
 use common::plan;
 use fault::fault;
 use wavetank_vocabulary::{
-    Bytes, Classes, Fact, FaultKind, InstanceId, Metric, Observer, OperationOutcome, Role, Seq,
-    ServerPhase, Span, Status, Time,
+    Bytes, Classes, Fact, FaultKind, InstanceId, Metric, Observer, OperationOutcome, ProtocolState,
+    Role, Seq, ServerPhase, Span, Status, Time,
 };
 use wavetank_world::{BaseGraph, CachePolicy, Plan, Target, Trigger, World};
 
@@ -299,6 +299,30 @@ fn a_fault_waits_for_its_trigger_and_strikes_where_that_happened() {
 }
 
 #[test]
+fn a_fault_strikes_in_the_middle_of_the_state_that_it_waits_for() {
+    let states = Trigger::ALL.into_iter().filter_map(|(trigger, _)| match trigger {
+        // Somebody has to need a copy.
+        Trigger::In(state) if state != ProtocolState::StoreCopyOut => Some(state),
+        _ => None,
+    });
+    for state in states {
+        let mut plan = plan(40, 7);
+        plan.settings.checkpoint_interval_tx = 50;
+        // A commit is applied at once where every page is in the cache.
+        plan.instances.iter_mut().for_each(|instance| instance.page_cache = Bytes(64 << 10));
+        let mut caught = fault(FaultKind::Pause, Target::Trigger, 10, 2);
+        caught.when = Some((Trigger::In(state), Span::ZERO));
+        plan.faults = vec![caught];
+        let world = finished(world(plan));
+        let struck = world.observer().0.iter().find_map(|(_, fact)| match fact {
+            Fact::StruckIn { states, .. } => Some(*states),
+            _ => None,
+        });
+        assert!(struck.is_some_and(|states| states.contains(state)), "{state:?}: {struck:?}");
+    }
+}
+
+#[test]
 fn triggers_are_seen_without_anybody_subscribing() {
     /// Wants nothing.
     #[derive(Clone, Debug)]
@@ -315,7 +339,10 @@ fn triggers_are_seen_without_anybody_subscribing() {
     let mut second = fault(FaultKind::Pause, Target::Trigger, 5, 5);
     second.when = Some((Trigger::ReignBegins, Span::ZERO));
     second.id = wavetank_vocabulary::FaultId(2);
-    plan.faults = vec![fault(FaultKind::Crash, Target::Master, 12, 10), second];
+    let mut third = fault(FaultKind::Pause, Target::Trigger, 25, 5);
+    third.when = Some((Trigger::In(ProtocolState::CommitApply), Span::ZERO));
+    third.id = wavetank_vocabulary::FaultId(3);
+    plan.faults = vec![fault(FaultKind::Crash, Target::Master, 12, 10), second, third];
     let plan = Arc::new(plan);
     let base = Arc::new(BaseGraph::build(&plan.graph));
     let mut deaf = World::new(plan.clone(), base.clone(), Deaf);

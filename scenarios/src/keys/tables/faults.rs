@@ -229,15 +229,20 @@ pub(super) static NEMESIS: Table = Table {
 };
 
 /// The names of the triggers.
-pub(super) const TRIGGERS: &[&str] = &{
-    let mut names = [""; Trigger::ALL.len()];
+pub(super) const TRIGGERS: &[&str] = &names::<{ Trigger::ALL.len() }>(&Trigger::ALL);
+
+/// The names of those that can be counted.
+pub(super) const EVENTS: &[&str] = &names::<{ Trigger::TOLD.len() }>(Trigger::TOLD);
+
+const fn names<const N: usize>(of: &[(Trigger, &'static str)]) -> [&'static str; N] {
+    let mut names = [""; N];
     let mut i = 0;
-    while i < names.len() {
-        names[i] = Trigger::ALL[i].1;
+    while i < N {
+        names[i] = of[i].1;
         i += 1;
     }
     names
-};
+}
 
 /// The keys of [`FAULTS`] that say what happens, one of which each fault has.
 pub(crate) const ACTIONS: [&str; FaultKind::ALL.len()] = {

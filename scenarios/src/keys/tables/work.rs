@@ -326,7 +326,7 @@ pub(super) static EXPECT: Table = Table {
         ),
         key(
             "event",
-            Choice(super::faults::TRIGGERS, &[]),
+            Choice(super::faults::EVENTS, &[]),
             Optional,
             "Of `happens`: what is counted.",
         ),

@@ -62,6 +62,9 @@ impl<O: Observer> World<O> {
         }
         effects.clear();
         self.effects = effects;
+        if self.triggers.wait_for_states() {
+            self.pull_states(instance);
+        }
     }
 
     /// The clocks of a machine.
