@@ -116,6 +116,12 @@ impl FreeIds {
         }
     }
 
+    /// How many entries the queues of freed ids have.
+    #[cfg(test)]
+    pub(crate) fn queued(&self) -> usize {
+        self.kinds.iter().map(|ids| ids.queue.len()).sum()
+    }
+
     /// How many are free or rest.
     pub(crate) fn count(&self, kind: FileKind) -> usize {
         let ids = &self.kinds[kind as usize];

@@ -247,6 +247,10 @@ impl Store {
             }
         }
         self.received_reach = reach;
+        // Where nobody begins a transaction, nothing else would ever let ids go.
+        if self.free.any_rests() {
+            self.settle_ids();
+        }
         let mut ticket = None;
         for record in records {
             let journal = self.journal.as_mut().expect("checked above");

@@ -150,7 +150,7 @@ impl Store {
     }
 
     /// Lets ids go that no open transaction can still hold.
-    fn settle_ids(&mut self) {
+    pub(crate) fn settle_ids(&mut self) {
         let open = self.transactions.iter().filter(|tx| tx.phase != Phase::Ended);
         let oldest = open.map(|tx| tx.begun).min().unwrap_or(self.begun);
         let before = self.clock_ms.checked_sub(self.config.id_reuse_safe_zone_ms);

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
-use wavetank_vocabulary::{Bytes, LogMark, PlantedBugs, TxId};
+use wavetank_vocabulary::{Bytes, LogMark, NodeId, PlantedBugs, TxId};
 
 use crate::testing::model::{History, random_transactions};
 use crate::testing::{Dice, MemoryDisk, Rig};
@@ -391,4 +391,30 @@ fn a_second_branch_does_not_overwrite_the_first() {
         master.store.create();
         master.run();
     }
+}
+
+#[test]
+fn a_slave_on_which_nobody_begins_a_transaction_forgets_the_freed_ids_that_have_rested() {
+    let config = StoreConfig { id_reuse_safe_zone_ms: 100, ..config() };
+    let (mut master, _) = Rig::with_tokens(config.clone());
+    let mut slave = Rig::create(config);
+    let key = TokenId(0);
+    let commit = |master: &mut Rig, now_ms: u64, step: &MicroStep| {
+        let tx = master.store.begin(0, now_ms);
+        master.must(tx, step);
+        master.finish(tx);
+    };
+    commit(&mut master, 0, &MicroStep::CreateNode { labels: vec![] });
+    let entity = Entity::Node(NodeId(0));
+    let mut most = 0;
+    for round in 0..400 {
+        // Each text takes a record of its own, and frees that of the one before.
+        let value = Value::Text(alloc::format!("{round:0>100}").as_str().into());
+        let set = MicroStep::SetProperty { entity, key, value };
+        commit(&mut master, 10 * round, &set);
+        catch_up(&mut slave, &mut master);
+        most = most.max(slave.store.free.queued());
+    }
+    // Ten transactions are as long as the safe zone.
+    assert!((5..40).contains(&most), "{most} freed ids wait");
 }
