@@ -171,7 +171,7 @@ pub struct Calibration {
     pub round_trip: Times,
     /// A request and its answer by HTTP over an open connection, one after the other.
     pub http: Times,
-    /// A read of a node that is alone, as its client sees it, three hundred a second.
+    /// A read of a node that is alone, as its client sees it, a hundred and fifty a second.
     pub request: Times,
     /// A write that a node that is alone commits, between these.
     pub write: Times,
@@ -214,23 +214,23 @@ pub fn calibrate(
     // Parts of the time, in hundredths.
     let clock = |hundredths: u32| Clock { until: Instant::now() + time * hundredths / 100, go_on };
     tell("the store's work on a core");
-    let workloads = work::measure(&|| clock(4))?;
+    let workloads = work::measure(&|| clock(3))?;
     let costs = fit::costs(&workloads);
     tell("writes and syncs of the disk");
     let (append_kib, throughput) = disk::appends(folder, &clock(5))?;
     let sync = disk::syncs(folder, &clock(15))?;
     let syncs_per_second = disk::syncs_at_once(folder, &clock(8))?;
     tell("reads of the disk");
-    let read = disk::reads(folder, true, &clock(10))?;
+    let read = disk::reads(folder, true, &clock(7))?;
     let cached = disk::reads(folder, false, &clock(3))?;
     let read_cached = cached.ok_or(CalibrateError::TooShort("reads"))?;
     tell("transactions on the disk");
-    let commit = disk::commits(folder, &clock(10))?;
+    let commit = disk::commits(folder, &clock(5))?;
     tell("the loopback network");
     let round_trip = loopback::round_trips(&clock(3))?;
     let http = loopback::http(&clock(3))?;
     tell("requests to a node");
-    let (request, write) = node::requests(program, folder, time * 12 / 100, go_on)?;
+    let (request, write) = node::requests(program, folder, time * 27 / 100, go_on)?;
     let bandwidth = loopback::bandwidth(&clock(3))?;
     if !go_on() {
         return Err(CalibrateError::Interrupted);
@@ -255,6 +255,8 @@ pub fn calibrate(
     })
 }
 
+/// Ways that a simulated request crosses.
+const WAYS: usize = 4;
 /// Bytes that go with each sync that was measured.
 const KIB: u64 = 1 << 10;
 
@@ -294,11 +296,11 @@ impl Calibration {
             logged_kib + self.append_kib,
             iops,
             self.throughput.max(1),
-            access.without(occupies).lognormal(1),
+            access.without(occupies).measured(),
             self.sync.without(occupies.max(written)).measured(),
-            // The four ways of a request, between client, balancer and instance, are one real
-            // request together; a message between instances takes one way.
-            self.request.lognormal(4),
+            // The ways of a request, between client, balancer and instance, are one real request
+            // together; a message between instances takes one way.
+            self.request.lognormal(WAYS),
             self.bandwidth.max(1),
         );
         text

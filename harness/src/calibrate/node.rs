@@ -35,7 +35,7 @@ name = "front"
 poll = "500ms"
 [[clients]]
 name = "app"
-arrivals = { poisson = "300/s" }
+arrivals = { poisson = "150/s" }
 mix = { profile = 5, status = 1 }
 "#;
 

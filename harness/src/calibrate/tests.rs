@@ -44,6 +44,8 @@ fn percentiles_become_a_distribution_with_the_same() {
     assert_eq!(times.quantiles, thousands.map(Span::from_micros));
     let written = times.measured();
     assert!(written.starts_with("{ quantiles = [\"1us\", \"100us\", "), "{written}");
+    let shorter = times.without(Span::from_micros(300));
+    assert_eq!((shorter.p50, shorter.quantiles[0]), (Span::from_micros(200), Span::from_nanos(1)));
     let skewed = Times { p50: Span::from_micros(100), p99: Span::from_micros(400), ..times };
     let at_99 = 100.0 * (skewed.sigma() * 2.326).exp();
     assert!((395.0..405.0).contains(&at_99), "{at_99}");
