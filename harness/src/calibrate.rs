@@ -218,7 +218,8 @@ pub fn calibrate(
     let costs = fit::costs(&workloads);
     tell("writes and syncs of the disk");
     let (append_kib, throughput) = disk::appends(folder, &clock(5))?;
-    let sync = disk::syncs(folder, &clock(15))?;
+    // At three times: what others do to the disk just then is not all that there is.
+    let mut syncs = disk::syncs(folder, &clock(5))?;
     let syncs_per_second = disk::syncs_at_once(folder, &clock(8))?;
     tell("reads of the disk");
     let read = disk::reads(folder, true, &clock(7))?;
@@ -226,11 +227,14 @@ pub fn calibrate(
     let read_cached = cached.ok_or(CalibrateError::TooShort("reads"))?;
     tell("transactions on the disk");
     let commit = disk::commits(folder, &clock(5))?;
+    syncs.extend(disk::syncs(folder, &clock(5))?);
     tell("the loopback network");
     let round_trip = loopback::round_trips(&clock(3))?;
     let http = loopback::http(&clock(3))?;
     tell("requests to a node");
     let (request, write) = node::requests(program, folder, time * 27 / 100, go_on)?;
+    syncs.extend(disk::syncs(folder, &clock(5))?);
+    let sync = Times::of(syncs, "syncs")?;
     let bandwidth = loopback::bandwidth(&clock(3))?;
     if !go_on() {
         return Err(CalibrateError::Interrupted);
@@ -267,6 +271,17 @@ impl Calibration {
         let access = self.read.unwrap_or(self.read_cached);
         let reads = 1_000_000_000 / access.p50.as_nanos().max(1);
         self.syncs_per_second.max(reads).clamp(1, 10_000_000)
+    }
+
+    /// What is to be said when a write of a node does not take what its parts do.
+    fn uneven(&self) -> Option<String> {
+        let (parts, whole) = (self.request.p50 + self.sync.p50, self.write.p50);
+        (whole > parts * 2 || parts > whole * 2).then(|| {
+            format!(
+                "a write of a node took {whole} where a read and a sync take {parts}: something \
+                 else used the disk; measure again"
+            )
+        })
     }
 
     /// The profile, as a scenario takes it.
@@ -336,6 +351,9 @@ impl Calibration {
         line("read of a node", times(&self.request));
         line("write of a node", times(&self.write));
         line("loopback bandwidth", format!("{} MB/s", self.bandwidth / 1_000_000));
+        if let Some(note) = self.uneven() {
+            line("note", note);
+        }
         if self.unoptimised {
             line("note", "built without optimisation: a release is faster".into());
         }

@@ -76,8 +76,9 @@ fn rest(n: usize) {
     thread::sleep(Duration::from_micros(1_000 + (n as u64).wrapping_mul(7_919) % 3_000));
 }
 
-/// A KiB appended to a file now and then, and synced by another thread, as a node does it.
-pub(super) fn syncs(folder: &Path, clock: &Clock<'_>) -> Result<Times, CalibrateError> {
+/// A KiB appended to a file now and then, and synced by another thread, as a node does it: how many
+/// nanoseconds each sync took.
+pub(super) fn syncs(folder: &Path, clock: &Clock<'_>) -> Result<Vec<u64>, CalibrateError> {
     let path = folder.join("log");
     let failed = |error: io::Error| CalibrateError::io(path.display().to_string())(error);
     let mut file = OpenOptions::new()
@@ -110,7 +111,7 @@ pub(super) fn syncs(folder: &Path, clock: &Clock<'_>) -> Result<Times, Calibrate
         told.recv_timeout(PATIENCE).map_err(gone)?.map_err(failed)?;
         nanos.push(started.elapsed().as_nanos() as u64);
     }
-    Times::of(nanos, "syncs")
+    Ok(nanos)
 }
 
 /// Syncs per second by several threads, each with a file of its own.
