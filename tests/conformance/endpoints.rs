@@ -184,6 +184,9 @@ fn in_order(history: &[Said], wanted: &[Said]) -> bool {
     wanted.iter().all(|wanted| rest.any(|said| said == wanted))
 }
 
+/// The driver whose time is not ours to stop.
+const REAL: &str = "real";
+
 fn judge(driver: &str, history: &History) {
     use Endpoint::{Available, Master, Slave};
     // Nothing is ever said but what the table has.
@@ -234,7 +237,11 @@ fn judge(driver: &str, history: &History) {
         (other, Master, vec![unknown.clone(), lacks.clone(), is.clone(), unknown.clone()]),
         (other, Slave, vec![unknown.clone(), is, lacks, unknown]),
     ];
-    for (id, endpoint, wanted) in wanted {
+    for (id, endpoint, mut wanted) in wanted {
+        if driver == REAL {
+            // What it says before the cluster is formed may be over between two questions.
+            wanted.remove(0);
+        }
         let all = history.of((id, endpoint, true));
         let of = (driver, id, endpoint.path());
         assert!(in_order(all, &wanted), "{of:?}: expected {wanted:?}, found {all:?}");
@@ -248,5 +255,5 @@ fn judge(driver: &str, history: &History) {
 #[test]
 fn endpoints_say_the_same_of_each_state() {
     judge("simulated", &simulated());
-    judge("real", &real());
+    judge(REAL, &real());
 }
