@@ -24,7 +24,7 @@ impl<W: Watch> Told<W> {
     }
 
     fn tell(&mut self, fact: Fact) {
-        self.clock = self.clock + Span::from_millis(1);
+        self.clock += Span::from_millis(1);
         self.check.observe(self.clock, &fact, &mut self.tally);
     }
 
