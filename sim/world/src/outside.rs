@@ -181,7 +181,8 @@ impl<O: Observer> World<O> {
     pub fn outside_refused(&mut self, id: InstanceId, request: &Request) {
         let (flight, generation) = ((request.reply_to >> 32) as u32, request.reply_to as u32);
         if let Some(instance) = self.index_of(id) {
-            self.send_answer(instance, flight, generation, Status::ConnectionRefused, TxId(0));
+            let status = self.refusal(flight, generation);
+            self.send_answer(instance, flight, generation, status, TxId(0));
         }
     }
 

@@ -378,10 +378,20 @@ impl<O: Observer> World<O> {
                 let latency = self.balancer_latency(usize::from(balancer), instance);
                 self.kernel.schedule(now + latency, Event::PollArrives { balancer, instance });
             } else {
-                // Refused or without an answer in time: known when the next one is due.
+                // A machine without a listener refuses at once. Where nobody answers, the check
+                // is over when the next one is due.
+                let refuses = machine.powered && machine.instance.is_none();
+                let index = usize::from(balancer);
+                let known = match refuses {
+                    true => {
+                        self.balancer_latency(index, instance)
+                            + self.balancer_latency(index, instance)
+                    }
+                    false => every,
+                };
                 let says = Roles::default();
                 let event = Event::PollAnswered { balancer, instance, says };
-                self.kernel.schedule(now + every, event);
+                self.kernel.schedule(now + known, event);
             }
         }
     }
@@ -422,7 +432,19 @@ impl<O: Observer> World<O> {
         } else if runs && listens {
             self.input(instance, Input::Request(request));
         } else if machine.powered {
-            self.send_answer(instance, flight, generation, Status::ConnectionRefused, TxId(0));
+            let status = self.refusal(flight, generation);
+            self.send_answer(instance, flight, generation, status, TxId(0));
+        }
+    }
+
+    /// What a client sees where nobody listens: a balancer answers 503 in place of the server.
+    pub(crate) fn refusal(&mut self, flight: u32, generation: u32) -> Status {
+        let Some(operation) = self.flights.get_mut(flight, generation) else {
+            return Status::NoServer;
+        };
+        match self.plan.clients[usize::from(operation.client)].deployment {
+            Deployment::Embedded => Status::ConnectionRefused,
+            Deployment::Server | Deployment::Extension => Status::NoServer,
         }
     }
 
