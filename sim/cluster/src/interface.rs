@@ -119,8 +119,6 @@ pub enum Input {
     SwitchedToMaster(Epoch),
     /// The switch to slave of that master is done.
     SwitchedToSlave(InstanceId),
-    /// The switch to master failed.
-    SwitchFailed,
     /// The master answered that the epoch is not its own.
     StaleEpoch,
 }

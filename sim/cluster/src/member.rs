@@ -253,11 +253,6 @@ impl Member {
                     self.announce(Availability::Slave, effects);
                 }
             }
-            Input::SwitchFailed => {
-                self.give_up(effects);
-                self.election.demote(self.me());
-                self.perform_role_elections(Some(self.me()), effects);
-            }
             Input::StaleEpoch => {
                 self.give_up(effects);
                 self.perform_role_elections(None, effects);

@@ -174,7 +174,7 @@ impl RoleMachine {
         }
     }
 
-    /// Gives up the role: a switch failed, or the epoch is stale.
+    /// Gives up the role: the epoch is stale.
     pub(crate) fn give_up(&mut self) -> Transition {
         match self.role {
             Role::Pending | Role::Down | Role::Starting | Role::Arbiter => Transition::Stay,

@@ -22,7 +22,6 @@ fn input() -> impl Strategy<Value = Input> {
         1 => Just(Input::RefreshSnapshot),
         1 => (0..9u64).prop_map(|e| Input::SwitchedToMaster(Epoch(e))),
         1 => (0..5u16).prop_map(|id| Input::SwitchedToSlave(InstanceId(id))),
-        1 => Just(Input::SwitchFailed),
         1 => Just(Input::StaleEpoch),
     ]
 }

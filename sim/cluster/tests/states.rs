@@ -228,7 +228,6 @@ fn input(member: &Member, message: &str) -> Input {
         "memberIsFailed, no majority left" => Input::Timer(Timer::IAmAlive(2)),
         "switch to master done" => Input::SwitchedToMaster(E),
         "switch to slave done" => Input::SwitchedToSlave(id(1)),
-        "switch failed" => Input::SwitchFailed,
         "InvalidEpoch" => Input::StaleEpoch,
         other => panic!("no input stands for `{other}`"),
     }

@@ -302,7 +302,6 @@ pub(crate) const CELLS: &[Cell] = &[
     ),
     ("role", "entered", "switch to master done", "ignored"),
     ("role", "entered", "switch to slave done", "ignored"),
-    ("role", "entered", "switch failed", "PerformRoleElections to 1; arms Election"),
     ("role", "entered", "InvalidEpoch", "PerformRoleElections to 1; arms Election"),
     ("role", "TO_MASTER", "masterIsElected(me)", "notes it"),
     ("role", "TO_MASTER", "masterIsElected(1)", "arms Election; coordinator: 1; role: pending"),
@@ -329,12 +328,6 @@ pub(crate) const CELLS: &[Cell] = &[
     ),
     ("role", "TO_MASTER", "switch to master done", "Prepare to 1, 3; arms Broadcast; arms Paxos"),
     ("role", "TO_MASTER", "switch to slave done", "ignored"),
-    (
-        "role",
-        "TO_MASTER",
-        "switch failed",
-        "PerformRoleElections to 1; arms Election; coordinator: none; role: pending",
-    ),
     (
         "role",
         "TO_MASTER",
@@ -379,12 +372,6 @@ pub(crate) const CELLS: &[Cell] = &[
     (
         "role",
         "MASTER",
-        "switch failed",
-        "PerformRoleElections to 1; Prepare to 1, 3; arms Election; arms Broadcast; arms Paxos; coordinator: none; role: pending",
-    ),
-    (
-        "role",
-        "MASTER",
         "InvalidEpoch",
         "PerformRoleElections to 1; Prepare to 1, 3; arms Election; arms Broadcast; arms Paxos; role: pending",
     ),
@@ -408,12 +395,6 @@ pub(crate) const CELLS: &[Cell] = &[
     ),
     ("role", "TO_SLAVE", "switch to master done", "ignored"),
     ("role", "TO_SLAVE", "switch to slave done", "Propose to 1; arms Broadcast"),
-    (
-        "role",
-        "TO_SLAVE",
-        "switch failed",
-        "PerformRoleElections to 1; arms Election; role: pending",
-    ),
     ("role", "TO_SLAVE", "InvalidEpoch", "PerformRoleElections to 1; arms Election; role: pending"),
     (
         "role",
@@ -448,12 +429,6 @@ pub(crate) const CELLS: &[Cell] = &[
     (
         "role",
         "SLAVE",
-        "switch failed",
-        "Propose to 1; PerformRoleElections to 1; arms Election; arms Broadcast; role: pending",
-    ),
-    (
-        "role",
-        "SLAVE",
         "InvalidEpoch",
         "Propose to 1; PerformRoleElections to 1; arms Election; arms Broadcast; role: pending",
     ),
@@ -477,7 +452,6 @@ pub(crate) const CELLS: &[Cell] = &[
     ),
     ("role", "detached", "switch to master done", "ignored"),
     ("role", "detached", "switch to slave done", "ignored"),
-    ("role", "detached", "switch failed", "role: pending"),
     ("role", "detached", "InvalidEpoch", "role: pending"),
     ("role", "ARBITER", "masterIsElected(me)", "coordinator: 2"),
     ("role", "ARBITER", "masterIsElected(1)", "notes it"),
@@ -494,6 +468,5 @@ pub(crate) const CELLS: &[Cell] = &[
     ),
     ("role", "ARBITER", "switch to master done", "ignored"),
     ("role", "ARBITER", "switch to slave done", "ignored"),
-    ("role", "ARBITER", "switch failed", "PerformRoleElections to 1"),
     ("role", "ARBITER", "InvalidEpoch", "PerformRoleElections to 1"),
 ];

@@ -96,13 +96,6 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         "2.2, 2.3.0",
         "role",
         "detached",
-        "switch failed",
-        "Prepare to 3; arms Broadcast; arms Paxos; role: pending",
-    ),
-    (
-        "2.2, 2.3.0",
-        "role",
-        "detached",
         "InvalidEpoch",
         "Prepare to 3; arms Broadcast; arms Paxos; role: pending",
     ),

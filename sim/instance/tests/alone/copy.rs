@@ -110,3 +110,23 @@ fn a_checkpoint_that_ends_while_there_is_no_master_is_not_waited_for_again() {
     nothing_is_lacking(&mut rig);
     assert!(announces_itself(&rig), "{:?}", rig.instance.waits_for());
 }
+
+/// Votes are asked for before the store is set aside, and the result comes after that.
+#[test]
+fn who_is_elected_without_a_whole_store_asks_for_another_election() {
+    let mut rig = Rig::started(Disk::Files(BTreeMap::new()));
+    let coordinator = Some(MASTER);
+    let (address, known, members, delivered) = (0, true, MemberSet::first(3), 0);
+    let response =
+        Message::ConfigurationResponse { address, known, members, coordinator, delivered };
+    peer(&mut rig, PeerMessage::Cluster(response));
+    learn(&mut rig, Value::Master(MASTER, REIGN));
+    assert_eq!(rig.instance.role(), Role::ToSlave);
+    rig.sent.clear();
+    learn(&mut rig, Value::Elected { winner: Some(ME), elector: MASTER, version: 9 });
+    assert_eq!((rig.instance.role(), rig.epoch), (Role::ToSlave, Epoch(0)), "it goes on copying");
+    let asks = |(_, message): &(_, PeerMessage)| {
+        matches!(message, PeerMessage::Cluster(Message::PerformRoleElections))
+    };
+    assert!(rig.sent.iter().any(asks), "the cluster elects another: {:?}", rig.sent);
+}
