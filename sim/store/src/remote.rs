@@ -20,7 +20,7 @@ use crate::error::StoreError;
 use crate::io::Ticket;
 use crate::locks::{LockKey, LockMode, Slot};
 use crate::log::TxRecord;
-use crate::record::{MAX_ENTITIES, RecordKey};
+use crate::record::{FARTHEST, MAX_ENTITIES, RecordKey};
 use crate::steps::MicroStep;
 use crate::store::{Ledger, Step, Stop, Store};
 use crate::transactions::TxHandle;
@@ -294,14 +294,22 @@ impl Store {
     }
 
     /// Ids for a slave, from the end of the file: they are not given out again, whether the
-    /// slave uses them or not. None when the kind has no ids to give or they are at an end.
+    /// slave uses them or not. Fewer than asked for when so many are given already that the last
+    /// ones would lie too far behind the file ([`FARTHEST`]). None when the kind has no ids to
+    /// give or they are at an end.
     pub fn allocate_ids(&mut self, kind: FileKind, count: u64) -> Option<Range<u64>> {
         let given = !matches!(kind, FileKind::Tokens | FileKind::Schema | FileKind::Index);
         if self.check_ready().is_err() || !given || !FileKind::RECORDS.contains(&kind) {
             return None;
         }
+        let reach = self.end_of(kind) + FARTHEST;
         let high = &mut self.high[kind as usize];
-        let end = high.checked_add(count).filter(|end| *end < MAX_ENTITIES)?;
+        // Half of the way is open to all, the other half is divided ever more finely: enough for
+        // several ranges in the hands of each slave of the largest cluster.
+        let room = reach.saturating_sub(*high);
+        let share = if room > FARTHEST / 2 { room } else { (room / 64).max(1024).min(room) };
+        let end =
+            high.checked_add(count.min(share)).filter(|end| *end < MAX_ENTITIES && *end > *high)?;
         Some(core::mem::replace(high, end)..end)
     }
 

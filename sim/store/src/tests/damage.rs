@@ -192,6 +192,26 @@ fn a_received_record_far_behind_its_file_is_refused_and_one_in_reach_is_taken() 
 }
 
 #[test]
+fn ids_in_the_hands_of_many_slaves_are_all_within_reach() {
+    let mut rig = store(StoreConfig::default());
+    let first = rig.store.allocate_ids(FileKind::Nodes, 50_000).unwrap();
+    assert_eq!(first.end - first.start, 50_000);
+    let mut last = first;
+    for _ in 1..2 * 63 {
+        let next = rig.store.allocate_ids(FileKind::Nodes, 50_000).unwrap();
+        assert_eq!(next.start, last.end);
+        assert!(next.end - next.start >= 1024, "{next:?}");
+        last = next;
+    }
+    let record = Arc::new(far(&rig.store, last.end - 1));
+    rig.store.receive(&[record]).unwrap();
+    // What is behind that is for nobody until the file has grown.
+    while rig.store.allocate_ids(FileKind::Nodes, 50_000).is_some() {}
+    let end = rig.store.end_of(FileKind::Nodes) + FARTHEST;
+    assert_eq!(rig.store.high[FileKind::Nodes as usize], end);
+}
+
+#[test]
 fn a_logged_record_far_behind_its_file_is_damage_of_the_log() {
     let mut rig = store(StoreConfig::default());
     let log = FileName::log(0);
