@@ -78,8 +78,8 @@ wire_enum!(DataMessage, "data message" {
     3 => PullRefused { attempt, verdict };
     4 => Push { tx, epoch };
     5 => PushAnswer { tx, applied };
-    6 => CopyStore { attempt, first };
-    7 => StoreChunk { attempt, pages, done };
+    6 => CopyStore { attempt, chunk };
+    7 => StoreChunk { attempt, chunk, pages, done };
     8 => Call { id, epoch, mark, session, call };
     9 => Reply { id, session, reply, obligation };
 });
@@ -397,10 +397,15 @@ mod tests {
             (any::<u64>(), any::<Option<u64>>()).prop_map(|(tx, applied)| {
                 DataMessage::PushAnswer { tx: TxId(tx), applied: applied.map(TxId) }
             }),
-            any::<(u32, bool)>()
-                .prop_map(|(attempt, first)| DataMessage::CopyStore { attempt, first }),
-            (any::<u32>(), vec(page(), 0..2), proptest::option::of(mark())).prop_map(
-                |(attempt, pages, done)| DataMessage::StoreChunk { attempt, pages, done }
+            any::<(u32, u32)>()
+                .prop_map(|(attempt, chunk)| DataMessage::CopyStore { attempt, chunk }),
+            (any::<(u32, u32)>(), vec(page(), 0..2), proptest::option::of(mark())).prop_map(
+                |((attempt, chunk), pages, done)| DataMessage::StoreChunk {
+                    attempt,
+                    chunk,
+                    pages,
+                    done
+                }
             ),
             (any::<(u32, u64, u32)>(), mark(), call()).prop_map(
                 |((id, epoch, session), mark, call)| {

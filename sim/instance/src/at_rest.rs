@@ -67,8 +67,8 @@ impl Instance {
     /// is left to do is to cancel [`Timer::PullTimeout`]. False if more would follow, and nothing
     /// is changed then.
     #[inline]
-    pub fn merely_up_to_date(&mut self, attempt: u32, target: TxId) -> bool {
-        let quiet = self.member.is_some()
+    pub fn merely_up_to_date(&mut self, from: InstanceId, attempt: u32, target: TxId) -> bool {
+        let quiet = self.follows(from)
             && matches!(self.switching, Switching::None)
             && self.puller.awaits_nothing_but(attempt)
             && self.master_client.obliged().is_none()

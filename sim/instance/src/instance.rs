@@ -261,9 +261,9 @@ impl Instance {
             Input::Peer { from, message: PeerMessage::Data(message) } => {
                 self.receive(now, from, &message, effects);
             }
-            Input::Peer { message: PeerMessage::UpToDate { attempt, target }, .. } => {
+            Input::Peer { from, message: PeerMessage::UpToDate { attempt, target } } => {
                 if self.member.is_some() {
-                    self.transactions(now, attempt, &[], target, effects);
+                    self.transactions(now, (from, attempt), &[], target, effects);
                 }
             }
             Input::PeerLost(peer) => self.peer_lost(peer, effects),
@@ -320,10 +320,10 @@ impl Instance {
                 self.handshake_answered(now, from, *attempt, *verdict, (*epoch, *store), effects);
             }
             DataMessage::Transactions { attempt, records, target } => {
-                self.transactions(now, *attempt, records, *target, effects);
+                self.transactions(now, (from, *attempt), records, *target, effects);
             }
             DataMessage::PullRefused { attempt, verdict } => {
-                self.pull_refused(now, *attempt, *verdict, effects);
+                self.pull_refused(now, (from, *attempt), *verdict, effects);
             }
             DataMessage::Call { id, epoch, mark, session, call } => {
                 self.master_called(now, (from, *id, *session), (*epoch, *mark), call, effects);
@@ -335,11 +335,11 @@ impl Instance {
             DataMessage::PushAnswer { tx, applied } => {
                 self.push_answered(from, *tx, *applied, effects);
             }
-            DataMessage::CopyStore { attempt, first } => {
-                self.copy_asked(from, *attempt, *first, effects);
+            DataMessage::CopyStore { attempt, chunk } => {
+                self.copy_asked(from, *attempt, *chunk, effects);
             }
-            DataMessage::StoreChunk { attempt, pages, done } => {
-                self.chunk(now, from, *attempt, pages, *done, effects);
+            DataMessage::StoreChunk { attempt, chunk, pages, done } => {
+                self.chunk(now, from, (*attempt, *chunk), (pages, *done), effects);
             }
         }
     }

@@ -193,8 +193,7 @@ impl Instance {
         (reply, obligation): (&MasterReply, TxId),
         effects: &mut Vec<Effect>,
     ) {
-        let master = self.member.as_ref().and_then(|member| member.master());
-        if master.is_none_or(|(master, _)| master != from) {
+        if !self.follows(from) {
             return;
         }
         let calls = &mut self.master_client.outstanding;

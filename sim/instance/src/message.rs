@@ -88,13 +88,15 @@ pub enum DataMessage {
     CopyStore {
         /// Counts the sender's copies; comes back in the answer.
         attempt: u32,
-        /// Whether this is the first request of the copy.
-        first: bool,
+        /// How many chunks of this copy the sender has; with 0 a copy begins.
+        chunk: u32,
     },
     /// A chunk of the store.
     StoreChunk {
         /// From the request.
         attempt: u32,
+        /// From the request, too.
+        chunk: u32,
         /// Pages as they are now; the transactions since the checkpoint mend what changes.
         pages: Vec<PageImage>,
         /// When it was the last chunk: where the log that mends it begins.

@@ -155,16 +155,30 @@ impl Instance {
         effects.push(Effect::Send { to: master, message });
     }
 
+    /// Whether this is the master that is followed: only it is asked for transactions.
+    #[inline]
+    pub(crate) fn follows(&self, other: InstanceId) -> bool {
+        let master = self.member.as_ref().and_then(|member| member.master());
+        master.is_some_and(|(master, _)| master == other)
+    }
+
+    /// Whether the master answers the question that is under way.
+    fn was_asked(&self, from: InstanceId, attempt: u32) -> bool {
+        self.puller.state == PullState::Asked
+            && attempt == self.puller.attempt
+            && self.follows(from)
+    }
+
     /// The master's answer to a pull.
     pub(crate) fn transactions(
         &mut self,
         now: Now,
-        attempt: u32,
+        (from, attempt): (InstanceId, u32),
         records: &[Arc<TxRecord>],
         target: TxId,
         effects: &mut Vec<Effect>,
     ) {
-        if self.puller.state != PullState::Asked || attempt != self.puller.attempt {
+        if !self.was_asked(from, attempt) {
             return;
         }
         effects.push(Effect::Cancel(Timer::PullTimeout));
@@ -224,11 +238,11 @@ impl Instance {
     pub(crate) fn pull_refused(
         &mut self,
         now: Now,
-        attempt: u32,
+        (from, attempt): (InstanceId, u32),
         verdict: Verdict,
         effects: &mut Vec<Effect>,
     ) {
-        if self.puller.state != PullState::Asked || attempt != self.puller.attempt {
+        if !self.was_asked(from, attempt) {
             return;
         }
         effects.push(Effect::Cancel(Timer::PullTimeout));
@@ -479,8 +493,7 @@ impl Instance {
             self.push_failed(index, effects);
         }
         self.end_sessions_of(peer);
-        let master = self.member.as_ref().and_then(|member| member.master());
-        if master.is_some_and(|(master, _)| master == peer) {
+        if self.follows(peer) {
             if self.puller.state == PullState::Asked {
                 effects.push(Effect::Cancel(Timer::PullTimeout));
                 self.pull_failed(effects);

@@ -34,6 +34,8 @@ pub(crate) struct SlaveSwitch {
     epoch: Epoch,
     phase: SlavePhase,
     attempt: u32,
+    /// How many chunks of the store copy have come in.
+    chunk: u32,
     /// Seconds waited before the last retry.
     waited: u64,
     pages: u64,
@@ -126,6 +128,7 @@ impl Instance {
                         epoch,
                         phase: SlavePhase::Draining,
                         attempt: now.wall_ms as u32,
+                        chunk: 0,
                         waited: 0,
                         pages: 0,
                     });
@@ -319,7 +322,7 @@ impl Instance {
             }
             SlavePhase::CopyWritten(None) => {
                 switch.phase = SlavePhase::Copying;
-                self.ask_for_chunk(false, effects);
+                self.ask_for_chunk(effects);
             }
             _ => {}
         }
@@ -356,41 +359,43 @@ impl Instance {
         let Some(switch) = self.slave_switch() else { return };
         switch.phase = SlavePhase::Copying;
         switch.attempt = switch.attempt.wrapping_add(1);
-        switch.pages = 0;
+        (switch.chunk, switch.pages) = (0, 0);
         let master = switch.master;
         effects.push(Effect::Fact(Fact::StoreCopy { instance, master, pages: 0, done: false }));
         self.copied = None;
         self.tokens.clear();
         self.store.begin_receive_copy();
-        self.ask_for_chunk(true, effects);
+        self.ask_for_chunk(effects);
     }
 
-    fn ask_for_chunk(&mut self, first: bool, effects: &mut Vec<Effect>) {
+    fn ask_for_chunk(&mut self, effects: &mut Vec<Effect>) {
         let after = self.config.settings.read_timeout;
         let Some(switch) = self.slave_switch() else { return };
-        let (master, attempt) = (switch.master, switch.attempt);
+        let SlaveSwitch { master, attempt, chunk, .. } = *switch;
         effects.push(Effect::Arm { timer: Timer::Switch, after });
-        self.send_data(master, DataMessage::CopyStore { attempt, first }, effects);
+        self.send_data(master, DataMessage::CopyStore { attempt, chunk }, effects);
     }
 
-    /// The slave's side: a chunk came in.
+    /// The slave's side: a chunk came in, with the number of its copy and its own.
     pub(crate) fn chunk(
         &mut self,
         now: Now,
         from: InstanceId,
-        attempt: u32,
-        pages: &[PageImage],
-        done: Option<LogMark>,
+        number: (u32, u32),
+        (pages, done): (&[PageImage], Option<LogMark>),
         effects: &mut Vec<Effect>,
     ) {
         let Some(switch) = self.slave_switch() else { return };
-        if switch.phase != SlavePhase::Copying || switch.attempt != attempt || switch.master != from
+        if switch.phase != SlavePhase::Copying
+            || (switch.attempt, switch.chunk) != number
+            || switch.master != from
         {
             return;
         }
         switch.pages += pages.len() as u64;
         switch.phase = SlavePhase::CopyWritten(done);
         effects.push(Effect::Cancel(Timer::Switch));
+        switch.chunk += 1;
         if pages.is_empty() {
             self.copy_advanced(now, effects);
             return;

@@ -222,6 +222,8 @@ pub(crate) struct CopyTask {
     pub(crate) to: InstanceId,
     pub(crate) attempt: u32,
     pub(crate) cursor: CopyCursor,
+    /// How many chunks were sent.
+    pub(crate) sent: u32,
     /// Whether the receiver has asked for the next chunk.
     pub(crate) asked: bool,
 }

@@ -16,25 +16,26 @@ impl Instance {
         &mut self,
         to: InstanceId,
         attempt: u32,
-        first: bool,
+        chunk: u32,
         effects: &mut Vec<Effect>,
     ) {
         if self.role() != Role::Master {
             return;
         }
         let running = self.tasks.iter().find_map(|(id, task)| match task {
-            Task::CopyOut(copy) if copy.to == to => Some((id, copy.attempt)),
+            Task::CopyOut(copy) if copy.to == to => Some((id, (copy.attempt, copy.sent))),
             _ => None,
         });
-        if first {
+        if chunk == 0 {
             if let Some((id, _)) = running {
                 self.end_copy(id);
             }
             let cursor = self.store.begin_copy();
-            let task = self.tasks.add(Task::CopyOut(CopyTask { to, attempt, cursor, asked: true }));
+            let copy = CopyTask { to, attempt, cursor, sent: 0, asked: true };
+            let task = self.tasks.add(Task::CopyOut(copy));
             effects.push(Effect::Ready(task));
         } else if let Some((id, running)) = running
-            && running == attempt
+            && running == (attempt, chunk)
             && let Some(Task::CopyOut(copy)) = self.tasks.get_mut(id)
         {
             copy.asked = true;
@@ -50,7 +51,7 @@ impl Instance {
             return;
         }
         let mut cursor = copy.cursor.clone();
-        let (to, attempt) = (copy.to, copy.attempt);
+        let (to, attempt, chunk) = (copy.to, copy.attempt, copy.sent);
         let mut ledger = Ledger::default();
         let (pages, done) = match self.store.copy_pages(&mut cursor, most, &mut ledger) {
             CopyStep::Pages(pages) => (pages, None),
@@ -72,9 +73,10 @@ impl Instance {
         if let Some(Task::CopyOut(copy)) = self.tasks.get_mut(task) {
             copy.cursor = cursor;
             copy.asked = false;
+            copy.sent += 1;
         }
         let finished = done.is_some();
-        self.send_data(to, DataMessage::StoreChunk { attempt, pages, done }, effects);
+        self.send_data(to, DataMessage::StoreChunk { attempt, chunk, pages, done }, effects);
         effects.push(Effect::Spend { task, ledger });
         if finished {
             self.end_copy(task);

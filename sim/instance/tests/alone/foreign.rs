@@ -66,7 +66,7 @@ fn a_store_of_this_cluster_is_caught_up() {
 fn a_foreign_store_without_transactions_is_replaced() {
     let sent = answered(&mut Rig::started(Disk::with_graph()), false);
     let [PeerMessage::Data(data)] = &sent[..] else { panic!("{sent:?}") };
-    assert!(matches!(**data, DataMessage::CopyStore { first: true, .. }), "{data:?}");
+    assert!(matches!(**data, DataMessage::CopyStore { chunk: 0, .. }), "{data:?}");
 }
 
 #[test]

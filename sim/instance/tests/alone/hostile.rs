@@ -48,7 +48,7 @@ fn call() -> impl Strategy<Value = MasterCall> {
 }
 
 /// What a slave prepared, whole or with a byte changed.
-fn record() -> impl Strategy<Value = TxRecord> {
+pub(crate) fn record() -> impl Strategy<Value = TxRecord> {
     prop_oneof![
         Just((*prepared()).clone()),
         (any::<prop::sample::Index>(), any::<u8>()).prop_filter_map("damaged", |(at, byte)| {
@@ -81,7 +81,7 @@ fn reply() -> impl Strategy<Value = MasterReply> {
     ]
 }
 
-fn data() -> impl Strategy<Value = DataMessage> {
+pub(crate) fn data() -> impl Strategy<Value = DataMessage> {
     let attempt = 0..4u32;
     let epoch = (0..3u64).prop_map(Epoch);
     prop_oneof![
@@ -107,10 +107,10 @@ fn data() -> impl Strategy<Value = DataMessage> {
             tx: TxId(tx),
             applied: applied.map(TxId),
         }),
-        (attempt.clone(), any::<bool>())
-            .prop_map(|(attempt, first)| DataMessage::CopyStore { attempt, first }),
-        (attempt.clone(), prop::option::of(mark())).prop_map(|(attempt, done)| {
-            DataMessage::StoreChunk { attempt, pages: Vec::new(), done }
+        (attempt.clone(), 0..3u32)
+            .prop_map(|(attempt, chunk)| DataMessage::CopyStore { attempt, chunk }),
+        (attempt.clone(), 0..3u32, prop::option::of(mark())).prop_map(|(attempt, chunk, done)| {
+            DataMessage::StoreChunk { attempt, chunk, pages: Vec::new(), done }
         }),
         (attempt.clone(), (0..3u64).prop_map(Epoch), mark(), 0..3u32, call()).prop_map(
             |(id, epoch, mark, session, call)| DataMessage::Call { id, epoch, mark, session, call }
@@ -187,7 +187,7 @@ fn weather(mut rig: Rig, storm: Vec<Input>) {
 
 /// The messages that may end a process: they tell that its server id is taken (HA specification
 /// 2.1). A driver whose members cannot move lets none of them in.
-fn may_end(input: &Input) -> bool {
+pub(crate) fn may_end(input: &Input) -> bool {
     let Input::Peer { message: PeerMessage::Cluster(message), .. } = input else { return false };
     match *message {
         Message::JoinDenied => true,

@@ -3,7 +3,9 @@
 mod copy;
 mod deposed;
 mod foreign;
+mod histories;
 mod hostile;
 #[path = "../../../cluster/tests/messages/mod.rs"]
 mod messages;
 mod rig;
+mod slave;

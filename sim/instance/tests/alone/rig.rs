@@ -1,17 +1,17 @@
 //! An instance alone with its disk, for tests: inputs in, and all that follows from them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use wavetank_cluster::Configuration;
 use wavetank_instance::{
-    Compat, Effect, Input, Instance, InstanceConfig, Now, Operand, OperationStep, PeerMessage,
-    Program, Settings, Timer,
+    Compat, Effect, Input, Instance, InstanceConfig, Name, Now, Operand, OperationStep,
+    PeerMessage, Program, Settings, Timer,
 };
 use wavetank_store::{
     CachePolicy, DiskError, DiskOp, DiskReply, DiskRequest, Entity, FileName, ImageBuilder,
-    ImageFile, Ledger, MicroStep, Need, PAGE_SIZE, Page, Step, Store, StoreConfig, TokenId,
-    TokenKind, TxRecord, Value,
+    ImageFile, Ledger, MicroStep, Need, PAGE_SIZE, Page, PageNumber, PageSource, Step, Store,
+    StoreConfig, TokenId, TokenKind, TxRecord, Value,
 };
 use wavetank_vocabulary::{
     Epoch, Fact, InstanceId, LogMark, NodeId, PlantedBugs, Role, Span, Time,
@@ -93,7 +93,16 @@ impl Disk {
     }
 }
 
-/// Programs that read, write, and write in two transactions.
+impl PageSource for Disk {
+    fn page(&self, file: FileName, page: PageNumber) -> Option<Arc<Page>> {
+        let Disk::Files(files) = self else { return None };
+        let at = page as usize * PAGE_SIZE;
+        let bytes = files.get(&file)?.get(at..at + PAGE_SIZE)?;
+        Some(Arc::new(Page::from_bytes(bytes.try_into().expect("a page"))))
+    }
+}
+
+/// Programs that read, lock, write in two transactions, and create.
 fn programs() -> Vec<Program> {
     use OperationStep as Do;
     let me = || Do::Node { into: 0, label: None, id: Operand::Me.into() };
@@ -102,6 +111,13 @@ fn programs() -> Vec<Program> {
         of(vec![me(), Do::Read(0)]),
         of(vec![me(), Do::Lock([Some(0), None, None, None])]),
         of(vec![me(), Do::DetachDelete(0), Do::Commit, Do::Statement, Do::Delete(7)]),
+        Program {
+            names: vec![(TokenKind::PropertyKey, "n".into())],
+            ..of(vec![
+                Do::Create { into: 0, labels: Vec::new() },
+                Do::Set { of: 0, key: Name(0), value: Operand::Operation.into() },
+            ])
+        },
     ]
 }
 
@@ -120,6 +136,8 @@ pub(crate) struct Rig {
     pub(crate) epoch: Epoch,
     /// The process is to end.
     pub(crate) ended: bool,
+    /// The timers that are armed.
+    pub(crate) armed: BTreeSet<Timer>,
 }
 
 impl Rig {
@@ -146,8 +164,8 @@ impl Rig {
         });
         let now = Now { mono: Time::ZERO, wall_ms: 1_000 };
         let (held, sent) = (Vec::new(), Vec::new());
-        let (hold, epoch, ended) = (false, Epoch(0), false);
-        let mut rig = Rig { instance, disk, now, hold, held, sent, epoch, ended };
+        let (hold, epoch, ended, armed) = (false, Epoch(0), false, BTreeSet::new());
+        let mut rig = Rig { instance, disk, now, hold, held, sent, epoch, ended, armed };
         rig.step(Input::Start);
         rig
     }
@@ -160,17 +178,28 @@ impl Rig {
     /// The master of a cluster that nobody has joined yet.
     pub(crate) fn master() -> Rig {
         static MASTER: OnceLock<Rig> = OnceLock::new();
-        let make = || {
-            let mut rig = Rig::started(Disk::with_graph());
-            for _ in 0..3 {
-                rig.wait(Span::from_secs(1));
-                rig.step(Input::Timer(Timer::Cluster(wavetank_cluster::Timer::Configuration)));
-            }
-            assert_eq!(rig.instance.role(), Role::Master);
-            rig.sent.clear();
-            rig
-        };
-        MASTER.get_or_init(make).clone()
+        MASTER.get_or_init(|| Rig::started(Disk::with_graph()).elected()).clone()
+    }
+
+    /// It finds no cluster, and becomes the master of its own.
+    pub(crate) fn elected(mut self) -> Rig {
+        for _ in 0..3 {
+            self.wait(Span::from_secs(1));
+            self.step(Input::Timer(Timer::Cluster(wavetank_cluster::Timer::Configuration)));
+        }
+        assert_eq!(self.instance.role(), Role::Master);
+        self.sent.clear();
+        self
+    }
+
+    /// A hash of all that is applied.
+    pub(crate) fn contents(&self) -> u128 {
+        self.instance.store().contents_digest(&self.disk).expect("its pages are whole")
+    }
+
+    /// What was held back is lost with the process; another starts over what is durable.
+    pub(crate) fn crash(&mut self) {
+        *self = Rig { now: self.now, ..self.restarted() };
     }
 
     pub(crate) fn wait(&mut self, span: Span) {
@@ -201,6 +230,9 @@ impl Rig {
             turns += 1;
             assert!(turns < 10_000, "the instance never comes to rest");
             let mut effects = Vec::new();
+            if let Input::Timer(timer) = input {
+                self.armed.remove(&timer);
+            }
             self.instance.step(self.now, input, &mut effects);
             for effect in effects {
                 match effect {
@@ -214,6 +246,12 @@ impl Rig {
                     Effect::Send { to, message } => self.sent.push((to, message)),
                     Effect::Fact(Fact::EpochBegan { epoch, .. }) => self.epoch = epoch,
                     Effect::Exit => self.ended = true,
+                    Effect::Arm { timer, .. } => {
+                        self.armed.insert(timer);
+                    }
+                    Effect::Cancel(timer) => {
+                        self.armed.remove(&timer);
+                    }
                     _ => {}
                 }
             }

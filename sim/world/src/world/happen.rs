@@ -233,7 +233,7 @@ impl<O: Observer> World<O> {
                 true
             }
             PeerMessage::UpToDate { attempt, target } => {
-                let quiet = process.merely_up_to_date(attempt, target);
+                let quiet = process.merely_up_to_date(from, attempt, target);
                 if quiet {
                     let slot = Timer::PullTimeout.slot(self.ids.len()) as u32;
                     machine.timers.cancel(slot);
