@@ -389,6 +389,12 @@ fn a_story_and_a_moment_are_told() {
     for expected in ["at 12.5", "instance", "crash on", "operations under way"] {
         assert!(moment.stdout.contains(expected), "{expected}: {}", moment.stdout);
     }
+    let asked = run(&["explain", &file, "--seed", "1", "--at", "12.5s", "--beans"]);
+    let asked: Value = serde_json::from_str(&asked.stdout).expect("JSON");
+    let instances = asked["instances"].as_array().expect("a list");
+    let silent =
+        instances.iter().filter(|it| it["role"] == "down" && it["beans"] == serde_json::json!([]));
+    assert_eq!(silent.count(), 1, "{asked}");
     let out = folder.path("out");
     let done = run(&["test", &file, "--seeds", "1..2", "--out", &out]);
     assert_eq!(done.code, 1, "{}", done.stderr);

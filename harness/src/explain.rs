@@ -6,6 +6,7 @@
 //! to do with it, with what each member was and believed at that moment; then it is read
 //! backwards from the violation, and what touches nobody involved is left out.
 
+mod beans;
 mod evidence;
 mod moment;
 mod slice;
@@ -19,6 +20,7 @@ use wavetank_reports::{ExpectationResult, Verdict};
 use wavetank_vocabulary::Time;
 use wavetank_world::{BaseGraph, Plan, World};
 
+pub use beans::beans;
 pub use evidence::Evidence;
 pub use moment::moment;
 

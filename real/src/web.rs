@@ -67,8 +67,12 @@ impl<T: Fn(FromWeb) -> bool> Web<T> {
         if path == "/metrics" {
             return if reads { self.metrics() } else { only("GET") };
         }
-        if request.path.starts_with(JMX) && request.path.contains("High") {
+        let bean = |name| request.path.starts_with(JMX) && request.path.contains(name);
+        if bean("High") {
             return if reads { self.bean() } else { only("GET") };
+        }
+        if bean("Branched") {
+            return if reads { self.branched_stores() } else { only("GET") };
         }
         match path.strip_prefix(TRANSACTION) {
             Some("") if request.method == "POST" => self.open(&request.body),
@@ -118,6 +122,13 @@ impl<T: Fn(FromWeb) -> bool> Web<T> {
         match self.look(|instance| instance.management_bean().map(|bean| bean.to_json())) {
             Some(Some(text)) => HttpAnswer::json(200, self.here(&text)),
             Some(None) => HttpAnswer::text(503, "starting"),
+            None => unavailable(),
+        }
+    }
+
+    fn branched_stores(&self) -> HttpAnswer {
+        match self.look(Instance::branched_store_bean) {
+            Some(text) => HttpAnswer::json(200, self.here(&text)),
             None => unavailable(),
         }
     }

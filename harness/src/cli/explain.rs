@@ -1,4 +1,5 @@
-//! `wavetank explain`: what happened around a failure, in order; or how things stood at a time.
+//! `wavetank explain`: what happened around a failure, in order; or how things stood at a time,
+//! and what each instance would have answered.
 
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use wavetank_world::BaseGraph;
 
 use super::{Failure, Subject, find, say};
 use crate::exit::Exit;
-use crate::explain::{explain as story, moment};
+use crate::explain::{beans, explain as story, moment};
 use crate::interrupt;
 
 #[derive(Args, Debug)]
@@ -18,6 +19,10 @@ pub(super) struct ExplainArgs {
     /// Prints the state of the cluster at this virtual time instead, e.g. 31.5s.
     #[arg(long, value_name = "TIME", value_parser = virtual_time)]
     at: Option<Time>,
+    /// With --at: prints as JSON what each instance answers over HTTP at that time: the HA
+    /// endpoints and the management beans.
+    #[arg(long, requires = "at")]
+    beans: bool,
 }
 
 /// A virtual time as scenarios write it.
@@ -49,6 +54,7 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
     interrupt::watch();
     let base = Arc::new(BaseGraph::build(&plan.graph));
     let text = match args.at {
+        Some(at) if args.beans => beans(&plan, &base, at),
         Some(at) => moment(&plan, &base, at),
         None => story(&plan, &base).ok_or_else(|| Failure {
             exit: Exit::Surroundings,

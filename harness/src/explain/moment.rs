@@ -14,7 +14,7 @@ const MOST_TOLD: usize = 20;
 
 /// Suspicions and faults, as they come and go.
 #[derive(Clone, Debug, Default)]
-struct Now {
+pub(super) struct Now {
     suspects: BTreeMap<InstanceId, Vec<InstanceId>>,
     faults: BTreeMap<(FaultId, InstanceId, Option<InstanceId>), (FaultKind, Time)>,
 }
@@ -49,12 +49,17 @@ fn ids(ids: &[InstanceId]) -> String {
     if ids.is_empty() { "-".to_owned() } else { ids.join(", ") }
 }
 
+/// Plays a Plan up to a moment: everything of that moment has happened, and nothing after it.
+pub(super) fn played(plan: &Arc<Plan>, base: &Arc<BaseGraph>, at: Time) -> World<Now> {
+    let mut world = World::new(plan.clone(), base.clone(), Now::default());
+    while world.next_at().is_some_and(|next| next <= at) && world.advance(1) {}
+    world
+}
+
 /// Plays a Plan up to a moment and tells how things stand: roles, logs, beliefs, faults and
 /// operations under way.
 pub fn moment(plan: &Arc<Plan>, base: &Arc<BaseGraph>, at: Time) -> String {
-    let mut world = World::new(plan.clone(), base.clone(), Now::default());
-    // Everything of that moment has happened, and nothing after it.
-    while world.next_at().is_some_and(|next| next <= at) && world.advance(1) {}
+    let world = played(plan, base, at);
     let phase = match world.phase() {
         Phase::Running => "clients and faults are at work",
         Phase::Healing => "everything is healed, and has to recover",

@@ -100,48 +100,77 @@ impl HighAvailability {
     /// The answer of `/db/manage/server/jmx/domain/org.neo4j/…High+Availability`: a list with
     /// this one bean.
     pub fn to_json(&self) -> String {
-        let mut attributes = String::new();
-        let mut attribute = |name: &str, about: &str, kind: &str, value: &str| {
-            if !attributes.is_empty() {
-                attributes.push(',');
-            }
-            // Writing to a string cannot fail. The spaces after `false` are Neo4j's.
-            let _ = write!(
-                attributes,
-                "{{\"name\":\"{name}\",\"description\":\"{about}\",\"type\":\"{kind}\",\
-                 \"isReadable\":\"true\",\"isWriteable\":\"false \",\"isIs\":\"{}\",\"value\":{value}}}",
-                if kind == "boolean" { "true" } else { "false " }
-            );
-        };
         let text = |value: &str| alloc::format!("\"{value}\"");
-        let string = "java.lang.String";
         let id = text(&self.instance.0.to_string());
-        attribute("InstanceId", "The server id of this instance", string, &id);
-        let available = self.available.to_string();
-        attribute("Available", "Whether this instance serves", "boolean", &available);
-        let alive = self.alive.to_string();
-        attribute("Alive", "Whether this instance takes part", "boolean", &alive);
-        attribute("Role", "The role of this instance", string, &text(self.role.name()));
         let update = self.last_update.map_or_else(|| "N/A".into(), |date| date.to_string());
-        let about = "When updates were last asked for";
-        attribute("LastUpdateTime", about, string, &text(&update));
-        let last = self.last_committed.0.to_string();
-        let about = "The last transaction committed in this instance";
-        attribute("LastCommittedTxId", about, "long", &last);
         let members: Vec<String> = self.members.iter().map(ClusterMember::to_json).collect();
         let list = alloc::format!("[{}]", members.join(","));
-        let kind = "[Ljavax.management.openmbean.CompositeData;";
-        attribute("InstancesInCluster", "The members as this one sees them", kind, &list);
-        let bean = "instance=kernel#0,name=High Availability";
-        let path = "org.neo4j/instance%3Dkernel%230%2Cname%3DHigh+Availability";
-        let host = web_address(self.instance);
-        alloc::format!(
-            "[{{\"name\":\"org.neo4j:{bean}\",\
-             \"url\":\"{host}/db/manage/server/jmx/domain/{path}\",\
-             \"description\":\"The state of this instance in its cluster\",\
-             \"attributes\":[{attributes}]}}]"
-        )
+        let (string, members) = ("java.lang.String", "[Ljavax.management.openmbean.CompositeData;");
+        let (available, alive) = (self.available.to_string(), self.alive.to_string());
+        let (role, update) = (text(self.role.name()), text(&update));
+        let last = self.last_committed.0.to_string();
+        let attribute = Attribute::new;
+        let attributes = [
+            attribute("InstanceId", "The server id of this instance", string, &id),
+            attribute("Available", "Whether this instance serves", "boolean", &available),
+            attribute("Alive", "Whether this instance takes part", "boolean", &alive),
+            attribute("Role", "The role of this instance", string, &role),
+            attribute("LastUpdateTime", "When updates were last asked for", string, &update),
+            attribute(
+                "LastCommittedTxId",
+                "The last transaction committed in this instance",
+                "long",
+                &last,
+            ),
+            attribute("InstancesInCluster", "The members as this one sees them", members, &list),
+        ];
+        let about = "The state of this instance in its cluster";
+        bean(self.instance, "High Availability", about, &attributes)
     }
+}
+
+/// An attribute of a bean, with its value as JSON.
+pub(crate) struct Attribute<'a> {
+    name: &'a str,
+    about: &'a str,
+    kind: &'a str,
+    value: &'a str,
+}
+
+impl<'a> Attribute<'a> {
+    pub(crate) fn new(name: &'a str, about: &'a str, kind: &'a str, value: &'a str) -> Self {
+        Attribute { name, about, kind, value }
+    }
+}
+
+/// The answer of `/db/manage/server/jmx/domain/org.neo4j/…` for one bean: a list with it.
+pub(crate) fn bean(
+    instance: InstanceId,
+    name: &str,
+    about: &str,
+    attributes: &[Attribute],
+) -> String {
+    let mut told = String::new();
+    for Attribute { name, about, kind, value } in attributes {
+        if !told.is_empty() {
+            told.push(',');
+        }
+        // Writing to a string cannot fail. The spaces after `false` are Neo4j's.
+        let _ = write!(
+            told,
+            "{{\"name\":\"{name}\",\"description\":\"{about}\",\"type\":\"{kind}\",\
+             \"isReadable\":\"true\",\"isWriteable\":\"false \",\"isIs\":\"{}\",\"value\":{value}}}",
+            if *kind == "boolean" { "true" } else { "false " }
+        );
+    }
+    let host = web_address(instance);
+    let path = name.replace(' ', "+");
+    alloc::format!(
+        "[{{\"name\":\"org.neo4j:instance=kernel#0,name={name}\",\
+         \"url\":\"{host}/db/manage/server/jmx/domain/org.neo4j/instance%3Dkernel%230%2Cname%3D{path}\",\
+         \"description\":\"{about}\",\
+         \"attributes\":[{told}]}}]"
+    )
 }
 
 impl ClusterMember {

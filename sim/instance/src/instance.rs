@@ -12,6 +12,7 @@ use wavetank_store::{
 };
 use wavetank_vocabulary::{Epoch, Fact, InstanceId, Role, Span, Time};
 
+use crate::branched::Branches;
 use crate::conversations::Conversations;
 use crate::interface::{Effect, Input, InstanceConfig, Now, Timer};
 use crate::master_client::MasterClient;
@@ -69,6 +70,7 @@ pub struct Instance {
     // Reused from step to step.
     member_effects: Vec<wavetank_cluster::Effect>,
     pub(crate) labels: Vec<TokenId>,
+    pub(crate) branches: Branches,
     submissions: Vec<(DiskOp, DiskRequest)>,
     tickets: Vec<Ticket>,
     notices: Vec<LockNotice>,
@@ -124,6 +126,7 @@ impl Instance {
             member_effects: Vec::new(),
             submissions: Vec::new(),
             tickets: Vec::new(),
+            branches: Branches::default(),
             notices: Vec::new(),
         }
     }

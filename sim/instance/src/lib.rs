@@ -22,6 +22,7 @@ extern crate alloc;
 mod at_rest;
 mod bean;
 mod binding;
+mod branched;
 mod conversations;
 mod endpoint;
 mod follow;
@@ -42,6 +43,7 @@ mod task;
 
 pub use at_rest::PullDue;
 pub use bean::{ClusterMember, HighAvailability};
+pub use branched::BranchedStore;
 pub use endpoint::{Answer, Endpoint};
 pub use instance::Instance;
 pub use interface::{Asked, Effect, Input, InstanceConfig, Now, Reply, Timer};

@@ -266,6 +266,7 @@ impl Instance {
                 }
                 effects.push(Effect::Cancel(Timer::Switch));
                 let policy = self.config.settings.branched_data_policy;
+                self.branches.parts(log.tx, now.wall_ms);
                 self.store.set_aside_by(policy, 1);
                 self.pump(now, effects);
             }
@@ -356,6 +357,8 @@ impl Instance {
 
     fn begin_copying(&mut self, effects: &mut Vec<Effect>) {
         let instance = self.id();
+        let policy = self.config.settings.branched_data_policy;
+        self.branches.set_aside(self.store.last_branch(), policy);
         let Some(switch) = self.slave_switch() else { return };
         switch.phase = SlavePhase::Copying;
         switch.attempt = switch.attempt.wrapping_add(1);
@@ -392,10 +395,10 @@ impl Instance {
         {
             return;
         }
+        switch.chunk += 1;
         switch.pages += pages.len() as u64;
         switch.phase = SlavePhase::CopyWritten(done);
         effects.push(Effect::Cancel(Timer::Switch));
-        switch.chunk += 1;
         if pages.is_empty() {
             self.copy_advanced(now, effects);
             return;

@@ -284,9 +284,16 @@ impl Store {
             return;
         }
         self.end_all_transactions();
+        self.last_branch = None;
         self.state = StoreState::Opening;
         self.mode = Mode::Draining(area, policy);
         self.drained();
+    }
+
+    /// The number of the branch that the store was last set aside as, in the life of this value;
+    /// none if it was not, or was deleted instead.
+    pub fn last_branch(&self) -> Option<u16> {
+        self.last_branch
     }
 
     /// Goes on with setting aside once nothing is under way.
@@ -326,6 +333,7 @@ impl Store {
         }
         // None of them stays.
         self.leftovers.clear();
+        self.last_branch = Some(area);
         let mut stages = vec![
             rest.into_iter().map(rename).collect(),
             vec![DiskRequest::SyncDir],

@@ -160,6 +160,8 @@ pub struct Store {
     pub(crate) eviction_rests: bool,
     /// A page write found no space: writing rests.
     pub(crate) disk_full: bool,
+    /// As which branch it was last set aside.
+    pub(crate) last_branch: Option<u16>,
 }
 
 impl Store {
@@ -210,6 +212,7 @@ impl Store {
             places: Vec::new(),
             eviction_rests: false,
             disk_full: false,
+            last_branch: None,
         };
         store.begin_open();
         store
