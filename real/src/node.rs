@@ -12,7 +12,7 @@ use wavetank_cluster::Configuration;
 use wavetank_instance::{Input, Instance, InstanceConfig};
 use wavetank_store::PAGE_SIZE;
 use wavetank_vocabulary::InstanceId;
-use wavetank_world::{BaseGraph, GraphPlan, GraphSource, Plan, Program};
+use wavetank_world::{AcceptorMemory, BaseGraph, GraphPlan, GraphSource, Plan, Program};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::clock::Clock;
@@ -59,6 +59,11 @@ pub enum NodeError {
     /// It is not part of its own cluster.
     #[error("server id {0} is none of the scenario's instances")]
     NotAMember(u16),
+    /// A node keeps no promises of its acceptor.
+    #[error(
+        "`acceptors = \"durable\"` is for simulated instances: a node forgets what it promised"
+    )]
+    DurableAcceptors,
     /// Somebody else listens there, or nobody may.
     #[error("cannot listen at {address} ({what}): {source}")]
     Port {
@@ -105,6 +110,9 @@ pub fn run(config: &NodeConfig, asked_to_stop: impl Fn() -> bool) -> Result<(), 
     let plan = &config.plan;
     let instance = plan.instances.iter().find(|instance| instance.id == config.id);
     let instance = instance.ok_or(NodeError::NotAMember(config.id.0))?;
+    if plan.settings.cluster.acceptor_memory != AcceptorMemory::default() {
+        return Err(NodeError::DurableAcceptors);
+    }
     let members: Vec<InstanceId> = plan.instances.iter().map(|it| it.id).collect();
     let configuration =
         Configuration::new(config.id, &members).map_err(|_| NodeError::NotAMember(config.id.0))?;

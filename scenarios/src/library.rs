@@ -96,6 +96,8 @@ pub static LIBRARY: &[Builtin] = library![
     "neo4j-ha/puller-left-paused-cured",
     "neo4j-ha/quorum-lost-reads-lost",
     "neo4j-ha/quorum-lost-reads-lost-cured",
+    "neo4j-ha/restarted-acceptor-chooses-again",
+    "neo4j-ha/restarted-acceptor-chooses-again-cured",
     "neo4j-ha/sign-up-then-logged-out",
     "neo4j-ha/sign-up-then-logged-out-cured",
     "neo4j-ha/slave-writes-survive-master-loss",

@@ -7,9 +7,9 @@ use std::fmt::Write;
 use wavetank_kernel::Distribution;
 use wavetank_vocabulary::{FaultKind, PlantedBugs, Span, Status};
 use wavetank_world::{
-    BalancerPlan, Bounds, ClientPlan, Expectation, Expected, FaultPlan, GraphModel, GraphSource,
-    InstancePlan, Members, Plan, Popularity, Program, Quorum, RetryPlan, Routing, SeedRule,
-    Settings, Strength, Target,
+    AcceptorMemory, BalancerPlan, Bounds, ClientPlan, Expectation, Expected, FaultPlan, GraphModel,
+    GraphSource, InstancePlan, Members, Plan, Popularity, Program, Quorum, RetryPlan, Routing,
+    SeedRule, Settings, Strength, Target,
 };
 
 use crate::read::{PERCENTILES, anomaly_keys};
@@ -165,6 +165,9 @@ impl Text {
         }
         if plan.settings.cluster.quorum != Quorum::default() {
             self.line("quorum", quoted(plan.settings.cluster.quorum.name()));
+        }
+        if plan.settings.cluster.acceptor_memory != AcceptorMemory::default() {
+            self.line("acceptors", quoted(plan.settings.cluster.acceptor_memory.name()));
         }
         if plan.bugs != PlantedBugs::NONE {
             let names: Vec<String> = PlantedBugs::ALL

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wavetank_vocabulary::{Bytes, FaultKind, InstanceId, Observer, Span, Time};
-use wavetank_world::{BaseGraph, Plan, World};
+use wavetank_world::{AcceptorMemory, BaseGraph, Plan, World};
 
 use crate::clock::Clock;
 
@@ -142,6 +142,11 @@ pub(super) fn playable<O: Observer>(plan: &Plan) -> Result<Vec<String>, SoakErro
         let name = trigger.name();
         let why = format!("nobody outside a process sees when it is in the state {name:?}");
         return Err(SoakError::NotForReal(why));
+    }
+    if plan.settings.cluster.acceptor_memory != AcceptorMemory::default() {
+        let why = "processes forget what they promised: `acceptors = \"durable\"` is for simulated \
+                   instances";
+        return Err(SoakError::NotForReal(why.to_owned()));
     }
     if plan.instances.iter().any(|instance| instance.new_address) {
         let why = "instances that listen at another address after each start cannot be played \

@@ -161,6 +161,12 @@ static CLUSTER: Table = Table {
             "Whose majority decides in Paxos: that of the members that the proposer believes to be alive, as in Neo4j, or that of all initial hosts, which Neo4j cannot do.",
         ),
         key(
+            "acceptors",
+            Choice(&["volatile", "durable"], &[]),
+            Default("volatile"),
+            "What a restart leaves of what an instance has promised in Paxos: nothing, as in Neo4j, or all of it, which Neo4j cannot do.",
+        ),
+        key(
             "neo4j_conf",
             Text,
             Optional,

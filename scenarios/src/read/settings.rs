@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use wavetank_vocabulary::{Bytes, InstanceId, Span};
-use wavetank_world::{BranchedDataPolicy, Compat, Flaws, NotARetention, Quorum, Settings};
+use wavetank_world::{
+    AcceptorMemory, BranchedDataPolicy, Compat, Flaws, NotARetention, Quorum, Settings,
+};
 
 use crate::errors::{Place, Problem};
 use crate::section::values::{between, digits, one_of, whole};
@@ -63,6 +65,10 @@ pub(super) fn read(cluster: &Section<'_>, compat: Compat, file: Vec<Entry>) -> R
     if let Some(name) = cluster.choice("quorum") {
         let known = Quorum::ALL.into_iter().find(|(_, known)| *known == name.value);
         read.settings.cluster.quorum = known.map(|(quorum, _)| quorum).unwrap_or_default();
+    }
+    if let Some(name) = cluster.choice("acceptors") {
+        let known = AcceptorMemory::ALL.into_iter().find(|(_, known)| *known == name.value);
+        read.settings.cluster.acceptor_memory = known.map(|(it, _)| it).unwrap_or_default();
     }
     read
 }

@@ -69,8 +69,8 @@ impl PushStrategy {
     }
 }
 
-/// What a restart leaves of an acceptor's promises. No setting of Neo4j's: it is here to show
-/// what the original's agreement lacks (`tests/peers`).
+/// What a restart leaves of an acceptor's promises. No setting of Neo4j's: scenarios and
+/// `tests/peers` may set it, to show what the original's agreement lacks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum AcceptorMemory {
     /// Nothing, as in the original.
@@ -80,6 +80,17 @@ pub enum AcceptorMemory {
     /// and comes back before the start. Values that no learner remembers are asked of the
     /// acceptors.
     Durable,
+}
+
+impl AcceptorMemory {
+    /// Both, with the names that scenarios use.
+    pub const ALL: [(AcceptorMemory, &'static str); 2] =
+        [(AcceptorMemory::Volatile, "volatile"), (AcceptorMemory::Durable, "durable")];
+
+    /// The name that scenarios use.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(memory, _)| *memory == self).map_or("", |(_, name)| name)
+    }
 }
 
 /// Whose majority decides on a value. No setting of Neo4j's either; scenarios may set it, to

@@ -6,7 +6,7 @@ mod turns;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
-use wavetank_cluster::{JoinFailure, Member, Moment};
+use wavetank_cluster::{JoinFailure, Kept, Member, Moment, PaxosInstance};
 use wavetank_store::{
     DiskOp, DiskRequest, LockNotice, Store, StoreConfig, StoreState, Ticket, TokenId,
 };
@@ -24,6 +24,9 @@ use crate::task::{TaskId, Tasks};
 
 /// How many slices' worth of records one turn on a core may touch.
 pub(crate) const SLICE_RECORDS: u32 = 64;
+
+/// What an acceptor has promised, by Paxos instance.
+pub type Promises = BTreeMap<PaxosInstance, Kept>;
 
 /// A running instance.
 #[derive(Clone, Debug)]
@@ -67,10 +70,12 @@ pub struct Instance {
     pub(crate) copied: Option<Copied>,
     /// Its store is none of the cluster that it left; it will try again.
     pub(crate) foreign: bool,
+    pub(crate) branches: Branches,
+    /// Of durable acceptors: what outlives the process.
+    promises: Promises,
     // Reused from step to step.
     member_effects: Vec<wavetank_cluster::Effect>,
     pub(crate) labels: Vec<TokenId>,
-    pub(crate) branches: Branches,
     submissions: Vec<(DiskOp, DiskRequest)>,
     tickets: Vec<Ticket>,
     notices: Vec<LockNotice>,
@@ -123,12 +128,26 @@ impl Instance {
             switched: false,
             copied: None,
             foreign: false,
+            branches: Branches::default(),
+            promises: Promises::new(),
             member_effects: Vec::new(),
             submissions: Vec::new(),
             tickets: Vec::new(),
-            branches: Branches::default(),
             notices: Vec::new(),
         }
+    }
+
+    /// With what the acceptor of the process before this one had promised: see
+    /// [`Self::into_promises`].
+    pub fn with_promises(self, promises: Promises) -> Self {
+        Instance { promises, ..self }
+    }
+
+    /// The end of the process: what its acceptor has promised, if acceptors are durable
+    /// ([`AcceptorMemory::Durable`](wavetank_cluster::AcceptorMemory::Durable)). Each promise
+    /// counts as kept when it is given.
+    pub fn into_promises(self) -> Promises {
+        self.promises
     }
 
     /// Its server id.
@@ -244,7 +263,7 @@ impl Instance {
             Input::Start if self.config.arbiter => {
                 self.role_changed(Role::Arbiter, effects);
                 self.member = Some(self.new_member(now).arbiter());
-                self.drive(now, wavetank_cluster::Input::Start, effects);
+                self.join_cluster(now, effects);
                 return;
             }
             _ if self.config.arbiter => return,
@@ -385,8 +404,9 @@ impl Instance {
                         self.stay_out(effects);
                     }
                 }
-                // Only with durable acceptors, which no simulated instance is set to have.
-                wavetank_cluster::Effect::Keep(_) => {}
+                wavetank_cluster::Effect::Keep(kept) => {
+                    self.promises.insert(kept.instance, kept);
+                }
                 wavetank_cluster::Effect::Switch(switch) => {
                     self.switch(now, switch, effects);
                 }
@@ -401,6 +421,15 @@ impl Instance {
             (config.configuration.clone(), config.settings.cluster.clone());
         Member::new(configuration, cluster, config.slave_only, now.wall_ms, config.bugs)
             .at(config.address)
+    }
+
+    /// Tells the new member what an earlier life promised, and lets it look for the cluster.
+    fn join_cluster(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        for kept in core::mem::take(&mut self.promises).into_values() {
+            self.promises.insert(kept.instance, kept);
+            self.drive(now, wavetank_cluster::Input::Recall(kept), effects);
+        }
+        self.drive(now, wavetank_cluster::Input::Start, effects);
     }
 
     /// Leaves the cluster, and ends the process once the others know. One that is still

@@ -45,7 +45,7 @@ pub use at_rest::PullDue;
 pub use bean::{ClusterMember, HighAvailability};
 pub use branched::BranchedStore;
 pub use endpoint::{Answer, Endpoint};
-pub use instance::Instance;
+pub use instance::{Instance, Promises};
 pub use interface::{Asked, Effect, Input, InstanceConfig, Now, Reply, Timer};
 pub use message::{DataMessage, MasterCall, MasterReply, PeerMessage, Refusal, Verdict};
 pub use program::{
@@ -55,6 +55,6 @@ pub use program::{
 pub use returned::{Appends, Lists, Returned};
 pub use settings::Settings;
 pub use task::TaskId;
-pub use wavetank_cluster::{Compat, Flaws, PushStrategy, Quorum};
+pub use wavetank_cluster::{AcceptorMemory, Compat, Flaws, PushStrategy, Quorum};
 pub use wavetank_store::{BranchedDataPolicy, LogRetention, NotARetention};
 pub use wavetank_store::{Direction, TokenKind};

@@ -67,8 +67,8 @@ pub mod operation {
 }
 
 pub use wavetank_instance::{
-    Appends, BranchedDataPolicy, Compat, Endpoint, Flaws, Instance, Lists, LogRetention,
-    NotARetention, Program, PushStrategy, Quorum, Settings,
+    AcceptorMemory, Appends, BranchedDataPolicy, Compat, Endpoint, Flaws, Instance, Lists,
+    LogRetention, NotARetention, Program, PushStrategy, Quorum, Settings,
 };
 pub use wavetank_kernel::{Distribution, QUANTILES};
 pub use wavetank_store::CachePolicy;

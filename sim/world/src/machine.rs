@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use alloc::sync::Arc;
-use wavetank_instance::{Instance, Settings, TaskId, Timer};
+use wavetank_instance::{Instance, Promises, Settings, TaskId, Timer};
 
 use wavetank_kernel::{Stream, TimerTable};
 use wavetank_store::{Ledger, LockTotals, PAGE_SIZE};
@@ -76,6 +76,8 @@ pub(crate) struct Machine {
     pub(crate) changed: Vec<(u16, Arc<Settings>)>,
     /// By fault: the initial hosts that it starts with instead of all.
     pub(crate) hosts: Vec<(u16, Members)>,
+    /// What the acceptor of the last process left, if acceptors are durable.
+    pub(crate) promises: Promises,
     /// What went through the queues for locks of the processes that are gone.
     past_locks: LockTotals,
     /// The machine has power: its kernel answers even when no process listens.
@@ -112,6 +114,7 @@ impl Machine {
             cache_parts: Vec::new(),
             changed: Vec::new(),
             hosts: Vec::new(),
+            promises: Promises::new(),
             past_locks: LockTotals::default(),
             powered: true,
         }
@@ -228,7 +231,7 @@ impl Machine {
     /// The process is gone: its work and its timers with it.
     pub(crate) fn kill(&mut self, now: Time, total: usize) {
         self.past_locks = self.lock_totals(now);
-        self.instance = None;
+        self.promises = self.instance.take().map(Instance::into_promises).unwrap_or_default();
         self.stopping = false;
         self.life += 1;
         self.cores.clear(self.at(now));

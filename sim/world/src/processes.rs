@@ -34,7 +34,8 @@ impl<O: Observer> World<O> {
         }
         machine.powered = true;
         machine.failure = None;
-        machine.instance = Some(Instance::new(InstanceConfig {
+        let promises = core::mem::take(&mut machine.promises);
+        let process = Instance::new(InstanceConfig {
             configuration,
             settings,
             slave_only: plan.slave_only,
@@ -46,7 +47,8 @@ impl<O: Observer> World<O> {
             programs: self.programs.clone(),
             bugs: self.plan.bugs,
             watch_locks,
-        }));
+        });
+        machine.instance = Some(process.with_promises(promises));
         self.input(instance, Input::Start);
     }
 

@@ -106,7 +106,7 @@ impl Instance {
             timer: Timer::Checkpoint,
             after: self.config.settings.checkpoint_interval_time,
         });
-        self.drive(now, wavetank_cluster::Input::Start, effects);
+        self.join_cluster(now, effects);
     }
 
     /// Tells what became of locks in this step.
