@@ -7,7 +7,7 @@ mod common;
 #[path = "common/fault.rs"]
 mod fault;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use common::plan;
@@ -125,71 +125,125 @@ fn a_crash_is_detected_when_the_closed_form_says() {
     }
 }
 
-/// A slave that pulls at a fixed rate P over a way that takes L all in all sees the master as
-/// it was L + U(0, P) ago.
-#[test]
-fn a_slave_is_as_old_as_its_pulls_say() {
-    let pull = Span::from_secs(10);
-    let mut plan = plan(4_000, 3);
+/// The mean of a time that a Plan draws, in seconds.
+fn mean_of(time: Distribution) -> f64 {
+    match time {
+        Distribution::Constant(span) => span.as_secs_f64(),
+        Distribution::LogNormal { median, sigma } => {
+            median.as_secs_f64() * (sigma * sigma / 2.0).exp()
+        }
+        other => panic!("no closed form is written down for {other:?}"),
+    }
+}
+
+/// The L of the closed forms: an answer to a pull is under way, is appended and made durable.
+fn latency(plan: &Plan) -> f64 {
+    let volume = &plan.instances[0].volume;
+    [plan.network.local, volume.access, volume.sync].map(mean_of).iter().sum()
+}
+
+/// Writes alone, so many that the time between two of them does not matter, and slaves that pull
+/// every ten seconds.
+fn written(seconds: u64, seed: u64, rate: u64, push: u32) -> Plan {
+    let mut plan = plan(seconds, seed);
     plan.graph.source = GraphSource::Social { users: 400, mean_follows: Ratio::new(5, 1) };
-    plan.settings.pull_interval = pull;
-    plan.settings.tx_push_factor = 0;
+    plan.settings.pull_interval = Span::from_secs(10);
+    plan.settings.tx_push_factor = push;
     plan.settings.cluster.heartbeat_interval = Span::from_secs(60);
     plan.settings.cluster.heartbeat_timeout = Span::from_secs(200);
     plan.sample_every = Span::from_secs(10_000);
-    // Writes alone, so many that the time between two of them does not matter.
-    plan.clients[0].rate = wavetank_vocabulary::Rate::per_second(40);
+    plan.clients[0].rate = wavetank_vocabulary::Rate::per_second(rate);
     plan.clients[0].mix = vec![(wavetank_vocabulary::OperationKind(3), 1)];
-    let base = Arc::new(BaseGraph::build(&plan.graph));
-    let facts = played(plan, &base, Classes::TRANSACTIONS | Classes::CLUSTER);
+    plan
+}
 
-    // When each transaction was committed, and up to which one a slave had them when.
-    let mut committed: Vec<(TxId, Time)> = Vec::new();
-    let mut applied: Vec<(Time, TxId)> = Vec::new();
-    let mut slave = None;
-    for (at, fact) in &facts {
-        match fact {
-            Fact::Committed { log, .. } => committed.push((log.tx, *at)),
-            Fact::Applied { instance, log, .. } if slave.is_none_or(|s| s == *instance) => {
-                slave = Some(*instance);
-                applied.push((*at, log.tx));
+/// What was seen of one slave at moments that have nothing to do with its pulls.
+#[derive(Default)]
+struct Staleness {
+    /// How old its state was, in seconds.
+    ages: Vec<f64>,
+    /// Whether it lacked what was written a second before.
+    misses: Vec<f64>,
+    /// For each number of [`KEYS`], which part of the keys was stale.
+    stale: [Vec<f64>; KEYS.len()],
+}
+
+/// Writes are dealt to so many keys: each is then written at Poisson times, too.
+const KEYS: [u64; 3] = [4, 40, 400];
+
+impl Staleness {
+    fn look(&mut self, facts: &[(Time, Fact)]) {
+        // When each transaction was committed, and up to which one a slave had them when.
+        let mut committed: Vec<(TxId, Time)> = Vec::new();
+        let mut applied: Vec<(Time, TxId)> = Vec::new();
+        let mut slave = None;
+        for (at, fact) in facts {
+            match fact {
+                Fact::Committed { log, .. } => committed.push((log.tx, *at)),
+                Fact::Applied { instance, log, .. } if slave.is_none_or(|s| s == *instance) => {
+                    slave = Some(*instance);
+                    applied.push((*at, log.tx));
+                }
+                _ => {}
             }
-            _ => {}
+        }
+        // At a random moment the slave's state is that of the master just before the first
+        // transaction that it lacks was committed.
+        let (mut next, mut had) = (0, 0);
+        for moment in 0..50_000u64 {
+            let later = Span::from_micros(moment * 18_500 + moment % 997);
+            let now = Time::ZERO + Span::from_secs(60) + later;
+            while applied.get(next).is_some_and(|(at, _)| *at <= now) {
+                let tx = applied[next].1;
+                while committed.get(had).is_some_and(|(known, _)| *known <= tx) {
+                    had += 1;
+                }
+                next += 1;
+            }
+            let lacks = committed.get(had).filter(|(_, at)| *at <= now);
+            self.ages.push(lacks.map_or(0.0, |(_, at)| now.since(*at).as_secs_f64()));
+            let tau = Span::from_secs(1);
+            let written = committed.partition_point(|(_, at)| *at + tau <= now);
+            self.misses.push(f64::from(u8::from(had < written)));
+            if moment % 20 == 0 {
+                let until = committed.partition_point(|(_, at)| *at <= now);
+                let lacked = committed.get(had..until).unwrap_or_default();
+                for (keys, stale) in KEYS.into_iter().zip(&mut self.stale) {
+                    let key = |(tx, _): &(TxId, Time)| (part(tx.0, 7) * keys as f64) as u64;
+                    let touched: BTreeSet<u64> = lacked.iter().map(key).collect();
+                    stale.push(touched.len() as f64 / keys as f64);
+                }
+            }
         }
     }
-    // At a random moment the slave's state is that of the master just before the first
-    // transaction that it lacks was committed.
-    let (mut ages, mut fresh) = (Vec::new(), Vec::new());
-    let (mut next, mut had) = (0, 0);
-    for moment in 0..200_000u64 {
-        let now =
-            Time::ZERO + Span::from_secs(60) + Span::from_micros(moment * 18_500 + moment % 997);
-        while applied.get(next).is_some_and(|(at, _)| *at <= now) {
-            let tx = applied[next].1;
-            while committed.get(had).is_some_and(|(known, _)| *known <= tx) {
-                had += 1;
-            }
-            next += 1;
-        }
-        if let Some((_, at)) = committed.get(had).filter(|(_, at)| *at <= now) {
-            ages.push(now.since(*at).as_secs_f64());
-        } else {
-            ages.push(0.0);
-        }
-        // A read of something written one second ago.
-        let tau = Span::from_secs(1);
-        let written = committed.partition_point(|(_, at)| *at + tau <= now);
-        fresh.push(f64::from(u8::from(had < written)));
+}
+
+/// A slave that pulls at a fixed rate P over a way that takes L all in all sees the master as
+/// it was L + U(0, P) ago. A key that is written at Poisson rate lambda is stale there with
+/// probability 1 - e^(-lambda L) (1 - e^(-lambda P)) / (lambda P).
+#[test]
+fn a_slave_is_as_old_as_its_pulls_say() {
+    let rate = 40;
+    let mut seen = Staleness::default();
+    let plans: Vec<Plan> = (1..=4).map(|seed| written(1_000, seed, rate, 0)).collect();
+    let base = Arc::new(BaseGraph::build(&plans[0].graph));
+    let (l, p) = (latency(&plans[0]), plans[0].settings.pull_interval.as_secs_f64());
+    for plan in plans {
+        seen.look(&played(plan, &base, Classes::TRANSACTIONS | Classes::CLUSTER));
     }
-    // L: half a round trip, and the slave's append, sync and apply.
-    let l = 0.004;
-    let p = pull.as_secs_f64();
+    let Staleness { mut ages, misses, stale } = seen;
     close("mean age", mean(&ages), p / 2.0 + l, 0.02);
     ages.sort_by(f64::total_cmp);
     close("median age", ages[ages.len() / 2], p / 2.0 + l, 0.02);
     close("p99 age", ages[ages.len() * 99 / 100], 0.99 * p + l, 0.02);
     // Read-your-writes misses on that slave, tau after the write: 1 - (tau - L)/P.
-    close("misses a second after", mean(&fresh), 1.0 - (1.0 - l) / p, 0.02);
+    close("misses a second after", mean(&misses), 1.0 - (1.0 - l) / p, 0.02);
+    for (keys, stale) in KEYS.into_iter().zip(stale) {
+        let lambda = rate as f64 / keys as f64;
+        let fresh = (-lambda * l).exp() * (1.0 - (-lambda * p).exp()) / (lambda * p);
+        let what = format!("stale when written {lambda} times a second");
+        close(&what, mean(&stale), 1.0 - fresh, 0.02);
+    }
 }
 
 /// Evenly spread numbers below one, different for each seed and place (splitmix64).
@@ -252,41 +306,35 @@ fn the_nth_observer_suspects_when_the_closed_form_says() {
 /// with (1 - k/m)(1 - (tau - L)/P).
 #[test]
 fn a_push_saves_its_part_of_the_reads() {
-    let pull = Span::from_secs(10);
-    let mut plan = plan(2_000, 3);
-    plan.graph.source = GraphSource::Social { users: 400, mean_follows: Ratio::new(5, 1) };
-    plan.settings.pull_interval = pull;
-    plan.settings.tx_push_factor = 1;
-    plan.settings.cluster.heartbeat_interval = Span::from_secs(60);
-    plan.settings.cluster.heartbeat_timeout = Span::from_secs(200);
-    plan.sample_every = Span::from_secs(10_000);
-    plan.clients[0].rate = wavetank_vocabulary::Rate::per_second(20);
-    plan.clients[0].mix = vec![(wavetank_vocabulary::OperationKind(3), 1)];
-    let base = Arc::new(BaseGraph::build(&plan.graph));
-    let facts = played(plan, &base, Classes::TRANSACTIONS);
-    let mut committed: Vec<(Time, TxId)> = Vec::new();
-    let mut applied: BTreeMap<InstanceId, Vec<(Time, TxId)>> = BTreeMap::new();
-    for (at, fact) in &facts {
-        match fact {
-            Fact::Committed { log, .. } => committed.push((*at, log.tx)),
-            Fact::Applied { instance, log, .. } => {
-                applied.entry(*instance).or_default().push((*at, log.tx));
-            }
-            _ => {}
-        }
-    }
-    assert_eq!(applied.len(), 2, "two slaves");
-    let had = |history: &[(Time, TxId)], now: Time| {
-        let before = history.partition_point(|(at, _)| *at <= now);
-        before.checked_sub(1).map_or(TxId(0), |last| history[last].1)
-    };
+    let plans: Vec<Plan> = (1..=4).map(|seed| written(500, seed, 20, 1)).collect();
+    let base = Arc::new(BaseGraph::build(&plans[0].graph));
+    let (l, p) = (latency(&plans[0]), plans[0].settings.pull_interval.as_secs_f64());
     let (tau, mut missed, mut reads) = (Span::from_secs(1), 0u32, 0u32);
-    for (at, tx) in committed.iter().filter(|(at, _)| *at > Time::ZERO + Span::from_secs(60)) {
-        for history in applied.values() {
-            reads += 1;
-            missed += u32::from(had(history, *at + tau) < *tx);
+    for plan in plans {
+        let facts = played(plan, &base, Classes::TRANSACTIONS);
+        let mut committed: Vec<(Time, TxId)> = Vec::new();
+        let mut applied: BTreeMap<InstanceId, Vec<(Time, TxId)>> = BTreeMap::new();
+        for (at, fact) in &facts {
+            match fact {
+                Fact::Committed { log, .. } => committed.push((*at, log.tx)),
+                Fact::Applied { instance, log, .. } => {
+                    applied.entry(*instance).or_default().push((*at, log.tx));
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(applied.len(), 2, "two slaves");
+        let had = |history: &[(Time, TxId)], now: Time| {
+            let before = history.partition_point(|(at, _)| *at <= now);
+            before.checked_sub(1).map_or(TxId(0), |last| history[last].1)
+        };
+        for (at, tx) in committed.iter().filter(|(at, _)| *at > Time::ZERO + Span::from_secs(60)) {
+            for history in applied.values() {
+                reads += 1;
+                missed += u32::from(had(history, *at + tau) < *tx);
+            }
         }
     }
-    let expected = 0.5 * (1.0 - (1.0 - 0.004) / 10.0);
+    let expected = 0.5 * (1.0 - (1.0 - l) / p);
     close("misses", f64::from(missed) / f64::from(reads), expected, 0.02);
 }
