@@ -407,6 +407,17 @@ fn a_story_and_a_moment_are_told() {
 }
 
 #[test]
+fn a_store_that_was_set_aside_is_in_its_bean() {
+    let branched = |at: &str| {
+        let name = "old-master-returns-branched";
+        let asked = run(&["explain", name, "--seed", "1", "--at", at, "--beans"]);
+        assert_eq!(asked.code, 0, "{}", asked.stderr);
+        asked.stdout.matches("\"branched/1\"").count()
+    };
+    assert_eq!((branched("60s"), branched("115s")), (0, 1));
+}
+
+#[test]
 fn a_campaign_can_be_checked_for_determinism() {
     let folder = Folder::with("short.toml", SHORT);
     let done = run(&[
