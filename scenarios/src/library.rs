@@ -118,6 +118,7 @@ pub static LIBRARY: &[Builtin] = library![
     "quick/slave-power-loss",
     "quickstart",
     "soak/aggressive",
+    "soak/aggressive-five",
     "soak/quickstart-calm",
     "soak/real-3",
     "soak/real-5",
