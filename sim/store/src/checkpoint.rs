@@ -122,8 +122,9 @@ impl Store {
         });
         checkpoint.free = self.free.clone();
         // What open transactions have made is unused unless they commit, and then the log
-        // behind the checkpoint says so.
-        for tx in &self.transactions {
+        // behind the checkpoint says so. A slave's are committed by the master: they may be open
+        // here when what they made is applied already, and before the checkpoint.
+        for tx in self.transactions.iter().filter(|tx| tx.guard.is_none()) {
             for key in tx.overlay.made().filter(|key| key.kind() != FileKind::Tokens) {
                 checkpoint.free.put(key.kind(), key.id());
             }

@@ -304,3 +304,28 @@ fn a_checkpoint_beside_a_slaves_open_transaction_can_be_opened() {
     assert_eq!(*again.store.state(), StoreState::Ready);
     assert_eq!(again.store.mark(), mark);
 }
+
+#[test]
+fn a_checkpoint_knows_what_an_open_transaction_has_committed_at_the_master() {
+    let mut master = Rig::create(config());
+    let mut slave = Rig::create(config());
+    let session = master.store.begin(0, 0);
+    slave.master = Some((Box::new(master), session));
+    let tx = slave.store.begin_guarded(1, 0);
+    let made = slave.must(tx, &MicroStep::CreateNode { labels: vec![] });
+    slave.must(tx, &MicroStep::Prepare);
+    let record = slave.store.prepared(tx, &mut slave.ledger).expect("it is prepared");
+    let (mut master, session) = slave.master.take().expect("put in above");
+    assert!(master.store.try_share_schema(session));
+    master.store.adopt(session, &record.expect("it wrote"), 2).expect("its ids were given");
+    master.finish(session);
+    // What it wrote has come back before the answer that lets it end.
+    catch_up(&mut slave, &mut master);
+    slave.store.request_checkpoint();
+    slave.run();
+    assert!(slave.store.counters().checkpoints > 0);
+    let mut next = slave.crash();
+    let tx = next.store.begin(0, 0);
+    let other = next.must(tx, &MicroStep::CreateNode { labels: vec![] });
+    assert_ne!(other, made, "the node of a committed transaction was given out again");
+}
