@@ -19,6 +19,7 @@ macro_rules! library {
 /// All of them, in the order of their names.
 pub static LIBRARY: &[Builtin] = library![
     "faults/bad-disks",
+    "faults/caught-at-work",
     "faults/caught-in-the-act",
     "faults/contention",
     "faults/election-cut-off",
