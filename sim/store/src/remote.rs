@@ -307,7 +307,7 @@ impl Store {
         // Half of the way is open to all, the other half is divided ever more finely: enough for
         // several ranges in the hands of each slave of the largest cluster.
         let room = reach.saturating_sub(*high);
-        let share = if room > FARTHEST / 2 { room } else { (room / 64).max(1024).min(room) };
+        let share = room.saturating_sub(FARTHEST / 2).max(room / 64).max(1024).min(room);
         let end =
             high.checked_add(count.min(share)).filter(|end| *end < MAX_ENTITIES && *end > *high)?;
         Some(core::mem::replace(high, end)..end)
