@@ -147,7 +147,7 @@ impl Store {
         result: Result<DiskReply, DiskError>,
     ) {
         let Some(load) = self.loads.remove(&key) else { return };
-        self.failed_loads.remove(&key);
+        let failed = self.failed_loads.remove(&key);
         match self.verified(key, file, result) {
             Ok(page) => {
                 // The room that was made may be taken by now; the limit is then exceeded by
@@ -163,7 +163,16 @@ impl Store {
                 }
             }
             Err(error) => {
-                self.failed_loads.insert(key, FailedLoad { error, untold: load.wanted });
+                // Who has not been told of an earlier failure still is: two that ask in turn
+                // would else take the news from each other for ever.
+                let mut untold = failed.map_or_else(Vec::new, |failed| failed.untold);
+                untold.extend(load.wanted);
+                untold.retain(|(pinner, generation)| {
+                    self.pins
+                        .get(pinner.0 as usize)
+                        .is_some_and(|set| set.generation == *generation)
+                });
+                self.failed_loads.insert(key, FailedLoad { error, untold });
             }
         }
         self.io.finish(load.ticket);

@@ -104,6 +104,24 @@ fn a_failed_read_that_nobody_waits_for_any_more_is_told_to_nobody() {
 }
 
 #[test]
+fn who_waits_for_an_unreadable_page_is_told_though_another_one_asks_for_it_anew() {
+    let mut rig = store();
+    rig.disk.faults = vec![Fault::LatentSector(NODES, 1)];
+    let (first, second) = (rig.store.begin(0, 0), rig.store.begin(0, 0));
+    let step = MicroStep::ReadNode { node: NodeId(600) };
+    for tx in [first, second] {
+        assert!(matches!(rig.store.step(tx, &step, &mut rig.ledger), Step::Wait(_)));
+        rig.run();
+    }
+    for tx in [first, second] {
+        assert!(matches!(rig.store.step(tx, &step, &mut rig.ledger), Step::Failed(_)));
+        rig.store.rollback(tx);
+    }
+    rig.disk.faults.clear();
+    assert_eq!(read(&mut rig, 600), Ok(Value::Node(NodeId(600))));
+}
+
+#[test]
 fn a_bad_transfer_is_never_served_and_the_next_is_good() {
     let mut rig = store();
     rig.disk.faults = vec![Fault::BadTransfer(NODES, 1)];
