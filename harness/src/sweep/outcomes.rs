@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use wavetank_reports::{OperationStats, Recorder};
 use wavetank_vocabulary::{
-    Classes, Fact, InstanceId, Observer, OperationKind, OperationOutcome, Seq, Span, Time,
+    Classes, Fact, FaultId, InstanceId, Observer, OperationKind, OperationOutcome, Seq, Span, Time,
 };
 use wavetank_world::{Bounds, Expectation, Plan};
 
@@ -16,8 +16,8 @@ struct Watch {
     /// From here on.
     warm_up: Time,
     writes: Vec<bool>,
-    /// Faults whose victim nobody has found out yet.
-    undetected: BTreeMap<InstanceId, Time>,
+    /// When the faults began that are at work on an instance and that nobody has found out yet.
+    undetected: BTreeMap<InstanceId, BTreeMap<FaultId, Time>>,
     detections: Vec<f64>,
     last_write: Time,
     longest_outage: Span,
@@ -78,11 +78,18 @@ impl Observer for Watch {
 
     fn observe(&mut self, at: Time, _: Seq, fact: &Fact) {
         match *fact {
-            Fact::FaultBegan { on, .. } => {
-                self.undetected.entry(on).or_insert(at);
+            Fact::FaultBegan { fault, on, .. } => {
+                self.undetected.entry(on).or_default().entry(fault).or_insert(at);
+            }
+            // Whoever fails after that does not fail of it.
+            Fact::FaultEnded { fault, on, .. } => {
+                if let Some(faults) = self.undetected.get_mut(&on) {
+                    faults.remove(&fault);
+                }
             }
             Fact::MemberFailed { whom, .. } => {
-                if let Some(began) = self.undetected.remove(&whom) {
+                let faults = self.undetected.remove(&whom).unwrap_or_default();
+                if let Some(began) = faults.into_values().min() {
                     self.detections.push(at.since(began).as_secs_f64());
                 }
             }
@@ -218,4 +225,37 @@ fn not_ok(stats: &OperationStats) -> Option<f64> {
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     let (sum, n) = values.fold((0.0, 0), |(sum, n), value| (sum + value, n + 1));
     (n > 0).then(|| sum / f64::from(n))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wavetank_vocabulary::FaultKind;
+
+    #[test]
+    fn what_is_found_out_is_dated_from_a_fault_that_is_still_at_work() {
+        let mut watch = Watch::new(&crate::testing::plan());
+        let (on, by) = (InstanceId(3), InstanceId(1));
+        let mut told = |second, fact| watch.observe(Time::ZERO + Span::from_secs(second), 0, &fact);
+        let began = |fault| Fact::FaultBegan {
+            fault: FaultId(fault),
+            kind: FaultKind::SlowCpu,
+            on,
+            peer: None,
+        };
+        let ended = |fault| Fact::FaultEnded {
+            fault: FaultId(fault),
+            kind: FaultKind::SlowCpu,
+            on,
+            peer: None,
+        };
+        told(15, began(1));
+        told(16, ended(1));
+        told(45, began(2));
+        told(46, began(3));
+        told(48, Fact::MemberFailed { by, whom: on });
+        told(60, ended(2));
+        told(61, Fact::MemberFailed { by, whom: on });
+        assert_eq!(watch.detections, [3.0]);
+    }
 }
