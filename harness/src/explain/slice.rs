@@ -10,7 +10,7 @@ use wavetank_world::Plan;
 use super::Finding;
 use super::story::Row;
 
-/// The rows that matter, in order. The first is the last calm moment before the trouble.
+/// The rows that matter, in order. They begin with the last calm moment before the first trouble.
 pub(super) fn matters(plan: &Plan, finding: &Finding, rows: Vec<Row>) -> Vec<Row> {
     let end = finding.evidence.at.unwrap_or(Time::from_nanos(u64::MAX));
     let begin = calm_before(plan, &rows);
@@ -48,12 +48,11 @@ pub(super) fn matters(plan: &Plan, finding: &Finding, rows: Vec<Row>) -> Vec<Row
 }
 
 /// The place of the last row at which the cluster was whole and nothing was wrong, before the
-/// first fault or operation that is told.
+/// first fault or operation that is told. Where neither is, the trouble may have begun anywhere.
 fn calm_before(plan: &Plan, rows: &[Row]) -> usize {
-    let trouble = rows
-        .iter()
-        .position(|row| row.is_evidence || matches!(row.fact, Fact::FaultBegan { .. }))
-        .unwrap_or(rows.len());
+    let trouble =
+        rows.iter().position(|row| row.is_evidence || matches!(row.fact, Fact::FaultBegan { .. }));
+    let Some(trouble) = trouble else { return 0 };
     let whole = |row: &Row| {
         let count = |role| row.members.iter().filter(|member| member.role == role).count();
         count(Role::Master) == 1 && count(Role::Slave) + 1 == plan.total()

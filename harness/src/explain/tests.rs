@@ -142,3 +142,19 @@ fn what_touches_nobody_involved_is_left_out() {
     let faults: Vec<_> = rows.iter().filter(hit).map(|row| row.at.as_secs_f64()).collect();
     assert_eq!(faults, [6.0], "1 is involved only before 3 was suspected by it");
 }
+
+/// Where nothing is told that may have been the cause, everything is.
+#[test]
+fn without_a_fault_or_a_proof_the_story_begins_at_the_beginning() {
+    let plan = crate::testing::plan();
+    let mut told = Told::new(&plan, &Evidence::default());
+    told.role(1_000, 1, Role::ToMaster, Role::Master, 1)
+        .role(1_100, 2, Role::ToSlave, Role::Slave, 1)
+        .role(1_200, 3, Role::ToSlave, Role::Slave, 1)
+        .at(2_000, Fact::Checkpoint { instance: id(1), tx: TxId(1), pages: 3 })
+        .at(9_900, Fact::Healed);
+    let evidence = Evidence::default();
+    let finding = Finding { result: None, waiting: None, evidence, ended: Time::ZERO };
+    let rows = matters(&plan, &finding, told.witness.into_rows());
+    assert_eq!(rows.first().map(|row| row.at.as_secs_f64()), Some(1.0));
+}
