@@ -190,6 +190,9 @@ impl Folder {
         if mark.version != version {
             return Err(mixes(format!("version {}, this is {version}", mark.version)));
         }
+        if mark.set != set {
+            return Err(mixes("scenarios with other values of --set".to_owned()));
+        }
         for (name, known) in scenarios {
             match mark.scenarios.get(&name) {
                 // It may have been started in another folder before.
@@ -420,6 +423,9 @@ mod tests {
         Folder::open(&place, &[known("calm.toml", "1"), known("b.toml", "2")], &[]).unwrap();
         let other = Folder::open(&place, &[known("calm.toml", "2")], &[]).unwrap_err();
         assert!(matches!(other, FolderError::Mixes { .. }), "{other}");
+        let set = ["ha.pull_interval=1s".to_owned()];
+        let other = Folder::open(&place, &[known("calm.toml", "1")], &set).unwrap_err();
+        assert!(other.to_string().contains("other values of --set"), "{other}");
         let text = fs::read_to_string(place.join(MARK)).unwrap();
         let old = text.replace(env!("CARGO_PKG_VERSION"), "0.0.1");
         fs::write(place.join(MARK), old).unwrap();
