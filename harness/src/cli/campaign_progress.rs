@@ -70,11 +70,12 @@ impl CampaignProgress {
         }
     }
 
-    /// What runs have covered that were there before.
-    pub(super) fn covered_before<'a>(&self, results: impl Iterator<Item = &'a SeedResult>) {
+    /// What runs have covered that were there before, and how many of them failed.
+    pub(super) fn there_before<'a>(&self, results: impl Iterator<Item = &'a SeedResult>) {
         let mut covered = self.covered.lock().unwrap_or_else(PoisonError::into_inner);
         for result in results {
             covered.merge(&result.coverage);
+            self.failed.fetch_add(u64::from(!result.held()), Ordering::Relaxed);
         }
     }
 
@@ -130,5 +131,22 @@ mod tests {
         let text = message(600, 1000, 100, 3, Some((212, 20)), 10.0);
         let points = Point::ALL.len();
         assert!(text.contains(&format!("3 FAILED, 212 cells and 20 of {points} points covered")));
+    }
+
+    #[test]
+    fn what_failed_before_counts_after_a_resume() {
+        let result = |exit: u8| -> SeedResult {
+            let none = serde_json::json!({
+                "schema": 1, "version": "", "scenario": "a.toml", "scenario_digest": "", "seed": 1,
+                "digest": "", "exit": exit, "failures": [], "waiting": null, "error": null,
+                "rules": [], "found": {}, "faults": {}, "coverage": Coverage::default().to_json(),
+                "simulated_seconds": 1.0, "events": 1, "twice": false, "wall_seconds": 1.0,
+            });
+            serde_json::from_value(none).expect("it is a result")
+        };
+        let progress = CampaignProgress::new(3, 2, true);
+        progress.there_before([result(0), result(1)].iter());
+        progress.played(&result(1));
+        assert_eq!(progress.failed.load(Ordering::Relaxed), 2);
     }
 }

@@ -133,7 +133,7 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
     let results = earlier(folder.as_ref(), &known, &seeds, args.check_determinism)?;
     let total = seeds.iter().map(Seeds::len).sum();
     let progress = CampaignProgress::new(total, results.len() as u64, args.forms.json);
-    progress.covered_before(results.values());
+    progress.there_before(results.values());
     let digests: Vec<String> = known.iter().map(|known| known.digest.clone()).collect();
     let work = Work {
         entries: &entries,
