@@ -115,11 +115,11 @@ impl Coverage {
         cells.chain(points.map(|point| point.name().to_owned())).collect()
     }
 
-    /// Points and cells of kinds that took effect which were never reached.
+    /// Points, and cells of all kinds, which were never reached.
     pub fn never_reached(&self) -> Vec<String> {
         let points = Point::ALL.iter().filter(|point| self.reached(**point) == 0);
         let mut never: Vec<String> = points.map(|point| point.name().to_owned()).collect();
-        for kind in self.took_effect.keys() {
+        for kind in FaultKind::ALL {
             for state in ProtocolState::ALL {
                 if self.struck(*kind, *state) == 0 {
                     never.push(format!("{} in {}", kind.name(), state.name()));
@@ -327,7 +327,10 @@ mod tests {
         assert!(all.lacks(&again).is_empty());
         let less = Coverage::new();
         assert!(less.lacks(&all).contains(&"pause in push".to_owned()));
-        assert!(all.never_reached().contains(&"crash in push".to_owned()));
+        let never = all.never_reached();
+        assert!(never.contains(&"crash in push".to_owned()));
+        assert!(!never.contains(&"pause in push".to_owned()));
+        assert!(never.contains(&"lost-write in push".to_owned()), "no such fault took effect");
         let often = all.at_least(2);
         assert_eq!((often.cells(), often.reached(Point::FaultsOverlap)), (0, 0));
         assert_eq!(all.at_least(1), all.clone().settled());
