@@ -8,6 +8,8 @@ mod junit;
 mod markdown;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use wavetank_vocabulary::Ratio;
@@ -269,14 +271,15 @@ pub struct CampaignResult {
     pub coverage: CampaignCoverage,
     /// Real time it took.
     pub wall_seconds: f64,
-    /// The digests of all runs in the order of scenarios and seeds, hashed: the same for any
-    /// number of workers and shards.
+    /// The digests of all runs, hashed, in the order of the names of the scenarios' files, the
+    /// digests of their texts, and seeds: the same for any number of workers and shards, from
+    /// whatever folder the scenarios are named.
     pub digest: String,
 }
 
 impl CampaignResult {
     /// Counts the results of seeds, in whatever order they are. `hash` gives the digest of all,
-    /// told in the order of scenarios and seeds; `command` what plays one of them again.
+    /// told in the order of [`Self::digest`]; `command` what plays one of them again.
     pub fn new(
         mut results: Vec<SeedResult>,
         ended: Ended,
@@ -284,8 +287,9 @@ impl CampaignResult {
         hash: impl FnOnce(&[SeedResult]) -> String,
         command: impl Fn(&SeedResult) -> String,
     ) -> Self {
-        results.sort_by(|a, b| (&a.scenario, a.seed).cmp(&(&b.scenario, b.seed)));
+        results.sort_by(|a, b| identity(a).cmp(&identity(b)));
         let digest = hash(&results);
+        results.sort_by(|a, b| (&a.scenario, a.seed).cmp(&(&b.scenario, b.seed)));
         let scenarios: Vec<_> =
             results.chunk_by(|a, b| a.scenario == b.scenario).map(tally).collect();
         let rules = results
@@ -361,6 +365,13 @@ impl CampaignResult {
         let unmet = |rule: &&RuleResult| !rule.satisfied && !self.one_shard;
         self.rules.iter().filter(unmet).count()
     }
+}
+
+/// By what a run is known however the path of its scenario is written. Copies of one file give the
+/// same runs.
+fn identity(result: &SeedResult) -> (Option<&OsStr>, &str, u64, &str) {
+    let file = Path::new(&result.scenario).file_name();
+    (file, &result.scenario_digest, result.seed, &result.digest)
 }
 
 fn tally(results: &[SeedResult]) -> ScenarioTally {

@@ -103,6 +103,17 @@ fn the_result_does_not_depend_on_the_order_of_the_seeds() {
 }
 
 #[test]
+fn the_digest_does_not_depend_on_the_folder_that_a_scenario_is_named_from() {
+    let named = |one: &str, other: &str| {
+        let runs = vec![seed(one, 1), seed(one, 2), seed(other, 3), seed(other, 4)];
+        campaign(runs).digest
+    };
+    let digest = named("quick/b.toml", "storms/a.toml");
+    assert_eq!(named("../quick/b.toml", "./storms/a.toml"), digest);
+    assert_eq!(named("z/b.toml", "a.toml"), digest);
+}
+
+#[test]
 fn an_internal_error_is_no_seed_for_which_a_rule_held() {
     let campaign = campaign(results());
     let held: Vec<_> = campaign.rules.iter().map(|rule| (rule.held, rule.runs)).collect();
