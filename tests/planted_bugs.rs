@@ -228,6 +228,14 @@ fn shrunk(scenario: &str, bug: &str, check: &str) -> (usize, usize, u64) {
     assert_eq!(json["expectations"].as_array().unwrap().len(), 1, "{text}");
     assert_eq!(json["expectations"][0]["check"], check, "{text}");
     assert_eq!(json["expectations"][0]["verdict"], "broke", "{text}");
+    // What breaks without the bug as well is not its finding.
+    let clean = text.lines().filter(|line| !line.starts_with("planted_bugs"));
+    let clean = clean.collect::<Vec<_>>().join("\n");
+    assert_ne!(clean.lines().count(), text.lines().count(), "{text}");
+    let clean = Folder::with("clean.toml", &clean);
+    let held = run(&["run", &clean.path("clean.toml"), "--json", "--out", &clean.path("out")]);
+    let held: serde_json::Value = serde_json::from_str(&held.stdout).unwrap();
+    assert_ne!(held["expectations"][0]["verdict"], "broke", "{text}");
     assert!(text.contains("Shrunk from") && text.contains(&format!("seed = {seed}")), "{text}");
     let offered = json["operations"]["app"]["offered"].as_u64().unwrap();
     let duration = text.lines().find_map(|line| line.strip_prefix("duration = \"")).unwrap();

@@ -4,10 +4,11 @@
 //! Everything that a Plan says is tried: expectations, duration, faults and whom they hit,
 //! clients, instances, single operations (by delta debugging over their indexes; each operation
 //! draws from a stream of its own, so leaving one out changes no other), times and settings. A
-//! step counts when the Plan breaks the same expectation in the same way and can be written as
-//! a scenario. The order of the steps is fixed: without a time limit the same seed gives the
-//! same Plan.
+//! step counts when the Plan breaks the same expectation in the same way, holds without what is
+//! to blame (`control`) and can be written as a scenario. The order of the steps is fixed: without
+//! a time limit the same seed gives the same Plan.
 
+mod control;
 mod ddmin;
 mod operations;
 mod passes;
@@ -23,6 +24,7 @@ pub use ddmin::{descend, minimise};
 pub use reason::Reason;
 pub use trial::{Failed, Trials};
 
+use control::{control, needs_operations, needs_warm_up};
 use trial::is_sound;
 
 /// A Plan that was shrunk.
@@ -53,10 +55,7 @@ pub fn shrink(
     until: Option<Instant>,
     progress: impl FnMut(&str, &Plan, u64),
 ) -> Option<Shrunk> {
-    let mut trials = Trials::new(until);
-    let failed = trials.play(plan)?;
-    let mut shrinker =
-        Shrinker { reason: failed.reason.clone(), best: plan.clone(), failed, trials, progress };
+    let mut shrinker = Shrinker::new(plan, until, progress)?;
     let mut whole = false;
     for _ in 0..ROUNDS {
         let before = shrinker.best.clone();
@@ -78,19 +77,57 @@ struct Shrinker<P> {
     failed: Failed,
     trials: Trials,
     progress: P,
+    /// The last control that held; none if that of the Plan that was given does not, which then
+    /// says nothing about smaller ones.
+    control: Option<Plan>,
+    /// No Plan is measured from sooner on, where no control tells what that does.
+    warm_up: Span,
+    /// Whether operations may be left out.
+    drops: bool,
 }
 
 const SECOND: u64 = 1_000_000_000;
 
 impl<P: FnMut(&str, &Plan, u64)> Shrinker<P> {
-    /// Takes the Plan if it fails for the same reason.
+    /// Begins with a Plan; none when it does not fail.
+    fn new(plan: &Plan, until: Option<Instant>, progress: P) -> Option<Self> {
+        let mut trials = Trials::new(until);
+        let failed = trials.play(plan)?;
+        let broke = failed.index.and_then(|index| plan.expectations.get(index));
+        let broke = broke.map(|expected| &expected.check);
+        let control = control(&passes::only_expectation(plan, failed.index));
+        let control = trials.holds(&control, &failed.reason).then_some(control);
+        let early = control.is_some() || !broke.is_some_and(needs_warm_up);
+        Some(Shrinker {
+            reason: failed.reason.clone(),
+            best: plan.clone(),
+            failed,
+            trials,
+            progress,
+            control,
+            warm_up: if early { Span::ZERO } else { plan.warm_up },
+            drops: !broke.is_some_and(needs_operations),
+        })
+    }
+
+    /// Takes the Plan if it fails for the same reason, and holds without what is to blame.
     fn take(&mut self, plan: Plan) -> bool {
-        if plan == self.best {
+        if plan == self.best || plan.warm_up < self.warm_up {
+            return false;
+        }
+        let control = self.control.is_some().then(|| control(&plan));
+        if control.as_ref() == Some(&plan) {
             return false;
         }
         let Some(failed) = self.trials.play(&plan) else { return false };
         if failed.reason != self.reason || !is_sound(&plan) {
             return false;
+        }
+        if control.is_some() && control != self.control {
+            if !control.as_ref().is_some_and(|control| self.trials.holds(control, &self.reason)) {
+                return false;
+            }
+            self.control = control;
         }
         self.best = plan;
         self.failed = failed;
@@ -108,8 +145,10 @@ impl<P: FnMut(&str, &Plan, u64)> Shrinker<P> {
         self.tell("duration");
         self.take(Plan { warm_up: Span::ZERO, ..self.best.clone() });
         self.duration();
-        self.tell("operations");
-        self.guess_operations();
+        if self.drops {
+            self.tell("operations");
+            self.guess_operations();
+        }
         self.tell("faults");
         self.faults();
         self.earlier();
@@ -117,10 +156,14 @@ impl<P: FnMut(&str, &Plan, u64)> Shrinker<P> {
         self.tell("clients and instances");
         self.clients();
         self.instances();
-        self.tell("operations");
-        self.thresholds();
-        self.guess_operations();
-        self.operations();
+        if self.drops {
+            self.tell("operations");
+            let before = (self.best.clone(), self.failed.clone());
+            self.thresholds();
+            self.guess_operations();
+            self.operations();
+            self.usual_thresholds(before);
+        }
         self.tell("times");
         self.earlier();
         self.duration();
@@ -167,13 +210,34 @@ impl<P: FnMut(&str, &Plan, u64)> Shrinker<P> {
         }
     }
 
-    /// Lowers what takes many operations to reach. What that does not help to leave operations out
-    /// goes back to its default with the other settings.
+    /// Lowers what takes many operations to reach.
     fn thresholds(&mut self) {
         for step in passes::LOWER {
             let mut plan = self.best.clone();
             step(&mut plan);
             self.take(plan);
+        }
+    }
+
+    /// Takes back what [`Self::thresholds`] lowered since then, unless half of the operations could
+    /// be left out for it: fewer than that go without, too, and are not worth an odd setting.
+    fn usual_thresholds(&mut self, before: (Plan, Failed)) {
+        let (plan, failed) = before;
+        let usual = Plan {
+            settings: plan.settings.clone(),
+            instances: plan.instances.clone(),
+            ..self.best.clone()
+        };
+        if usual == self.best {
+            return;
+        }
+        // Tried even when the time is over, as it often is after the operations.
+        let until = self.trials.limit(None);
+        let taken = self.take(usual);
+        self.trials.limit(until);
+        let count = |failed: &Failed| failed.observed.operations.len();
+        if !taken && count(&self.failed) * 2 >= count(&failed) {
+            (self.best, self.failed) = (plan, failed);
         }
     }
 
@@ -235,3 +299,6 @@ impl<P: FnMut(&str, &Plan, u64)> Shrinker<P> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -111,6 +111,11 @@ impl Trials {
         interrupt::asked() || self.until.is_some_and(|until| Instant::now() >= until)
     }
 
+    /// Sets when the trials end, and gives when they would have.
+    pub fn limit(&mut self, until: Option<Instant>) -> Option<Instant> {
+        std::mem::replace(&mut self.until, until)
+    }
+
     /// Plays a Plan; none when it held, there was no time, or it went on for much longer than the
     /// first that failed.
     pub fn play(&mut self, plan: &Plan) -> Option<Failed> {
@@ -129,6 +134,16 @@ impl Trials {
             }
         };
         Some(Failed { index, reason, why, evidence, observed: watcher.observed })
+    }
+
+    /// Plays a Plan; whether the check of that reason holds in it, or without one, whether the
+    /// cluster recovers. Not when it was not played to its end, as above.
+    pub fn holds(&mut self, plan: &Plan, reason: &Reason) -> bool {
+        self.run(plan).is_some_and(|Played { waiting, watcher, .. }| {
+            let results = watcher.checks.finish();
+            let found = Reason::of(&results, |at| must_hold(plan, at), waiting.as_deref());
+            found.is_none_or(|(_, found)| found.check != reason.check)
+        })
     }
 
     /// What a Plan consists of, whether it fails or not; none as above.
