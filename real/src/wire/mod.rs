@@ -16,13 +16,18 @@ mod messages;
 
 use std::io::{self, ErrorKind, Read};
 
+use wavetank_store::LARGEST_TRANSACTION;
 use wavetank_vocabulary::InstanceId;
 
 /// The version of everything in this module: both ends must have the same.
 pub(crate) const VERSION: u16 = 4;
 
-/// No frame is longer: a chunk of a store copy is 2 MiB by default (`ha.com_chunk_size`).
+/// No frame is longer. A chunk of a store copy is 16 MiB at the most (`ha.com_chunk_size`), what a
+/// pull brings 8 MiB or one transaction.
 pub(crate) const LONGEST_FRAME: usize = 64 << 20;
+
+// The largest transaction fits, with what is said beside it.
+const _: () = assert!(LARGEST_TRANSACTION + (64 << 10) <= LONGEST_FRAME);
 
 /// Bytes before a frame's contents.
 const HEADER: usize = 8;

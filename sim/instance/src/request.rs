@@ -398,6 +398,7 @@ fn status_of(error: &StoreError) -> Status {
         StoreError::ConstraintViolation { .. } | StoreError::NodeHasRelationships(_) => {
             Status::ConstraintViolation
         }
+        StoreError::TooLarge(_) => Status::TooLarge,
         _ => Status::CouldNotWriteToLog,
     }
 }

@@ -79,6 +79,10 @@ pub enum StoreError {
     /// The transaction changed chains and was not prepared before its commit.
     #[error("the transaction must be prepared before it can commit")]
     NotPrepared,
+    /// The transaction is larger than [`LARGEST_TRANSACTION`](crate::LARGEST_TRANSACTION): no
+    /// other instance could be sent it.
+    #[error("the transaction has {0} bytes, and no more than {most} can be replicated", most = crate::LARGEST_TRANSACTION)]
+    TooLarge(usize),
     /// The transaction has begun to commit: no further step is allowed.
     #[error("the transaction is committing")]
     Committing,

@@ -69,7 +69,7 @@ pub use image::{Image, ImageBuilder, ImageFile};
 pub use io::Ticket;
 pub use lifecycle::BranchedDataPolicy;
 pub use locks::{LockChange, LockNotice, LockOwner, LockTotals};
-pub use log::TxRecord;
+pub use log::{LARGEST_TRANSACTION, TxRecord};
 pub use page::{PAGE_HEADER, PAGE_SIZE, Page, PageDamage};
 pub use readings::Counters;
 pub use remote::{LockRequest, Need};

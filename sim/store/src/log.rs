@@ -25,6 +25,10 @@ pub struct TxRecord {
 
 const CONTENT_HEADER: usize = 44;
 
+/// Bytes of a transaction's content at the most: what commits must reach the other instances,
+/// and between real nodes a message has 64 MiB at the most.
+pub const LARGEST_TRANSACTION: usize = 63 << 20;
+
 /// What goes into a transaction's header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TxHeader {
@@ -57,6 +61,17 @@ impl TxRecord {
         }
         scratch[40..44].copy_from_slice(&count.to_le_bytes());
         TxRecord { content: scratch.as_slice().into(), checksum: xxh3_64(scratch) }
+    }
+
+    /// Whether it can be replicated.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`].
+    pub(crate) fn check_size(&self) -> Result<(), StoreError> {
+        match self.content.len() {
+            size if size > LARGEST_TRANSACTION => Err(StoreError::TooLarge(size)),
+            _ => Ok(()),
+        }
     }
 
     /// A transaction from its content, as [`Self::content`] gave it.

@@ -238,7 +238,8 @@ impl Store {
     /// nothing. The transaction stays open, with its locks, until it is rolled back here.
     ///
     /// # Errors
-    /// [`StoreError::NotPrepared`], [`StoreError::NoSuchTransaction`] and the like.
+    /// [`StoreError::NotPrepared`], [`StoreError::TooLarge`],
+    /// [`StoreError::NoSuchTransaction`] and the like.
     pub fn prepared(
         &mut self,
         handle: TxHandle,
@@ -264,6 +265,7 @@ impl Store {
         });
         let images = tx.overlay.iter().chain(entries);
         let record = TxRecord::new(last, tx.header, images, &mut self.scratch);
+        record.check_size()?;
         ledger.allocated += record.content().len() as u64;
         ledger.records += record.record_count();
         Ok(Some(Arc::new(record)))

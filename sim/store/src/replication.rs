@@ -17,6 +17,8 @@ use crate::value::Value;
 
 /// Bytes of an old log file that are read at once.
 const STRETCH: u32 = 128 << 10;
+/// Bytes of transactions that are read at once: more only if the first one alone has more.
+const READ_BYTES: usize = 8 << 20;
 /// How many stretches are remembered: as many slaves can lag far behind at a time.
 const STRETCHES: usize = 4;
 
@@ -66,8 +68,27 @@ struct Reading {
     wanted: TxId,
 }
 
+/// The first of some transactions: so many at the most, and as many as [`READ_BYTES`] hold, or one.
+fn first_of<'a>(
+    records: impl Iterator<Item = &'a Arc<TxRecord>>,
+    max: usize,
+) -> Vec<Arc<TxRecord>> {
+    let mut left = READ_BYTES;
+    let mut first = Vec::new();
+    for record in records.take(max) {
+        let size = record.content().len();
+        if size > left && !first.is_empty() {
+            break;
+        }
+        left = left.saturating_sub(size);
+        first.push(record.clone());
+    }
+    first
+}
+
 impl Store {
-    /// Reads up to `max` transactions that follow `from`: from memory, else from the files.
+    /// Reads up to `max` transactions that follow `from`, and no more than 8 MiB of them
+    /// unless the first is larger: from memory, else from the files.
     pub fn read_log(&mut self, from: TxId, max: usize) -> LogRead {
         let Some(journal) = &self.journal else { return LogRead::Records(Vec::new()) };
         let durable = journal.durable().tx;
@@ -79,7 +100,7 @@ impl Store {
         if let Some(first) = tail.front().filter(|first| first.tx() <= wanted) {
             let skipped = (wanted.0 - first.tx().0) as usize;
             let known = tail.iter().skip(skipped).take_while(|record| record.tx() <= durable);
-            return LogRead::Records(known.take(max).cloned().collect());
+            return LogRead::Records(first_of(known, max));
         }
         if let Some(error) = self.reader.failed.take() {
             return LogRead::Failed(error);
@@ -91,7 +112,7 @@ impl Store {
         if let Some(place) = self.reader.stretches.iter().position(has) {
             let stretch = self.reader.stretches.remove(place);
             let skipped = (wanted.0 - stretch[0].tx().0) as usize;
-            let records = stretch.iter().skip(skipped).take(max).cloned().collect();
+            let records = first_of(stretch.iter().skip(skipped), max);
             self.reader.stretches.push(stretch);
             return LogRead::Records(records);
         }

@@ -60,11 +60,15 @@ pub enum Status {
     ExecutionInterrupted,
     /// The server wants credentials that the client does not have (HTTP 401).
     Unauthorized,
+    /// The transaction is larger than any that can be replicated. It was rolled back.
+    TooLarge,
+    /// Another request to the same open transaction is under way.
+    ConcurrentRequest,
 }
 
 impl Status {
     /// Every status, in order, for tables indexed by it.
-    pub const ALL: [Status; 21] = [
+    pub const ALL: [Status; 23] = [
         Status::Ok,
         Status::DeadlockDetected,
         Status::NoMaster,
@@ -86,6 +90,8 @@ impl Status {
         Status::ExecutionFailure,
         Status::ExecutionInterrupted,
         Status::Unauthorized,
+        Status::TooLarge,
+        Status::ConcurrentRequest,
     ];
 
     /// What the transactional endpoint of 2.2 and 2.3 makes of the failure: an exception that
@@ -120,6 +126,8 @@ impl Status {
             Status::CouldNotWriteToLog => Some("Neo.DatabaseError.Transaction.CouldNotWriteToLog"),
             Status::UnknownId => Some("Neo.ClientError.Transaction.UnknownId"),
             Status::ConstraintViolation => Some("Neo.ClientError.Schema.ConstraintViolation"),
+            Status::TooLarge => Some("Neo.ClientError.Transaction.ValidationFailed"),
+            Status::ConcurrentRequest => Some("Neo.ClientError.Transaction.ConcurrentRequest"),
             Status::Ok
             | Status::NoServer
             | Status::ConnectionRefused
@@ -140,9 +148,11 @@ impl Status {
             | Status::CommitInterrupted
             | Status::Outdated
             | Status::SchemaModified => Some(Classification::TransientError),
-            Status::EntityNotFound | Status::UnknownId | Status::ConstraintViolation => {
-                Some(Classification::ClientError)
-            }
+            Status::EntityNotFound
+            | Status::UnknownId
+            | Status::ConstraintViolation
+            | Status::TooLarge
+            | Status::ConcurrentRequest => Some(Classification::ClientError),
             Status::CouldNotWriteToLog
             | Status::NotOnMaster
             | Status::ExecutionFailure
@@ -196,6 +206,8 @@ impl Status {
             Status::ExecutionFailure => "execution failure",
             Status::ExecutionInterrupted => "execution failure in a commit",
             Status::Unauthorized => "unauthorized (401)",
+            Status::TooLarge => "transaction too large",
+            Status::ConcurrentRequest => "transaction in use",
         }
     }
 

@@ -62,6 +62,58 @@ fn pair(seed: u64, transactions: u32) -> (Rig, Rig, History) {
     (master, Rig::create(config()), history)
 }
 
+/// A transaction that gives a new node a text of so many bytes.
+fn text(rig: &mut Rig, bytes: usize) -> TxHandle {
+    let tx = rig.store.begin(0, 0);
+    let token = MicroStep::Token { kind: TokenKind::PropertyKey, name: "text".into() };
+    let Value::Token(key) = rig.must(tx, &token) else { panic!() };
+    let Value::Node(node) = rig.must(tx, &MicroStep::CreateNode { labels: vec![] }) else {
+        panic!()
+    };
+    let value = Value::Text("x".repeat(bytes).as_str().into());
+    rig.must(tx, &MicroStep::SetProperty { entity: node.into(), key, value });
+    tx
+}
+
+#[test]
+fn what_is_read_at_once_is_bounded_in_bytes() {
+    // From memory, and from the files.
+    for tail_transactions in [100, 1] {
+        let config = StoreConfig { frames: 5_000, tail_transactions, ..StoreConfig::default() };
+        let mut rig = Rig::create(config);
+        for mib in [3, 3, 3, 9, 1] {
+            let tx = text(&mut rig, mib << 20);
+            rig.finish(tx);
+        }
+        let (mut after, mut sizes) = (TxId::BASE, vec![]);
+        loop {
+            let records = pull(&mut rig, after);
+            let Some(last) = records.last() else { break };
+            after = last.tx();
+            let size: usize = records.iter().map(|record| record.content().len()).sum();
+            assert!(records.len() == 1 || size <= 8 << 20, "{} of {size} bytes", records.len());
+            sizes.push(records.len());
+        }
+        assert_eq!(after, rig.store.mark().tx);
+        assert!(tail_transactions == 1 || sizes[0] == 2, "{sizes:?}");
+    }
+}
+
+#[test]
+fn a_transaction_that_no_other_could_be_sent_is_not_committed() {
+    let mut rig = Rig::create(StoreConfig { frames: 20_000, ..StoreConfig::default() });
+    let tx = text(&mut rig, LARGEST_TRANSACTION);
+    rig.must(tx, &MicroStep::Prepare);
+    let before = rig.store.mark();
+    let refused = rig.store.commit(tx, &mut rig.ledger).unwrap_err();
+    assert!(matches!(refused, StoreError::TooLarge(_)), "{refused}");
+    // It stays open, and the store goes on.
+    rig.store.rollback(tx);
+    let tx = text(&mut rig, 100);
+    rig.finish(tx);
+    assert_eq!(rig.store.mark().tx, before.tx.next());
+}
+
 #[test]
 fn a_slave_that_pulls_everything_holds_the_same() {
     for seed in 0..6 {

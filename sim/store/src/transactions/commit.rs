@@ -36,8 +36,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::NotPrepared`] if relationships changed since the last
-    /// [`MicroStep::Prepare`](crate::MicroStep::Prepare); [`StoreError::NotReady`] and the
-    /// like. The transaction stays open.
+    /// [`MicroStep::Prepare`](crate::MicroStep::Prepare); [`StoreError::TooLarge`];
+    /// [`StoreError::NotReady`] and the like. The transaction stays open.
     pub fn commit(
         &mut self,
         handle: TxHandle,
@@ -81,6 +81,7 @@ impl Store {
         });
         let images = tx.overlay.iter().chain(entries);
         let record = TxRecord::new(last, tx.header, images, &mut self.scratch);
+        record.check_size()?;
         let mark = record.mark();
         ledger.logged += (record.content().len() + crate::log::FRAME) as u64;
         ledger.allocated += record.content().len() as u64;
