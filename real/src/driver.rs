@@ -6,7 +6,7 @@
 
 mod clients;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
@@ -91,6 +91,8 @@ pub(crate) struct Node {
     next_asker: u64,
     /// Transactions that are open for HTTP clients: how they were begun.
     open: BTreeMap<u64, Request>,
+    /// Those of which a statement is under way.
+    in_use: BTreeSet<u64>,
     /// What HTTP clients have written themselves.
     statements: Statements,
     /// What their requests have returned so far.
@@ -141,6 +143,7 @@ impl Node {
             askers: BTreeMap::new(),
             next_asker: 0,
             open: BTreeMap::new(),
+            in_use: BTreeSet::new(),
             statements,
             rows: Vec::new(),
             web_operations: first_web_operation(),

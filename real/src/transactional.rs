@@ -153,8 +153,7 @@ impl<T: Fn(FromWeb) -> bool> Web<T> {
             return unavailable();
         }
         match wait(&told) {
-            Some(true) => HttpAnswer::json(200, r#"{"results":[],"errors":[]}"#),
-            Some(false) => self.stands(&Answered::bare(Status::UnknownId), &[]),
+            Some(status) => self.stands(&Answered::bare(status), &[]),
             None => unavailable(),
         }
     }
@@ -309,5 +308,14 @@ fn error(status: Status) -> Value {
         Status::Aborted => "Neo.ClientError.Statement.ExecutionFailure",
         _ => "Neo.DatabaseError.General.UnknownFailure",
     });
-    json!({ "code": code, "message": format!("{status:?}") })
+    let message = match status {
+        Status::TooLarge => format!(
+            "the transaction is rolled back: its changes have more than the {} bytes that can be \
+             replicated",
+            wavetank_store::LARGEST_TRANSACTION
+        ),
+        Status::ConcurrentRequest => "a request to this transaction is under way".to_owned(),
+        other => format!("{other:?}"),
+    };
+    json!({ "code": code, "message": message })
 }

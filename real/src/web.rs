@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use wavetank_instance::{Endpoint, Instance, Programs};
-use wavetank_vocabulary::{InstanceId, NodeId, OperationKind, Role, Span};
+use wavetank_vocabulary::{InstanceId, NodeId, OperationKind, Role, Span, Status};
 use wavetank_world::Program;
 
 use crate::http::{HttpAnswer, HttpRequest};
@@ -22,8 +22,8 @@ pub(crate) enum FromWeb {
     Look(Look),
     /// To run a statement, or a whole operation.
     Run(Run, Sender<Answered>),
-    /// To roll an open transaction back: whether there was one.
-    Rollback(u64, Sender<bool>),
+    /// To roll an open transaction back: whether it was, or why not.
+    Rollback(u64, Sender<Status>),
 }
 
 /// What is to be run.

@@ -92,6 +92,64 @@ fn statements_of_ones_own_share_a_transaction() {
 }
 
 #[test]
+fn a_transaction_takes_one_request_at_a_time_and_can_be_ended_while_it_waits() {
+    let folder = Folder::with("about.txt", "made by a test");
+    let (_node, _, web) = alone(&folder, "node.log", "");
+    eventually("a master", Duration::from_secs(20), || is_master(web));
+    let by = |by: i64| json!({ "id": 7, "by": by });
+    let (status, holder) = post(web, TRANSACTION, &[(WRITE, by(1))]);
+    assert_eq!(status, 201, "{holder}");
+    let (status, waiter) = post(web, TRANSACTION, &[]);
+    assert_eq!(status, 201, "{waiter}");
+    let waiter = place(&waiter);
+    // It waits for the first one's lock.
+    let path = waiter.clone();
+    let waiting = std::thread::spawn(move || post(web, &path, &[(WRITE, by(2))]));
+    let concurrent = || {
+        let (status, answer) = post(web, &waiter, &[(READ, json!({ "id": 8 }))]);
+        let code = answer["errors"][0]["code"].as_str().map(str::to_owned);
+        (status, code)
+    };
+    let code = "Neo.ClientError.Transaction.ConcurrentRequest".to_owned();
+    eventually("a request under way", Duration::from_secs(10), || {
+        concurrent() == (200, Some(code.clone()))
+    });
+    let (status, answer) = http(web, "DELETE", &waiter, "").expect("an answer");
+    assert_eq!((status, answer.as_str()), (200, r#"{"errors":[],"results":[]}"#));
+    let (status, answer) = waiting.join().expect("it is answered");
+    assert_eq!(status, 404, "{answer}");
+    assert_eq!(answer["errors"][0]["code"], "Neo.ClientError.Transaction.UnknownId");
+    assert_eq!(http(web, "DELETE", &waiter, "").expect("an answer").0, 404);
+    // It holds nothing, and the other one goes on.
+    let (_, answer) = post(web, &format!("{}/commit", place(&holder)), &[]);
+    assert_eq!(answer["errors"], json!([]), "{answer}");
+    let (_, answer) = post(web, &format!("{TRANSACTION}/commit"), &[(WRITE, by(3))]);
+    assert_eq!(answer["errors"], json!([]), "{answer}");
+}
+
+#[test]
+fn a_transaction_that_is_too_large_to_be_replicated_is_refused() {
+    let folder = Folder::with("about.txt", "made by a test");
+    let (_node, _, web) = alone(&folder, "node.log", "");
+    eventually("a master", Duration::from_secs(20), || is_master(web));
+    let (status, opened) = post(web, TRANSACTION, &[]);
+    assert_eq!(status, 201, "{opened}");
+    let text = "y".repeat(1_000_000);
+    for id in 1..=70 {
+        let given = json!({ "id": id, "by": text });
+        let (status, answer) = post(web, &place(&opened), &[(WRITE, given)]);
+        assert_eq!((status, &answer["errors"]), (200, &json!([])), "{id}");
+    }
+    let (status, answer) = post(web, &format!("{}/commit", place(&opened)), &[]);
+    assert_eq!(status, 200, "{answer}");
+    let error = &answer["errors"][0];
+    assert_eq!(error["code"], "Neo.ClientError.Transaction.ValidationFailed", "{answer}");
+    assert!(error["message"].as_str().is_some_and(|it| it.contains("can be replicated")));
+    let (_, answer) = post(web, &format!("{TRANSACTION}/commit"), &[(READ, json!({ "id": 7 }))]);
+    assert_eq!(answer["results"][0]["data"][0]["row"][0], Value::Null, "nothing is left");
+}
+
+#[test]
 fn a_transaction_for_which_there_is_no_place_any_more_holds_nothing() {
     let folder = Folder::with("about.txt", "made by a test");
     let settings = "\"org.neo4j.server.transaction.timeout\" = \"600s\"";

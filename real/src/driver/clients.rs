@@ -30,7 +30,7 @@ impl Node {
                             return;
                         }
                         None => {
-                            let _ = tell.send(Answered::bare(Status::UnknownId));
+                            let _ = tell.send(Answered::bare(self.why_not_open(word)));
                             return;
                         }
                     },
@@ -56,16 +56,25 @@ impl Node {
             FromWeb::Run(Run::Next(word), tell) => match self.take_open(word) {
                 Some(request) => self.web_request(request, tell),
                 None => {
-                    let _ = tell.send(Answered::bare(Status::UnknownId));
+                    let _ = tell.send(Answered::bare(self.why_not_open(word)));
                 }
             },
             FromWeb::Rollback(word, tell) => {
+                let was_in_use = self.in_use.contains(&word);
                 let open = self.take_open(word);
                 if let Some(request) = open {
                     self.statements.give_back(request.kind);
+                }
+                if open.is_some() || was_in_use {
                     self.input(Input::Rollback(TaskId::from_word(word)));
                 }
-                let _ = tell.send(open.is_some());
+                // One that commits cannot be ended any more.
+                let status = match (open, self.why_not_open(word)) {
+                    (None, Status::UnknownId) if was_in_use => Status::Ok,
+                    (None, why) => why,
+                    (Some(_), _) => Status::Ok,
+                };
+                let _ = tell.send(status);
             }
         }
     }
@@ -93,6 +102,14 @@ impl Node {
         }
     }
 
+    /// Why a transaction does not take another request.
+    fn why_not_open(&self, word: u64) -> Status {
+        match self.in_use.contains(&word) {
+            true => Status::ConcurrentRequest,
+            false => Status::UnknownId,
+        }
+    }
+
     /// The request by which an open transaction goes on; none when it is not open any more.
     fn take_open(&mut self, word: u64) -> Option<Request> {
         let request = self.open.remove(&word)?;
@@ -106,6 +123,9 @@ impl Node {
 
     /// An HTTP client has its answer; a transaction that stays open is kept for what comes next.
     pub(super) fn answer(&mut self, request: Request, status: Status, reply: Reply) -> Answered {
+        if let Some(open) = request.open {
+            self.in_use.remove(&open.to_word());
+        }
         // Those that have expired meanwhile.
         let is_open = |word: &u64| self.instance.is_open(TaskId::from_word(*word));
         let expired: Vec<u64> = self.open.keys().copied().filter(|word| !is_open(word)).collect();
@@ -124,6 +144,9 @@ impl Node {
     }
 
     fn web_request(&mut self, request: Request, tell: Sender<Answered>) {
+        if let Some(open) = request.open {
+            self.in_use.insert(open.to_word());
+        }
         self.request(request, Asker::Web(request, tell));
     }
 }

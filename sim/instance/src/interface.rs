@@ -149,8 +149,8 @@ pub enum Input {
     PeerLost(InstanceId),
     /// A client's request came in.
     Request(Request),
-    /// The client of an open transaction wants it rolled back. Nothing happens when it is not
-    /// open, or a statement of it is under way.
+    /// The client of an open transaction wants it rolled back. A statement of it that is under
+    /// way is answered [`Status::UnknownId`]; nothing happens when it commits already.
     Rollback(TaskId),
     /// The second store has what this task wrote.
     Called(TaskId),

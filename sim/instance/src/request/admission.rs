@@ -117,10 +117,15 @@ impl Instance {
         self.tasks.requests().any(|(task, work)| task == open && work.phase == Phase::Open)
     }
 
-    /// A client gives its open transaction up.
+    /// A client gives its open transaction up. A statement of it that is still at work, or
+    /// waits, ends with it; one that commits goes on.
     pub(crate) fn roll_back(&mut self, open: TaskId, effects: &mut Vec<Effect>) {
-        if self.is_open(open) {
-            self.forget(open, Status::UnknownId, effects);
+        match self.tasks.request_mut(open).map(|work| work.phase) {
+            Some(Phase::Open) => {
+                self.forget(open, Status::UnknownId, effects);
+            }
+            Some(Phase::Execute) => self.finish_request(open, Status::UnknownId, effects),
+            _ => {}
         }
     }
 
