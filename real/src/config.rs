@@ -184,6 +184,8 @@ impl Parser<'_> {
         let mut found = Vec::new();
         for (key, value) in members {
             let id = key.get_ref().parse::<u16>().ok().filter(|id| (1..=64).contains(id));
+            // Another spelling, such as `01`, could name a member twice.
+            let id = id.filter(|id| id.to_string() == *key.get_ref().as_ref());
             let DeValue::String(address) = value.get_ref() else {
                 return Err(self.wrong(value.span().start, "expected an address in quotes"));
             };
@@ -276,6 +278,8 @@ mod tests {
         assert!(text("").contains("missing: `server_id`: expected a whole number from 1 to 64"));
         assert!(text(&GOOD.replace("= 2\n", "= 65\n")).contains(":1:13: `server_id`"));
         assert!(text(&GOOD.replace("2 = \"127", "3 = \"127")).contains("server id 2 is missing"));
+        let twice = text(&GOOD.replace("1 = \"127", "02 = \"127"));
+        assert!(twice.contains(":5:1: expected a server id from 1 to 64"), "{twice}");
         assert!(text(&format!("web_server = \"0.0.0.0:80\"\n{GOOD}")).contains("listen_elsewhere"));
         let allowed = format!("web_server = \"0.0.0.0:80\"\nlisten_elsewhere = true\n{GOOD}");
         assert!(parse(&allowed).is_ok());

@@ -4,13 +4,14 @@
 //! memory for long.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use crate::crowd::{Crowd, Place};
 use crate::deadline::Deadline;
+use crate::log::Log;
 
 /// Bytes of the request line and all headers at the most.
 const HEAD_MOST: u64 = 16 << 10;
@@ -19,6 +20,8 @@ pub(crate) const BODY_MOST: usize = 1 << 20;
 /// How long it may take at the most until the next request of a connection has come as a whole,
 /// from the answer to the one before, and until an answer is taken.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// For how long what a refused client still sends is read, so that it gets the answer.
+const DRAIN: Duration = Duration::from_secs(2);
 /// Connections at a time at the most.
 const CONNECTIONS: usize = 256;
 
@@ -58,36 +61,37 @@ impl HttpAnswer {
 /// Serves requests, each connection in a thread of its own.
 pub(crate) fn serve(
     listener: TcpListener,
+    log: &Log,
     handle: impl Fn(&HttpRequest) -> HttpAnswer + Send + Sync + 'static,
 ) -> io::Result<()> {
     let handle = Arc::new(handle);
-    let open = Arc::new(AtomicUsize::new(0));
+    let crowd = Crowd::new("HTTP connections", CONNECTIONS, log);
     let accept = move || {
         for stream in listener.incoming() {
             let Ok(stream) = stream else {
                 thread::sleep(Duration::from_millis(100));
                 continue;
             };
-            if open.load(Ordering::Relaxed) >= CONNECTIONS {
-                continue;
-            }
-            open.fetch_add(1, Ordering::Relaxed);
-            let (handle, count) = (handle.clone(), open.clone());
+            let stream = Arc::new(stream);
+            let Some(mut place) = crowd.enter(&stream) else { continue };
+            let handle = handle.clone();
             let work = move || {
                 // A connection that breaks is its client's business.
-                let _ = converse(&stream, &*handle);
-                count.fetch_sub(1, Ordering::Relaxed);
+                let _ = converse(&stream, &mut place, &*handle);
             };
-            if thread::Builder::new().name("http".into()).spawn(work).is_err() {
-                open.fetch_sub(1, Ordering::Relaxed);
-            }
+            // Without a thread the connection is refused, so to speak.
+            let _ = thread::Builder::new().name("http".into()).spawn(work);
         }
     };
     thread::Builder::new().name("http port".into()).spawn(accept)?;
     Ok(())
 }
 
-fn converse(stream: &TcpStream, handle: &impl Fn(&HttpRequest) -> HttpAnswer) -> io::Result<()> {
+fn converse(
+    stream: &TcpStream,
+    place: &mut Place,
+    handle: &impl Fn(&HttpRequest) -> HttpAnswer,
+) -> io::Result<()> {
     stream.set_nodelay(true)?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut reader = BufReader::new(Deadline::within(stream, PATIENCE));
@@ -96,7 +100,9 @@ fn converse(stream: &TcpStream, handle: &impl Fn(&HttpRequest) -> HttpAnswer) ->
         match read_request(&mut reader, stream) {
             Ok(None) => return Ok(()),
             Ok(Some(request)) => {
+                place.works();
                 let answer = handle(&request);
+                place.waits();
                 let keep = request.keep_alive;
                 write_answer(stream, &answer, keep, request.method == "HEAD")?;
                 if !keep {
@@ -106,7 +112,12 @@ fn converse(stream: &TcpStream, handle: &impl Fn(&HttpRequest) -> HttpAnswer) ->
             Err(Refused::Broken(error)) => return Err(error),
             // What follows cannot be told from the rest of this request.
             Err(Refused::With(status, why)) => {
-                return write_answer(stream, &HttpAnswer::text(status, why), false, false);
+                write_answer(stream, &HttpAnswer::text(status, why), false, false)?;
+                // Closed with bytes unread, the connection would be reset, and the answer lost.
+                stream.shutdown(Shutdown::Write)?;
+                reader.get_mut().renew(DRAIN);
+                io::copy(&mut reader, &mut io::sink())?;
+                return Ok(());
             }
         }
     }

@@ -14,6 +14,7 @@
 
 mod clock;
 mod config;
+mod crowd;
 mod deadline;
 mod disk;
 mod driver;

@@ -59,6 +59,14 @@ pub enum NodeError {
     /// It is not part of its own cluster.
     #[error("server id {0} is none of the scenario's instances")]
     NotAMember(u16),
+    /// It would never find this member.
+    #[error(
+        "`[members]` does not say where server id {0} is to be reached, which the scenario has"
+    )]
+    MemberMissing(u16),
+    /// Nobody would ever be there.
+    #[error("`[members]` has server id {0}, which is none of the scenario's instances")]
+    MemberUnknown(u16),
     /// A node keeps no promises of its acceptor.
     #[error(
         "`acceptors = \"durable\"` is for simulated instances: a node forgets what it promised"
@@ -114,6 +122,13 @@ pub fn run(config: &NodeConfig, asked_to_stop: impl Fn() -> bool) -> Result<(), 
         return Err(NodeError::DurableAcceptors);
     }
     let members: Vec<InstanceId> = plan.instances.iter().map(|it| it.id).collect();
+    let listed: Vec<InstanceId> = config.members.iter().map(|(id, _)| *id).collect();
+    if let Some(id) = members.iter().find(|id| !listed.contains(id)) {
+        return Err(NodeError::MemberMissing(id.0));
+    }
+    if let Some(id) = listed.iter().find(|id| !members.contains(id)) {
+        return Err(NodeError::MemberUnknown(id.0));
+    }
     let configuration =
         Configuration::new(config.id, &members).map_err(|_| NodeError::NotAMember(config.id.0))?;
     let log = Log::new(&format!("wavetank node {}", config.id.0));
@@ -189,8 +204,9 @@ pub fn run(config: &NodeConfig, asked_to_stop: impl Fn() -> bool) -> Result<(), 
     let mut node = Node::new(plan.clone(), parts);
     node.input(Input::Start);
     // Only now: who asks is answered.
-    listen(cluster_port, membership, log, from_peer).map_err(system("cannot start a thread"))?;
-    http::serve(web_port, move |request| web.answer(request))
+    let listening = listen(cluster_port, membership, log.clone(), from_peer);
+    listening.map_err(system("cannot start a thread"))?;
+    http::serve(web_port, &log, move |request| web.answer(request))
         .map_err(system("cannot start a thread"))?;
     node.work(&incoming, asked_to_stop);
     let ended = node.end();

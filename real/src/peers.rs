@@ -8,7 +8,6 @@
 use std::io::{self, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,6 +15,7 @@ use std::time::{Duration, Instant};
 use wavetank_instance::PeerMessage;
 use wavetank_vocabulary::InstanceId;
 
+use crate::crowd::Crowd;
 use crate::deadline::Deadline;
 use crate::log::Log;
 use crate::wire::{Answer, Hello, VERSION, WireError, frame, is_of_a_member, read_frame};
@@ -43,7 +43,7 @@ pub(crate) struct Membership {
 /// Messages that may wait for a peer; more are lost.
 const QUEUE: usize = 4_096;
 
-/// How long connecting, and the answer to the first frame, may take.
+/// How long connecting, the first frame, and the answer to it may take.
 const GREETING: Duration = Duration::from_secs(1);
 
 /// How long a peer may take nothing before its connection counts as broken: as long as the
@@ -52,6 +52,12 @@ const STUCK: Duration = Duration::from_secs(20);
 
 /// For how long a peer that could not be reached is not tried again.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections that have not said yet whose they are.
+const STRANGERS: usize = 64;
+
+/// Connections of one member: one, and old ones that have not been given up yet.
+const OF_A_MEMBER: usize = 4;
 
 /// Bytes that are written at once.
 const BATCH: usize = 256 << 10;
@@ -181,9 +187,9 @@ pub(crate) fn listen(
     log: Log,
     tell: impl Fn(FromPeer) + Clone + Send + 'static,
 ) -> io::Result<()> {
-    let open = Arc::new(AtomicUsize::new(0));
-    // Twice as many as there can be: old ones may not have been given up yet.
-    let most = 4 * membership.members.len() + 16;
+    let strangers = Crowd::new("connections that have not said whose they are", STRANGERS, &log);
+    let crowd_of = |_: &InstanceId| Crowd::new("connections of one member", OF_A_MEMBER, &log);
+    let of_members: Arc<[Arc<Crowd>]> = membership.members.iter().map(crowd_of).collect();
     let accept = move || {
         for stream in listener.incoming() {
             let Ok(stream) = stream else {
@@ -191,32 +197,39 @@ pub(crate) fn listen(
                 thread::sleep(PAUSE);
                 continue;
             };
-            if open.load(Ordering::Relaxed) >= most {
-                continue;
-            }
-            open.fetch_add(1, Ordering::Relaxed);
+            let stream = Arc::new(stream);
+            let Some(place) = strangers.enter(&stream) else { continue };
             let (membership, log, tell) = (membership.clone(), log.clone(), tell.clone());
-            let count = open.clone();
+            let of_members = of_members.clone();
             let serve = move || {
-                receive(&stream, &membership, &log, &tell);
-                count.fetch_sub(1, Ordering::Relaxed);
+                let peer = stream.peer_addr();
+                let peer = peer.map_or_else(|_| "a peer".to_owned(), |at| at.to_string());
+                let greeted = greet(&stream, &membership);
+                drop(place);
+                let from = match greeted {
+                    Ok(Some(from)) => from,
+                    Ok(None) => return,
+                    Err(why) => return log.say(&format!("connection from {peer} closed: {why}")),
+                };
+                let member = membership.members.iter().position(|member| *member == from);
+                let _place = member.and_then(|member| of_members[member].enter(&stream));
+                receive((&stream, from), &membership, &log, &tell);
             };
-            if thread::Builder::new().name("from a peer".into()).spawn(serve).is_err() {
-                open.fetch_sub(1, Ordering::Relaxed);
-            }
+            // Without a thread the connection is refused, so to speak.
+            let _ = thread::Builder::new().name("from a peer".into()).spawn(serve);
         }
     };
     thread::Builder::new().name("cluster port".into()).spawn(accept)?;
     Ok(())
 }
 
-fn receive(stream: &TcpStream, membership: &Membership, log: &Log, tell: &impl Fn(FromPeer)) {
-    let peer = stream.peer_addr().map_or_else(|_| "a peer".to_owned(), |at| at.to_string());
-    let from = match greet(stream, membership) {
-        Ok(Some(from)) => from,
-        Ok(None) => return,
-        Err(why) => return log.say(&format!("connection from {peer} closed: {why}")),
-    };
+/// Passes on what a member says, until its connection ends.
+fn receive(
+    (stream, from): (&TcpStream, InstanceId),
+    membership: &Membership,
+    log: &Log,
+    tell: &impl Fn(FromPeer),
+) {
     let mut reader = BufReader::with_capacity(64 << 10, stream);
     let mut contents = Vec::new();
     loop {
@@ -244,7 +257,7 @@ fn receive(stream: &TcpStream, membership: &Membership, log: &Log, tell: &impl F
 fn greet(mut stream: &TcpStream, membership: &Membership) -> Result<Option<InstanceId>, WireError> {
     stream.set_nodelay(true)?;
     let mut bytes = Vec::new();
-    let mut first = Deadline::within(stream, STUCK);
+    let mut first = Deadline::within(stream, GREETING);
     let Some(hello) = read_frame::<Hello>(&mut first, &mut bytes)? else { return Ok(None) };
     let why = if hello.version != VERSION {
         Some(format!("it speaks version {}, and this node version {VERSION}", hello.version))

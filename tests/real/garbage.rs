@@ -8,7 +8,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::node::{http, start};
+use crate::node::{alone, http, is_master, start};
 use crate::scenario::one;
 use crate::support::Folder;
 use crate::wait::eventually;
@@ -156,6 +156,36 @@ fn garbage_on_the_cluster_port_harms_nobody() {
     eventually("closed connections", Duration::from_secs(30), || size(node.0.id()).0 <= files + 8);
     let grown = size(node.0.id()).1.saturating_sub(memory);
     assert!(grown < 64, "{grown} MiB after {rounds} rounds");
+}
+
+#[test]
+fn silence_locks_nobody_out() {
+    let folder = Folder::with("about.txt", "made by a test");
+    let (_node, cluster, web) = alone(&folder, "node.log", "");
+    eventually("a master", Duration::from_secs(20), || is_master(web));
+    let silent = |port: u16, count: usize| -> Vec<TcpStream> {
+        (0..count).map(|_| TcpStream::connect(("127.0.0.1", port)).expect("a place")).collect()
+    };
+    let on_the_web = silent(web, 300);
+    assert!(is_master(web), "{}", log(&folder));
+    drop(on_the_web);
+    // A greeting is heard, and refused only for its version.
+    let among_peers = silent(cluster, 100);
+    let mut stream = TcpStream::connect(("127.0.0.1", cluster)).expect("it listens");
+    stream.write_all(&frame(b"wvtk\x63\0")).expect("it reads");
+    let answer = read_frame(&mut stream).expect("it answers");
+    let told = String::from_utf8_lossy(&answer).into_owned();
+    assert!(told.contains("it speaks version 99, and this node version"), "{told}");
+    // Who says nothing is not kept for long.
+    let mut last = among_peers.into_iter().next_back().expect("a hundred");
+    last.set_read_timeout(Some(Duration::from_secs(10))).expect("a connection");
+    assert!(matches!(last.read(&mut [0; 1]), Ok(0)), "it is closed");
+    let log = log(&folder);
+    for line in
+        ["256 HTTP connections: the longest silent one", "64 connections that have not said"]
+    {
+        assert!(log.contains(line), "{line}: {log}");
+    }
 }
 
 /// The end of the node's log.

@@ -44,9 +44,11 @@ pub(super) fn node(args: &NodeArgs) -> Result<Exit, Failure> {
         Ok(()) => Ok(Exit::Held),
         Err(error) => {
             let exit = match error {
-                NodeError::NotAMember(_) | NodeError::DurableAcceptors | NodeError::Home(_) => {
-                    Exit::Input
-                }
+                NodeError::NotAMember(_)
+                | NodeError::MemberMissing(_)
+                | NodeError::MemberUnknown(_)
+                | NodeError::DurableAcceptors
+                | NodeError::Home(_) => Exit::Input,
                 NodeError::Port { .. }
                 | NodeError::Control { .. }
                 | NodeError::System { .. }
