@@ -181,10 +181,32 @@ impl Pace {
     }
 }
 
-fn carry(mut from: &TcpStream, mut to: &TcpStream, state: &State, began: u64) -> io::Result<()> {
+/// Hands bytes over to a node, however long that takes. False when the link was cut before all had
+/// gone: the rest is lost. An error when the connection is over.
+fn deliver(mut to: &TcpStream, mut bytes: &[u8], state: &State, began: u64) -> io::Result<bool> {
+    while !bytes.is_empty() {
+        match to.write(bytes) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                let reset = state.resets.load(Ordering::Relaxed) != began;
+                if reset || state.over.load(Ordering::Relaxed) {
+                    return Err(ErrorKind::ConnectionReset.into());
+                }
+                if state.cut.load(Ordering::Relaxed) {
+                    return Ok(false);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
+}
+
+fn carry(mut from: &TcpStream, to: &TcpStream, state: &State, began: u64) -> io::Result<()> {
     to.set_nodelay(true)?;
-    // A node that stands still takes nothing; its link must still notice a reset.
-    to.set_write_timeout(Some(Duration::from_secs(20)))?;
+    // A node that stands still takes nothing; its link must still notice a cut and a reset.
+    to.set_write_timeout(Some(LOOK_EVERY))?;
     let mut bytes = vec![0; 64 << 10];
     let mut waiting: VecDeque<(Instant, Vec<u8>)> = VecDeque::new();
     let mut lost = false;
@@ -195,7 +217,10 @@ fn carry(mut from: &TcpStream, mut to: &TcpStream, state: &State, began: u64) ->
             && *due <= now
         {
             if let Some((_, bytes)) = waiting.pop_front() {
-                to.write_all(&bytes)?;
+                lost |= !deliver(to, &bytes, state, began)?;
+            }
+            if lost {
+                waiting.clear();
             }
         }
         let next = waiting.front().map_or(LOOK_EVERY, |(due, _)| due.duration_since(now));
@@ -205,7 +230,9 @@ fn carry(mut from: &TcpStream, mut to: &TcpStream, state: &State, began: u64) ->
                 // What is on its way still arrives.
                 for (due, bytes) in waiting {
                     thread::sleep(due.saturating_duration_since(Instant::now()));
-                    to.write_all(&bytes)?;
+                    if lost || !deliver(to, &bytes, state, began)? {
+                        break;
+                    }
                 }
                 return Ok(());
             }
@@ -225,7 +252,7 @@ fn carry(mut from: &TcpStream, mut to: &TcpStream, state: &State, began: u64) ->
             let now = Instant::now();
             let Some(due) = pace.due(now, read, state) else { return Ok(()) };
             if due <= now && waiting.is_empty() {
-                to.write_all(&bytes[..read])?;
+                lost |= !deliver(to, &bytes[..read], state, began)?;
             } else {
                 waiting.push_back((due, bytes[..read].to_vec()));
             }
@@ -294,6 +321,33 @@ mod tests {
         assert!(asked.elapsed() >= Duration::from_millis(120), "there and back");
         proxy.reset();
         assert!(matches!(stream.read(&mut [0; 9]), Ok(0) | Err(_)));
+    }
+
+    #[test]
+    fn a_node_that_takes_nothing_does_not_keep_its_link_from_a_cut_or_a_reset() {
+        for cut_first in [false, true] {
+            let server = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+            let proxy = Proxy::new(server.local_addr().unwrap()).unwrap();
+            let mut stream = TcpStream::connect(proxy.address()).unwrap();
+            let (_never_read, _) = server.accept().unwrap();
+            stream.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+            while stream.write_all(&[0; 1 << 20]).is_ok() {}
+            let asked = Instant::now();
+            if cut_first {
+                proxy.set(&cut(false), CLOCK);
+                // What is sent into the cut is taken, and lost.
+                stream.set_write_timeout(Some(Duration::from_secs(5))).unwrap();
+                stream.write_all(&[0; 1 << 20]).unwrap();
+                proxy.set(&cut(true), CLOCK);
+            } else {
+                proxy.reset();
+            }
+            stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            let end = stream.read(&mut [0; 9]);
+            let timed_out = |error: &io::Error| error.kind() == ErrorKind::WouldBlock;
+            assert!(!end.as_ref().is_err_and(timed_out), "{cut_first}: {end:?}");
+            assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+        }
     }
 
     #[test]
