@@ -181,18 +181,31 @@ check = "happens"
 event = "member fails"
 count = { min = 1 }
 [[expect]]
+check = "happens"
+event = "reign begins"
+count = { min = 2 }
+[[expect]]
 check = "recovers"
 within = "40s"
 "#,
         ..PLAIN
     },
     Behaviour {
+        // It is away for longer than a failed member is given; who leaves is none.
         name: "an instance that is stopped leaves, and joins again",
         more: r#"
 [[faults]]
-at = "9s"
+at = "7s"
 stop = "slave"
-for = "3s"
+for = "6s"
+[[expect]]
+check = "happens"
+event = "member fails"
+count = { max = 0 }
+[[expect]]
+check = "happens"
+event = "slave begins"
+count = { min = 3 }
 [[expect]]
 check = "recovers"
 within = "40s"
