@@ -53,6 +53,11 @@ impl Server {
     }
 }
 
+/// Whether a rule sends writes to slaves, too.
+fn writes_at_slaves(routing: Routing) -> bool {
+    matches!(routing, Routing::Anywhere | Routing::AllToSlaves)
+}
+
 /// The state of a balancer: a pool of masters, one of slaves, and one of all that are available.
 #[derive(Clone, Debug)]
 pub(crate) struct Balancer {
@@ -88,18 +93,23 @@ impl Balancer {
         self.available[instance].answered(says.available, plan);
     }
 
-    /// Whether an instance may still be sent what belongs to a transaction there.
-    pub(crate) fn keeps(&self, instance: usize, writes: bool) -> bool {
+    /// Whether an instance counts as a master.
+    pub(crate) fn is_master(&self, instance: usize) -> bool {
         self.masters[instance].up
-            || !writes && (self.slaves[instance].up || self.available[instance].up)
+    }
+
+    /// Whether an instance may still be sent what belongs to a transaction there.
+    pub(crate) fn keeps(&self, routing: Routing, instance: usize, writes: bool) -> bool {
+        self.masters[instance].up
+            || (!writes || writes_at_slaves(routing))
+                && (self.slaves[instance].up || self.available[instance].up)
     }
 
     /// Where a request goes; none when its pool is empty.
     pub(crate) fn route(&mut self, routing: Routing, asks: Asks) -> Option<usize> {
         let total = self.masters.len();
         let master = self.masters.iter().position(|server| server.up);
-        let at_slaves = matches!(routing, Routing::Anywhere | Routing::AllToSlaves);
-        if routing == Routing::AllToMaster || asks.at_master && !at_slaves {
+        if routing == Routing::AllToMaster || asks.at_master && !writes_at_slaves(routing) {
             return master;
         }
         if matches!(routing, Routing::Sticky | Routing::RangeSharding | Routing::HashSharding) {
@@ -192,6 +202,24 @@ mod tests {
             assert_ne!(*other, 2);
             assert!(*one == 2 || one == other, "{one} moved to {other}");
         }
+    }
+
+    #[test]
+    fn a_write_transaction_stays_at_a_slave_where_the_rule_sends_writes_there() {
+        let mut balancer = Balancer::new(2);
+        for _ in 0..2 {
+            balancer.answered(0, MASTER, &plan());
+            balancer.answered(1, SLAVE, &plan());
+        }
+        for rule in [Routing::Anywhere, Routing::AllToSlaves] {
+            assert!(balancer.keeps(rule, 1, true), "{rule:?}");
+        }
+        for rule in [Routing::AllToMaster, Routing::Split, Routing::Sticky] {
+            assert!(!balancer.keeps(rule, 1, true), "{rule:?}: it is no master any more");
+            assert!(balancer.keeps(rule, 1, false) && balancer.keeps(rule, 0, true), "{rule:?}");
+        }
+        (0..3).for_each(|_| balancer.answered(1, Roles::default(), &plan()));
+        assert!(!balancer.keeps(Routing::Anywhere, 1, true), "it is down");
     }
 
     #[test]

@@ -101,7 +101,7 @@ pub(crate) struct Flight {
     pub(crate) held_up: Span,
     /// Where the attempt is now, once it was sent to an instance.
     pub(crate) at: Option<u16>,
-    /// An attempt may have been done although it did not succeed.
+    /// An attempt, or a part of one, may have been done although it did not succeed.
     pub(crate) ambiguous: bool,
     /// The look-up of its user before the attempt is under way.
     pub(crate) looks_up: bool,

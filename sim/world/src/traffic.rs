@@ -57,7 +57,7 @@ impl<O: Observer> World<O> {
                 let instance = usize::from(instance);
                 let keeps = self.plan.bugs.contains(PlantedBugs::BALANCER_KEEPS_MASTER);
                 let balancer = &mut self.balancers[usize::from(balancer)];
-                says.master |= keeps && balancer.keeps(instance, true);
+                says.master |= keeps && balancer.is_master(instance);
                 balancer.answered(instance, says, plan);
             }
             // The rest is delivered by `World::happen` itself.
@@ -125,6 +125,7 @@ impl<O: Observer> World<O> {
         let plan = &self.plan.clients[usize::from(operation.client)];
         let clock = plan.clock_ahead_ms;
         operation.looks_up = plan.auth_lookup
+            && self.beside.names_user(operation.request.kind)
             && self.beside.auth().is_some_and(|auth| auth != operation.request.kind);
         operation.request.now_ms =
             (WALL_START_MS + now.as_nanos() / 1_000_000).saturating_add_signed(clock);
@@ -170,7 +171,9 @@ impl<O: Observer> World<O> {
         let Some(operation) = self.flights.get_mut(flight, generation) else { return };
         let reply = core::mem::take(&mut operation.reply);
         if let (Status::Ok, Some(_)) = (status, reply.open) {
-            // A statement is done: the next one goes on in the same transaction.
+            // A statement is done: the next one goes on in the same transaction. What earlier
+            // transactions of the operation committed stays, however it ends.
+            operation.ambiguous |= tx != TxId(0);
             operation.request.open = reply.open;
             operation.generation = operation.generation.wrapping_add(1);
             let generation = operation.generation;
@@ -223,8 +226,7 @@ impl<O: Observer> World<O> {
         let attempted = operation.attempted;
         let (client, user) = (operation.client, operation.user);
         let seen = reply.seen;
-        let instance =
-            instance.or(operation.at).map(|index| self.plan.instances[usize::from(index)].id);
+        let instance = instance.map(|index| self.plan.instances[usize::from(index)].id);
         let writes = self.beside.writes(request.kind);
         let ended = match asked {
             true => outcome(status, ambiguous, writes),
@@ -311,11 +313,10 @@ impl<O: Observer> World<O> {
             routing => self.beside.wants_latest(routing, &operation.request, now),
         };
         // A transaction stays where it was begun, as long as that may be asked.
-        let stays = operation
-            .request
-            .open
-            .and(operation.at)
-            .filter(|at| self.balancers[balancer].keeps(usize::from(*at), writes));
+        let stays =
+            operation.request.open.and(operation.at).filter(|at| {
+                self.balancers[balancer].keeps(plan.routing, usize::from(*at), writes)
+            });
         let spreads = self.plan.bugs.contains(PlantedBugs::BALANCER_IGNORES_RULE);
         let rule = if spreads { Routing::SplitOverAll } else { plan.routing };
         let asks = Asks {

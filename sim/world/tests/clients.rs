@@ -222,6 +222,18 @@ fn a_look_up_that_is_not_answered_leaves_no_doubt_about_the_request() {
 }
 
 #[test]
+fn nobody_is_looked_up_for_who_signs_up() {
+    let mut plan = users(true);
+    plan.operations.push(operations(&["sign_up"])[0].clone());
+    plan.clients[0].mix = vec![(OperationKind(3), 1)];
+    let facts = play(plan);
+    let auth = OperationKind(2);
+    let asked =
+        facts.0.iter().any(|(_, fact)| matches!(fact, Fact::Served { kind, .. } if *kind == auth));
+    assert!(!asked && facts.ended_with(Status::Ok) > 1_000);
+}
+
+#[test]
 fn each_request_begins_with_a_look_up_at_the_master_and_is_routed_by_what_it_says() {
     let (facts, auth) = sessions(true);
     let mut master = InstanceId::NOBODY;

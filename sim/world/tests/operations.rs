@@ -26,7 +26,7 @@ struct Facts(Vec<(Time, Fact)>);
 
 impl Observer for Facts {
     fn interests(&self) -> Classes {
-        Classes::OPERATIONS | Classes::VALUES | Classes::SESSIONS
+        Classes::OPERATIONS | Classes::VALUES | Classes::SESSIONS | Classes::TRANSACTIONS
     }
 
     fn observe(&mut self, at: Time, _seq: Seq, fact: &Fact) {
@@ -320,6 +320,36 @@ fn an_open_transaction_dies_with_its_instance() {
     let kinds: std::collections::BTreeSet<Status> = ended.iter().copied().collect();
     assert!(ended.iter().filter(|status| broke(status)).count() > 10, "{kinds:?}");
     assert!(facts.ok(0) > 1_000);
+}
+
+#[test]
+fn what_committed_a_part_and_then_broke_off_has_not_failed_for_certain() {
+    let operation = operation("delete_user", None, GraphModel::MonolithicNode);
+    let properties = ["followers", "following", "last_write"].map(|key| (key, 0));
+    let mut plan = crowded(vec![operation], &properties, 8_000);
+    plan.duration = Span::from_secs(40);
+    plan.clients[0].deployment = Deployment::Server;
+    plan.clients[0].retry = wavetank_world::RetryPlan::NONE;
+    // Much is between two statements when the machine is gone.
+    let local = wavetank_world::Distribution::Constant(Span::from_millis(20));
+    plan.network.local = local;
+    plan.faults = vec![fault(FaultKind::Crash, Target::Master, 15, 1)];
+    let facts = play(plan);
+    let mut softly = std::collections::BTreeSet::new();
+    let mut unknown = 0;
+    for (_, fact) in &facts.0 {
+        match fact {
+            Fact::Committed { operation: Some(operation), .. } => {
+                softly.insert(*operation);
+            }
+            Fact::Completed { operation, outcome, .. } if softly.contains(operation) => {
+                assert_ne!(*outcome, OperationOutcome::Failed, "{operation}");
+                unknown += u32::from(*outcome == OperationOutcome::Unknown);
+            }
+            _ => {}
+        }
+    }
+    assert!(unknown > 0);
 }
 
 #[test]
