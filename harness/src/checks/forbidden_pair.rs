@@ -4,7 +4,8 @@
 //! store at the end. With a label, such as that of a deleted user, what counts is the order of the
 //! transactions: which one gave a node the label, and which one led a relationship there, is read
 //! from what the operations report. When a new master begins its reign, what lies beyond its log
-//! is gone.
+//! is gone. What looks wrong there is left undecided where some operations delete nodes and others
+//! create them: a new node may have the id of a deleted one.
 //!
 //! Exercised: operations created such relationships, and something could exclude one. Memory: the
 //! relationships of both types at the end; with a label, one entry for each node that was led to
@@ -16,7 +17,7 @@ use wavetank_vocabulary::{Classes, Fact, InstanceId, NodeId, OperationId, Time, 
 use wavetank_world::{Forbidden, Plan};
 
 use super::anomalies::{Tally, Watch};
-use super::observed::Reports;
+use super::observed::{Reports, ids_again};
 
 /// A transaction that concerned a node.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +46,8 @@ enum By {
         led: BTreeMap<NodeId, Deed>,
         /// The one that gave the label.
         given: BTreeMap<NodeId, Deed>,
+        /// Why a node may be another by now.
+        ids_again: Option<String>,
     },
 }
 
@@ -78,6 +81,7 @@ impl ForbiddenPair {
                     reports: Reports::default(),
                     led: BTreeMap::new(),
                     given: BTreeMap::new(),
+                    ids_again: ids_again(plan),
                 };
                 (label, by)
             }
@@ -86,25 +90,37 @@ impl ForbiddenPair {
     }
 }
 
-fn find(names: (&str, &str), node: NodeId, led: &Deed, given: &Deed, tally: &mut Tally) {
+fn find(
+    names: (&str, &str),
+    node: NodeId,
+    (led, given): (&Deed, &Deed),
+    ids_again: Option<&str>,
+    tally: &mut Tally,
+) {
     if led.tx <= given.tx {
+        return;
+    }
+    if let Some(why) = ids_again {
+        tally.undecided.get_or_insert_with(|| why.to_owned());
         return;
     }
     let operations = vec![given.operation, led.operation];
     let at = Some(led.at.max(given.at));
     tally.find(1, at, operations, vec![given.instance, led.instance], || {
         format!(
-            "Node {} was given the label {} by {} (transaction {}, at {}), and {} led a {} there \
-             after that (transaction {}, at {}).",
+            "Node {} was given the label {} by {} (transaction {}, at {}, instance {}), and {} led \
+             a {} there after that (transaction {}, at {}, instance {}).",
             node.0,
             names.1,
             given.operation,
             given.tx.0,
             given.at,
+            given.instance.0,
             led.operation,
             names.0,
             led.tx.0,
-            led.at
+            led.at,
+            led.instance.0
         )
     });
 }
@@ -128,7 +144,7 @@ impl Watch for ForbiddenPair {
                     excluded.insert((to, from));
                 }
             }
-            By::Label { leads, gives, reports, led, given } => {
+            By::Label { leads, gives, reports, led, given, ids_again } => {
                 if let Fact::EpochBegan { log, .. } = *fact {
                     led.retain(|_, deed| deed.tx <= log.tx);
                     given.retain(|_, deed| deed.tx <= log.tx);
@@ -142,7 +158,7 @@ impl Watch for ForbiddenPair {
                     if leads[kind.index()].contains(&report.place) {
                         tally.looked += 1;
                         if let Some(given) = given.get(&node) {
-                            find(names, node, &deed, given, tally);
+                            find(names, node, (&deed, given), ids_again.as_deref(), tally);
                         }
                         if led.get(&node).is_none_or(|last| last.tx < tx) {
                             led.insert(node, deed);
@@ -150,7 +166,7 @@ impl Watch for ForbiddenPair {
                     }
                     if gives[kind.index()].contains(&report.place) {
                         if let Some(led) = led.get(&node) {
-                            find(names, node, led, &deed, tally);
+                            find(names, node, (led, &deed), ids_again.as_deref(), tally);
                         }
                         given.insert(node, deed);
                     }

@@ -7,6 +7,9 @@
 //! after one, a register is looked at again from the first operation that was alone on it.
 //! Operations elsewhere, or whose outcome is unknown, may have happened at any time since.
 //!
+//! Nothing is said where an operation writes the property without reporting it, nor where some
+//! delete nodes and others create them: a new node may have the id of a deleted one.
+//!
 //! Exercised: an answer was judged. *Undecided* is a register on which the search went over its
 //! budget. Memory: what is under way or ended unknown, and one search for each register.
 
@@ -15,10 +18,10 @@ use std::collections::{BTreeMap, VecDeque};
 use wavetank_vocabulary::{
     Classes, Fact, InstanceId, NodeId, OperationId, OperationKind, OperationOutcome, Time,
 };
-use wavetank_world::Plan;
+use wavetank_world::{GraphSource, Plan};
 
 use super::anomalies::{Tally, Watch};
-use super::observed::Report;
+use super::observed::{Report, ids_again, sets};
 use crate::histories::linearizable::{Linearizer, Op, Step, Value};
 
 /// Configurations that are looked at for one register before it stays undecided.
@@ -49,7 +52,8 @@ struct Open {
 /// How an operation ended.
 #[derive(Clone, Debug, Default)]
 struct Ended {
-    did: Option<(NodeId, Op, InstanceId)>,
+    /// One for each node.
+    did: Vec<(NodeId, Op, InstanceId)>,
     /// What may have happened besides.
     maybe: Vec<(NodeId, Op)>,
 }
@@ -76,10 +80,20 @@ struct Register {
     undecided: bool,
 }
 
+/// What registers begin with.
+#[derive(Clone, Debug)]
+struct Start {
+    value: Value,
+    /// On the nodes before this one; what an operation creates begins with what it says.
+    nodes: u64,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Linearizable {
     name: String,
-    start: Value,
+    start: Start,
+    /// Why it comes to no verdict.
+    why: Option<String>,
     /// For each kind of operation: the return steps that report the register, and whether as
     /// written.
     places: Vec<Vec<(u8, bool)>>,
@@ -99,9 +113,21 @@ impl Linearizable {
             of.map(|step| (step.place, step.wrote)).collect()
         });
         let start = plan.graph.properties.iter().find(|(key, _)| key == name);
+        let nodes = match &plan.graph.source {
+            GraphSource::Social { users, .. } => *users,
+            GraphSource::Edges { edges, .. } => edges.nodes,
+        };
+        let silent = plan.operations.iter().find(|program| {
+            let told = program.returned().filter(|step| step.wrote && step.key == Some(name));
+            sets(program, name) != told.count()
+        });
+        let silent = silent.map(|program| {
+            format!("`{}` writes `{name}` and does not report what it wrote.", program.name)
+        });
         Linearizable {
             name: name.to_owned(),
-            start: number(start.map(|(_, value)| *value)),
+            start: Start { value: number(start.map(|(_, value)| *value)), nodes: u64::from(nodes) },
+            why: silent.or_else(|| ids_again(plan)),
             places: places.collect(),
             open: BTreeMap::new(),
             ended: BTreeMap::new(),
@@ -112,30 +138,38 @@ impl Linearizable {
         }
     }
 
-    /// What the reports of one attempt amount to.
+    /// What the reports of one attempt amount to: one for each node.
     fn did(
         &self,
         kind: OperationKind,
         reports: impl Iterator<Item = Report>,
-    ) -> Option<(NodeId, Op, InstanceId)> {
-        let (mut read, mut wrote, mut at) = (None, None, None);
+    ) -> Vec<(NodeId, Op, InstanceId)> {
+        let mut did: Vec<(NodeId, Op, InstanceId)> = Vec::new();
         for report in reports {
             let places = &self.places[kind.index()];
             let Some((_, writes)) = places.iter().find(|(place, _)| *place == report.place) else {
                 continue;
             };
-            at = Some((report.node, report.instance));
-            let value = Some(number(report.value));
-            if *writes { wrote = value } else { read = value }
+            let value = number(report.value);
+            let known = did.iter_mut().find(|(node, ..)| *node == report.node);
+            match (known, *writes) {
+                (Some((_, op, _)), true) => {
+                    *op = match *op {
+                        Op::Read(from) | Op::Cas(from, _) => Op::Cas(from, value),
+                        _ => Op::Write(value),
+                    }
+                }
+                (Some((_, op, _)), false) => {
+                    *op = match *op {
+                        Op::Write(to) | Op::Cas(_, to) => Op::Cas(value, to),
+                        _ => Op::Read(value),
+                    }
+                }
+                (None, true) => did.push((report.node, Op::Write(value), report.instance)),
+                (None, false) => did.push((report.node, Op::Read(value), report.instance)),
+            }
         }
-        let (node, instance) = at?;
-        let op = match (read, wrote) {
-            (Some(from), Some(to)) => Op::Cas(from, to),
-            (None, Some(to)) => Op::Write(to),
-            (Some(value), None) => Op::Read(value),
-            (None, None) => return None,
-        };
-        Some((node, op, instance))
+        did
     }
 
     fn ended(&mut self, operation: OperationId, outcome: OperationOutcome, attempts: u16) {
@@ -144,11 +178,11 @@ impl Linearizable {
         for attempt in 1..=attempts {
             let of = open.reports.iter().filter(|(report, _)| report.attempt == attempt);
             let at_master = of.clone().all(|(_, at_master)| *at_master);
-            let Some(did) = self.did(open.kind, of.map(|(report, _)| *report)) else { continue };
+            let did = self.did(open.kind, of.map(|(report, _)| *report));
             if outcome == OperationOutcome::Ok && attempt == attempts && at_master {
-                ended.did = Some(did);
+                ended.did = did;
             } else if outcome != OperationOutcome::Failed && !open.failed.contains(&attempt) {
-                ended.maybe.push((did.0, did.1));
+                ended.maybe.extend(did.into_iter().map(|(node, op, _)| (node, op)));
             }
         }
         if open.ambiguous || outcome == OperationOutcome::Unknown {
@@ -162,33 +196,26 @@ impl Linearizable {
             match event {
                 Event::Called(operation) => {
                     let Some(ended) = self.ended.get(&operation) else { return };
-                    let start = self.start;
-                    let fresh = || Register::holding(start);
                     for (node, op) in &ended.maybe {
-                        self.registers.entry(*node).or_insert_with(fresh).maybe(*op);
+                        register(&mut self.registers, &self.start, *node).maybe(*op);
                     }
-                    if let Some((node, op, _)) = ended.did {
-                        let register = self.registers.entry(node).or_insert_with(fresh);
+                    for (node, op, _) in &ended.did {
+                        let register = register(&mut self.registers, &self.start, *node);
                         register.alone = register.under_way.is_empty().then_some(operation);
-                        let ticket = register.search.as_mut().map(|search| search.call(op));
+                        let ticket = register.search.as_mut().map(|search| search.call(*op));
                         register.under_way.push((operation, ticket));
                     }
                 }
                 Event::Returned(operation, at) => {
                     let Some(ended) = self.ended.remove(&operation) else { return };
-                    if let Some((node, op, instance)) = ended.did
-                        && let Some(register) = self.registers.get_mut(&node)
-                    {
+                    for (node, op, instance) in ended.did {
+                        let Some(register) = self.registers.get_mut(&node) else { continue };
                         let names = (self.name.as_str(), node, operation);
                         register.returned(names, op, (at, instance), tally);
                     }
                 }
                 Event::Maybe(node, op) => {
-                    let start = self.start;
-                    self.registers
-                        .entry(node)
-                        .or_insert_with(|| Register::holding(start))
-                        .maybe(op);
+                    register(&mut self.registers, &self.start, node).maybe(op);
                 }
                 Event::Epoch => {
                     for register in self.registers.values_mut() {
@@ -209,12 +236,19 @@ impl Linearizable {
     }
 }
 
-impl Register {
-    /// One that nobody has asked for yet.
-    fn holding(start: Value) -> Self {
-        Register { search: Some(Linearizer::new(start, BUDGET)), ..Register::default() }
-    }
+/// The register of a node; what it begins with is known of the nodes of the graph.
+fn register<'r>(
+    registers: &'r mut BTreeMap<NodeId, Register>,
+    start: &Start,
+    node: NodeId,
+) -> &'r mut Register {
+    registers.entry(node).or_insert_with(|| Register {
+        search: (node.0 < start.nodes).then(|| Linearizer::new(start.value, BUDGET)),
+        ..Register::default()
+    })
+}
 
+impl Register {
     fn maybe(&mut self, op: Op) {
         // What it read is of no matter if it did not happen: as a write it explains the most.
         let op = match op {
@@ -313,6 +347,9 @@ impl Watch for Linearizable {
     }
 
     fn observe(&mut self, at: Time, fact: &Fact, tally: &mut Tally) {
+        if self.why.is_some() {
+            return;
+        }
         match *fact {
             Fact::EpochBegan { instance, .. } => {
                 let before = self.master.replace(instance);
@@ -328,9 +365,9 @@ impl Watch for Linearizable {
                     open.reports.push((report, self.master == Some(report.instance)));
                 } else if let Some(kind) = self.late.get(&operation)
                     && report.wrote
-                    && let Some((node, op, _)) = self.did(*kind, std::iter::once(report))
                 {
-                    self.events.push_back(Event::Maybe(node, op));
+                    let did = self.did(*kind, std::iter::once(report));
+                    self.events.extend(did.into_iter().map(|(node, op, _)| Event::Maybe(node, op)));
                 }
             }
             Fact::Retried { operation, status, attempt } => {
@@ -352,108 +389,16 @@ impl Watch for Linearizable {
         }
     }
 
+    fn close(&self, tally: &mut Tally) {
+        if self.why.is_some() {
+            tally.undecided.clone_from(&self.why);
+        }
+    }
+
     fn looks_at(&self) -> &'static str {
         "answers"
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::checks::told::Told;
-    use wavetank_vocabulary::Observation::{Read, Wrote};
-
-    const READ_AT: u8 = 0;
-    const WRITTEN_AT: u8 = 1;
-    const KIND: OperationKind = OperationKind(0);
-
-    fn begun() -> Told<Linearizable> {
-        let mut plan = crate::testing::plan();
-        plan.graph.properties = vec![("register".into(), 0)];
-        let mut check = Linearizable::new(&plan, "register");
-        check.places = vec![vec![(READ_AT, false), (WRITTEN_AT, true)]];
-        Told::new(check)
-    }
-
-    impl Told<Linearizable> {
-        fn calls(&mut self, index: u32) {
-            self.call(index, KIND);
-        }
-
-        fn wrote(&mut self, index: u32, value: i64) {
-            self.report(index, Wrote, WRITTEN_AT, value);
-        }
-
-        fn ends(&mut self, index: u32, outcome: OperationOutcome) {
-            self.end(index, KIND, outcome);
-        }
-
-        fn whole(&mut self, index: u32, wrote: bool, value: i64) {
-            self.calls(index);
-            match wrote {
-                true => self.wrote(index, value),
-                false => self.report(index, Read, READ_AT, value),
-            }
-            self.ends(index, OperationOutcome::Ok);
-        }
-    }
-
-    #[test]
-    fn a_read_of_what_was_overwritten_is_told() {
-        let mut told = begun();
-        told.whole(1, true, 5);
-        told.whole(2, true, 6);
-        told.whole(3, false, 6);
-        assert_eq!(told.counts(), (3, 0));
-        told.whole(4, false, 5);
-        assert_eq!(told.tally.found, 1);
-        let story = told.story();
-        assert!(story.contains("read 5 in `register` of node 7 at instance 1"), "{story}");
-        assert!(story.ends_with("before it there could be 6."), "{story}");
-    }
-
-    #[test]
-    fn what_is_under_way_may_have_happened_or_not() {
-        let mut told = begun();
-        told.calls(1);
-        told.wrote(1, 5);
-        told.whole(2, false, 0);
-        told.whole(3, false, 5);
-        told.ends(1, OperationOutcome::Ok);
-        assert_eq!(told.counts(), (3, 0));
-    }
-
-    #[test]
-    fn an_unknown_write_explains_what_is_read_later() {
-        let mut told = begun();
-        told.calls(1);
-        told.wrote(1, 5);
-        told.ends(1, OperationOutcome::Unknown);
-        told.whole(2, false, 0);
-        told.whole(3, false, 5);
-        told.whole(4, false, 0);
-        assert_eq!(told.counts(), (3, 1), "it does not go away again");
-    }
-
-    #[test]
-    fn a_write_that_reports_after_its_client_gave_up_explains_the_first_read() {
-        let mut told = begun();
-        told.calls(1);
-        told.ends(1, OperationOutcome::Unknown);
-        told.wrote(1, 5);
-        told.whole(2, false, 5);
-        assert_eq!(told.counts(), (1, 0));
-    }
-
-    #[test]
-    fn after_a_failover_a_register_may_have_lost_what_it_held() {
-        let mut told = begun();
-        told.whole(1, true, 5);
-        told.epoch();
-        told.whole(2, false, 0);
-        told.whole(3, false, 0);
-        assert_eq!(told.counts(), (2, 0));
-        told.whole(4, false, 5);
-        assert_eq!(told.tally.found, 1);
-    }
-}
+mod tests;

@@ -175,8 +175,10 @@ impl ListAppend {
             if well {
                 element.acknowledged = Some((at, instance));
                 element.counted = open.length;
-                if element.place.is_none() {
-                    self.orders.entry(open.list).or_default().unseen.push(value);
+                let list = self.orders.entry(open.list).or_default();
+                // A read may have seen it already, and where it stands is not always known.
+                if element.place.is_none() && !list.order.contains(&value) {
+                    list.unseen.push(value);
                 }
                 self.counted(value, at, tally);
             }

@@ -7,7 +7,8 @@
 //! may be above the sum, and for what takes away, below.
 //!
 //! Nothing is said of a node that is gone at the end, if some operation deletes nodes; nor at
-//! all, if some operation writes the number without reporting what it added.
+//! all, if some operation writes the number without reporting what it added. What looks wrong where
+//! others create nodes besides is left undecided: a new node may have the id of a deleted one.
 //!
 //! Exercised: something was added. Memory: one entry for each node that was added to, and for
 //! each operation under way.
@@ -20,7 +21,7 @@ use wavetank_vocabulary::{
 use wavetank_world::Plan;
 
 use super::anomalies::{Tally, Watch};
-use super::observed::{Reports, Writes, adds, silent};
+use super::observed::{Reports, Writes, adds, ids_again, silent};
 
 #[derive(Clone, Debug, Default)]
 struct Sum {
@@ -46,6 +47,8 @@ pub(super) struct LostUpdates {
     /// An operation that changes the number and does not say so.
     silent: Option<String>,
     deletes_nodes: bool,
+    /// Why a number that is wrong proves nothing.
+    ids_again: Option<String>,
     reports: Reports,
     /// Operations that add and have not ended, with how many attempts of unknown outcome.
     open: BTreeMap<OperationId, (OperationKind, u32)>,
@@ -63,6 +66,7 @@ impl LostUpdates {
             adds: plan.operations.iter().map(|program| adds(program, name)).collect(),
             silent: silent(plan, name).map(str::to_owned),
             deletes_nodes: plan.operations.iter().any(|program| program.deletes_nodes()),
+            ids_again: ids_again(plan),
             reports: Reports::default(),
             open: BTreeMap::new(),
             doubt: Doubt::default(),
@@ -151,6 +155,10 @@ impl Watch for LostUpdates {
             let off = (least - there).max(there - most);
             if off <= 0 {
                 continue;
+            }
+            if self.ids_again.is_some() {
+                tally.undecided.clone_from(&self.ids_again);
+                return;
             }
             let (name, node) = (&self.name, node.0);
             let (at, operations, instances) = sum.writes.proof();
@@ -262,6 +270,21 @@ mod tests {
         let writes = [(OperationOutcome::Ok, 0, 1)];
         assert_eq!(told_of(&writes, None, true).found, 0);
         assert_eq!(told_of(&writes, None, false).found, 1, "nobody deletes: it never was there");
+    }
+
+    #[test]
+    fn a_number_that_may_be_another_nodes_is_undecided() {
+        let (mut check, mut tally) =
+            (LostUpdates::new(&crate::testing::plan(), "count", 0), Tally::default());
+        assert_eq!(check.ids_again, None);
+        check.ids_again = Some("reason".into());
+        let sum = Sum { added: 1, finally: Some(1), ..Sum::default() };
+        check.sums.insert(NodeId(3), sum);
+        check.close(&mut tally);
+        assert_eq!((tally.found, tally.undecided.take()), (0, None), "it is right");
+        check.sums.get_mut(&NodeId(3)).expect("it is there").finally = Some(0);
+        check.close(&mut tally);
+        assert_eq!((tally.found, tally.undecided.as_deref()), (0, Some("reason")));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! A read can see what its instance had when the read's transaction began there. It misses the
 //! user's own write if that is a later transaction, acknowledged before the read was due; it
 //! runs backwards if an earlier read of that user, over before this one was due, had seen more.
-//! Of each user the last eight writes or reads that went further than all before them are kept:
+//! Users of two clients are two, although they have one node. Of each the last eight writes or reads that went further than all before them are kept:
 //! a read that was due before all of these is not judged.
 //! When a new master begins its reign, what lies beyond its log is gone for everybody: lost
 //! writes are the business of `acknowledged-writes-lost`, not of this check.
@@ -46,8 +46,8 @@ pub struct Sessions {
     stale: Bounds<Ratio>,
     from: Time,
     until: Time,
-    /// Each further than those before it.
-    users: BTreeMap<NodeId, VecDeque<Known>>,
+    /// Of each user of each client; each further than those before it.
+    users: BTreeMap<(ClientId, NodeId), VecDeque<Known>>,
     reads: u64,
     misses: u64,
     furthest: Option<(u64, String)>,
@@ -102,7 +102,7 @@ impl Sessions {
         instance: InstanceId,
         due: Time,
     ) {
-        let known = self.users.get(&user).into_iter().flatten();
+        let known = self.users.get(&(told.1.client, user)).into_iter().flatten();
         let Some(known) = known.rev().find(|known| known.at <= due) else { return };
         if due < self.from || due >= self.until {
             return;
@@ -144,7 +144,7 @@ impl Sessions {
         by: InstanceId,
     ) {
         let known = Known { tx, at, by, kind: self.kind_of(operation) };
-        let all = self.users.entry(user).or_default();
+        let all = self.users.entry((operation.client, user)).or_default();
         if all.back().is_none_or(|last| tx > last.tx) {
             if all.len() == KEPT {
                 all.pop_front();
@@ -255,8 +255,16 @@ mod tests {
 
         /// An operation due at one moment, over at another.
         fn session(&mut self, user: u64, due: u64, over: u64, seen: u64, wrote: u64) -> &mut Told {
+            self.session_of(0, (user, due, over, seen, wrote))
+        }
+
+        fn session_of(
+            &mut self,
+            client: u16,
+            (user, due, over, seen, wrote): (u64, u64, u64, u64, u64),
+        ) -> &mut Told {
             let fact = Fact::Session {
-                operation: OperationId::default(),
+                operation: OperationId { client: ClientId(client), index: 0 },
                 user: NodeId(user),
                 seen: TxId(seen),
                 wrote: TxId(wrote),
@@ -291,6 +299,15 @@ mod tests {
             "{}",
             broke.why
         );
+    }
+
+    #[test]
+    fn users_of_two_clients_are_two() {
+        let mut told = Told::new(SessionGuarantee::ReadYourWrites, Ratio::ZERO);
+        told.session(7, 1, 2, 4, 5).session_of(1, (7, 3, 4, 4, 0));
+        assert_eq!(told.0.finish().verdict, Verdict::NotExercised);
+        told.session(7, 3, 4, 4, 0);
+        assert_eq!(told.0.finish().verdict, Verdict::Broke);
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! Compared at the end, for every node that was written to in the second store. Left out are
 //! nodes of operations whose outcome is unknown: nobody can say which of the two is right. So is
 //! what was taken back to nothing, unless an operation that wrote it ended well: there the
-//! second store says nothing of what the graph began with.
+//! second store says nothing of what the graph began with. Where operations delete nodes, nothing
+//! is said of a node that no longer has the number: it may be gone, or another by now.
 //!
 //! Exercised: something was written to the second store. Memory: one entry for each such node,
 //! and for each operation under way or of unknown outcome.
@@ -38,6 +39,7 @@ pub(super) struct StoresAgree {
     unsettled: BTreeMap<OperationId, Vec<(NodeId, SecondWrite)>>,
     /// Nodes that operations have written to which ended well.
     done: BTreeSet<NodeId>,
+    deletes_nodes: bool,
 }
 
 impl StoresAgree {
@@ -51,6 +53,7 @@ impl StoresAgree {
             graph: BTreeMap::new(),
             unsettled: BTreeMap::new(),
             done: BTreeSet::new(),
+            deletes_nodes: plan.operations.iter().any(|program| program.deletes_nodes()),
         }
     }
 }
@@ -101,7 +104,8 @@ impl Watch for StoresAgree {
             let silent = entry.what == SecondWrite::TakenBack
                 && entry.value.is_none()
                 && !self.done.contains(node);
-            if silent || graph == entry.value || unsettled.contains(node) {
+            let gone = graph.is_none() && self.deletes_nodes;
+            if silent || gone || graph == entry.value || unsettled.contains(node) {
                 continue;
             }
             tally.find(1, Some(entry.at), vec![entry.by], Vec::new(), || {
@@ -145,6 +149,7 @@ mod tests {
                 graph: BTreeMap::new(),
                 unsettled: BTreeMap::new(),
                 done: BTreeSet::new(),
+                deletes_nodes: false,
             };
             Told(check, Tally::default())
         }
@@ -205,6 +210,17 @@ mod tests {
         let mut alone = Told::new();
         alone.begins(1).writes(1, Written, Some(5)).writes(1, TakenBack, None);
         assert_eq!(alone.ends(1, Failed, Status::DeadlockDetected).found(6), 0);
+    }
+
+    #[test]
+    fn a_node_that_is_gone_disagrees_with_nothing() {
+        for (deletes_nodes, found) in [(true, 0), (false, 1)] {
+            let mut told = Told::new();
+            told.0.deletes_nodes = deletes_nodes;
+            told.begins(1).writes(1, Written, Some(5)).ends(1, Ok, Status::Ok);
+            told.0.close(&mut told.1);
+            assert_eq!(told.1.found, found);
+        }
     }
 
     #[test]

@@ -45,6 +45,17 @@ impl<W: Watch> Told<W> {
 
     /// The operation's return step at `place` reports a value.
     pub(super) fn report(&mut self, index: u32, what: Observation, place: u8, value: i64) {
+        self.report_of(index, what, place, (7, value));
+    }
+
+    /// The same, of another node.
+    pub(super) fn report_of(
+        &mut self,
+        index: u32,
+        what: Observation,
+        place: u8,
+        (node, value): (u64, i64),
+    ) {
         self.tell(Fact::Observed {
             operation: Self::id(index),
             attempt: 1,
@@ -52,7 +63,7 @@ impl<W: Watch> Told<W> {
             what,
             place,
             index: 0,
-            node: NodeId(7),
+            node: NodeId(node),
             value: Some(value),
         });
     }

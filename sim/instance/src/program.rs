@@ -381,6 +381,11 @@ impl Program {
         })
     }
 
+    /// Whether it creates nodes.
+    pub fn creates_nodes(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, OperationStep::Create { .. }))
+    }
+
     /// Whether it deletes relationships of this type.
     fn deletes(&self, kind: &str) -> bool {
         self.steps.iter().any(|step| {

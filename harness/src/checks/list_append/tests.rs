@@ -50,6 +50,20 @@ fn reads_that_agree_on_one_order_are_right() {
 }
 
 #[test]
+fn an_append_that_was_read_before_it_was_acknowledged_is_not_looked_for_again() {
+    let mut told = begun();
+    told.epoch();
+    told.call(1, APPEND);
+    told.report(1, Observation::Wrote, 0, 1);
+    told.report(1, Observation::Read, 1, 0);
+    told.reads(101, &[1]);
+    told.end(1, APPEND, OK);
+    told.reads(102, &[1]);
+    told.reads(103, &[1]);
+    assert_eq!(told.tally.found, 0, "{}", told.story());
+}
+
+#[test]
 fn an_acknowledged_append_that_is_not_read_is_told() {
     let mut told = begun();
     told.appends(1, 0, OK);

@@ -1,0 +1,141 @@
+use super::*;
+use crate::checks::told::Told;
+use wavetank_vocabulary::Observation::{Read, Wrote};
+
+const READ_AT: u8 = 0;
+const WRITTEN_AT: u8 = 1;
+const KIND: OperationKind = OperationKind(0);
+
+fn begun() -> Told<Linearizable> {
+    let mut plan = crate::testing::plan();
+    plan.graph.properties = vec![("register".into(), 0)];
+    let mut check = Linearizable::new(&plan, "register");
+    check.places = vec![vec![(READ_AT, false), (WRITTEN_AT, true)]];
+    Told::new(check)
+}
+
+impl Told<Linearizable> {
+    fn calls(&mut self, index: u32) {
+        self.call(index, KIND);
+    }
+
+    fn wrote(&mut self, index: u32, value: i64) {
+        self.report(index, Wrote, WRITTEN_AT, value);
+    }
+
+    fn ends(&mut self, index: u32, outcome: OperationOutcome) {
+        self.end(index, KIND, outcome);
+    }
+
+    fn whole(&mut self, index: u32, wrote: bool, value: i64) {
+        self.calls(index);
+        match wrote {
+            true => self.wrote(index, value),
+            false => self.report(index, Read, READ_AT, value),
+        }
+        self.ends(index, OperationOutcome::Ok);
+    }
+}
+
+#[test]
+fn a_read_of_what_was_overwritten_is_told() {
+    let mut told = begun();
+    told.whole(1, true, 5);
+    told.whole(2, true, 6);
+    told.whole(3, false, 6);
+    assert_eq!(told.counts(), (3, 0));
+    told.whole(4, false, 5);
+    assert_eq!(told.tally.found, 1);
+    let story = told.story();
+    assert!(story.contains("read 5 in `register` of node 7 at instance 1"), "{story}");
+    assert!(story.ends_with("before it there could be 6."), "{story}");
+}
+
+#[test]
+fn what_an_operation_did_to_two_nodes_is_two_things() {
+    let mut told = begun();
+    told.calls(1);
+    told.wrote(1, 5);
+    told.report_of(1, Wrote, WRITTEN_AT, (8, 6));
+    told.ends(1, OperationOutcome::Ok);
+    told.whole(2, false, 5);
+    told.calls(3);
+    told.report_of(3, Read, READ_AT, (8, 6));
+    told.ends(3, OperationOutcome::Ok);
+    assert_eq!(told.counts(), (4, 0));
+    told.whole(4, false, 6);
+    assert_eq!(told.tally.found, 1, "that is the other's");
+}
+
+#[test]
+fn a_new_node_begins_with_what_it_is_first_seen_to_have() {
+    let mut told = begun();
+    for (index, value) in [(1, 9), (2, 9), (3, 0)] {
+        told.calls(index);
+        told.report_of(index, Read, READ_AT, (1 << 40, value));
+        told.ends(index, OperationOutcome::Ok);
+    }
+    assert_eq!(told.counts(), (2, 1));
+}
+
+#[test]
+fn nothing_is_said_where_somebody_writes_unseen() {
+    let mut plan = crate::testing::plan();
+    let Some(program) = wavetank_scenario::OPERATIONS
+        .iter()
+        .find(|known| known.program.name == "delete_user" || known.program.name == "status")
+    else {
+        panic!("the library has it")
+    };
+    plan.operations = vec![program.program.clone()];
+    let check = Linearizable::new(&plan, "last_write");
+    let mut tally = Tally::default();
+    check.close(&mut tally);
+    let why = tally.undecided.expect("a reason");
+    assert!(why.ends_with("writes `last_write` and does not report what it wrote."), "{why}");
+}
+
+#[test]
+fn what_is_under_way_may_have_happened_or_not() {
+    let mut told = begun();
+    told.calls(1);
+    told.wrote(1, 5);
+    told.whole(2, false, 0);
+    told.whole(3, false, 5);
+    told.ends(1, OperationOutcome::Ok);
+    assert_eq!(told.counts(), (3, 0));
+}
+
+#[test]
+fn an_unknown_write_explains_what_is_read_later() {
+    let mut told = begun();
+    told.calls(1);
+    told.wrote(1, 5);
+    told.ends(1, OperationOutcome::Unknown);
+    told.whole(2, false, 0);
+    told.whole(3, false, 5);
+    told.whole(4, false, 0);
+    assert_eq!(told.counts(), (3, 1), "it does not go away again");
+}
+
+#[test]
+fn a_write_that_reports_after_its_client_gave_up_explains_the_first_read() {
+    let mut told = begun();
+    told.calls(1);
+    told.ends(1, OperationOutcome::Unknown);
+    told.wrote(1, 5);
+    told.whole(2, false, 5);
+    assert_eq!(told.counts(), (1, 0));
+}
+
+#[test]
+fn after_a_failover_a_register_may_have_lost_what_it_held() {
+    let mut told = begun();
+    told.whole(1, true, 5);
+    told.epoch();
+    told.whole(2, false, 0);
+    told.whole(3, false, 0);
+    assert_eq!(told.counts(), (2, 0));
+    told.whole(4, false, 5);
+    assert_eq!(told.tally.found, 1);
+}
