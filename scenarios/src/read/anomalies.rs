@@ -108,23 +108,22 @@ pub(super) fn read(
     operations: &Settled,
 ) -> Option<Expectation> {
     let property = || name(section, "property", TokenKind::PropertyKey, operations);
+    let uncounted = |label: &str| {
+        let property = property()?;
+        let counted = section.text("property").filter(|at| COUNTED.contains(&at.value.as_str()));
+        let Some(at) = counted else { return Some(property) };
+        let title = format!("`{}` begins with another number on each node", at.value);
+        let problem = Problem::new(title, at.place, label);
+        section.findings().add(problem.help("`counter-equals-count` looks at it"));
+        None
+    };
     let kind = |key| name(section, key, TokenKind::RelationshipType, operations);
     let found = section
         .table("found")
         .map_or(Bounds::at_most(0), |limit| bounds(&limit, limit.count("min"), limit.count("max")));
     let of = match check {
         "lost-updates" => {
-            let property = property()?;
-            if let Some(at) = section.text("property")
-                && COUNTED.contains(&at.value.as_str())
-            {
-                let title = format!("`{}` begins with another number on each node", at.value);
-                let problem =
-                    Problem::new(title, at.place, "what was added cannot be told from it");
-                section.findings().add(problem.help("`counter-equals-count` looks at it"));
-                return None;
-            }
-            Anomaly::LostUpdates { property }
+            Anomaly::LostUpdates { property: uncounted("what was added cannot be told from it")? }
         }
         "counter-equals-count" => {
             let incoming = section.choice("direction").is_none_or(|at| at.value == "in");
@@ -147,7 +146,9 @@ pub(super) fn read(
             };
             Anomaly::ForbiddenPair { kind: of?, by }
         }
-        "bank-total" => Anomaly::BankTotal { property: property()? },
+        "bank-total" => {
+            Anomaly::BankTotal { property: uncounted("their sum is not known at the start")? }
+        }
         "stuck-transactions" => {
             if section.has("within").is_none() {
                 section.note("`within` is missing", section.place, "how long may it take?");
@@ -165,7 +166,9 @@ pub(super) fn read(
                 .text("status")
                 .map_or(Some(None), |at| status(section, &at).map(Some))?,
         },
-        "linearizable" => Anomaly::Linearizable { property: property()? },
+        "linearizable" => {
+            Anomaly::Linearizable { property: uncounted("what a node begins with is not known")? }
+        }
         "list-append" => {
             let property = property()?;
             let appended =

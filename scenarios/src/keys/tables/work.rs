@@ -218,6 +218,8 @@ pub(super) static RETRY: Table = Table {
                 "401",
                 "Neo.TransientError.Transaction.DeadlockDetected",
                 "Neo.TransientError.General.DatabaseUnavailable",
+                "Neo.TransientError.Transaction.Outdated",
+                "Neo.TransientError.Schema.ModifiedConcurrently",
                 "Neo.ClientError.Statement.EntityNotFound",
                 "Neo.ClientError.Transaction.UnknownId",
                 "Neo.ClientError.Schema.ConstraintViolation",
@@ -398,3 +400,19 @@ pub(super) static SWEEP: Table = Table {
         key("seeds", Count(1, 1_000_000), Default("20"), "The seeds of each point, from 0."),
     ],
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wavetank_vocabulary::Status;
+
+    #[test]
+    fn whatever_an_attempt_can_fail_with_can_be_tried_again() {
+        let on = RETRY.keys.iter().find(|key| key.name == "on").expect("it is there");
+        let Choices(names) = on.kind else { panic!("a list of choices") };
+        for status in Status::ALL {
+            let gives_up = matches!(status, Status::Ok | Status::Aborted);
+            assert_ne!(names.contains(&status.seen_as()), gives_up, "{status:?}");
+        }
+    }
+}
