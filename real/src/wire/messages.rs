@@ -41,7 +41,7 @@ wire_enum!(Message, "cluster message" {
     3 => Vote { version };
     4 => Voted { version, credentials };
     5 => ConfigurationRequest { address };
-    6 => ConfigurationResponse { address, known, members, coordinator, delivered };
+    6 => ConfigurationResponse { address, known, members, moved, coordinator, delivered };
     7 => JoinDenied;
     8 => Propose(value);
     9 => Prepare { instance, ballot };
@@ -55,6 +55,7 @@ wire_enum!(Message, "cluster message" {
     17 => LearnFailed { instance };
     18 => SnapshotRequest;
     19 => Snapshot { delivered, master, slaves };
+    20 => MemberAt { whom, address };
 });
 
 wire_enum!(Value, "decision" {
@@ -216,11 +217,11 @@ pub(crate) fn is_of_a_member(message: &PeerMessage, total: usize) -> bool {
     let known = |set: MemberSet| set.difference(everyone).is_empty();
     let stays = |value: Value| !matches!(value, Value::Join(_, address) if address != HERE);
     match *message {
-        Message::JoinDenied => false,
+        Message::JoinDenied | Message::MemberAt { .. } => false,
         Message::ConfigurationRequest { address } => address == HERE,
         Message::Suspicions(members) => known(members),
-        Message::ConfigurationResponse { address, members, .. } => {
-            address == HERE && known(members)
+        Message::ConfigurationResponse { address, members, moved, .. } => {
+            address == HERE && known(members) && moved.is_empty()
         }
         Message::Snapshot { slaves, .. } => known(slaves),
         Message::Propose(value) | Message::Accept { value, .. } | Message::Learn { value, .. } => {
@@ -275,18 +276,20 @@ mod tests {
                 credentials: Credentials::NotElectable,
             }),
             any::<u16>().prop_map(|address| Message::ConfigurationRequest { address }),
-            (any::<(u16, bool, u32)>(), set(), proptest::option::of(id())).prop_map(
-                |((address, known, delivered), members, coordinator)| {
+            (any::<(u16, bool, u32)>(), (set(), set()), proptest::option::of(id())).prop_map(
+                |((address, known, delivered), (members, moved), coordinator)| {
                     Message::ConfigurationResponse {
                         address,
                         known,
                         members,
+                        moved,
                         coordinator,
                         delivered,
                     }
                 }
             ),
             Just(Message::JoinDenied),
+            (id(), any::<u16>()).prop_map(|(whom, address)| Message::MemberAt { whom, address }),
             value().prop_map(Message::Propose),
             numbers().prop_map(|(instance, ballot)| Message::Prepare { instance, ballot }),
             (numbers(), proptest::option::of((any::<u32>(), value()))).prop_map(
@@ -467,6 +470,7 @@ mod tests {
         assert!(accepted(Message::ConfigurationRequest { address: HERE }));
         assert!(!accepted(Message::ConfigurationRequest { address: HERE + 1 }));
         assert!(!accepted(Message::JoinDenied));
+        assert!(!accepted(Message::MemberAt { whom: InstanceId(2), address: HERE + 1 }));
         let join = |address| Value::Join(InstanceId(2), address);
         let (instance, ballot) = (1, 1_001);
         for (address, good) in [(HERE, true), (HERE + 1, false)] {
@@ -480,6 +484,7 @@ mod tests {
                 address,
                 known: true,
                 members: MemberSet::first(3),
+                moved: MemberSet::EMPTY,
                 coordinator: None,
                 delivered: 0,
             };

@@ -20,7 +20,7 @@ use wavetank_store::LARGEST_TRANSACTION;
 use wavetank_vocabulary::InstanceId;
 
 /// The version of everything in this module: both ends must have the same.
-pub(crate) const VERSION: u16 = 4;
+pub(crate) const VERSION: u16 = 5;
 
 /// No frame is longer. A chunk of a store copy is 16 MiB at the most (`ha.com_chunk_size`), what a
 /// pull brings 8 MiB or one transaction.

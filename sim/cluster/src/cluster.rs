@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 
 use crate::configuration::{Configuration, MemberSet};
 use crate::interface::{JoinFailure, Timer};
-use crate::message::{Address, Message};
+use crate::message::{Address, FIRST, Message};
 use crate::out::Out;
 use crate::settings::Settings;
 
@@ -47,7 +47,7 @@ pub struct Cluster {
     address: Address,
     /// Failed ones included; empty unless there is a cluster.
     members: MemberSet,
-    /// By member: where it was heard of last, if it was.
+    /// By member: where it is. None while that is not known: the word of it was lost.
     addresses: Vec<Option<Address>>,
     /// By member: from where it was let in to join, until it has.
     joining: Vec<Option<Address>>,
@@ -61,7 +61,7 @@ pub struct Cluster {
 /// How a question for the configuration is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// Not at all: there is no cluster here.
+    /// Not at all: there is no cluster here, or the asker is alive I do not know where.
     Nothing,
     /// With `joinDenied`.
     Denied,
@@ -185,9 +185,8 @@ impl Cluster {
     /// `configurationRequest`: somebody, who counts as `alive` or not, looks for a cluster.
     pub(crate) fn requested(&mut self, from: usize, address: Address, alive: bool) -> Answer {
         let before = self.addresses[from];
-        let elsewhere = before.is_some_and(|known| known != address);
         if self.state == ClusterState::Discovery {
-            if elsewhere {
+            if before.is_some_and(|known| known != address) {
                 self.forget();
                 return Answer::SameId;
             }
@@ -199,16 +198,38 @@ impl Cluster {
         }
         let member = self.members.contains(from);
         let joins_elsewhere = self.joining[from].is_some_and(|known| known != address);
-        if member && elsewhere && alive || joins_elsewhere {
+        let known = member && before == Some(address);
+        let in_use = member && alive && !known;
+        if in_use && before.is_none() {
+            return Answer::Nothing;
+        }
+        if in_use || joins_elsewhere {
             return Answer::Denied;
         }
-        let known = member && !elsewhere;
-        if known {
-            self.addresses[from] = Some(address);
-        } else {
+        if !known {
             self.joining[from] = Some(address);
         }
         Answer::Configuration { known }
+    }
+
+    /// The members, but me, that are not at their first address, as far as is known.
+    pub(crate) fn moved(&self, me: usize) -> MemberSet {
+        let others = self.members.without(me).iter();
+        let moved = others.filter(|whom| self.addresses[*whom] != Some(FIRST));
+        moved.fold(MemberSet::EMPTY, MemberSet::with)
+    }
+
+    /// Where a member is, if that is known.
+    pub(crate) fn address_of(&self, whom: usize) -> Option<Address> {
+        self.addresses[whom]
+    }
+
+    /// `MemberAt`: a member tells where another one is. What was learned since holds.
+    pub(crate) fn told_address(&mut self, from: usize, whom: usize, address: Address) {
+        let joins = self.takes_part() || self.state == ClusterState::Joining;
+        if joins && self.members.contains(from) && self.members.contains(whom) {
+            self.addresses[whom] = self.addresses[whom].or(Some(address));
+        }
     }
 
     /// `configurationResponse`: there is a cluster of these members, and it knows me at my
@@ -216,7 +237,7 @@ impl Cluster {
     pub(crate) fn found(
         &mut self,
         (from, address): (usize, Address),
-        members: MemberSet,
+        (members, moved): (MemberSet, MemberSet),
         known: bool,
         out: &mut Out<'_>,
     ) -> Found {
@@ -224,12 +245,16 @@ impl Cluster {
         if !members.contains(from) || self.state == ClusterState::Start {
             return Found::Nothing;
         }
-        // Later answers tell at least where their senders are.
-        self.addresses[from] = Some(address);
         if self.state != ClusterState::Discovery {
+            // Later answers tell at least where their senders are.
+            self.addresses[from] = Some(address);
             return Found::Nothing;
         }
         self.members = members;
+        for other in members.without(out.configuration.me()).iter() {
+            self.addresses[other] = (!moved.contains(other)).then_some(FIRST);
+        }
+        self.addresses[from] = Some(address);
         out.cancel(Timer::Configuration);
         if known && members.contains(out.configuration.me()) {
             return Found::Member;
@@ -331,6 +356,8 @@ mod tests {
     use alloc::vec::Vec;
     use wavetank_vocabulary::InstanceId;
 
+    const NOBODY: MemberSet = MemberSet::EMPTY;
+
     fn joining(bench: &mut Bench) -> Cluster {
         let mut cluster = Cluster::new(&bench.configuration, &bench.settings, 0);
         cluster.join(&mut bench.out());
@@ -413,13 +440,17 @@ mod tests {
         let mut cluster = joining(&mut bench);
         let two = MemberSet::first(2);
         let out = &mut bench.out();
-        assert_eq!(cluster.found((1, 0), MemberSet::EMPTY, true, out), Found::Nothing);
-        assert_eq!(cluster.found((1, 0), two, false, out), Found::Stranger);
-        assert_eq!(cluster.found((0, 0), two, false, out), Found::Nothing, "asked already");
+        assert_eq!(cluster.found((1, 0), (MemberSet::EMPTY, NOBODY), true, out), Found::Nothing);
+        assert_eq!(cluster.found((1, 0), (two, NOBODY), false, out), Found::Stranger);
+        assert_eq!(
+            cluster.found((0, 0), (two, NOBODY), false, out),
+            Found::Nothing,
+            "asked already"
+        );
         assert!(cluster.join_timed_out(out));
         assert_eq!(cluster.state(), ClusterState::Discovery);
         let three = MemberSet::first(64);
-        assert_eq!(cluster.found((1, 0), three, true, out), Found::Member);
+        assert_eq!(cluster.found((1, 0), (three, NOBODY), true, out), Found::Member);
         assert_eq!(cluster.members(), MemberSet::first(3));
     }
 
@@ -435,6 +466,33 @@ mod tests {
         assert_eq!(cluster.requested(1, 9, false), Answer::Denied, "it moves to 8 already");
         assert!(cluster.joined(0, 1, 8) && !cluster.joined(0, 1, 8));
         assert_eq!(cluster.requested(1, 8, true), Answer::Configuration { known: true });
+    }
+
+    /// It has joined nobody that it heard ask: where they are it knows from the configuration.
+    #[test]
+    fn who_came_in_later_denies_an_id_that_is_alive_elsewhere() {
+        let mut bench = Bench::new(1, 4);
+        let mut cluster = joining(&mut bench);
+        let (all, moved) = (MemberSet::first(4), NOBODY.with(2).with(3));
+        let found = cluster.found((1, 0), (all, moved), true, &mut bench.out());
+        assert_eq!(found, Found::Member);
+        cluster.enter(&mut bench.out());
+        cluster.told_address(1, 3, 7);
+
+        let known = Answer::Configuration { known: true };
+        assert_eq!(cluster.requested(3, 8, true), Answer::Denied);
+        assert_eq!(cluster.requested(3, 7, true), known);
+        assert_eq!(cluster.requested(1, 1, true), Answer::Denied);
+        assert_eq!(cluster.requested(1, 0, true), known);
+        assert_eq!(cluster.moved(0), moved, "others are told so");
+
+        // The word of where 2 is was lost.
+        assert_eq!(cluster.requested(2, 5, true), Answer::Nothing);
+        let failed = cluster.requested(2, 5, false);
+        assert_eq!(failed, Answer::Configuration { known: false }, "it may move");
+        assert!(!cluster.joined(0, 2, 5) && cluster.address_of(2) == Some(5));
+        cluster.told_address(1, 2, 4);
+        assert_eq!(cluster.address_of(2), Some(5), "an older word");
     }
 
     #[test]
@@ -464,7 +522,7 @@ mod tests {
         let mut bench = Bench::new(3, 3);
         let mut cluster = Cluster::new(&bench.configuration, &bench.settings, 2);
         cluster.join(&mut bench.out());
-        let three = MemberSet::first(3);
+        let three = (MemberSet::first(3), NOBODY);
         assert_eq!(cluster.found((0, 0), three, false, &mut bench.out()), Found::Stranger);
         assert!(cluster.joined(2, 2, 2), "a member at its new address");
     }

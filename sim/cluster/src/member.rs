@@ -426,6 +426,11 @@ impl Member {
             | Message::Suspicions(_)
             | Message::ConfigurationRequest { .. } => {}
             Message::JoinDenied => self.cluster.denied(),
+            Message::MemberAt { whom, address } => {
+                if let Some(whom) = self.configuration.index_of(whom) {
+                    self.cluster.told_address(from, whom, address);
+                }
+            }
             // Another proposer came in between: its value will be learned, or the phase 2
             // timeout tries again. To try at once would let two proposers chase each other.
             Message::RejectAccept { .. } => {}
@@ -446,9 +451,16 @@ impl Member {
                 );
                 self.elect(next, effects);
             }
-            Message::ConfigurationResponse { address, known, members, coordinator, delivered } => {
+            Message::ConfigurationResponse {
+                address,
+                known,
+                members,
+                moved,
+                coordinator,
+                delivered,
+            } => {
                 let out = out!(self, effects);
-                let found = self.cluster.found((from, address), members, known, out);
+                let found = self.cluster.found((from, address), (members, moved), known, out);
                 self.configuration_found(from, found, (coordinator, delivered), effects);
             }
             Message::Propose(value) => self.propose(value, effects),

@@ -14,6 +14,9 @@ pub type Ballot = u32;
 /// Where an instance listens: which of the addresses that its server id ever had.
 pub type Address = u16;
 
+/// The first address that a server id has.
+pub(crate) const FIRST: Address = 0;
+
 /// A message between two members. Small and `Copy`: it travels inside events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Message {
@@ -51,10 +54,19 @@ pub enum Message {
         known: bool,
         /// Its members, failed ones included.
         members: MemberSet,
+        /// Those that are not at their first address: a [`Message::MemberAt`] follows for each.
+        moved: MemberSet,
         /// The member elected last.
         coordinator: Option<InstanceId>,
         /// The first Paxos instance that the sender has not delivered.
         delivered: PaxosInstance,
+    },
+    /// Where a member is, after the configuration: the original's lists the address of each.
+    MemberAt {
+        /// Which member.
+        whom: InstanceId,
+        /// Its address.
+        address: Address,
     },
     /// There is, and the receiver's server id is in use at another address.
     JoinDenied,

@@ -52,8 +52,14 @@ fn member(before: Before, compat: Compat) -> Member {
     if let Some(members) = members {
         let coordinator = Some(InstanceId(1));
         let (address, known, delivered) = (0, true, 2);
-        let message =
-            Message::ConfigurationResponse { address, known, members, coordinator, delivered };
+        let message = Message::ConfigurationResponse {
+            address,
+            known,
+            members,
+            moved: MemberSet::EMPTY,
+            coordinator,
+            delivered,
+        };
         member.step(moment, Input::Message { from: InstanceId(1), message }, &mut effects);
     }
     member

@@ -31,6 +31,7 @@ fn member() -> Member {
         address: 0,
         known: true,
         members,
+        moved: MemberSet::EMPTY,
         coordinator,
         delivered: 0,
     };
@@ -54,4 +55,38 @@ fn an_elector_whose_clock_was_set_back_is_believed_once_it_has_restarted() {
     tell(&mut member, ONE, Message::ConfigurationRequest { address: 0 });
     elected(&mut member, THREE, 900 << 10);
     assert_eq!(member.coordinator(), Some(THREE));
+}
+
+/// What instance 2 answers to that request of 3 for the configuration.
+fn answers(member: &mut Member, address: u16) -> Vec<Message> {
+    let message = Message::ConfigurationRequest { address };
+    let effects = step(member, Input::Message { from: THREE, message });
+    let sent = effects.iter().filter_map(|effect| match effect {
+        Effect::Send { to: THREE, message } => Some(*message),
+        _ => None,
+    });
+    sent.collect()
+}
+
+/// It joined after 3 did, and never heard 3 ask.
+#[test]
+fn where_the_others_are_comes_with_the_configuration() {
+    let mut member = member();
+    assert_eq!(answers(&mut member, 1), [Message::JoinDenied], "3 is alive at its first address");
+    assert!(matches!(answers(&mut member, 0)[..], [Message::ConfigurationResponse { .. }]));
+    let joins = Value::Join(THREE, 4);
+    let instance = member.delivered();
+    tell(&mut member, ONE, Message::Learn { instance, value: joins });
+
+    let effects = step(
+        &mut member,
+        Input::Message { from: ONE, message: Message::ConfigurationRequest { address: 0 } },
+    );
+    let told = effects.iter().filter_map(|effect| match effect {
+        Effect::Send { to: ONE, message: Message::MemberAt { whom, address } } => {
+            Some((*whom, *address))
+        }
+        _ => None,
+    });
+    assert_eq!(told.collect::<Vec<_>>(), [(THREE, 4)]);
 }

@@ -49,8 +49,14 @@ fn set(ids: &[u16]) -> MemberSet {
 
 fn response(known: bool, members: &[u16]) -> Input {
     let (members, coordinator) = (set(members), Some(id(1)));
-    let message =
-        Message::ConfigurationResponse { address: 0, known, members, coordinator, delivered: 5 };
+    let message = Message::ConfigurationResponse {
+        address: 0,
+        known,
+        members,
+        moved: MemberSet::EMPTY,
+        coordinator,
+        delivered: 5,
+    };
     from(1, message)
 }
 

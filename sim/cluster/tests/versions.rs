@@ -36,6 +36,7 @@ fn member(compat: Compat, total: u16) -> Member {
         address: 0,
         known: true,
         members: MemberSet::first(usize::from(total)),
+        moved: MemberSet::EMPTY,
         coordinator: Some(InstanceId(1)),
         delivered: 0,
     };

@@ -185,6 +185,7 @@ fn cluster_word(message: &wavetank_cluster::Message) -> u64 {
         Message::SnapshotRequest => (17, 0),
         Message::Snapshot { delivered, .. } => (18, u64::from(delivered)),
         Message::JoinDenied => (19, 0),
+        Message::MemberAt { whom, address } => (20, u64::from(whom.0) << 16 | u64::from(address)),
     };
     what << 5 | kind
 }

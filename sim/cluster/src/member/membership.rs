@@ -12,7 +12,7 @@ use crate::message::{Address, Availability, Message, PaxosInstance, Value};
 use crate::out::Out;
 
 impl Member {
-    /// True when the asker is a member, or there is no cluster here.
+    /// True when the asker is a member at that address.
     pub(super) fn configuration_requested(
         &mut self,
         from: usize,
@@ -21,7 +21,7 @@ impl Member {
     ) -> bool {
         let alive = !self.heartbeat.failed().contains(from);
         match self.cluster.requested(from, address, alive) {
-            Answer::Nothing => true,
+            Answer::Nothing => false,
             Answer::Denied => {
                 self.send(from, Message::JoinDenied, effects);
                 false
@@ -38,14 +38,22 @@ impl Member {
                 let delivered = self.learner.delivered();
                 let coordinator = self.coordinator();
                 let address = self.cluster.address();
+                let moved = self.cluster.moved(self.me());
                 let answer = Message::ConfigurationResponse {
                     address,
                     known,
                     members,
+                    moved,
                     coordinator,
                     delivered,
                 };
                 self.send(from, answer, effects);
+                for other in moved.without(from).iter() {
+                    if let Some(address) = self.cluster.address_of(other) {
+                        let whom = self.configuration.id(other);
+                        self.send(from, Message::MemberAt { whom, address }, effects);
+                    }
+                }
                 if took_back {
                     // Nobody else may ever say anything of whom it suspected.
                     self.judge(effects);

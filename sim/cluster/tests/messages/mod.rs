@@ -52,16 +52,19 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
         (version(), credentials())
             .prop_map(|(version, credentials)| Message::Voted { version, credentials }),
         (0..3u16).prop_map(|address| Message::ConfigurationRequest { address }),
-        (0..3u16, any::<bool>(), members(), prop::option::of(id()), instance()).prop_map(
-            |(address, known, members, coordinator, delivered)| Message::ConfigurationResponse {
-                address,
-                known,
-                members,
-                coordinator,
-                delivered
-            }
-        ),
+        (0..3u16, any::<bool>(), (members(), members()), prop::option::of(id()), instance())
+            .prop_map(|(address, known, (members, moved), coordinator, delivered)| {
+                Message::ConfigurationResponse {
+                    address,
+                    known,
+                    members,
+                    moved,
+                    coordinator,
+                    delivered,
+                }
+            }),
         Just(Message::JoinDenied),
+        (id(), 0..3u16).prop_map(|(whom, address)| Message::MemberAt { whom, address }),
         value().prop_map(Message::Propose),
         round().prop_map(|(instance, ballot)| Message::Prepare { instance, ballot }),
         (round(), accepted).prop_map(|((instance, ballot), accepted)| Message::Promise {

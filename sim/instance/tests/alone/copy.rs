@@ -50,8 +50,14 @@ fn copied() -> Rig {
     let (mut master, mut slave) = (Rig::master(), Rig::started(Disk::Files(BTreeMap::new())));
     let coordinator = Some(MASTER);
     let (address, known, members, delivered) = (0, true, MemberSet::first(3), 0);
-    let response =
-        Message::ConfigurationResponse { address, known, members, coordinator, delivered };
+    let response = Message::ConfigurationResponse {
+        address,
+        known,
+        members,
+        moved: MemberSet::EMPTY,
+        coordinator,
+        delivered,
+    };
     peer(&mut slave, PeerMessage::Cluster(response));
     learn(&mut slave, Value::Master(MASTER, REIGN));
     loop {
@@ -117,8 +123,14 @@ fn who_is_elected_without_a_whole_store_asks_for_another_election() {
     let mut rig = Rig::started(Disk::Files(BTreeMap::new()));
     let coordinator = Some(MASTER);
     let (address, known, members, delivered) = (0, true, MemberSet::first(3), 0);
-    let response =
-        Message::ConfigurationResponse { address, known, members, coordinator, delivered };
+    let response = Message::ConfigurationResponse {
+        address,
+        known,
+        members,
+        moved: MemberSet::EMPTY,
+        coordinator,
+        delivered,
+    };
     peer(&mut rig, PeerMessage::Cluster(response));
     learn(&mut rig, Value::Master(MASTER, REIGN));
     assert_eq!(rig.instance.role(), Role::ToSlave);

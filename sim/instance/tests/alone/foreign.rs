@@ -26,8 +26,14 @@ fn answered(rig: &mut Rig, same: bool) -> Vec<PeerMessage> {
     let store = rig.instance.store().store_id() ^ u64::from(!same);
     let coordinator = Some(MASTER);
     let (address, known, members, delivered) = (0, true, MemberSet::first(3), 0);
-    let response =
-        Message::ConfigurationResponse { address, known, members, coordinator, delivered };
+    let response = Message::ConfigurationResponse {
+        address,
+        known,
+        members,
+        moved: MemberSet::EMPTY,
+        coordinator,
+        delivered,
+    };
     cluster(rig, response);
     learn(rig, Value::Master(MASTER, REIGN));
     assert_eq!(rig.instance.role(), Role::ToSlave);

@@ -169,8 +169,14 @@ impl Storm {
         self.slave.wait(Span::from_secs(1));
         let coordinator = Some(MASTERS[0]);
         let (address, known, members, delivered) = (0, true, MemberSet::first(3), 0);
-        let response =
-            Message::ConfigurationResponse { address, known, members, coordinator, delivered };
+        let response = Message::ConfigurationResponse {
+            address,
+            known,
+            members,
+            moved: MemberSet::EMPTY,
+            coordinator,
+            delivered,
+        };
         self.gives(Input::Peer { from: MASTERS[0], message: PeerMessage::Cluster(response) });
         self.reign(0);
     }
