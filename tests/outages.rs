@@ -301,20 +301,49 @@ fn text(name: &str) -> String {
         .unwrap_or_else(|e| panic!("{name}: {e}"))
 }
 
+/// What decides how a scenario goes: all but what it expects, which has to come last, or
+/// something that decides would be left out.
+fn before_what_it_expects(text: &str) -> &str {
+    let (before, expects) = text.split_at(text.find("\n[[expect]]").unwrap_or(text.len()));
+    let mut tables = expects.lines().filter(|line| line.starts_with('['));
+    let other = tables.find(|line| !line.starts_with("[[expect]]"));
+    assert_eq!(other, None, "a table after [[expect]]");
+    before
+}
+
 /// What is done to the cluster: everything between the first fault and the first expectation.
 fn faults(name: &str) -> String {
     let text = text(name);
-    let from = text.find("[[faults]]").unwrap_or(text.len());
-    let until = text.find("[[expect]]").unwrap_or(text.len());
-    text.get(from..until).unwrap_or_default().to_owned()
+    let before = before_what_it_expects(&text);
+    before[before.find("[[faults]]").unwrap_or(before.len())..].to_owned()
 }
 
-/// The lines of a scenario that decide how it goes: no comments, and nothing of what it expects.
+/// The lines of a scenario that decide how it goes, without comments.
 fn lines(name: &str) -> BTreeSet<String> {
     let text = text(name);
-    let played = text.split("[[expect]]").next().unwrap_or_default().lines();
+    let played = before_what_it_expects(&text).lines();
     let said = played.filter(|line| !line.starts_with('#') && !line.starts_with("about"));
     said.map(|line| line.split(" #").next().unwrap_or_default().trim_end().to_owned()).collect()
+}
+
+#[test]
+#[should_panic(expected = "a table after [[expect]]")]
+fn faults_after_what_is_expected_are_not_overlooked() {
+    before_what_it_expects(
+        "format = 1\n[[expect]]\ncheck = \"recovers\"\n[[faults]]\nat = \"1s\"\n",
+    );
+}
+
+/// In these seeds one member of the two that are asked joined before the third asked for the
+/// cluster, so that it knows the third's address from a configuration only.
+#[test]
+fn who_never_heard_an_id_ask_denies_it_at_another_address() {
+    let file = folder().join("already-in-the-cluster.toml");
+    for seed in [60, 77, 83, 89, 103] {
+        let seeds = format!("{seed}..{}", seed + 1);
+        let done = run(&["test", &file.to_string_lossy(), "--seeds", &seeds, "--no-shrink"]);
+        assert_eq!(done.code, 0, "seed {seed}: {}{}", done.stdout, done.stderr);
+    }
 }
 
 /// What a campaign found: runs that held, and of each other one what did not hold.
