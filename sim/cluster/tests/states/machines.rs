@@ -54,6 +54,6 @@ pub(crate) const MACHINES: &[(&str, &str, &str)] = &[
     (
         "role",
         "HA member",
-        "`memberIsAlive` and `memberIsUnavailable` are the heartbeat's and the announcements' rows. Version 2.3.6: in 2.3.0 what is illegal is only logged.",
+        "`memberIsAlive` is the heartbeat's row. `memberIsUnavailable` of itself has none: such a word is outdated, and is answered with the newer one (`docs/model.md`). Version 2.3.6: in 2.3.0 what is illegal is only logged.",
     ),
 ];
