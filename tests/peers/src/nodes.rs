@@ -73,6 +73,7 @@ pub struct Outcome {
 /// All local states, messages and steps seen so far.
 pub struct Library {
     settings: Settings,
+    bugs: PlantedBugs,
     nodes: Vec<Arc<Node>>,
     numbers: HashMap<Arc<Node>, u32>,
     messages: Vec<Message>,
@@ -90,12 +91,19 @@ impl Library {
     pub fn new(settings: Settings) -> Self {
         Library {
             settings,
+            bugs: PlantedBugs::NONE,
             nodes: Vec::new(),
             numbers: HashMap::new(),
             messages: Vec::new(),
             message_numbers: HashMap::new(),
             steps: HashMap::new(),
         }
+    }
+
+    /// The same, for members with these bugs.
+    #[must_use]
+    pub fn with_bugs(self, bugs: PlantedBugs) -> Self {
+        Library { bugs, ..self }
     }
 
     /// Local states known, and steps computed.
@@ -171,8 +179,7 @@ impl Library {
                 let configuration = Configuration::new(id(index), &ids).expect("1, 2 and 3");
                 let settings = self.settings.clone();
                 let wall_ms = u64::from(node.lives);
-                node.member =
-                    Some(Member::new(configuration, settings, false, wall_ms, PlantedBugs::NONE));
+                node.member = Some(Member::new(configuration, settings, false, wall_ms, self.bugs));
                 for kept in node.kept.clone().into_values() {
                     run.input(&mut node, index, Input::Recall(kept));
                 }

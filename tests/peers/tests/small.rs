@@ -7,18 +7,29 @@ use wavetank_peers::explore::{Limits, Report, explore};
 use wavetank_peers::heal::{converged, heal};
 use wavetank_peers::model::{Bounds, Model, Network, Violation};
 use wavetank_peers::nodes::Library;
+use wavetank_vocabulary::PlantedBugs;
 
 fn settings(memory: AcceptorMemory, quorum: Quorum) -> Settings {
     Settings { acceptor_memory: memory, quorum, ..Settings::defaults(Compat::V2_3_6) }
 }
 
 fn run(settings: &Settings, bounds: [u8; 12], network: Network, depth: u32) -> Report {
-    let mut model = Model::new(Library::new(settings.clone()), Bounds(bounds), network);
+    run_library(Library::new(settings.clone()), settings, bounds, network, depth, 100)
+}
+
+fn run_library(
+    library: Library,
+    settings: &Settings,
+    bounds: [u8; 12],
+    network: Network,
+    depth: u32,
+    heal_one_in: u64,
+) -> Report {
+    let mut model = Model::new(library, Bounds(bounds), network);
     let unborn = model.unborn();
     let formed = heal(&mut model, settings, &unborn).expect("a cluster forms");
     assert!(converged(&model, &formed));
-    let limits =
-        Limits { depth, states: 1 << 24, time: Duration::from_secs(600), heal_one_in: 100 };
+    let limits = Limits { depth, states: 1 << 24, time: Duration::from_secs(600), heal_one_in };
     explore(&mut model, settings, &formed, limits, |_, _| {})
 }
 
@@ -45,6 +56,22 @@ fn durable_acceptors_and_quorums_of_all_hosts_agree() {
         assert_eq!(report.depth, depth);
         assert!(report.states > 1000 && report.healed > 0, "{report:?}");
     }
+}
+
+/// An election whose messages are lost is never held again by members with this bug.
+#[test]
+fn members_that_never_agree_are_found() {
+    let settings = settings(AcceptorMemory::Durable, Quorum::OfAllHosts);
+    let bounds = [1, 2, 0, 1, 0, 4, 1, 0, 0, 0, 0, 0];
+    let library = Library::new(settings.clone()).with_bugs(PlantedBugs::ELECTION_NOT_RETRIED);
+    let found = run_library(library, &settings, bounds, Network::Fifo, 6, 1).found;
+    assert!(
+        found.as_ref().is_some_and(|found| found.violation == Violation::NeverConverges),
+        "{found:?}"
+    );
+    let library = Library::new(settings.clone());
+    let sound = run_library(library, &settings, bounds, Network::Fifo, 6, 1).found;
+    assert!(sound.is_none(), "without the bug: {sound:?}");
 }
 
 #[test]
