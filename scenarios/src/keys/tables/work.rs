@@ -222,6 +222,8 @@ pub(super) static RETRY: Table = Table {
                 "Neo.TransientError.Schema.ModifiedConcurrently",
                 "Neo.ClientError.Statement.EntityNotFound",
                 "Neo.ClientError.Transaction.UnknownId",
+                "Neo.ClientError.Transaction.ConcurrentRequest",
+                "Neo.ClientError.Transaction.ValidationFailed",
                 "Neo.ClientError.Schema.ConstraintViolation",
                 "Neo.DatabaseError.Transaction.CouldNotWriteToLog",
                 "Neo.DatabaseError.Statement.ExecutionFailure",
