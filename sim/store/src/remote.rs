@@ -297,7 +297,7 @@ impl Store {
 
     /// Ids for a slave, from the end of the file: they are not given out again, whether the
     /// slave uses them or not. Fewer than asked for when so many are given already that the last
-    /// ones would lie too far behind the file ([`FARTHEST`]). None when the kind has no ids to
+    /// ones would lie too far behind the file (`FARTHEST`). None when the kind has no ids to
     /// give or they are at an end.
     pub fn allocate_ids(&mut self, kind: FileKind, count: u64) -> Option<Range<u64>> {
         let given = !matches!(kind, FileKind::Tokens | FileKind::Schema | FileKind::Index);
