@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use wavetank_cluster::{MemberSet, Message, Value};
+use wavetank_cluster::{Message, Value};
 use wavetank_instance::{DataMessage, Input, PeerMessage, Verdict};
 use wavetank_vocabulary::{Epoch, InstanceId, Role};
 
-use crate::rig::{Disk, ME, Rig};
+use crate::rig::{Disk, ME, Rig, formed};
 
 const MASTER: InstanceId = InstanceId(1);
 const REIGN: Epoch = Epoch(7);
@@ -48,17 +48,7 @@ fn nothing_is_lacking(rig: &mut Rig) {
 /// With an empty disk, and a copy of a master's store that has come in but for its checkpoint.
 fn copied() -> Rig {
     let (mut master, mut slave) = (Rig::master(), Rig::started(Disk::Files(BTreeMap::new())));
-    let coordinator = Some(MASTER);
-    let (address, known, members, delivered) = (0, true, MemberSet::first(3), 0);
-    let response = Message::ConfigurationResponse {
-        address,
-        known,
-        members,
-        moved: MemberSet::EMPTY,
-        coordinator,
-        delivered,
-    };
-    peer(&mut slave, PeerMessage::Cluster(response));
+    peer(&mut slave, PeerMessage::Cluster(formed(MASTER)));
     learn(&mut slave, Value::Master(MASTER, REIGN));
     loop {
         if slave.sent.iter().any(|(_, message)| matches!(message, PeerMessage::Pull { .. })) {
@@ -121,17 +111,7 @@ fn a_checkpoint_that_ends_while_there_is_no_master_is_not_waited_for_again() {
 #[test]
 fn who_is_elected_without_a_whole_store_asks_for_another_election() {
     let mut rig = Rig::started(Disk::Files(BTreeMap::new()));
-    let coordinator = Some(MASTER);
-    let (address, known, members, delivered) = (0, true, MemberSet::first(3), 0);
-    let response = Message::ConfigurationResponse {
-        address,
-        known,
-        members,
-        moved: MemberSet::EMPTY,
-        coordinator,
-        delivered,
-    };
-    peer(&mut rig, PeerMessage::Cluster(response));
+    peer(&mut rig, PeerMessage::Cluster(formed(MASTER)));
     learn(&mut rig, Value::Master(MASTER, REIGN));
     assert_eq!(rig.instance.role(), Role::ToSlave);
     rig.sent.clear();

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use wavetank_cluster::{ClusterState, MemberSet, Message, Value};
+use wavetank_cluster::{ClusterState, Message, Value};
 use wavetank_instance::{DataMessage, Input, MasterCall, PeerMessage, Timer, Verdict};
 use wavetank_vocabulary::{Epoch, InstanceId, LogMark, Role, TxId};
 
-use crate::rig::{Disk, ME, Rig, prepared};
+use crate::rig::{Disk, ME, Rig, formed, prepared};
 
 const MASTER: InstanceId = InstanceId(1);
 const REIGN: Epoch = Epoch(7);
@@ -24,17 +24,7 @@ fn learn(rig: &mut Rig, value: Value) {
 /// the slave sends then.
 fn answered(rig: &mut Rig, same: bool) -> Vec<PeerMessage> {
     let store = rig.instance.store().store_id() ^ u64::from(!same);
-    let coordinator = Some(MASTER);
-    let (address, known, members, delivered) = (0, true, MemberSet::first(3), 0);
-    let response = Message::ConfigurationResponse {
-        address,
-        known,
-        members,
-        moved: MemberSet::EMPTY,
-        coordinator,
-        delivered,
-    };
-    cluster(rig, response);
+    cluster(rig, formed(MASTER));
     learn(rig, Value::Master(MASTER, REIGN));
     assert_eq!(rig.instance.role(), Role::ToSlave);
     let asked = rig.sent.drain(..).find_map(|(_, message)| match message {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
-use wavetank_cluster::Configuration;
+use wavetank_cluster::{Configuration, MemberSet, Message};
 use wavetank_instance::{
     Compat, Effect, Input, Instance, InstanceConfig, Name, Now, Operand, OperationStep,
     PeerMessage, Program, Settings, Timer,
@@ -18,6 +18,18 @@ use wavetank_vocabulary::{
 };
 
 pub(crate) const ME: InstanceId = InstanceId(2);
+
+/// What a joiner hears of a cluster of three that has formed.
+pub(crate) fn formed(coordinator: InstanceId) -> Message {
+    Message::ConfigurationResponse {
+        address: 0,
+        known: true,
+        members: MemberSet::first(3),
+        moved: MemberSet::EMPTY,
+        coordinator: Some(coordinator),
+        delivered: 0,
+    }
+}
 
 /// A disk in memory.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
-use wavetank_cluster::{MemberSet, Message, Value};
+use wavetank_cluster::{Message, Value};
 use wavetank_instance::{DataMessage, Input, MasterReply, PeerMessage, Timer, Verdict};
 use wavetank_store::{Page, PageImage, StoreState, TxRecord};
 use wavetank_vocabulary::{Epoch, InstanceId, LogMark, Role, Span, TxId};
@@ -18,7 +18,7 @@ use wavetank_vocabulary::{Epoch, InstanceId, LogMark, Role, Span, TxId};
 use crate::histories::{CREATES, Reigning, SLAVE, histories, learn, request};
 use crate::hostile::{data, may_end};
 use crate::messages::message;
-use crate::rig::{Disk, ME, Rig};
+use crate::rig::{Disk, ME, Rig, formed};
 
 const MASTERS: [InstanceId; 2] = [InstanceId(1), InstanceId(3)];
 /// Who is never a master.
@@ -167,17 +167,10 @@ impl Storm {
     /// A process that has just started hears of the cluster.
     fn joins(&mut self) {
         self.slave.wait(Span::from_secs(1));
-        let coordinator = Some(MASTERS[0]);
-        let (address, known, members, delivered) = (0, true, MemberSet::first(3), 0);
-        let response = Message::ConfigurationResponse {
-            address,
-            known,
-            members,
-            moved: MemberSet::EMPTY,
-            coordinator,
-            delivered,
-        };
-        self.gives(Input::Peer { from: MASTERS[0], message: PeerMessage::Cluster(response) });
+        self.gives(Input::Peer {
+            from: MASTERS[0],
+            message: PeerMessage::Cluster(formed(MASTERS[0])),
+        });
         self.reign(0);
     }
 
