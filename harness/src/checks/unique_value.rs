@@ -1,7 +1,7 @@
 //! `unique-value`: do two nodes have the same number, where each should have its own?
 //!
-//! Read from the master's store at the end. What counts is what operations gave to new nodes: who
-//! created one with the number is read from what they report (`return wrote`).
+//! Read from the master's store at the end, of all nodes that have one. Who created them with it is
+//! read from what operations report (`return wrote`), for the story.
 //!
 //! Exercised: an operation created a node with such a number. Memory: one entry for each such node.
 
