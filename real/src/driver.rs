@@ -396,7 +396,8 @@ impl Node {
                 let Standing { role, log, idle, waits_for, bean } = Standing::of(&self.instance);
                 let resident = self.instance.store().resident_pages() as u64;
                 let bean = bean.is_some();
-                let condition = Condition { role, log, idle, waits_for, bean, resident };
+                let at = self.clock.time();
+                let condition = Condition { at, role, log, idle, waits_for, bean, resident };
                 self.up(Up::Status(condition));
             }
         }

@@ -269,7 +269,8 @@ impl<O: Observer> Field<O> {
                 if let Some(node) = self.nodes.iter_mut().find(|node| node.id == id) {
                     node.resident = condition.resident;
                 }
-                self.world.outside_stands(id, standing(condition));
+                let at = condition.at;
+                self.world.outside_stands(id, at, standing(condition));
             }
             Up::Found(reply_to, value) if present => {
                 self.world.outside_looked_up(reply_to, value);
@@ -494,7 +495,7 @@ fn poller(
 }
 
 fn standing(condition: Condition) -> Standing {
-    let Condition { role, log, idle, waits_for, bean, resident: _ } = condition;
+    let Condition { role, log, idle, waits_for, bean, at: _, resident: _ } = condition;
     let ha = wavetank_vocabulary::HaRole::from(role);
     let available = ha != wavetank_vocabulary::HaRole::Unknown;
     let bean = bean.then_some(Monitored { available, role: ha, last_committed: log.tx });

@@ -52,6 +52,8 @@ pub(crate) enum Down {
 /// How an instance is at a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Condition {
+    /// When that was.
+    pub(crate) at: Time,
     /// Its role.
     pub(crate) role: Role,
     /// The end of its log.
@@ -66,7 +68,7 @@ pub(crate) struct Condition {
     pub(crate) resident: u64,
 }
 
-wire_struct!(Condition { role, log, idle, waits_for, bean, resident });
+wire_struct!(Condition { at, role, log, idle, waits_for, bean, resident });
 
 wire_enum!(Up, "report" {
     0 => Here(version, instance, process);
@@ -176,8 +178,15 @@ mod tests {
         time = time.with(wavetank_vocabulary::ServerPhase::Sync, Span::from_micros(12));
         let log = LogMark::BASE;
         let waits_for = Some("a master".to_owned());
-        let condition =
-            Condition { role: Role::Pending, log, idle: true, waits_for, bean: true, resident: 9 };
+        let condition = Condition {
+            at: Time::from_nanos(8),
+            role: Role::Pending,
+            log,
+            idle: true,
+            waits_for,
+            bean: true,
+            resident: 9,
+        };
         for status in Status::ALL {
             let up = Up::Respond(Asked::of(&request()), status, reply, time);
             let mut bytes = Vec::new();

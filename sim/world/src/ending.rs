@@ -99,7 +99,8 @@ impl<O: Observer> World<O> {
             Span::ZERO => PATIENCE,
             within => within,
         };
-        if self.waits_for().is_none() {
+        let seems = self.waits_for().is_none();
+        if self.confirms(seems) {
             self.converged = true;
             self.tell(Fact::Converged);
             self.finish();

@@ -72,8 +72,8 @@ pub struct Standing {
 struct Elsewhere {
     /// None while its process does not run.
     standing: Option<Standing>,
-    /// When that was said.
-    said: Time,
+    /// When it stood so.
+    stood: Time,
     /// How many faults hold it.
     pauses: u16,
 }
@@ -83,6 +83,8 @@ struct Elsewhere {
 pub(crate) struct Outside {
     instances: Vec<Elsewhere>,
     orders: VecDeque<Order>,
+    /// Since when nothing is known that the run still waits for.
+    settled: Option<Time>,
 }
 
 /// What is known of an instance so long ago is no answer to a monitor.
@@ -93,7 +95,7 @@ impl<O: Observer> World<O> {
     pub fn outside(plan: Arc<Plan>, base: Arc<BaseGraph>, observer: O) -> Self {
         let instances = alloc::vec![Elsewhere::default(); plan.total()];
         let mut world = World::new(plan, base, observer);
-        world.outside = Some(Box::new(Outside { instances, orders: VecDeque::new() }));
+        world.outside = Some(Box::new(Outside { instances, orders: VecDeque::new(), settled: None }));
         world
     }
 
@@ -206,14 +208,13 @@ impl<O: Observer> World<O> {
         }
     }
 
-    /// How an instance stands now, as it says.
-    pub fn outside_stands(&mut self, id: InstanceId, standing: Standing) {
-        let now = self.kernel.now();
+    /// How an instance stood at a moment, as it says.
+    pub fn outside_stands(&mut self, id: InstanceId, at: Time, standing: Standing) {
         if let Some(elsewhere) = self.elsewhere(id)
             && elsewhere.standing.is_some()
         {
             elsewhere.standing = Some(standing);
-            elsewhere.said = now;
+            elsewhere.stood = at;
         }
     }
 
@@ -246,6 +247,17 @@ impl<O: Observer> World<O> {
     fn elsewhere(&mut self, id: InstanceId) -> Option<&mut Elsewhere> {
         let index = self.index_of(id)?;
         self.outside.as_mut()?.instances.get_mut(usize::from(index))
+    }
+
+    /// Whether a run that seems to wait for nothing (`seems`) waits for nothing indeed. What is
+    /// known of instances elsewhere is of a little ago: a master may have committed since. So
+    /// each of them has to say the same of a moment after it first seemed so.
+    pub(crate) fn confirms(&mut self, seems: bool) -> bool {
+        let now = self.kernel.now();
+        let Some(outside) = &mut self.outside else { return seems };
+        outside.settled = if seems { outside.settled.or(Some(now)) } else { None };
+        let Some(since) = outside.settled else { return false };
+        outside.instances.iter().all(|it| it.stood > since)
     }
 
     // ---- what the rest of the world asks -------------------------------------------------
@@ -292,7 +304,7 @@ impl<O: Observer> World<O> {
     /// What a monitor reads of an instance that runs elsewhere.
     pub(crate) fn monitored_outside(&self, index: usize) -> Option<Monitored> {
         let elsewhere = &self.outside.as_ref()?.instances[index];
-        let fresh = self.kernel.now().since(elsewhere.said) <= FRESH;
+        let fresh = self.kernel.now().since(elsewhere.stood) <= FRESH;
         elsewhere.standing.as_ref().filter(|_| fresh)?.bean
     }
 

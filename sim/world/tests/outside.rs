@@ -46,6 +46,11 @@ fn standing(role: Role) -> Standing {
 /// Plays with instances that answer everything at once, the first of them as master; gives
 /// the orders with their times.
 fn played(kind: FaultKind) -> (World<Log>, Vec<(Time, Order)>) {
+    played_late(kind, Span::ZERO)
+}
+
+/// The same, when it takes that long until it is known how they stand.
+fn played_late(kind: FaultKind, late: Span) -> (World<Log>, Vec<(Time, Order)>) {
     let mut plan = plan(30, 1);
     plan.faults = vec![fault(kind, Target::Master, 10, 5)];
     let base = BaseGraph::build(&plan.graph);
@@ -76,10 +81,22 @@ fn played(kind: FaultKind) -> (World<Log>, Vec<(Time, Order)>) {
             }
         }
         for id in &ids {
-            world.outside_stands(*id, standing(role(*id)));
+            let then = now.as_nanos().saturating_sub(late.as_nanos());
+            world.outside_stands(*id, Time::from_nanos(then), standing(role(*id)));
         }
     }
     (world, orders)
+}
+
+#[test]
+fn a_run_ends_on_how_instances_stand_after_it_seems_over() {
+    for late in [Span::from_millis(20), Span::from_secs(1)] {
+        let (world, _) = played_late(FaultKind::Pause, late);
+        let log = world.into_observer().0;
+        let at = |what| log.iter().find(|(_, fact)| *fact == what).expect("it is told").0;
+        let took = at(Fact::Converged).since(at(Fact::Healed));
+        assert!(took > late, "after {took:?}, when news are {late:?} old");
+    }
 }
 
 #[test]
