@@ -38,6 +38,8 @@ pub(crate) struct SlaveSwitch {
     chunk: u32,
     /// Seconds waited before the last retry.
     waited: u64,
+    /// Whether it said before that it is no master, or of another epoch.
+    denied: bool,
     pages: u64,
 }
 
@@ -130,6 +132,7 @@ impl Instance {
                         attempt: now.wall_ms as u32,
                         chunk: 0,
                         waited: 0,
+                        denied: false,
                         pages: 0,
                     });
                     let after = self.config.settings.internal_state_switch_timeout;
@@ -245,7 +248,14 @@ impl Instance {
             return;
         }
         if verdict == Verdict::NotMaster || epoch != switch.epoch {
-            self.back_off(effects);
+            // It may be on its way still. When it says so again, whom this member follows is
+            // outdated: nobody who is switching to slave can be elected, so if all of them went
+            // on trying there might never be a master again.
+            if core::mem::replace(&mut switch.denied, true) {
+                self.follow_anew(now, effects);
+            } else {
+                self.back_off(effects);
+            }
             return;
         }
         if store != self.store.store_id() {

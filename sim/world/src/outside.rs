@@ -95,7 +95,8 @@ impl<O: Observer> World<O> {
     pub fn outside(plan: Arc<Plan>, base: Arc<BaseGraph>, observer: O) -> Self {
         let instances = alloc::vec![Elsewhere::default(); plan.total()];
         let mut world = World::new(plan, base, observer);
-        world.outside = Some(Box::new(Outside { instances, orders: VecDeque::new(), settled: None }));
+        world.outside =
+            Some(Box::new(Outside { instances, orders: VecDeque::new(), settled: None }));
         world
     }
 

@@ -2,7 +2,7 @@
 
 mod copy;
 mod deposed;
-mod foreign;
+mod handshake;
 mod histories;
 mod hostile;
 #[path = "../../../cluster/tests/messages/mod.rs"]

@@ -1,4 +1,4 @@
-//! Whose store is it? What a slave does about the identity that the master's handshake names.
+//! The handshake of a slave: whose store is it, and is its master one still?
 
 use std::sync::Arc;
 
@@ -20,13 +20,18 @@ fn learn(rig: &mut Rig, value: Value) {
     cluster(rig, Message::Learn { instance, value });
 }
 
-/// Answers the handshake of a slave to be for a master with the same store, or with another: what
-/// the slave sends then.
+/// Has it follow the master, and answers its handshake for one with the same store, or with
+/// another: what the slave sends then.
 fn answered(rig: &mut Rig, same: bool) -> Vec<PeerMessage> {
-    let store = rig.instance.store().store_id() ^ u64::from(!same);
     cluster(rig, formed(MASTER));
     learn(rig, Value::Master(MASTER, REIGN));
     assert_eq!(rig.instance.role(), Role::ToSlave);
+    answer(rig, Verdict::Same, same)
+}
+
+/// Answers the handshake that a slave has sent.
+fn answer(rig: &mut Rig, verdict: Verdict, same: bool) -> Vec<PeerMessage> {
+    let store = rig.instance.store().store_id() ^ u64::from(!same);
     let asked = rig.sent.drain(..).find_map(|(_, message)| match message {
         PeerMessage::Data(data) => match *data {
             DataMessage::Handshake { attempt, .. } => Some(attempt),
@@ -35,8 +40,7 @@ fn answered(rig: &mut Rig, same: bool) -> Vec<PeerMessage> {
         _ => None,
     });
     let attempt = asked.expect("it asks the master");
-    let answer =
-        DataMessage::HandshakeAnswer { attempt, verdict: Verdict::Same, epoch: REIGN, store };
+    let answer = DataMessage::HandshakeAnswer { attempt, verdict, epoch: REIGN, store };
     rig.step(Input::Peer { from: MASTER, message: PeerMessage::Data(Arc::new(answer)) });
     rig.sent.drain(..).map(|(_, message)| message).collect()
 }
@@ -80,4 +84,20 @@ fn a_foreign_store_with_data_is_kept_and_stays_out() {
     assert_eq!(rig.instance.store().mark().tx, TxId(LogMark::BASE.tx.0 + 1), "it is all there");
     rig.step(Input::Timer(Timer::Switch));
     assert_eq!(state(&rig), ClusterState::Discovery, "and tries again");
+}
+
+#[test]
+fn who_is_told_twice_that_its_master_is_none_can_be_elected_again() {
+    let mut rig = with_data();
+    cluster(&mut rig, formed(MASTER));
+    learn(&mut rig, Value::Master(MASTER, REIGN));
+    assert!(answer(&mut rig, Verdict::NotMaster, true).is_empty(), "it may be on its way");
+    assert_eq!(rig.instance.role(), Role::ToSlave);
+    rig.step(Input::Timer(Timer::Switch));
+    let sent = answer(&mut rig, Verdict::NotMaster, true);
+    assert_eq!(rig.instance.role(), Role::Pending);
+    let asks = |it: &PeerMessage| {
+        matches!(it, PeerMessage::Cluster(Message::PerformRoleElections | Message::Vote { .. }))
+    };
+    assert!(sent.iter().any(asks), "{sent:?}");
 }
