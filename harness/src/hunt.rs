@@ -26,9 +26,21 @@ pub struct Found {
     pub seed: u64,
     /// The check that broke; or in words, that the cluster did not recover or an invariant broke.
     pub check: String,
-    /// Faults, client operations and virtual seconds of the smallest scenario that still fails;
-    /// none when it could not be shrunk.
-    pub small: Option<(usize, usize, f64)>,
+    /// The smallest scenario that still fails; none when it could not be shrunk.
+    pub small: Option<Small>,
+}
+
+/// What a failing run was shrunk to.
+#[derive(Clone, Copy, Debug)]
+pub struct Small {
+    /// Faults.
+    pub faults: usize,
+    /// Operations of clients.
+    pub operations: usize,
+    /// Virtual time that it plays, in seconds.
+    pub seconds: f64,
+    /// Real time that shrinking took.
+    pub wall: Duration,
 }
 
 /// What became of the hunt for one bug.
@@ -107,10 +119,13 @@ impl Hunt<'_> {
                 continue;
             }
             let plan = plant(&self.entries[number].scenario, seed).map_err(CampaignError::Input)?;
-            let until = Instant::now() + self.shrink_limit;
-            let small = shrink(&plan, Some(until), |_, _, _| {}).map(|shrunk| {
-                let seconds = shrunk.plan.duration.as_secs_f64();
-                (shrunk.plan.faults.len(), shrunk.operations, seconds)
+            let began = Instant::now();
+            let until = began + self.shrink_limit;
+            let small = shrink(&plan, Some(until), |_, _, _| {}).map(|shrunk| Small {
+                faults: shrunk.plan.faults.len(),
+                operations: shrunk.operations,
+                seconds: shrunk.plan.duration.as_secs_f64(),
+                wall: began.elapsed(),
             });
             let scenario = self.entries[number].name.clone();
             trail.found = Some(Found { scenario, seed, check: check_of(&result), small });
@@ -169,8 +184,8 @@ fn check_of(result: &SeedResult) -> String {
 /// The table of all trails, as Markdown.
 pub fn table(trails: &[Trail]) -> String {
     let mut text = String::from(
-        "| planted bug | what is wrong | found by | check | runs | seconds | faults left | operations left | seconds left |\n\
-         |---|---|---|---|--:|--:|--:|--:|--:|\n",
+        "| planted bug | what is wrong | found by | check | runs | seconds | shrunk in [s] | faults left | operations left | seconds left |\n\
+         |---|---|---|---|--:|--:|--:|--:|--:|--:|\n",
     );
     let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
     for trail in trails {
@@ -179,7 +194,7 @@ pub fn table(trails: &[Trail]) -> String {
         // Writing to a string cannot fail.
         let _ = write!(text, "| `{}` | {about} | ", trail.name);
         let _ = match &trail.found {
-            None => writeln!(text, "**not found** | | {} | {wall:.1} | | | |", trail.runs),
+            None => writeln!(text, "**not found** | | {} | {wall:.1} | | | | |", trail.runs),
             Some(found) => {
                 let name =
                     found.scenario.rsplit_once("scenarios/").map_or(&*found.scenario, |r| r.1);
@@ -192,10 +207,11 @@ pub fn table(trails: &[Trail]) -> String {
                     trail.runs,
                 );
                 match found.small {
-                    Some((faults, operations, seconds)) => {
-                        writeln!(text, "{faults} | {operations} | {seconds:.0} |")
+                    Some(Small { faults, operations, seconds, wall }) => {
+                        let wall = wall.as_secs_f64();
+                        writeln!(text, "{wall:.1} | {faults} | {operations} | {seconds:.0} |")
                     }
-                    None => writeln!(text, "– | – | – |"),
+                    None => writeln!(text, "– | – | – | – |"),
                 }
             }
         };
@@ -214,15 +230,17 @@ pub fn summary(trails: &[Trail]) -> String {
     let found: Vec<&Found> = trails.iter().filter_map(|trail| trail.found.as_ref()).collect();
     let mut text = format!("{} of {} planted bugs were found.", found.len(), trails.len());
     let small = || found.iter().filter_map(|found| found.small);
-    if let (Some(faults), Some(operations), Some(seconds)) = (
-        median(small().map(|small| small.0 as f64).collect()),
-        median(small().map(|small| small.1 as f64).collect()),
-        median(small().map(|small| small.2).collect()),
+    let middle = |of: fn(Small) -> f64| median(small().map(of).collect());
+    if let (Some(faults), Some(operations), Some(seconds), Some(wall)) = (
+        middle(|small| small.faults as f64),
+        middle(|small| small.operations as f64),
+        middle(|small| small.seconds),
+        middle(|small| small.wall.as_secs_f64()),
     ) {
         let _ = write!(
             text,
             " The median of what was shrunk: {faults} faults, {operations} operations, \
-             {seconds:.0} s of virtual time."
+             {seconds:.0} s of virtual time; that it took: {wall:.1} s."
         );
     }
     let unclean: u64 = trails.iter().map(|trail| trail.unclean).sum();
@@ -248,11 +266,17 @@ mod tests {
 
     #[test]
     fn a_row_says_how_a_bug_was_found_or_that_it_was_not() {
+        let small = |faults, operations, seconds: u32| Small {
+            faults,
+            operations,
+            seconds: seconds.into(),
+            wall: Duration::from_secs(4),
+        };
         let found = Found {
             scenario: "scenarios/quick/a.toml".into(),
             seed: 7,
             check: "recovers".into(),
-            small: Some((1, 2, 30.0)),
+            small: Some(small(1, 2, 30)),
         };
         let wall = Duration::from_millis(1500);
         let trail = |name, found| Trail {
@@ -268,13 +292,15 @@ mod tests {
         let about = "The store acknowledges a commit without syncing its log.";
         assert_eq!(
             rows[0],
-            format!("| `one` | {about} | quick/a.toml seed 7 | recovers | 9 | 1.5 | 1 | 2 | 30 |")
+            format!(
+                "| `one` | {about} | quick/a.toml seed 7 | recovers | 9 | 1.5 | 4.0 | 1 | 2 | 30 |"
+            )
         );
-        assert_eq!(rows[1], format!("| `two` | {about} | **not found** | | 9 | 1.5 | | | |"));
+        assert_eq!(rows[1], format!("| `two` | {about} | **not found** | | 9 | 1.5 | | | | |"));
         assert!(summary(&trails).starts_with("1 of 2 planted bugs were found. The median"));
-        let other = Found { small: Some((2, 5, 10.0)), ..found };
+        let other = Found { small: Some(small(2, 5, 10)), ..found };
         let even = summary(&[trails[0].clone(), trail("three", Some(other))]);
-        let median = "1.5 faults, 3.5 operations, 20 s of virtual time";
+        let median = "1.5 faults, 3.5 operations, 20 s of virtual time; that it took: 4.0 s";
         assert!(even.contains(median), "{even}");
     }
 }
