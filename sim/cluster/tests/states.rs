@@ -15,14 +15,16 @@ use cells::{CELLS, Cell};
 use differences::DIFFERENCES;
 use machines::MACHINES;
 use wavetank_cluster::{
-    Candidate, Compat, Configuration, Credentials, Effect, Input, Member, MemberSet, Message,
-    Moment, Settings, Timer, Value,
+    Accepted, Candidate, Compat, Configuration, Credentials, Effect, Input, Member, MemberSet,
+    Message, Moment, Settings, Timer, Value,
 };
 use wavetank_vocabulary::{Epoch, InstanceId, PlantedBugs, Time, TxId};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/cluster-states.md");
 const MOMENT: Moment = Moment { mono: Time::ZERO, wall_ms: 5, tx: Some(TxId(3)) };
 const E: Epoch = Epoch(7);
+/// What an acceptor has accepted before.
+const FOUND: Value = Value::Slave(InstanceId(3));
 
 fn id(number: u16) -> InstanceId {
     InstanceId(number)
@@ -191,6 +193,10 @@ fn input(member: &Member, message: &str) -> Input {
         "suspicions of 3: me" => from(3, Message::Suspicions(set(&[2]))),
         "propose" => from(3, Message::Propose(value)),
         "promise" => from(1, Message::Promise { instance, ballot: 1002, accepted }),
+        "promise, with a value accepted before" => {
+            let accepted = Some(Accepted { ballot: 1001, value: FOUND });
+            from(1, Message::Promise { instance, ballot: 1002, accepted })
+        }
         "promise of another ballot" => {
             from(1, Message::Promise { instance, ballot: 4002, accepted })
         }
@@ -231,6 +237,7 @@ fn input(member: &Member, message: &str) -> Input {
         "masterIsAvailable(1)" => learn(member, Value::Master(id(1), E)),
         "masterIsAvailable(3)" => learn(member, Value::Master(id(3), Epoch(8))),
         "slaveIsAvailable(me)" => learn(member, Value::Slave(id(2))),
+        "memberIsFailed(1), a majority left" => from(3, Message::Suspicions(set(&[1]))),
         "memberIsFailed, no majority left" => Input::Timer(Timer::IAmAlive(2)),
         "switch to master done" => Input::SwitchedToMaster(E),
         "switch to slave done" => Input::SwitchedToSlave(id(1)),
@@ -254,7 +261,10 @@ fn answer(machine: &str, before: &Member, after: &Member, effects: &[Effect]) ->
     for effect in effects {
         match effect {
             Effect::Send { to, message } => {
-                let name = name(message);
+                let mut name = name(message);
+                if matches!(message, Message::Accept { value: FOUND, .. }) {
+                    name.push_str(" of that value");
+                }
                 match sends.iter_mut().find(|(known, _)| *known == name) {
                     Some((_, whom)) => whom.push(to.0.to_string()),
                     None => sends.push((name, vec![to.0.to_string()])),
@@ -322,8 +332,8 @@ fn played(compat: Compat, (machine, state, message, _): &Cell) -> String {
     let before = member(compat, state);
     let mut after = before.clone();
     let mut effects = Vec::new();
-    if *message == "memberIsFailed, no majority left" {
-        // The other one of three fell silent before.
+    if message.starts_with("memberIsFailed") {
+        // Instance 1 fell silent before.
         effects = step(&mut after, Input::Timer(Timer::IAmAlive(0)));
     }
     let input = input(&before, message);

@@ -189,6 +189,7 @@ pub(crate) const CELLS: &[Cell] = &[
     ),
     ("proposer", "start", "propose", "ignored"),
     ("proposer", "start", "promise", "ignored"),
+    ("proposer", "start", "promise, with a value accepted before", "ignored"),
     ("proposer", "start", "promise of another ballot", "ignored"),
     ("proposer", "start", "rejectPrepare", "ignored"),
     ("proposer", "start", "accepted", "ignored"),
@@ -196,6 +197,7 @@ pub(crate) const CELLS: &[Cell] = &[
     ("proposer", "start", "phase1Timeout, phase2Timeout", "ignored"),
     ("proposer", "entered", "propose", "Prepare to 1, 3; arms Paxos"),
     ("proposer", "entered", "promise", "ignored"),
+    ("proposer", "entered", "promise, with a value accepted before", "ignored"),
     ("proposer", "entered", "promise of another ballot", "ignored"),
     ("proposer", "entered", "rejectPrepare", "ignored"),
     ("proposer", "entered", "accepted", "ignored"),
@@ -203,6 +205,12 @@ pub(crate) const CELLS: &[Cell] = &[
     ("proposer", "entered", "phase1Timeout, phase2Timeout", "ignored"),
     ("proposer", "p1_pending", "propose", "Prepare to 1, 3; arms Paxos"),
     ("proposer", "p1_pending", "promise", "Accept to 1, 3; arms Paxos"),
+    (
+        "proposer",
+        "p1_pending",
+        "promise, with a value accepted before",
+        "Accept of that value to 1, 3; arms Paxos",
+    ),
     ("proposer", "p1_pending", "promise of another ballot", "ignored"),
     ("proposer", "p1_pending", "rejectPrepare", "Prepare to 1, 3; arms Paxos"),
     ("proposer", "p1_pending", "accepted", "ignored"),
@@ -210,6 +218,7 @@ pub(crate) const CELLS: &[Cell] = &[
     ("proposer", "p1_pending", "phase1Timeout, phase2Timeout", "Prepare to 1, 3; arms Paxos"),
     ("proposer", "p2_pending", "propose", "Prepare to 1, 3; arms Paxos"),
     ("proposer", "p2_pending", "promise", "ignored"),
+    ("proposer", "p2_pending", "promise, with a value accepted before", "ignored"),
     ("proposer", "p2_pending", "promise of another ballot", "ignored"),
     ("proposer", "p2_pending", "rejectPrepare", "ignored"),
     ("proposer", "p2_pending", "accepted", "Learn to 1, 3"),
@@ -297,6 +306,12 @@ pub(crate) const CELLS: &[Cell] = &[
     (
         "role",
         "entered",
+        "memberIsFailed(1), a majority left",
+        "Suspicions to 1, 3; Vote to 3; arms Election; failed: 1; coordinator: none",
+    ),
+    (
+        "role",
+        "entered",
         "memberIsFailed, no majority left",
         "Suspicions to 1, 3, 1, 3; arms Election; failed: 1, 3; coordinator: none",
     ),
@@ -320,6 +335,7 @@ pub(crate) const CELLS: &[Cell] = &[
         "PerformRoleElections to 1; arms Election; role: pending",
     ),
     ("role", "TO_MASTER", "slaveIsAvailable(me)", "Prepare to 1, 3; arms Broadcast; arms Paxos"),
+    ("role", "TO_MASTER", "memberIsFailed(1), a majority left", "Suspicions to 1, 3; failed: 1"),
     (
         "role",
         "TO_MASTER",
@@ -361,6 +377,7 @@ pub(crate) const CELLS: &[Cell] = &[
         "PerformRoleElections to 1; Prepare to 1, 3; arms Election; arms Broadcast; arms Paxos; role: pending",
     ),
     ("role", "MASTER", "slaveIsAvailable(me)", "Prepare to 1, 3; arms Broadcast; arms Paxos"),
+    ("role", "MASTER", "memberIsFailed(1), a majority left", "Suspicions to 1, 3; failed: 1"),
     (
         "role",
         "MASTER",
@@ -387,6 +404,12 @@ pub(crate) const CELLS: &[Cell] = &[
         "PerformRoleElections to 1; arms Election; role: pending",
     ),
     ("role", "TO_SLAVE", "slaveIsAvailable(me)", "Propose to 1; arms Broadcast"),
+    (
+        "role",
+        "TO_SLAVE",
+        "memberIsFailed(1), a majority left",
+        "Suspicions to 1, 3; Vote to 3; arms Election; failed: 1; coordinator: none",
+    ),
     (
         "role",
         "TO_SLAVE",
@@ -421,6 +444,12 @@ pub(crate) const CELLS: &[Cell] = &[
     (
         "role",
         "SLAVE",
+        "memberIsFailed(1), a majority left",
+        "Suspicions to 1, 3; Vote to 3; Prepare to 3; arms Election; arms Broadcast; arms Paxos; failed: 1; coordinator: none; role: detached",
+    ),
+    (
+        "role",
+        "SLAVE",
         "memberIsFailed, no majority left",
         "Suspicions to 1, 3, 1, 3; arms Election; arms Broadcast; failed: 1, 3; coordinator: none; role: detached",
     ),
@@ -444,6 +473,7 @@ pub(crate) const CELLS: &[Cell] = &[
     ("role", "detached", "masterIsAvailable(1)", "Prepare to 3; arms Paxos; role: to slave"),
     ("role", "detached", "masterIsAvailable(3)", "Prepare to 3; arms Paxos; role: to slave"),
     ("role", "detached", "slaveIsAvailable(me)", "Prepare to 3; arms Paxos"),
+    ("role", "detached", "memberIsFailed(1), a majority left", "Suspicions to 3"),
     (
         "role",
         "detached",
@@ -460,6 +490,12 @@ pub(crate) const CELLS: &[Cell] = &[
     ("role", "ARBITER", "masterIsAvailable(1)", "notes it"),
     ("role", "ARBITER", "masterIsAvailable(3)", "notes it"),
     ("role", "ARBITER", "slaveIsAvailable(me)", "Propose to 1; arms Broadcast"),
+    (
+        "role",
+        "ARBITER",
+        "memberIsFailed(1), a majority left",
+        "Suspicions to 1, 3; Vote to 3; arms Election; failed: 1; coordinator: none",
+    ),
     (
         "role",
         "ARBITER",

@@ -53,6 +53,13 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         "Suspicions to 1, 3, 1, 3",
     ),
     ("2.2, 2.3.0", "role", "SLAVE", "masterIsAvailable(3)", "notes it"),
+    (
+        "2.2, 2.3.0",
+        "role",
+        "SLAVE",
+        "memberIsFailed(1), a majority left",
+        "Suspicions to 1, 3; Vote to 3; arms Election; failed: 1; coordinator: none",
+    ),
     ("2.2, 2.3.0", "role", "SLAVE", "memberIsFailed, no majority left", "Suspicions to 1, 3, 1, 3"),
     (
         "2.2, 2.3.0",
