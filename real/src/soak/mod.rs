@@ -5,6 +5,7 @@
 //! tell is brought into order and shown to the same observer as in a simulation.
 
 mod config;
+mod ending;
 mod folder;
 mod merge;
 mod nodes;
@@ -21,7 +22,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use wavetank_vocabulary::{Fact, InstanceId, LogMark, Monitored, Observer, Role, Time};
+use wavetank_vocabulary::{InstanceId, Monitored, Observer, Time};
 use wavetank_world::{Order, Phase, Plan, Roles, Standing, World};
 
 use crate::clock::Clock;
@@ -53,8 +54,6 @@ const MEASURE_EVERY: Duration = Duration::from_secs(1);
 /// How long a process may take until it calls: it reads its scenario and lays down its start graph
 /// before.
 const CALL_MOST: Duration = Duration::from_secs(60);
-/// How long the nodes may take to look into their stores.
-const AUDIT_MOST: Duration = Duration::from_secs(120);
 /// Events that are taken before orders are carried out again.
 const TURN: usize = 1_024;
 /// How long the balancers' questions take at the most, in real time.
@@ -170,12 +169,46 @@ impl<O: Observer> Field<O> {
         })
     }
 
+    /// Starts the nodes. The clock begins when all of them have called: what this machine takes to
+    /// start processes is no part of the run. False when it was broken off.
+    fn gather(
+        &mut self,
+        config: &SoakConfig,
+        go_on: &mut impl FnMut(Time, u64) -> bool,
+    ) -> Result<bool, SoakError> {
+        self.world.advance_to(Time::ZERO);
+        self.carry_out()?;
+        let mut called = BTreeSet::new();
+        let mut early = Vec::new();
+        while called.len() < self.nodes.len() {
+            if !go_on(Time::ZERO, 0) {
+                return Ok(false);
+            }
+            self.children()?;
+            let Ok(event) = self.events.recv_timeout(TICK) else { continue };
+            if let Event::Called { id, pid, .. } = &event
+                && self.nodes.iter().any(|node| node.id == *id && node.pid() == Some(*pid))
+            {
+                called.insert(*id);
+            }
+            early.push(event);
+        }
+        self.clock = Clock::starting(config.time_scale);
+        for event in early {
+            self.take(event)?;
+        }
+        Ok(true)
+    }
+
     /// Plays until the end; false when it was broken off.
     fn play(
         &mut self,
         config: &SoakConfig,
         go_on: &mut impl FnMut(Time, u64) -> bool,
     ) -> Result<bool, SoakError> {
+        if !self.gather(config, go_on)? {
+            return Ok(false);
+        }
         let mut measured = Instant::now();
         loop {
             let now = self.clock.time();
@@ -408,70 +441,6 @@ impl<O: Observer> Field<O> {
             )));
         }
         Ok(())
-    }
-
-    /// Has every store looked into.
-    fn audit(&mut self) -> Result<(), SoakError> {
-        let asked: BTreeSet<InstanceId> = self
-            .nodes
-            .iter()
-            .filter(|node| self.world.outside_runs(node.id) && node.tell(Down::Audit))
-            .map(|node| node.id)
-            .collect();
-        for instance in &self.plan.clone().instances {
-            if !instance.arbiter && !asked.contains(&instance.id) {
-                let fact = Fact::Final {
-                    instance: instance.id,
-                    role: Role::Down,
-                    log: LogMark::default(),
-                    contents: None,
-                    open_transactions: 0,
-                };
-                let now = self.clock.time();
-                self.world.observer_mut().take(now, fact);
-            }
-        }
-        let began = Instant::now();
-        while !asked.is_subset(&self.audited) {
-            if began.elapsed() > AUDIT_MOST {
-                let missing: Vec<String> =
-                    asked.difference(&self.audited).map(ToString::to_string).collect();
-                self.notes.push(format!("no word of its store came from {}.", missing.join(", ")));
-                break;
-            }
-            self.children()?;
-            let gone = |id: &InstanceId| self.audited.contains(id) || !self.world.outside_runs(*id);
-            if asked.iter().all(gone) {
-                break;
-            }
-            let Ok(event) = self.events.recv_timeout(TICK) else { continue };
-            if let Event::Told { id, pid, what } = event {
-                self.told(id, pid, what);
-            }
-        }
-        Ok(())
-    }
-
-    fn finish(mut self, interrupted: bool) -> Soaked<O> {
-        let recovered = self.world.converged();
-        let waiting = if recovered || interrupted { None } else { self.world.waits_for() };
-        let ended = self.world.now();
-        for node in &mut self.nodes {
-            if let Err(error) = node.kill() {
-                self.notes.push(format!("node {} could not be killed: {error}", node.id.0));
-            }
-        }
-        let Field { world, mut notes, sizes, deaths, .. } = self;
-        let merge = world.into_observer();
-        let facts = merge.told();
-        let (observer, late) = merge.finish();
-        if late > 0 {
-            notes.push(format!(
-                "{late} facts came more than {} ms late and were told out of their order.",
-                HOLD.as_millis()
-            ));
-        }
-        Soaked { observer, recovered, waiting, ended, interrupted, facts, notes, sizes, deaths }
     }
 }
 
