@@ -78,16 +78,18 @@ const PLAYED: &[Played] = &[
         other: "3.2",
         check: "happens",
     },
+    Played {
+        what: "A slave whose master has failed is detached at once (2.3.6), and sent no reads; before, it waits for the election.",
+        source: "commit dc25f97a",
+        slug: "version-slave-of-failed-master",
+        own: "2.3.0",
+        other: "2.3.6",
+        check: "availability",
+    },
 ];
 
 /// Differences that a test of a room plays on both sides: what, source, file, test.
 const TESTED: &[(&str, &str, &str, &str)] = &[
-    (
-        "A slave whose master has failed is detached at once (2.3.6); before, it waits for the election.",
-        "commit dc25f97a",
-        "sim/cluster/tests/versions.rs",
-        "a_slave_whose_master_failed_is_detached_from_2_3_6_on",
-    ),
     (
         "What does not go with a member's state makes it PENDING, and it asks for elections (2.3.6); before, an exception was logged and nothing changed.",
         "PR #5654",

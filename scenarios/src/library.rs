@@ -112,6 +112,7 @@ pub static LIBRARY: &[Builtin] = library![
     "neo4j-ha/two-members-no-quorum-cured",
     "neo4j-ha/version-checkpoint-interval",
     "neo4j-ha/version-heartbeat-timeout",
+    "neo4j-ha/version-slave-of-failed-master",
     "quick/master-crash",
     "quick/partition-isolates-master",
     "quick/pause-of-master",
