@@ -12,8 +12,9 @@ mod support;
 use serde_json::Value;
 use support::{Folder, run};
 
-/// How much faster than life the processes play: a behaviour takes two to four seconds.
-const TIME_SCALE: &str = "8";
+/// How much faster than life the processes play: a behaviour takes five to eight seconds. What is
+/// tried is behaviour, so a busy machine is left time for it.
+const TIME_SCALE: &str = "4";
 
 /// What all behaviours begin with.
 const CLUSTER: &str = r#"
