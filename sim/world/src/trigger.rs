@@ -41,7 +41,7 @@ pub enum Trigger {
 
 impl Trigger {
     /// All triggers with the names that scenarios use: those that are told, then states.
-    pub const ALL: [(Trigger, &'static str); 21] = [
+    pub const ALL: [(Trigger, &'static str); 22] = [
         (Trigger::ElectionBegins, "election begins"),
         (Trigger::ElectionEnds, "election ends"),
         (Trigger::MemberFails, "member fails"),
@@ -56,6 +56,7 @@ impl Trigger {
         (Trigger::CheckpointEnds, "checkpoint ends"),
         (Trigger::JoinDenied, "join denied"),
         (Trigger::ValuesDiffer, "paxos values differ"),
+        within(ProtocolState::Recovery),
         within(ProtocolState::StoreCopyOut),
         within(ProtocolState::Checkpoint),
         within(ProtocolState::CommitSync),

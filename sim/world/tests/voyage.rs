@@ -316,9 +316,15 @@ fn a_fault_strikes_in_the_middle_of_the_state_that_it_waits_for() {
         let mut caught = fault(FaultKind::Pause, Target::Trigger, 10, 2);
         caught.when = Some((Trigger::In(state), Span::ZERO));
         plan.faults = vec![caught];
+        if state == ProtocolState::Recovery {
+            // Somebody has to start.
+            let mut crash = fault(FaultKind::Crash, Target::Master, 12, 2);
+            crash.id = wavetank_vocabulary::FaultId(2);
+            plan.faults.push(crash);
+        }
         let world = finished(world(plan));
         let struck = world.observer().0.iter().find_map(|(_, fact)| match fact {
-            Fact::StruckIn { states, .. } => Some(*states),
+            Fact::StruckIn { fault, states, .. } if fault.0 == 1 => Some(*states),
             _ => None,
         });
         assert!(struck.is_some_and(|states| states.contains(state)), "{state:?}: {struck:?}");
