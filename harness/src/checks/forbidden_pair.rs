@@ -1,23 +1,25 @@
 //! `forbidden-pair`: is there a relationship where something else excludes it?
 //!
 //! A relationship the other way, such as a block of the follower, is looked for in the master's
-//! store at the end. With a label, such as that of a deleted user, what counts is the order of the
+//! store at the end; who created the two, and when, operations have told. With a label, such as that of a deleted user, what counts is the order of the
 //! transactions: which one gave a node the label, and which one led a relationship there, is read
 //! from what the operations report. When a new master begins its reign, what lies beyond its log
-//! is gone. What looks wrong there is left undecided where some operations delete nodes and others
-//! create them: a new node may have the id of a deleted one.
+//! is gone. What looks wrong of a node that may have become another one between the two
+//! (`ids_again`) is left undecided.
 //!
 //! Exercised: operations created such relationships, and something could exclude one. Memory: the
-//! relationships of both types at the end; with a label, one entry for each node that was led to
-//! or given the label.
+//! relationships of both types at the end, and one entry for each operation that could create one;
+//! with a label, one entry for each node that was led to or given the label.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use wavetank_vocabulary::{Classes, Fact, InstanceId, NodeId, OperationId, Time, TxId};
 use wavetank_world::{Forbidden, Plan};
 
 use super::anomalies::{Tally, Watch};
-use super::observed::{Reports, ids_again};
+use super::deeds::Deeds;
+use super::ids_again::IdsAgain;
+use super::observed::Reports;
 
 /// A transaction that concerned a node.
 #[derive(Clone, Copy, Debug)]
@@ -28,13 +30,22 @@ struct Deed {
     instance: InstanceId,
 }
 
+impl Deed {
+    /// E.g. `transaction 12, at 3.5s, instance 1`.
+    fn place(&self) -> String {
+        format!("transaction {}, at {}, instance {}", self.tx.0, self.at, self.instance.0)
+    }
+}
+
 #[derive(Clone, Debug)]
 enum By {
     Type {
         place: u8,
         other: u8,
-        excluded: BTreeSet<(NodeId, NodeId)>,
+        excluded: BTreeMap<(NodeId, NodeId), Option<OperationId>>,
         there: Vec<(NodeId, NodeId, Option<OperationId>)>,
+        /// What created such relationships.
+        deeds: Deeds,
     },
     Label {
         /// For each kind of operation, the return steps that report a node that a relationship
@@ -46,8 +57,7 @@ enum By {
         led: BTreeMap<NodeId, Deed>,
         /// The one that gave the label.
         given: BTreeMap<NodeId, Deed>,
-        /// Why a node may be another by now.
-        ids_again: Option<String>,
+        ids_again: IdsAgain,
     },
 }
 
@@ -63,8 +73,17 @@ impl ForbiddenPair {
         let (other, by) = match by {
             Forbidden::Type(other) => {
                 let (place, second) = (place(kind), place(other));
-                let (excluded, there) = (BTreeSet::new(), Vec::new());
-                (other, By::Type { place, other: second, excluded, there })
+                let deeds = Deeds::new(plan, |program| {
+                    program.leads_to(kind).chain(program.leads_to(other)).next().is_some()
+                });
+                let by = By::Type {
+                    place,
+                    other: second,
+                    excluded: BTreeMap::new(),
+                    there: Vec::new(),
+                    deeds,
+                };
+                (other, by)
             }
             Forbidden::Label(label) => {
                 let leads = plan.operations.iter().map(|program| {
@@ -81,7 +100,7 @@ impl ForbiddenPair {
                     reports: Reports::default(),
                     led: BTreeMap::new(),
                     given: BTreeMap::new(),
-                    ids_again: ids_again(plan),
+                    ids_again: IdsAgain::new(plan),
                 };
                 (label, by)
             }
@@ -94,13 +113,13 @@ fn find(
     names: (&str, &str),
     node: NodeId,
     (led, given): (&Deed, &Deed),
-    ids_again: Option<&str>,
+    ids_again: &IdsAgain,
     tally: &mut Tally,
 ) {
     if led.tx <= given.tx {
         return;
     }
-    if let Some(why) = ids_again {
+    if let Some(why) = ids_again.doubt(node, led.at.max(given.at)) {
         tally.undecided.get_or_insert_with(|| why.to_owned());
         return;
     }
@@ -108,19 +127,14 @@ fn find(
     let at = Some(led.at.max(given.at));
     tally.find(1, at, operations, vec![given.instance, led.instance], || {
         format!(
-            "Node {} was given the label {} by {} (transaction {}, at {}, instance {}), and {} led \
-             a {} there after that (transaction {}, at {}, instance {}).",
+            "Node {} was given the label {} by {} ({}), and {} led a {} there after that ({}).",
             node.0,
             names.1,
             given.operation,
-            given.tx.0,
-            given.at,
-            given.instance.0,
+            given.place(),
             led.operation,
             names.0,
-            led.tx.0,
-            led.at,
-            led.instance.0
+            led.place()
         )
     });
 }
@@ -128,23 +142,28 @@ fn find(
 impl Watch for ForbiddenPair {
     fn interests(&self) -> Classes {
         match &self.by {
-            By::Type { .. } => Classes::AUDIT,
-            By::Label { .. } => Classes::OPERATIONS | Classes::VALUES | Classes::CLUSTER,
+            By::Type { .. } => Classes::OPERATIONS | Classes::AUDIT,
+            By::Label { ids_again, .. } => {
+                let own = Classes::OPERATIONS | Classes::VALUES | Classes::CLUSTER;
+                own | ids_again.interests()
+            }
         }
     }
 
     fn observe(&mut self, at: Time, fact: &Fact, tally: &mut Tally) {
         match &mut self.by {
-            By::Type { place, other, excluded, there } => {
+            By::Type { place, other, excluded, there, deeds } => {
+                deeds.read(at, fact);
                 let Fact::FinalRelationship { kind, from, to, operation } = *fact else { return };
                 if kind == *place {
                     there.push((from, to, operation));
                 }
                 if kind == *other {
-                    excluded.insert((to, from));
+                    excluded.insert((to, from), operation);
                 }
             }
             By::Label { leads, gives, reports, led, given, ids_again } => {
+                ids_again.observe(at, fact);
                 if let Fact::EpochBegan { log, .. } = *fact {
                     led.retain(|_, deed| deed.tx <= log.tx);
                     given.retain(|_, deed| deed.tx <= log.tx);
@@ -158,7 +177,7 @@ impl Watch for ForbiddenPair {
                     if leads[kind.index()].contains(&report.place) {
                         tally.looked += 1;
                         if let Some(given) = given.get(&node) {
-                            find(names, node, (&deed, given), ids_again.as_deref(), tally);
+                            find(names, node, (&deed, given), ids_again, tally);
                         }
                         if led.get(&node).is_none_or(|last| last.tx < tx) {
                             led.insert(node, deed);
@@ -166,7 +185,7 @@ impl Watch for ForbiddenPair {
                     }
                     if gives[kind.index()].contains(&report.place) {
                         if let Some(led) = led.get(&node) {
-                            find(names, node, (led, &deed), ids_again.as_deref(), tally);
+                            find(names, node, (led, &deed), ids_again, tally);
                         }
                         given.insert(node, deed);
                     }
@@ -176,27 +195,90 @@ impl Watch for ForbiddenPair {
     }
 
     fn close(&self, tally: &mut Tally) {
-        let By::Type { excluded, there, .. } = &self.by else { return };
+        let By::Type { excluded, there, deeds, .. } = &self.by else { return };
         if excluded.is_empty() {
             return;
         }
-        for (from, to, operation) in there {
-            tally.looked += u64::from(operation.is_some());
-            if excluded.contains(&(*from, *to)) {
-                tally.find(1, None, operation.iter().copied().collect(), Vec::new(), || {
-                    let by = operation.map_or("was there at the start".into(), |operation| {
-                        format!("was created by {operation}")
-                    });
-                    format!(
-                        "Node {} has a {} to node {}, and that one a {} back; the first {by}.",
-                        from.0, self.kind, to.0, self.other
-                    )
-                });
-            }
+        let who = |by: Option<OperationId>| {
+            by.map_or_else(
+                || "was there at the start or does not say by whom".to_owned(),
+                |by| format!("was created by {}", deeds.told(by)),
+            )
+        };
+        for (from, to, first) in there {
+            tally.looked += u64::from(first.is_some());
+            let Some(second) = excluded.get(&(*from, *to)) else { continue };
+            let both = || first.iter().chain(second);
+            let told = || both().filter_map(|by| deeds.of(*by));
+            let at = told().map(|deed| deed.to).max();
+            let instances = told().filter_map(|deed| deed.instance).collect();
+            tally.find(1, at, both().copied().collect(), instances, || {
+                format!(
+                    "Node {} has a {} to node {}, and that one a {} back; the first {}, the second \
+                     {}.",
+                    from.0,
+                    self.kind,
+                    to.0,
+                    self.other,
+                    who(*first),
+                    who(*second)
+                )
+            });
         }
     }
 
     fn looks_at(&self) -> &'static str {
         "relationships that something could exclude"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wavetank_vocabulary::{OperationKind, OperationOutcome, Span, Status, Subject};
+
+    #[test]
+    fn who_created_the_two_is_told() {
+        let plan = crate::testing::plan();
+        let by = Forbidden::Type("BLOCKS".into());
+        let place = |name: &str| u8::from(name == "BLOCKS");
+        let (mut check, mut tally) =
+            (ForbiddenPair::new(&plan, "FOLLOWS", &by, place), Tally::default());
+        let follow = plan.operations.iter().position(|program| program.name == "follow");
+        let operation = |index| OperationId { index, ..OperationId::default() };
+        for (index, tx) in [(1, 11), (2, 12)] {
+            let ended = Fact::Completed {
+                operation: operation(index),
+                kind: OperationKind(follow.expect("it is there") as u16),
+                outcome: OperationOutcome::Ok,
+                status: Status::Ok,
+                attempts: 1,
+                instance: Some(InstanceId(3)),
+                tx: TxId(tx),
+                subject: Subject::Created,
+                intended: Time::ZERO,
+            };
+            check.observe(Time::ZERO + Span::from_secs(tx), &ended, &mut tally);
+        }
+        let (from, to) = (NodeId(5), NodeId(6));
+        let first = Fact::FinalRelationship { kind: 0, from, to, operation: Some(operation(1)) };
+        let second = |operation| Fact::FinalRelationship { kind: 1, from: to, to: from, operation };
+        check.observe(Time::ZERO, &first, &mut tally);
+        for (by, ends) in [
+            (Some(operation(2)), "c0#2 (from 0.000s to 12.000s, instance 3, transaction 12)."),
+            (Some(operation(4)), "the second was created by c0#4."),
+            (None, "the second was there at the start or does not say by whom."),
+        ] {
+            check.observe(Time::ZERO, &second(by), &mut tally);
+            let mut tally = Tally::default();
+            check.close(&mut tally);
+            assert_eq!((tally.looked, tally.found), (1, 1));
+            let (story, _) = tally.first.expect("a story");
+            assert!(
+                story.contains("by c0#1 (from 0.000s to 11.000s, instance 3, transaction 11)"),
+                "{story}"
+            );
+            assert!(story.ends_with(ends), "{story}");
+        }
     }
 }

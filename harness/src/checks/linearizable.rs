@@ -21,7 +21,8 @@ use wavetank_vocabulary::{
 use wavetank_world::{GraphSource, Plan};
 
 use super::anomalies::{Tally, Watch};
-use super::observed::{Report, ids_again, sets};
+use super::ids_again::IdsAgain;
+use super::observed::{Report, sets};
 use crate::histories::linearizable::{Linearizer, Op, Step, Value};
 
 /// Configurations that are looked at for one register before it stays undecided.
@@ -127,7 +128,7 @@ impl Linearizable {
         Linearizable {
             name: name.to_owned(),
             start: Start { value: number(start.map(|(_, value)| *value)), nodes: u64::from(nodes) },
-            why: silent.or_else(|| ids_again(plan)),
+            why: silent.or_else(|| IdsAgain::new(plan).why().map(str::to_owned)),
             places: places.collect(),
             open: BTreeMap::new(),
             ended: BTreeMap::new(),

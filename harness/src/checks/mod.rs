@@ -10,6 +10,7 @@ mod does_not_recover;
 mod failed;
 mod forbidden_pair;
 mod happens;
+mod ids_again;
 mod latency;
 mod linearizable;
 mod list_append;

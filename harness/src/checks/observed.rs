@@ -32,18 +32,6 @@ pub(super) fn silent<'p>(plan: &'p Plan, name: &str) -> Option<&'p str> {
     found.map(|program| program.name.as_str())
 }
 
-/// Why a node's number may be another's at the end, if that can be: a restarted instance gives
-/// the ids of deleted nodes again to new ones.
-pub(super) fn ids_again(plan: &Plan) -> Option<String> {
-    let deletes = plan.operations.iter().find(|program| program.deletes_nodes())?;
-    let creates = plan.operations.iter().find(|program| program.creates_nodes())?;
-    Some(format!(
-        "`{}` deletes nodes and `{}` creates some, which may get their ids: what concerns one is \
-         no proof about the other.",
-        deletes.name, creates.name
-    ))
-}
-
 /// One report.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Report {

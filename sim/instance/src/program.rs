@@ -376,9 +376,14 @@ impl Program {
     pub fn deletes_nodes(&self) -> bool {
         self.steps.iter().any(|step| match step {
             OperationStep::DetachDelete(_) => true,
-            OperationStep::Delete(slot) => self.kind_of(*slot).is_none(),
+            OperationStep::Delete(slot) => self.holds_node(*slot),
             _ => false,
         })
+    }
+
+    /// Whether a variable holds a node.
+    pub(crate) fn holds_node(&self, slot: Slot) -> bool {
+        self.kind_of(slot).is_none()
     }
 
     /// Whether it creates nodes.

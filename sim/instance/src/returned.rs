@@ -2,7 +2,9 @@
 //! returned value is of, and by how much the program changes it. Checks interpret
 //! [`wavetank_vocabulary::Fact::Observed`] by it.
 
-use crate::program::{Expression, Operand, OperationStep as Step, Program, Slot};
+use alloc::vec::Vec;
+
+use crate::program::{Exit, Expression, Operand, OperationStep as Step, Program, Slot};
 
 /// A return step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +107,30 @@ impl Program {
             }
             _ => None,
         })
+    }
+
+    /// The return steps that report each node that the program deletes before it does, whatever
+    /// became of its tests; none if there is one of which it reports nothing.
+    pub fn returned_before_deleted(&self) -> Option<Vec<u8>> {
+        let deleted = self.steps.iter().enumerate().filter_map(|(at, step)| match step {
+            Step::DetachDelete(slot) => Some((at, *slot)),
+            Step::Delete(slot) if self.holds_node(*slot) => Some((at, *slot)),
+            _ => None,
+        });
+        let skipped = |at: usize| {
+            self.steps[..at].iter().enumerate().any(|(from, step)| match step {
+                Step::Leave { exit: Exit::Skip(steps), .. } => from + usize::from(*steps) >= at,
+                Step::Merge { new_only, .. } => from + usize::from(*new_only) >= at,
+                _ => false,
+            })
+        };
+        let told = |(before, slot): (usize, Slot)| {
+            self.steps[..before].iter().enumerate().find_map(|(at, step)| match step {
+                Step::Return { of, place, .. } if *of == slot && !skipped(at) => Some(*place),
+                _ => None,
+            })
+        };
+        deleted.map(told).collect()
     }
 
     /// The variables of the nodes to which the program gives this label.
