@@ -433,6 +433,8 @@ fn locks_that_are_not_taken_spoil_numbers() {
         ("counter", "counter_increment = 1", "lost-updates", "counter"),
         ("bank", "transfer = 1", "bank-total", "balance"),
         ("register", "register_read = 50, register_cas = 50", "linearizable", "register"),
+        ("counter", "counter_increment = 50, counter_read = 50", "linearizable", "counter"),
+        ("bank", "transfer = 50, balance = 50", "linearizable", "balance"),
         ("list-append", "list_append = 50, list_read = 50", "list-append", "element"),
     ];
     for (workload, mix, check, property) in cases {

@@ -110,7 +110,7 @@ pub static CHECKS: [Check; 22] = [
     },
     Check {
         name: "linearizable",
-        about: "What operations at the master read and wrote in `property` of each node, between two failovers, can be put in an order that keeps to when they were under way. Operations must report it: `return`, `return wrote`.",
+        about: "What operations at the master read and wrote in `property` of each node, between two failovers, can be put in an order that keeps to when they were under way; a write happens between its report and its answer. Operations must report it: `return`, `return wrote`.",
         keys: &["property", "found"],
     },
     Check {

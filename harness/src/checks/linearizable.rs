@@ -1,11 +1,13 @@
 //! `linearizable`: could what operations read and wrote in a register have happened one after the
 //! other, each at a moment while it was under way?
 //!
-//! Each node's property is a register. What an operation did is read from what it reports; the
-//! search is that of `histories::linearizable`, fed in the order of time as soon as it is known
-//! how the operations under way ended. Judged is what the master answered, between two failovers:
-//! after one, a register is looked at again from the first operation that was alone on it.
-//! Operations elsewhere, or whose outcome is unknown, may have happened at any time since.
+//! Each node's property is a register. What an operation did is read from what it reports: one
+//! that adds 1 and wrote 5 has found 4, another write is a blind one. A write happens when it is
+//! committed, and so after it was reported: its time begins there, unless its program has several
+//! transactions. The search is that of `histories::linearizable`, fed in the order of time as soon
+//! as it is known how the operations under way ended. Judged is what the master answered, between
+//! two failovers: after one, a register is looked at again from the first operation that was alone
+//! on it. Operations elsewhere, or whose outcome is unknown, may have happened at any time since.
 //!
 //! Nothing is said where an operation writes the property without reporting it, nor where some
 //! delete nodes and others create them: a new node may have the id of a deleted one.
@@ -18,6 +20,7 @@ use std::collections::{BTreeMap, VecDeque};
 use wavetank_vocabulary::{
     Classes, Fact, InstanceId, NodeId, OperationId, OperationKind, OperationOutcome, Time,
 };
+use wavetank_world::operation::OperationStep;
 use wavetank_world::{GraphSource, Plan};
 
 use super::anomalies::{Tally, Watch};
@@ -27,6 +30,8 @@ use crate::histories::linearizable::{Linearizer, Op, Step, Value};
 
 /// Configurations that are looked at for one register before it stays undecided.
 const BUDGET: u64 = 200_000;
+/// So many may be looked at for an answer without counting.
+const EACH: u64 = 64;
 /// What a register without the property holds.
 const ABSENT: Value = Value::MAX;
 
@@ -57,11 +62,16 @@ struct Ended {
     did: Vec<(NodeId, Op, InstanceId)>,
     /// What may have happened besides.
     maybe: Vec<(NodeId, Op)>,
+    attempts: u16,
+    /// Whether what it wrote may have been there before it was reported.
+    from_call: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Event {
     Called(OperationId),
+    /// It reported that it wrote, and has not yet committed.
+    Wrote(OperationId, u16, NodeId),
     Returned(OperationId, Time),
     /// A write of an operation that nobody waits for any more.
     Maybe(NodeId, Op),
@@ -87,6 +97,46 @@ struct Start {
     value: Value,
     /// On the nodes before this one; what an operation creates begins with what it says.
     nodes: u64,
+    /// Whether some operation takes the property away.
+    unset: bool,
+}
+
+impl Start {
+    /// What an addition found, if that is known: what is not there counts as 0.
+    fn found(&self, node: NodeId, value: Option<i64>, added: i64) -> Option<Value> {
+        let before = value?.wrapping_sub(added);
+        let there = !self.unset && node.0 < self.nodes && self.value != ABSENT;
+        (before != 0 || there).then(|| number(Some(before)))
+    }
+}
+
+/// A return step that reports the register.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    number: u8,
+    wrote: bool,
+    adds: Option<i64>,
+}
+
+/// What the reports of one attempt say of a node.
+#[derive(Clone, Copy, Debug)]
+struct Said {
+    node: NodeId,
+    instance: InstanceId,
+    read: Option<Value>,
+    /// With what it found, if it adds.
+    wrote: Option<(Value, Option<Value>)>,
+}
+
+impl Said {
+    fn op(&self) -> Option<Op> {
+        Some(match (self.read, self.wrote) {
+            (Some(from), Some((to, _))) | (None, Some((to, Some(from)))) => Op::Cas(from, to),
+            (None, Some((to, None))) => Op::Write(to),
+            (Some(value), None) => Op::Read(value),
+            (None, None) => return None,
+        })
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -95,9 +145,10 @@ pub(super) struct Linearizable {
     start: Start,
     /// Why it comes to no verdict.
     why: Option<String>,
-    /// For each kind of operation: the return steps that report the register, and whether as
-    /// written.
-    places: Vec<Vec<(u8, bool)>>,
+    /// For each kind of operation.
+    places: Vec<Vec<Place>>,
+    /// For each kind, whether it has several transactions.
+    several: Vec<bool>,
     open: BTreeMap<OperationId, Open>,
     ended: BTreeMap<OperationId, Ended>,
     /// Operations that have ended, and may still do something.
@@ -111,13 +162,23 @@ impl Linearizable {
     pub(super) fn new(plan: &Plan, name: &str) -> Self {
         let places = plan.operations.iter().map(|program| {
             let of = program.returned().filter(|step| step.key == Some(name));
-            of.map(|step| (step.place, step.wrote)).collect()
+            of.map(|step| Place { number: step.place, wrote: step.wrote, adds: step.adds })
+                .collect()
         });
         let start = plan.graph.properties.iter().find(|(key, _)| key == name);
         let nodes = match &plan.graph.source {
             GraphSource::Social { users, .. } => *users,
             GraphSource::Edges { edges, .. } => edges.nodes,
         };
+        let unset = plan.operations.iter().any(|program| {
+            program.steps.iter().any(|step| {
+                matches!(step, OperationStep::Unset { key, .. } if program.name_of(*key) == name)
+            })
+        });
+        let several = plan
+            .operations
+            .iter()
+            .map(|program| program.steps.iter().any(|step| matches!(step, OperationStep::Commit)));
         let silent = plan.operations.iter().find(|program| {
             let told = program.returned().filter(|step| step.wrote && step.key == Some(name));
             sets(program, name) != told.count()
@@ -127,9 +188,14 @@ impl Linearizable {
         });
         Linearizable {
             name: name.to_owned(),
-            start: Start { value: number(start.map(|(_, value)| *value)), nodes: u64::from(nodes) },
+            start: Start {
+                value: number(start.map(|(_, value)| *value)),
+                nodes: u64::from(nodes),
+                unset,
+            },
             why: silent.or_else(|| IdsAgain::new(plan).why().map(str::to_owned)),
             places: places.collect(),
+            several: several.collect(),
             open: BTreeMap::new(),
             ended: BTreeMap::new(),
             late: BTreeMap::new(),
@@ -145,37 +211,34 @@ impl Linearizable {
         kind: OperationKind,
         reports: impl Iterator<Item = Report>,
     ) -> Vec<(NodeId, Op, InstanceId)> {
-        let mut did: Vec<(NodeId, Op, InstanceId)> = Vec::new();
+        let mut all: Vec<Said> = Vec::new();
         for report in reports {
-            let places = &self.places[kind.index()];
-            let Some((_, writes)) = places.iter().find(|(place, _)| *place == report.place) else {
+            let mut places = self.places[kind.index()].iter();
+            let Some(place) = places.find(|place| place.number == report.place) else {
                 continue;
             };
-            let value = number(report.value);
-            let known = did.iter_mut().find(|(node, ..)| *node == report.node);
-            match (known, *writes) {
-                (Some((_, op, _)), true) => {
-                    *op = match *op {
-                        Op::Read(from) | Op::Cas(from, _) => Op::Cas(from, value),
-                        _ => Op::Write(value),
-                    }
-                }
-                (Some((_, op, _)), false) => {
-                    *op = match *op {
-                        Op::Write(to) | Op::Cas(_, to) => Op::Cas(value, to),
-                        _ => Op::Read(value),
-                    }
-                }
-                (None, true) => did.push((report.node, Op::Write(value), report.instance)),
-                (None, false) => did.push((report.node, Op::Read(value), report.instance)),
+            let Report { node, instance, value, .. } = report;
+            let at = all.iter().position(|said| said.node == node).unwrap_or_else(|| {
+                all.push(Said { node, instance, read: None, wrote: None });
+                all.len() - 1
+            });
+            let said = &mut all[at];
+            if place.wrote {
+                // Where it wrote the same twice, what it found first is not known.
+                let once = place.adds.filter(|_| said.wrote.is_none());
+                let found = once.and_then(|added| self.start.found(node, value, added));
+                said.wrote = Some((number(value), found));
+            } else {
+                said.read = Some(number(value));
             }
         }
-        did
+        all.iter().filter_map(|said| Some((said.node, said.op()?, said.instance))).collect()
     }
 
     fn ended(&mut self, operation: OperationId, outcome: OperationOutcome, attempts: u16) {
         let Some(open) = self.open.remove(&operation) else { return };
-        let mut ended = Ended::default();
+        let from_call = self.several[open.kind.index()];
+        let mut ended = Ended { attempts, from_call, ..Ended::default() };
         for attempt in 1..=attempts {
             let of = open.reports.iter().filter(|(report, _)| report.attempt == attempt);
             let at_master = of.clone().all(|(_, at_master)| *at_master);
@@ -201,10 +264,17 @@ impl Linearizable {
                         register(&mut self.registers, &self.start, *node).maybe(*op);
                     }
                     for (node, op, _) in &ended.did {
-                        let register = register(&mut self.registers, &self.start, *node);
-                        register.alone = register.under_way.is_empty().then_some(operation);
-                        let ticket = register.search.as_mut().map(|search| search.call(*op));
-                        register.under_way.push((operation, ticket));
+                        if ended.from_call || matches!(op, Op::Read(_)) {
+                            register(&mut self.registers, &self.start, *node).call(operation, *op);
+                        }
+                    }
+                }
+                Event::Wrote(operation, attempt, node) => {
+                    let Some(ended) = self.ended.get(&operation) else { return };
+                    let counts = !ended.from_call && ended.attempts == attempt;
+                    let did = ended.did.iter().find(|(of, ..)| counts && *of == node);
+                    if let Some((_, op, _)) = did {
+                        register(&mut self.registers, &self.start, node).call(operation, *op);
                     }
                 }
                 Event::Returned(operation, at) => {
@@ -250,6 +320,15 @@ fn register<'r>(
 }
 
 impl Register {
+    fn call(&mut self, operation: OperationId, op: Op) {
+        if self.under_way.iter().any(|(known, _)| *known == operation) {
+            return;
+        }
+        self.alone = self.under_way.is_empty().then_some(operation);
+        let ticket = self.search.as_mut().map(|search| search.call(op));
+        self.under_way.push((operation, ticket));
+    }
+
     fn maybe(&mut self, op: Op) {
         // What it read is of no matter if it did not happen: as a write it explains the most.
         let op = match op {
@@ -287,6 +366,7 @@ impl Register {
         match (&mut self.search, ticket) {
             (Some(search), Some(ticket)) => {
                 tally.looked += 1;
+                search.allow(EACH, BUDGET);
                 match search.returned(ticket) {
                     Step::Explained => {}
                     Step::Spent => {
@@ -364,6 +444,10 @@ impl Watch for Linearizable {
                 let Some((operation, report)) = Report::of(at, fact) else { return };
                 if let Some(open) = self.open.get_mut(&operation) {
                     open.reports.push((report, self.master == Some(report.instance)));
+                    if report.wrote {
+                        let Report { attempt, node, .. } = report;
+                        self.events.push_back(Event::Wrote(operation, attempt, node));
+                    }
                 } else if let Some(kind) = self.late.get(&operation)
                     && report.wrote
                 {

@@ -10,7 +10,7 @@ use super::anomalies::{Tally, Watch};
 
 /// A check, and what it has found.
 pub(super) struct Told<W> {
-    check: W,
+    pub(super) check: W,
     pub(super) tally: Tally,
     clock: Time,
 }

@@ -116,6 +116,11 @@ impl Linearizer {
         Linearizer { configs: vec![first], slots: Vec::new(), open: Vec::new(), budget }
     }
 
+    /// So many more configurations may be looked at, but not more than `most` in all.
+    pub fn allow(&mut self, more: u64, most: u64) {
+        self.budget = self.budget.max(self.budget.saturating_add(more).min(most));
+    }
+
     /// An operation that will return was called. The ticket is for [`Linearizer::returned`].
     pub fn call(&mut self, op: Op) -> usize {
         let free = self.slots.iter().position(Option::is_none);
@@ -293,7 +298,11 @@ mod tests {
     fn a_spent_budget_is_said() {
         let mut search = Linearizer::new(0, 1);
         let tickets: Vec<usize> = (1..5).map(|v| search.call(Op::Cas(v - 1, v))).collect();
-        assert_eq!(search.returned(tickets[3]), Step::Spent);
+        assert_eq!(search.clone().returned(tickets[3]), Step::Spent);
+        search.allow(100, 0);
+        assert_eq!(search.clone().returned(tickets[3]), Step::Spent, "no more than 0 in all");
+        search.allow(100, 100);
+        assert_eq!(search.returned(tickets[3]), Step::Explained);
     }
 
     #[test]

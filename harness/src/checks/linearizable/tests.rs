@@ -4,13 +4,22 @@ use wavetank_vocabulary::Observation::{Read, Wrote};
 
 const READ_AT: u8 = 0;
 const WRITTEN_AT: u8 = 1;
+const ADDED_AT: u8 = 2;
+const TAKEN_AT: u8 = 3;
 const KIND: OperationKind = OperationKind(0);
 
 fn begun() -> Told<Linearizable> {
     let mut plan = crate::testing::plan();
     plan.graph.properties = vec![("register".into(), 0)];
     let mut check = Linearizable::new(&plan, "register");
-    check.places = vec![vec![(READ_AT, false), (WRITTEN_AT, true)]];
+    let place = |number, wrote, adds| Place { number, wrote, adds };
+    check.several = vec![false];
+    check.places = vec![vec![
+        place(READ_AT, false, None),
+        place(WRITTEN_AT, true, None),
+        place(ADDED_AT, true, Some(1)),
+        place(TAKEN_AT, true, Some(-1)),
+    ]];
     Told::new(check)
 }
 
@@ -65,6 +74,78 @@ fn what_an_operation_did_to_two_nodes_is_two_things() {
     assert_eq!(told.counts(), (4, 0));
     told.whole(4, false, 6);
     assert_eq!(told.tally.found, 1, "that is the other's");
+}
+
+#[test]
+fn two_that_add_to_the_same_number_are_told() {
+    let mut told = begun();
+    for index in 1..=2 {
+        told.calls(index);
+        told.report(index, Wrote, ADDED_AT, 5);
+    }
+    told.whole(3, true, 4);
+    told.ends(1, OperationOutcome::Ok);
+    told.ends(2, OperationOutcome::Ok);
+    assert_eq!(told.counts(), (3, 1));
+    let story = told.story();
+    assert!(story.contains("found 4 and wrote 5 in `register` of node 7"), "{story}");
+}
+
+#[test]
+fn what_adds_to_a_node_twice_wrote_it_somehow() {
+    let mut told = begun();
+    told.calls(1);
+    told.report(1, Wrote, ADDED_AT, 5);
+    told.report(1, Wrote, ADDED_AT, 5);
+    told.ends(1, OperationOutcome::Ok);
+    assert_eq!(told.counts(), (1, 0));
+}
+
+#[test]
+fn nothing_counts_as_0_to_what_adds() {
+    let mut told = begun();
+    for (index, value) in [(1, 1), (2, 2)] {
+        told.calls(index);
+        told.report_of(index, Wrote, ADDED_AT, (1 << 40, value));
+        told.ends(index, OperationOutcome::Ok);
+    }
+    told.whole(3, false, 0);
+    assert_eq!(told.counts(), (2, 0), "of a new node the first is only learned from");
+}
+
+#[test]
+fn many_that_add_one_after_the_other_are_judged() {
+    let mut told = begun();
+    let mut register = 0;
+    // All are called first, and three have committed and are not yet answered.
+    for number in 0..6_000 {
+        if number % 60 == 0 {
+            (number..number + 60).for_each(|number| told.calls(number));
+        }
+        let by = if number % 4 == 0 { -1 } else { 1 };
+        register += by;
+        told.report(number, Wrote, if by < 0 { TAKEN_AT } else { ADDED_AT }, register);
+        if number >= 3 {
+            told.ends(number - 3, OperationOutcome::Ok);
+        }
+    }
+    (5_997..6_000).for_each(|number| told.ends(number, OperationOutcome::Ok));
+    assert_eq!((told.counts(), told.tally.undecided.take()), ((6_000, 0), None));
+}
+
+#[test]
+fn a_write_happens_after_it_was_reported() {
+    for (several, found) in [(false, 1), (true, 0)] {
+        let mut told = begun();
+        told.check.several = vec![several];
+        told.calls(1);
+        told.whole(2, true, 6);
+        told.wrote(1, 5);
+        told.whole(3, false, 6);
+        told.ends(1, OperationOutcome::Ok);
+        told.whole(4, false, 6);
+        assert_eq!(told.counts(), (4, found), "{several}");
+    }
 }
 
 #[test]
