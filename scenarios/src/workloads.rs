@@ -307,6 +307,27 @@ mod tests {
     }
 
     #[test]
+    fn who_relates_two_users_says_so() {
+        let mut marked = 0;
+        for operation in OPERATIONS.iter() {
+            let program = &operation.program;
+            let relates =
+                ["FOLLOWS", "BLOCKS", "STARRED", "PAIR"].iter().map(|kind| program.leads_to(kind));
+            let created = relates.flatten().count();
+            let marks = program.steps.iter().filter(|step| {
+                matches!(step, OperationStep::Set { key, value, .. }
+                    if program.name_of(*key) == "op" && *value == Operand::Operation.into())
+            });
+            if created == 0 {
+                continue;
+            }
+            assert_eq!(marks.count(), created, "{} {:?}", program.name, operation.pattern);
+            marked += created;
+        }
+        assert!(marked > 40, "{marked}");
+    }
+
+    #[test]
     fn what_others_delete_is_not_looked_for_afterwards() {
         let of = |name: &str| {
             operation(name, None, GraphModel::MonolithicNode).expect("it is there").program.clone()
