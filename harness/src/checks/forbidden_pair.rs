@@ -1,10 +1,10 @@
 //! `forbidden-pair`: is there a relationship where something else excludes it?
 //!
 //! A relationship the other way, such as a block of the follower, is looked for in the master's
-//! store at the end; who created the two, and when, operations have told. With a label, such as that of a deleted user, what counts is the order of the
-//! transactions: which one gave a node the label, and which one led a relationship there, is read
-//! from what the operations report. When a new master begins its reign, what lies beyond its log
-//! is gone. What looks wrong of a node that may have become another one between the two
+//! store at the end; who created the two, and when, operations have told. With a label, such as
+//! that of a deleted user, what counts is the order of the transactions: which one gave a node the
+//! label, and which one led a relationship there, is read from what the operations report. When a
+//! new master begins its reign, what lies beyond its log is gone. What looks wrong of a node that may have become another one between the two
 //! (`ids_again`) is left undecided.
 //!
 //! Exercised: operations created such relationships, and something could exclude one. Memory: the

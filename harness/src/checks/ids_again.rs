@@ -57,8 +57,7 @@ impl IdsAgain {
         let settings = std::iter::once(&plan.settings).chain(own).chain(later);
         let rests = settings.map(|settings| settings.id_reuse_safe_zone).min();
         let of = plan.operations.iter().map(|program| {
-            let told = || program.returned_before_deleted();
-            program.deletes_nodes().then(|| Deletes { told: told() })
+            program.deletes_nodes().then(|| Deletes { told: program.returned_before_deleted() })
         });
         IdsAgain {
             why,
