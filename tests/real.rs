@@ -69,7 +69,7 @@ fn processes_of(folder: &str) -> Vec<String> {
 #[test]
 fn a_master_is_killed_and_a_slave_takes_over() {
     let folder = folder();
-    let scenario = written(&folder, "loss.toml", &master_loss("crash"));
+    let scenario = written(&folder, "loss.toml", &master_loss("crash", 10));
     let (work, out) = (folder.path("work"), folder.path("out"));
     let done =
         run(&["soak", &scenario, "--time-scale", "5", "--work", &work, "--out", &out, "--json"]);
@@ -265,7 +265,7 @@ fn members_that_are_not_those_of_the_scenario_are_refused() {
 #[test]
 fn what_cannot_be_played_for_real_is_refused() {
     let folder = folder();
-    let scenario = written(&folder, "disk.toml", &master_loss("bit-flip"));
+    let scenario = written(&folder, "disk.toml", &master_loss("bit-flip", 10));
     let done = run(&["soak", &scenario, "--out", &folder.path("out")]);
     assert_eq!(done.code, 2);
     assert!(

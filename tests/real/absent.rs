@@ -23,7 +23,7 @@ struct Soak {
 impl Soak {
     fn with_the_master_down() -> Soak {
         let folder = folder();
-        let scenario = written(&folder, "loss.toml", &master_loss("crash"));
+        let scenario = written(&folder, "loss.toml", &master_loss("crash", 24));
         let work = folder.path("work");
         let harness = Command::new(env!("CARGO_BIN_EXE_wavetank"))
             .args(["soak", &scenario, "--time-scale", "4", "--json", "--work", &work, "--out"])

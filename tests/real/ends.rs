@@ -119,7 +119,7 @@ fn what_a_calibration_left_that_was_killed_is_taken_away_by_the_next() {
 #[test]
 fn nothing_survives_a_soak_that_is_killed() {
     let folder = folder();
-    let scenario = written(&folder, "pause.toml", &master_loss("pause"));
+    let scenario = written(&folder, "pause.toml", &master_loss("pause", 10));
     let (work, out) = (folder.path("work"), folder.path("out"));
     let arguments = ["soak", &scenario, "--time-scale", "4", "--work", &work, "--out", &out];
     let harness = Harness::start(&arguments, &work);

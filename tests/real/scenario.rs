@@ -69,9 +69,9 @@ pub(crate) fn calm() -> String {
     head(3, 40, settings, PATIENT) + expected
 }
 
-/// Three instances, of which the master is struck under load by a fault and comes back.
-pub(crate) fn master_loss(fault: &str) -> String {
-    let fault = format!("\n[[faults]]\nat = \"15s\"\n{fault} = \"master\"\nfor = \"10s\"\n");
+/// Three instances, of which the master is struck under load by a fault for so many seconds.
+pub(crate) fn master_loss(fault: &str, seconds: u32) -> String {
+    let fault = format!("\n[[faults]]\nat = \"15s\"\n{fault} = \"master\"\nfor = \"{seconds}s\"\n");
     let reign =
         "\n[[expect]]\ncheck = \"happens\"\nevent = \"reign begins\"\ncount = { min = 1 }\n";
     three(40, 3) + &fault + reign
