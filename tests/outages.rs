@@ -491,3 +491,15 @@ fn chapter() -> String {
     }
     text
 }
+
+/// That a branch was found does not say whose: the old master's is what the outage was about.
+#[test]
+fn the_old_master_is_who_branched() {
+    for seed in ["0", "1", "2"] {
+        let done = run(&["run", "neo4j-ha/old-master-returns-branched", "--seed", seed, "--json"]);
+        let result: serde_json::Value = serde_json::from_str(&done.stdout).expect("a result");
+        let branches: Vec<_> =
+            (0..3).map(|at| result["instances"][at]["branches"].as_u64()).collect();
+        assert_eq!(branches, [Some(1), Some(0), Some(0)], "seed {seed}");
+    }
+}
