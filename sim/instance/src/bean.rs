@@ -62,7 +62,7 @@ impl ClusterMember {
 
 impl Instance {
     /// The bean as it is now; none before the instance has a store and takes part in the
-    /// cluster.
+    /// cluster, and none of an arbiter, which has no store.
     pub fn management_bean(&self) -> Option<HighAvailability> {
         let member = self.member.as_ref()?;
         let configuration = member.configuration();
@@ -89,7 +89,7 @@ impl Instance {
 
     /// Of the bean, what a monitoring system keeps: without the other members.
     pub fn monitored(&self) -> Option<Monitored> {
-        self.member.as_ref()?;
+        self.member.as_ref().filter(|_| !self.config.arbiter)?;
         let role = HaRole::from(self.role());
         let last_committed = self.store().mark().tx;
         Some(Monitored { available: role != HaRole::Unknown, role, last_committed })

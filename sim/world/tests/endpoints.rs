@@ -106,6 +106,19 @@ fn monitoring_reads_roles_and_logs_and_gets_no_answer_from_who_is_down() {
 }
 
 #[test]
+fn an_arbiter_has_no_bean() {
+    let mut plan = plan(20, 5);
+    plan.instances[2].arbiter = true;
+    let mut world = world(plan);
+    while world.now() < Time::ZERO + Span::from_secs(15) && world.advance(100) {}
+    let beans = [1, 2, 3].map(|id| {
+        let instance = world.instance(InstanceId(id)).unwrap();
+        (instance.monitored().is_some(), instance.management_bean().is_some())
+    });
+    assert_eq!(beans, [(true, true), (true, true), (false, false)]);
+}
+
+#[test]
 fn the_bean_tells_what_each_instance_believes_of_the_others() {
     let mut plan = plan(60, 5);
     plan.faults = vec![fault(FaultKind::PowerLoss, Target::Instance(InstanceId(3)), 20, 30)];
