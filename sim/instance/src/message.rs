@@ -191,9 +191,9 @@ pub enum Refusal {
 pub enum Verdict {
     /// The log is a prefix of the master's.
     Same,
-    /// The master has another transaction in that place.
+    /// The master has another transaction in that place, or none yet.
     Branched,
-    /// The master cannot look the transaction up: it never had it, or pruned it.
+    /// The master cannot look the transaction up: it was pruned.
     OutOfDate,
     /// The receiver is not master.
     NotMaster,

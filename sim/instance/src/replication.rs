@@ -309,8 +309,9 @@ impl Instance {
                 MarkOf::Known(_) if self.config.bugs.contains(PlantedBugs::BRANCH_RECEIVED) => {
                     Verdict::Same
                 }
-                MarkOf::Known(_) => Verdict::Branched,
-                MarkOf::Missing | MarkOf::TooOld | MarkOf::Failed(_) => Verdict::OutOfDate,
+                // With more transactions than the master it has some of its own.
+                MarkOf::Known(_) | MarkOf::Missing => Verdict::Branched,
+                MarkOf::TooOld | MarkOf::Failed(_) => Verdict::OutOfDate,
                 MarkOf::Wait(ticket) => return self.park(task, ticket),
             }
         } else {
