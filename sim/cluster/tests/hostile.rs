@@ -7,13 +7,19 @@ mod messages;
 use messages::message;
 use proptest::prelude::*;
 use wavetank_cluster::{
-    Compat, Configuration, Effect, Input, Member, MemberSet, Message, Moment, Settings, Timer,
+    AcceptorMemory, Compat, Configuration, Effect, Input, Member, MemberSet, Message, Moment,
+    Quorum, Settings, Timer,
 };
 use wavetank_vocabulary::{Epoch, InstanceId, PlantedBugs, Time, TxId};
 
+/// Mostly the other members: what strangers say goes no further.
+fn sender() -> impl Strategy<Value = InstanceId> {
+    prop_oneof![5 => Just(1), 5 => Just(3), 1 => 0..6u16].prop_map(InstanceId)
+}
+
 fn input() -> impl Strategy<Value = Input> {
     prop_oneof![
-        20 => ((0..6u16).prop_map(InstanceId), message())
+        20 => (sender(), message())
             .prop_map(|(from, message)| Input::Message { from, message }),
         6 => (0..Timer::count(3))
             .prop_map(|slot| Input::Timer(Timer::at_slot(slot, 3).expect("below the count"))),
@@ -35,10 +41,9 @@ enum Before {
     Entered,
 }
 
-fn member(before: Before, compat: Compat) -> Member {
+fn member(before: Before, settings: Settings) -> Member {
     let ids: Vec<_> = (1..=3).map(InstanceId).collect();
     let configuration = Configuration::new(InstanceId(2), &ids).unwrap();
-    let settings = Settings::defaults(compat);
     let mut member = Member::new(configuration, settings, false, 5, PlantedBugs::NONE);
     let moment = Moment { mono: Time::ZERO, wall_ms: 5, tx: Some(TxId(3)) };
     let members = match before {
@@ -74,9 +79,14 @@ proptest! {
             Before::Start, Before::Discovery, Before::Joining, Before::Entered,
         ]),
         compat in prop::sample::select(Compat::ALL.to_vec()),
+        (acceptor_memory, quorum) in (
+            prop::sample::select(vec![AcceptorMemory::Volatile, AcceptorMemory::Durable]),
+            prop::sample::select(vec![Quorum::OfTheAlive, Quorum::OfAllHosts]),
+        ),
         storm in prop::collection::vec(input(), 0..200),
     ) {
-        let mut member = member(before, compat);
+        let settings = Settings { acceptor_memory, quorum, ..Settings::defaults(compat) };
+        let mut member = member(before, settings);
         let mut effects: Vec<Effect> = Vec::new();
         for (turn, input) in storm.into_iter().enumerate() {
             effects.clear();
