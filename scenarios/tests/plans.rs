@@ -411,6 +411,7 @@ fn initial_hosts_are_ids_or_hosts_in_their_order() {
         ("1,70000", "no server id is as high as 70000"),
         ("1,b:5001", "`b:5001` stands among server ids"),
         ("1,1", "`1` is listed twice"),
+        ("1,01,2", "1 is listed twice"),
     ] {
         let text = format!("{LEAST}[cluster.settings]\n\"ha.initial_hosts\" = \"{list}\"\n");
         let errors = parse("test.toml", &text).unwrap_err().to_string();

@@ -320,7 +320,12 @@ fn hosts(text: &str) -> Result<Vec<InstanceId>, Wrong> {
         Err(_) if is_id(item) => Err(format!("no server id is as high as {}", brief(item)).into()),
         Err(_) => Err(format!("`{}` stands among server ids", brief(item)).into()),
     };
-    items.iter().map(id).collect()
+    let ids = items.iter().map(id).collect::<Result<Vec<InstanceId>, Wrong>>()?;
+    // As a number may be written in several ways.
+    if let Some(twice) = ids.iter().enumerate().find(|(at, id)| ids[..*at].contains(id)) {
+        return Err(format!("{} is listed twice", twice.1.0).into());
+    }
+    Ok(ids)
 }
 
 /// Whether the place was set in this layer: that is told as a slip of its own.
