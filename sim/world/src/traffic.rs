@@ -181,8 +181,8 @@ impl<O: Observer> World<O> {
             return;
         }
         if status == Status::Ok && core::mem::take(&mut operation.looks_up) {
-            // The user is known: the request itself comes next.
-            operation.at = None;
+            // The user is known: the request itself comes next, in a transaction of its own.
+            (operation.at, operation.request.open) = (None, None);
             operation.generation = operation.generation.wrapping_add(1);
             let generation = operation.generation;
             self.ask(flight, generation);
@@ -341,13 +341,9 @@ impl<O: Observer> World<O> {
             }
             None => {
                 let latency = self.client_latency(client);
-                let answer = Event::Answer {
-                    flight,
-                    generation,
-                    status: Status::NoServer,
-                    tx: TxId(0),
-                    instance: None,
-                };
+                let status = self.refusal(flight, generation);
+                let answer =
+                    Event::Answer { flight, generation, status, tx: TxId(0), instance: None };
                 self.kernel.schedule(now + latency, answer);
             }
         }

@@ -222,6 +222,14 @@ fn a_look_up_that_is_not_answered_leaves_no_doubt_about_the_request() {
 }
 
 #[test]
+fn a_look_up_of_several_statements_is_over_before_the_request_begins() {
+    let mut plan = users(true);
+    plan.clients[0].deployment = Deployment::Server;
+    plan.operations[2].steps.insert(1, wavetank_world::operation::OperationStep::Statement);
+    assert!(play(plan).ended_with(Status::Ok) > 1_000);
+}
+
+#[test]
 fn nobody_is_looked_up_for_who_signs_up() {
     let mut plan = users(true);
     plan.operations.push(operations(&["sign_up"])[0].clone());
