@@ -181,7 +181,7 @@ impl Linearizable {
             .map(|program| program.steps.iter().any(|step| matches!(step, OperationStep::Commit)));
         let silent = plan.operations.iter().find(|program| {
             let told = program.returned().filter(|step| step.wrote && step.key == Some(name));
-            sets(program, name) != told.count()
+            sets(program, name) != told.count() || !program.tells_each_write(name)
         });
         let silent = silent.map(|program| {
             format!("`{}` writes `{name}` and does not report what it wrote.", program.name)
@@ -228,7 +228,8 @@ impl Linearizable {
                 let once = place.adds.filter(|_| said.wrote.is_none());
                 let found = once.and_then(|added| self.start.found(node, value, added));
                 said.wrote = Some((number(value), found));
-            } else {
+            } else if said.wrote.is_none() {
+                // What is read after one's own write is that.
                 said.read = Some(number(value));
             }
         }

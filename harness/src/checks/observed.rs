@@ -28,7 +28,9 @@ pub(super) fn adds(program: &Program, name: &str) -> Vec<(u8, i64)> {
 /// An operation that writes a property without reporting what it added, if there is one.
 pub(super) fn silent<'p>(plan: &'p Plan, name: &str) -> Option<&'p str> {
     let mut all = plan.operations.iter();
-    let found = all.find(|program| sets(program, name) != adds(program, name).len());
+    let found = all.find(|program| {
+        sets(program, name) != adds(program, name).len() || !program.tells_each_write(name)
+    });
     found.map(|program| program.name.as_str())
 }
 

@@ -4,6 +4,8 @@
 
 use alloc::vec::Vec;
 
+use wavetank_store::Direction;
+
 use crate::program::{Exit, Expression, Operand, OperationStep as Step, Program, Slot};
 
 /// A return step.
@@ -97,13 +99,55 @@ impl Program {
         })
     }
 
+    /// Whether each step that writes the property of a node, and the one that reports it, depend on
+    /// the same tests: either both happen or neither.
+    pub fn tells_each_write(&self, property: &str) -> bool {
+        let mut written = self.steps.iter().enumerate().filter_map(|(at, step)| match step {
+            Step::Set { of, key, .. } | Step::Unset { of, key, .. }
+                if self.name_of(*key) == property =>
+            {
+                Some((at, *of))
+            }
+            _ => None,
+        });
+        let told = |slot: Slot| {
+            self.steps.iter().enumerate().filter_map(move |(at, step)| match step {
+                Step::Return { of, wrote: true, .. } if *of == slot => Some(at),
+                _ => None,
+            })
+        };
+        let ends = |from: usize, to: usize| {
+            self.steps[from.min(to)..from.max(to)]
+                .iter()
+                .any(|step| matches!(step, Step::Leave { exit: Exit::Done, .. }))
+        };
+        written.all(|(at, slot)| {
+            told(slot).any(|to| self.skips(at).eq(self.skips(to)) && !ends(at, to))
+        })
+    }
+
+    /// The steps before this one by which it may be left out.
+    fn skips(&self, at: usize) -> impl Iterator<Item = usize> {
+        self.steps[..at].iter().enumerate().filter_map(move |(from, step)| {
+            let left_out = match step {
+                Step::Leave { exit: Exit::Skip(steps), .. } => *steps,
+                Step::Merge { new_only, .. } => *new_only,
+                _ => return None,
+            };
+            (from + usize::from(left_out) >= at).then_some(from)
+        })
+    }
+
     /// The variables of the nodes at which relationships of this type end that the program
     /// creates.
     pub fn leads_to<'p>(&'p self, kind: &'p str) -> impl Iterator<Item = Slot> + 'p {
         self.steps.iter().filter_map(move |step| match step {
             Step::Connect { to, kind: of, .. } if self.name_of(*of) == kind => Some(*to),
-            Step::Merge { path, .. } => {
-                path.to.filter(|_| path.kind.is_some_and(|of| self.name_of(of) == kind))
+            Step::Merge { path, .. } if path.kind.is_some_and(|of| self.name_of(of) == kind) => {
+                match path.direction {
+                    Direction::Incoming => path.to.map(|_| path.from),
+                    Direction::Outgoing | Direction::Both => path.to,
+                }
             }
             _ => None,
         })
@@ -117,16 +161,13 @@ impl Program {
             Step::Delete(slot) if self.holds_node(*slot) => Some((at, *slot)),
             _ => None,
         });
-        let skipped = |at: usize| {
-            self.steps[..at].iter().enumerate().any(|(from, step)| match step {
-                Step::Leave { exit: Exit::Skip(steps), .. } => from + usize::from(*steps) >= at,
-                Step::Merge { new_only, .. } => from + usize::from(*new_only) >= at,
-                _ => false,
-            })
-        };
         let told = |(before, slot): (usize, Slot)| {
             self.steps[..before].iter().enumerate().find_map(|(at, step)| match step {
-                Step::Return { of, place, .. } if *of == slot && !skipped(at) => Some(*place),
+                Step::Return { of, place, .. }
+                    if *of == slot && self.skips(at).next().is_none() =>
+                {
+                    Some(*place)
+                }
                 _ => None,
             })
         };

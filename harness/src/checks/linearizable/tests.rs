@@ -92,6 +92,17 @@ fn two_that_add_to_the_same_number_are_told() {
 }
 
 #[test]
+fn what_is_read_after_ones_own_write_is_not_what_it_found() {
+    let mut told = begun();
+    told.whole(1, true, 4);
+    told.calls(2);
+    told.report(2, Wrote, WRITTEN_AT, 5);
+    told.report(2, Read, READ_AT, 5);
+    told.ends(2, OperationOutcome::Ok);
+    assert_eq!(told.counts(), (2, 0));
+}
+
+#[test]
 fn what_adds_to_a_node_twice_wrote_it_somehow() {
     let mut told = begun();
     told.calls(1);
