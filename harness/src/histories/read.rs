@@ -86,7 +86,9 @@ pub(super) fn registers(
 ) -> Result<Vec<History>, HistoryError> {
     match format {
         Format::RegisterLines => {
-            lines(text).map(|(at, line)| register_line(name, text, at, line, initial)).collect()
+            let places = Lines::new(text);
+            let one = |(at, line)| register_line(name, text, (at, places.of(at)), line, initial);
+            lines(text).map(one).collect()
         }
         Format::Accesses => Err(HistoryError::at(
             name,
@@ -178,7 +180,7 @@ fn register_deed(
 fn register_line(
     name: &str,
     text: &str,
-    at: usize,
+    (at, number): (usize, usize),
     line: &str,
     initial: Option<&str>,
 ) -> Result<History, HistoryError> {
@@ -189,7 +191,7 @@ fn register_line(
         || form.get("init").map_or_else(|| "nil".to_owned(), Form::text),
         str::to_owned,
     );
-    let mut history = History::new(text[..at].matches('\n').count() + 1, "time", &at_first);
+    let mut history = History::new(number, "time", &at_first);
     let mut busy: BTreeMap<String, Vec<(usize, usize)>> = BTreeMap::new();
     for (number, op) in ops.iter().enumerate() {
         let here = |reason: &str| wrong(format!("operation {number}: {reason}"));
