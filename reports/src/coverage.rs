@@ -102,17 +102,21 @@ impl Coverage {
         let mut often = self.clone().settled();
         often.matrix.retain(|_, count| *count >= least);
         often.points.retain(|_, count| *count >= least);
+        often.took_effect.retain(|_, count| *count >= least);
         often
     }
 
-    /// What `required` has and this lacks: cells as `KIND in STATE`, and points.
+    /// What `required` has and this lacks: kinds that took effect, cells as `KIND in STATE`, and
+    /// points.
     pub fn lacks(&self, required: &Coverage) -> Vec<String> {
         let cell = |(kind, state): &(FaultKind, ProtocolState)| {
             format!("{} in {}", kind.name(), state.name())
         };
+        let kinds = required.took_effect.keys().filter(|kind| !self.took_effect.contains_key(kind));
+        let kinds = kinds.map(|kind| format!("{} that took effect", kind.name()));
         let cells = required.matrix.keys().filter(|key| !self.matrix.contains_key(key)).map(cell);
         let points = required.points.keys().filter(|key| !self.points.contains_key(key));
-        cells.chain(points.map(|point| point.name().to_owned())).collect()
+        kinds.chain(cells).chain(points.map(|point| point.name().to_owned())).collect()
     }
 
     /// Points, and cells of all kinds, which were never reached.
@@ -327,6 +331,7 @@ mod tests {
         assert!(all.lacks(&again).is_empty());
         let less = Coverage::new();
         assert!(less.lacks(&all).contains(&"pause in push".to_owned()));
+        assert!(less.lacks(&all).contains(&"pause that took effect".to_owned()));
         let never = all.never_reached();
         assert!(never.contains(&"crash in push".to_owned()));
         assert!(!never.contains(&"pause in push".to_owned()));
