@@ -8,7 +8,6 @@ mod junit;
 mod markdown;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -369,9 +368,11 @@ impl CampaignResult {
 
 /// By what a run is known however the path of its scenario is written. Copies of one file give the
 /// same runs.
-fn identity(result: &SeedResult) -> (Option<&OsStr>, &str, u64, &str) {
-    let file = Path::new(&result.scenario).file_name();
-    (file, &result.scenario_digest, result.seed, &result.digest)
+fn identity(result: &SeedResult) -> (Option<&str>, &str, u64, &str) {
+    let file = Path::new(&result.scenario).file_name().and_then(|name| name.to_str());
+    // In the library it has no ending.
+    let name = file.map(|file| file.strip_suffix(".toml").unwrap_or(file));
+    (name, &result.scenario_digest, result.seed, &result.digest)
 }
 
 fn tally(results: &[SeedResult]) -> ScenarioTally {

@@ -103,6 +103,18 @@ fn the_result_does_not_depend_on_the_order_of_the_seeds() {
 }
 
 #[test]
+fn the_digest_is_that_of_files_and_of_names_of_the_library() {
+    let digest = |names: [&str; 2]| {
+        let results = names.iter().zip([1, 2]).map(|(name, number)| seed(name, number));
+        CampaignResult::new(results.collect(), Ended::Whole, 1.0, hash, |_| String::new()).digest
+    };
+    assert_eq!(
+        digest(["hot-node", "hot-node-split"]),
+        digest(["a/hot-node.toml", "a/hot-node-split.toml"])
+    );
+}
+
+#[test]
 fn the_digest_does_not_depend_on_the_folder_that_a_scenario_is_named_from() {
     let named = |one: &str, other: &str| {
         let runs = vec![seed(one, 1), seed(one, 2), seed(other, 3), seed(other, 4)];
