@@ -153,6 +153,20 @@ fn too_few_seeds_hold_nothing_whatever_ended_them() {
 }
 
 #[test]
+fn a_seed_that_failed_counts_however_few_there_were_and_keeps_what_it_shrank_to() {
+    let folder = Folder::with("lossy.toml", &lossy());
+    let (file, part, whole) =
+        (folder.path("lossy.toml"), folder.path("part"), folder.path("whole"));
+    let few = ["test", &file, "--seeds", "1..2", "--min-seeds", "2", "--out", &part, "--json"];
+    let few = run(&few);
+    assert_eq!(few.code, 1, "{}", few.stderr);
+    let smallest = |done: &Done| json(done)["failures"][0]["smallest"]["faults"].clone();
+    assert_eq!(smallest(&few), 1);
+    let merged = run(&["merge", &part, "--out", &whole, "--json"]);
+    assert_eq!((merged.code, smallest(&merged)), (1, 1.into()), "{}", merged.stderr);
+}
+
+#[test]
 fn a_second_start_goes_on_and_another_text_does_not_mix() {
     let folder = Folder::with("short.toml", SHORT);
     let (file, out) = (folder.path("short.toml"), folder.path("out"));

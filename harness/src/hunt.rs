@@ -113,8 +113,8 @@ impl Hunt<'_> {
                 continue;
             }
             trail.wall = started.elapsed();
-            let clean = one(&work, number, seed, &bases, draw)?;
-            if clean.is_none_or(|clean| !clean.held()) {
+            let Some(clean) = one(&work, number, seed, &bases, draw)? else { break };
+            if !clean.held() {
                 trail.unclean += 1;
                 continue;
             }

@@ -141,7 +141,7 @@ impl<P: FnMut(&str, &Plan, u64)> Shrinker<P> {
 
     fn round(&mut self) {
         self.tell("expectations");
-        self.take(passes::only_expectation(&self.best, self.failed.index));
+        self.expectations();
         self.tell("duration");
         self.take(Plan { warm_up: Span::ZERO, ..self.best.clone() });
         self.duration();
@@ -170,6 +170,20 @@ impl<P: FnMut(&str, &Plan, u64)> Shrinker<P> {
         self.times();
         self.tell("settings");
         self.settings();
+    }
+
+    fn expectations(&mut self) {
+        if self.take(passes::only_expectation(&self.best, self.failed.index)) {
+            return;
+        }
+        // One of the others may be needed: how long it waits is how long recovery may take.
+        let mut at = self.best.expectations.len();
+        while at > 0 {
+            at -= 1;
+            if self.failed.index != Some(at) {
+                self.take(passes::without_expectation(&self.best, at));
+            }
+        }
     }
 
     fn duration(&mut self) {

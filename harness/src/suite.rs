@@ -85,7 +85,8 @@ enum Source {
 #[must_use = "nothing is played before `check` or `run`"]
 pub struct Suite {
     source: Source,
-    seeds: Range<u64>,
+    /// None: the scenario's own seed, or twenty.
+    seeds: Option<Range<u64>>,
     set: Vec<String>,
     jobs: Option<usize>,
     own: Own,
@@ -118,12 +119,13 @@ pub enum SuiteError {
 impl Suite {
     fn new(source: Source) -> Self {
         let own = Own::default();
-        Suite { source, seeds: 0..20, set: Vec::new(), jobs: None, own, keep: None }
+        Suite { source, seeds: None, set: Vec::new(), jobs: None, own, keep: None }
     }
 
-    /// The seeds, without the end of the range. Twenty if nothing is said.
+    /// The seeds, without the end of the range. If nothing is said, the one that stands in the
+    /// scenario, as in one that was shrunk; or else twenty.
     pub fn seeds(mut self, seeds: Range<u64>) -> Self {
-        self.seeds = seeds;
+        self.seeds = Some(seeds);
         self
     }
 
@@ -195,7 +197,8 @@ impl Suite {
     }
 
     fn played(&self) -> Result<(Entry, CampaignResult), SuiteError> {
-        let (entry, range) = (self.entry()?, self.range()?);
+        let entry = self.entry()?;
+        let range = self.range(entry.scenario.seed())?;
         let first = find::draw(&entry.scenario, range.first)?;
         self.own.driven(&first)?;
         let digests = [scenario_digest(&entry.scenario, &first)];
@@ -233,12 +236,16 @@ impl Suite {
         })
     }
 
-    /// The seeds that are played: the environment's before the test's own.
-    fn range(&self) -> Result<SeedRange, SuiteError> {
-        match env::var(SEEDS) {
-            Ok(text) => parse_seeds(&text).map_err(SuiteError::Seeds),
-            Err(_) if self.seeds.is_empty() => Err(SuiteError::NoSeeds(self.seeds.clone())),
-            Err(_) => Ok(self.seeds.clone().into()),
+    /// The seeds that are played: the environment's before the test's own before the scenario's.
+    fn range(&self, own: Option<u64>) -> Result<SeedRange, SuiteError> {
+        if let Ok(text) = env::var(SEEDS) {
+            return parse_seeds(&text).map_err(SuiteError::Seeds);
+        }
+        match (&self.seeds, own) {
+            (Some(seeds), _) if seeds.is_empty() => Err(SuiteError::NoSeeds(seeds.clone())),
+            (Some(seeds), _) => Ok(seeds.clone().into()),
+            (None, Some(own)) => Ok(SeedRange::one(own)),
+            (None, None) => Ok((0..20).into()),
         }
     }
 

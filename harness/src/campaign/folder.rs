@@ -26,7 +26,8 @@ use crate::output::{OutputError, at};
 /// The file by which a campaign's folder is known.
 const MARK: &str = "campaign.json";
 /// A file beside [`MARK`] that a campaign leaves; anything else is a stranger's.
-const OURS: [&str; 6] = [MARK, "seeds", "failures", "result.json", "summary.md", "junit.xml"];
+const OURS: [&str; 7] =
+    [MARK, "seeds", "failures", "result.json", "summary.md", "junit.xml", "coverage.svg"];
 
 /// Why a campaign's folder cannot be used.
 #[derive(Debug, Error)]
@@ -143,7 +144,11 @@ fn read_mark(path: &Path) -> Result<Option<Mark>, FolderError> {
     let file = path.join(MARK);
     match fs::read(&file) {
         Ok(bytes) => match serde_json::from_slice::<Mark>(&bytes) {
-            Ok(mark) if mark.schema == CAMPAIGN_SCHEMA => Ok(Some(mark)),
+            Ok(mark)
+                if mark.schema == CAMPAIGN_SCHEMA && mark.asked.iter().all(Asked::is_sound) =>
+            {
+                Ok(Some(mark))
+            }
             _ => Err(FolderError::NoCampaign(path.to_owned())),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -276,10 +281,16 @@ impl Folder {
 
     /// What an earlier start has shrunk that failure to.
     pub fn smallest(&self, of: &SeedResult) -> Option<Smallest> {
-        let text = fs::read(self.path.join("result.json")).ok()?;
+        Self::smallest_in(&self.path, of)
+    }
+
+    /// What the campaign in that folder has shrunk a failure to.
+    pub fn smallest_in(path: &Path, of: &SeedResult) -> Option<Smallest> {
+        let text = fs::read(path.join("result.json")).ok()?;
         let earlier: CampaignResult = serde_json::from_slice(&text).ok()?;
+        // Its scenario may be named from elsewhere.
         let same = |r: &SeedResult| {
-            (&r.scenario, r.seed, &r.digest) == (&of.scenario, of.seed, &of.digest)
+            (&r.scenario_digest, r.seed, &r.digest) == (&of.scenario_digest, of.seed, &of.digest)
         };
         earlier.failures.into_iter().find(|failed| same(&failed.result))?.smallest
     }

@@ -8,6 +8,9 @@ use wavetank_scenario::parse_seed;
 /// Results of so many seeds are still kept in memory.
 const MOST_SEEDS: u64 = 10_000_000;
 
+/// In more parts nobody cuts a campaign.
+const MOST_SHARDS: u64 = 100_000;
+
 /// One of `of` equal parts of the seeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
@@ -17,18 +20,30 @@ pub struct Shard {
     pub of: u64,
 }
 
+impl Shard {
+    /// Whether there can be such a one.
+    pub fn is_one(self) -> bool {
+        (1..=self.of).contains(&self.number) && self.of <= MOST_SHARDS
+    }
+}
+
 /// Reads `i/n`.
 ///
 /// # Errors
 /// In words, when it is nothing of the kind.
 pub fn parse_shard(text: &str) -> Result<Shard, String> {
-    let wrong = || format!("`{text}` is no shard: expected I/N with I from 1 to N, such as 2/8");
+    let wrong = || {
+        format!(
+            "`{text}` is no shard: expected I/N with I from 1 to N, such as 2/8, and N not above \
+             {MOST_SHARDS}"
+        )
+    };
     let (number, of) = text.split_once('/').ok_or_else(wrong)?;
     let shard = Shard {
         number: number.parse().map_err(|_| wrong())?,
         of: of.parse().map_err(|_| wrong())?,
     };
-    if shard.number == 0 || shard.number > shard.of { Err(wrong()) } else { Ok(shard) }
+    if shard.is_one() { Ok(shard) } else { Err(wrong()) }
 }
 
 /// Seeds one after the other. Unlike a [`Range`], it can hold the greatest one.
@@ -186,7 +201,7 @@ mod tests {
     #[test]
     fn a_shard_is_two_numbers() {
         assert_eq!(parse_shard("2/8"), Ok(Shard { number: 2, of: 8 }));
-        for wrong in ["", "1", "0/2", "3/2", "1/0", "a/b", "1/2/3", "-1/2"] {
+        for wrong in ["", "1", "0/2", "3/2", "1/0", "a/b", "1/2/3", "-1/2", "1/4000000000"] {
             assert!(parse_shard(wrong).is_err(), "{wrong}");
         }
     }

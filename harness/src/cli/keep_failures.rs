@@ -45,6 +45,15 @@ pub(super) fn keep_failures(
     let mut bases = Bases::default();
     let mut kept: BTreeMap<String, usize> = BTreeMap::new();
     let mut kinds: Vec<(String, Kind)> = Vec::new();
+    // Those that are kept are told, even if this start is asked to end before it has looked at all.
+    for failed in &mut result.failures {
+        let of = &failed.result;
+        let place = folder.failure(&of.scenario, &of.scenario_digest, of.seed);
+        if place.join("result.json").exists() {
+            failed.smallest = folder.smallest(&failed.result);
+            failed.folder = Some(place.display().to_string());
+        }
+    }
     for failed in &mut result.failures {
         let name = &failed.result.scenario;
         let count = kept.entry(name.clone()).or_default();
@@ -56,14 +65,12 @@ pub(super) fn keep_failures(
         }
         *count += 1;
         kinds.extend(is_first.then_some(kind));
+        if failed.folder.is_some() {
+            continue;
+        }
         let of = &failed.result;
         let place = folder.failure(&of.scenario, &of.scenario_digest, of.seed);
         let shown = Some(place.display().to_string());
-        if place.join("result.json").exists() {
-            failed.smallest = folder.smallest(&failed.result);
-            failed.folder = shown;
-            continue;
-        }
         if interrupt::asked() {
             return Ok(false);
         }

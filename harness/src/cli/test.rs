@@ -197,8 +197,7 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
         };
         tell(&format!("{over} {fewest} of {total} seeds{were}{least}"));
     }
-    let early = few || result.ended == Ended::Interrupted;
-    Ok(if early { exit.worst(Exit::Surroundings) } else { exit })
+    Ok(if few || result.ended == Ended::Interrupted { too_early(&result, exit) } else { exit })
 }
 
 /// When runs end. Of a time limit, a fifth is left for shrinking if something fails.
@@ -334,6 +333,8 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
     for failed in &mut result.failures {
         let of = &failed.result;
         failed.folder = kept(&of.scenario, &of.scenario_digest, of.seed);
+        let mut parts = args.parts.iter().chain(there);
+        failed.smallest = parts.find_map(|part| Folder::smallest_in(part, &failed.result));
     }
     for rule in &mut result.rules {
         let digest = scenarios.iter().find(|known| known.scenario == rule.scenario);
@@ -350,7 +351,13 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
         tell("not whole: no run is in any of the folders");
     }
     let whole = lacks.is_empty() && result.runs > 0;
-    Ok(if whole { exit } else { exit.worst(Exit::Surroundings) })
+    Ok(if whole { exit } else { too_early(&result, exit) })
+}
+
+/// How a campaign ends of which too little was played. A seed that failed has failed however few
+/// there were; what all seeds together do not come up to may be for want of them.
+fn too_early(result: &CampaignResult, exit: Exit) -> Exit {
+    if result.failures.is_empty() { exit.worst(Exit::Surroundings) } else { exit }
 }
 
 /// What plays a seed again.

@@ -16,6 +16,13 @@ pub(super) fn only_expectation(plan: &Plan, index: Option<usize>) -> Plan {
     Plan { expectations: kept.into_iter().collect(), ..plan.clone() }
 }
 
+/// The Plan without one expectation.
+pub(super) fn without_expectation(plan: &Plan, at: usize) -> Plan {
+    let mut plan = plan.clone();
+    plan.expectations.remove(at);
+    plan
+}
+
 /// The Plan as if it had ended sooner: what would begin later is gone, what would last longer
 /// lasts to the end.
 pub(super) fn shortened(plan: &Plan, duration: Span) -> Plan {

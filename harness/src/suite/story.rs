@@ -41,6 +41,10 @@ pub(super) fn tell(
             "{} of {}: held for {} of {} seeds, {} asked for",
             rule.check, entry.name, rule.held, rule.runs, rule.seeds
         );
+        if let Some(one) = &rule.failing {
+            let _ =
+                writeln!(text, "  not for seed {}; to see it again:\n  {}", one.seed, one.command);
+        }
     }
     if let Some(first) = result.failures.first() {
         let _ = write!(text, "\n{}", in_full(suite, entry, first)?);
