@@ -495,8 +495,11 @@ fn chapter() -> String {
 /// That a branch was found does not say whose: the old master's is what the outage was about.
 #[test]
 fn the_old_master_is_who_branched() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("out");
+    let arguments = ["run", "neo4j-ha/old-master-returns-branched", "--json", "--out"];
     for seed in ["0", "1", "2"] {
-        let done = run(&["run", "neo4j-ha/old-master-returns-branched", "--seed", seed, "--json"]);
+        let done = run(&[&arguments[..], &[&*out.to_string_lossy(), "--seed", seed]].concat());
         let result: serde_json::Value = serde_json::from_str(&done.stdout).expect("a result");
         let branches: Vec<_> =
             (0..3).map(|at| result["instances"][at]["branches"].as_u64()).collect();
