@@ -279,20 +279,9 @@ impl Folder {
         self.path.join("failures").join(format!("{name}-{seed}"))
     }
 
-    /// What an earlier start has shrunk that failure to.
-    pub fn smallest(&self, of: &SeedResult) -> Option<Smallest> {
-        Self::smallest_in(&self.path, of)
-    }
-
-    /// What the campaign in that folder has shrunk a failure to.
-    pub fn smallest_in(path: &Path, of: &SeedResult) -> Option<Smallest> {
-        let text = fs::read(path.join("result.json")).ok()?;
-        let earlier: CampaignResult = serde_json::from_slice(&text).ok()?;
-        // Its scenario may be named from elsewhere.
-        let same = |r: &SeedResult| {
-            (&r.scenario_digest, r.seed, &r.digest) == (&of.scenario_digest, of.seed, &of.digest)
-        };
-        earlier.failures.into_iter().find(|failed| same(&failed.result))?.smallest
+    /// What earlier starts have shrunk failures to.
+    pub fn shrunk(&self) -> Shrunk {
+        shrunk_in(&self.path)
     }
 
     /// Leaves the campaign's result in three forms.
@@ -344,6 +333,23 @@ impl Folder {
         let scenarios = mark.scenarios.into_values().collect();
         Ok(Loaded { scenarios, set: mark.set, asked: mark.asked, results })
     }
+}
+
+/// What failures were shrunk to, by [`run_of`].
+pub type Shrunk = BTreeMap<(String, u64, String), Smallest>;
+
+/// By what a failure is known wherever its scenario is named from: the digest of its text, the seed,
+/// and the digest of the run.
+pub fn run_of(result: &SeedResult) -> (String, u64, String) {
+    (result.scenario_digest.clone(), result.seed, result.digest.clone())
+}
+
+/// What the campaign in that folder has shrunk failures to: nothing if it has not ended yet.
+pub fn shrunk_in(path: &Path) -> Shrunk {
+    let text = fs::read(path.join("result.json")).unwrap_or_default();
+    let failures =
+        serde_json::from_slice(&text).map_or_else(|_| Vec::new(), |it: CampaignResult| it.failures);
+    failures.into_iter().filter_map(|it| Some((run_of(&it.result), it.smallest?))).collect()
 }
 
 /// What a campaign's folder holds.

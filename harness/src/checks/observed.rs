@@ -157,3 +157,47 @@ impl Reports {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether some operation of the scenario is silent when one of these steps is there.
+    fn is_silent(steps: &str) -> bool {
+        let plan = crate::testing::plan_with(&format!(
+            "[[operation]]\nname = \"own\"\nsteps = [\"match u(id = $me); lock u; {steps}\"]\n\
+             [[clients]]\nname = \"rest\"\narrivals = {{ poisson = \"1/s\" }}\n\
+             workload = \"social\"\nmix = {{ own = 1 }}\n"
+        ));
+        silent(&plan, "n") == Some("own")
+    }
+
+    #[test]
+    fn who_reports_under_other_tests_than_it_writes_under_is_silent() {
+        assert!(!is_silent("set u.n = u.n + 1; return wrote u.n"));
+        assert!(!is_silent("done if u:Gone; set u.n = u.n + 1; return wrote u.n"));
+        assert!(is_silent("set u.n = u.n + 1"));
+        assert!(is_silent("let n = u.n; if n < 3 then set u.n = n + 1; return wrote u.n"));
+        assert!(is_silent("set u.n = u.n + 1; done if u:Gone; return wrote u.n"));
+    }
+
+    #[test]
+    fn what_is_merged_leads_to_where_its_arrow_ends() {
+        for (path, ends) in [("(a)-[:PAIR]->(b)", 1), ("(a)<-[:PAIR]-(b)", 0)] {
+            let plan = crate::testing::plan_with(&format!(
+                "[[operation]]\nname = \"own\"\n\
+                 steps = [\"match a(id = $me); match b(id = $other); merge {path}\"]\n\
+                 [[clients]]\nname = \"rest\"\narrivals = {{ poisson = \"1/s\" }}\n\
+                 workload = \"social\"\nmix = {{ own = 1 }}\n"
+            ));
+            let own =
+                plan.operations.iter().find(|program| program.name == "own").expect("it is there");
+            let nodes = own.steps.iter().filter_map(|step| match step {
+                OperationStep::Node { into, .. } => Some(*into),
+                _ => None,
+            });
+            let nodes: Vec<_> = nodes.collect();
+            assert_eq!(own.leads_to("PAIR").collect::<Vec<_>>(), [nodes[ends]], "{path}");
+        }
+    }
+}

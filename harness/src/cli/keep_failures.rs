@@ -13,7 +13,7 @@ use wavetank_scenario::Plan;
 use super::shrink::{figures, small_text};
 use super::{Failure, find, tell};
 use crate::campaign::failures::{MOST_KEPT, keep, keep_error};
-use crate::campaign::folder::Folder;
+use crate::campaign::folder::{Folder, run_of};
 use crate::campaign::{Bases, Entry};
 use crate::explain::explain;
 use crate::interrupt;
@@ -46,11 +46,12 @@ pub(super) fn keep_failures(
     let mut kept: BTreeMap<String, usize> = BTreeMap::new();
     let mut kinds: Vec<(String, Kind)> = Vec::new();
     // Those that are kept are told, even if this start is asked to end before it has looked at all.
+    let mut earlier = folder.shrunk();
     for failed in &mut result.failures {
         let of = &failed.result;
         let place = folder.failure(&of.scenario, &of.scenario_digest, of.seed);
         if place.join("result.json").exists() {
-            failed.smallest = folder.smallest(&failed.result);
+            failed.smallest = earlier.remove(&run_of(of));
             failed.folder = Some(place.display().to_string());
         }
     }

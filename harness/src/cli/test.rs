@@ -12,7 +12,7 @@ use super::campaign_progress::CampaignProgress;
 use super::forms::{Forms, conclude, required};
 use super::keep_failures::{Shrinking, keep_failures};
 use super::{Failure, find, tell, warn};
-use crate::campaign::folder::{Folder, FolderError, Known};
+use crate::campaign::folder::{Folder, FolderError, Known, Shrunk, run_of, shrunk_in};
 use crate::campaign::merge::{merged, name_alike};
 use crate::campaign::parts::{Asked, wholeness};
 use crate::campaign::scenario_digest;
@@ -330,11 +330,14 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
         });
         kept.map(|place| place.display().to_string()).next()
     };
+    let mut shrunk = Shrunk::new();
+    for part in args.parts.iter().chain(there) {
+        shrunk.extend(shrunk_in(part));
+    }
     for failed in &mut result.failures {
         let of = &failed.result;
         failed.folder = kept(&of.scenario, &of.scenario_digest, of.seed);
-        let mut parts = args.parts.iter().chain(there);
-        failed.smallest = parts.find_map(|part| Folder::smallest_in(part, &failed.result));
+        failed.smallest = shrunk.remove(&run_of(of));
     }
     for rule in &mut result.rules {
         let digest = scenarios.iter().find(|known| known.scenario == rule.scenario);

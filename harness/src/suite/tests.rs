@@ -176,3 +176,21 @@ fn a_workload_that_asks_for_what_it_did_not_announce_is_an_error_of_the_seed() {
     let text = small().seeds(0..1).workload("app", Beyond).verdict().unwrap_err();
     assert!(text.contains("a workload of 1 operations asked for number 1: Beyond"), "{text}");
 }
+
+#[test]
+fn a_scenario_with_a_seed_is_played_with_that_one() {
+    let shrunk = scenario_text(format!("seed = 7\n{SMALL}")).jobs(1);
+    let seeds = |suite: &Suite| suite.range(Some(7)).map(|range| (range.first, range.count));
+    assert_eq!(seeds(&shrunk).unwrap(), (7, 1));
+    assert_eq!(seeds(&shrunk.clone().seeds(2..4)).unwrap(), (2, 2));
+    assert_eq!(shrunk.run().unwrap().runs, 1);
+}
+
+#[test]
+fn an_expectation_over_seeds_that_is_not_met_names_one() {
+    let never = "check = \"latency\"\nof = \"app\"\np50 = { max = \"1us\" }\nseeds = \"any\"\n";
+    let suite = scenario_text(format!("{SMALL}\n[[expect]]\n{never}")).seeds(3..5).jobs(1);
+    let said = suite.verdict().unwrap_err();
+    assert!(said.contains("held for 0 of 2 seeds, any asked for"), "{said}");
+    assert!(said.contains("not for seed 3") && said.contains("WAVETANK_SEEDS=3"), "{said}");
+}
