@@ -142,20 +142,20 @@ fn real() -> History {
         .stderr(Stdio::inherit())
         .spawn()
         .expect("the built command can be run");
-    let mut ports = BTreeMap::new();
+    let mut webs = BTreeMap::new();
     let mut history = History::default();
     while soak.try_wait().expect("it can be waited for").is_none() {
         for id in 1..=3 {
-            if !ports.contains_key(&id)
-                && let Some(port) = web_port(&work, id)
+            if !webs.contains_key(&id)
+                && let Some(at) = web_server(&work, id)
             {
-                ports.insert(id, port);
+                webs.insert(id, at);
             }
         }
-        if ports.len() == 3 {
+        if webs.len() == 3 {
             for question in questions() {
                 let (id, endpoint, credentials) = question;
-                let said = ask(ports[&id], ("GET", endpoint.path()), "", credentials);
+                let said = ask(webs[&id].as_str(), ("GET", endpoint.path()), "", credentials);
                 // A node's web server listens where Neo4j's does not yet, or never; it says so.
                 history.note(question, said.filter(|(status, _)| *status != 503));
             }
@@ -167,11 +167,11 @@ fn real() -> History {
 }
 
 /// Where an instance's web server listens, once its file is written.
-fn web_port(work: &str, id: u16) -> Option<u16> {
+fn web_server(work: &str, id: u16) -> Option<String> {
     let inside = fs::read_dir(work).ok()?.flatten().next()?.path();
     let file = fs::read_to_string(inside.join(format!("node-{id}.toml"))).ok()?;
     let line = file.lines().find_map(|line| line.strip_prefix("web_server = "))?;
-    line.trim_matches('"').rsplit_once(':')?.1.parse().ok()
+    Some(line.trim_matches('"').to_owned())
 }
 
 fn said(status: u16, body: &str) -> Said {

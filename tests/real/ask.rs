@@ -1,17 +1,17 @@
 //! Questions that a test asks a node over HTTP.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 /// Sends a request with a user's name and password, or without; gives status and body.
 pub(crate) fn ask(
-    port: u16,
+    at: impl ToSocketAddrs,
     (method, path): (&str, &str),
     body: &str,
     credentials: bool,
 ) -> Option<(u16, String)> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    let mut stream = TcpStream::connect(at).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
     let user = if credentials { "Authorization: Basic eDp5\r\n" } else { "" };
     write!(

@@ -48,7 +48,7 @@ pub(crate) fn start(folder: &Folder, log: &str, scenario: &str, members: &str) -
 
 /// Sends a request of a user; gives status and body.
 pub(crate) fn http(port: u16, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
-    ask(port, (method, path), body, true)
+    ask(("127.0.0.1", port), (method, path), body, true)
 }
 
 pub(crate) fn is_master(web: u16) -> bool {

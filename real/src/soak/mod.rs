@@ -15,7 +15,7 @@ mod proxy;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -33,7 +33,7 @@ use config::playable;
 pub use config::{Death, NodeSize, SoakConfig, SoakError, Soaked, usual_limit};
 pub use folder::WorkFolder;
 use merge::{HOLD, Merge};
-use nodes::{Ended, Node, free_ports, listen};
+use nodes::{Ended, Node, free_addresses, listen};
 use proxy::Proxy;
 
 /// What other threads found out.
@@ -112,10 +112,10 @@ impl<O: Observer> Field<O> {
         let scenario = config.folder.join("plan.toml");
         fs::write(&scenario, &config.scenario).map_err(failed("cannot write the scenario"))?;
         let total = plan.total();
-        let ports = free_ports(2 * total).map_err(failed("cannot find ports"))?;
-        let address = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
-        let cluster = |index: usize| address(ports[2 * index]);
-        let control = TcpListener::bind(address(0)).map_err(failed("cannot listen"))?;
+        let addresses = free_addresses(2 * total).map_err(failed("cannot find ports"))?;
+        let cluster = |index: usize| addresses[2 * index];
+        let control = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+        let control = control.map_err(failed("cannot listen"))?;
         let control_at = control.local_addr().map_err(failed("cannot listen"))?;
         let (tell, events) = channel();
         listen(control, tell.clone()).map_err(failed("cannot start a thread"))?;
@@ -140,7 +140,7 @@ impl<O: Observer> Field<O> {
                 seed: Some(plan.seed),
                 directory: config.folder.join(format!("node-{}", instance.id.0)),
                 cluster_server: cluster(from),
-                web_server: address(ports[2 * from + 1]),
+                web_server: addresses[2 * from + 1],
                 members,
                 control: Some(control_at),
             };

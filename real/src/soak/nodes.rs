@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -300,25 +301,33 @@ fn read(stream: &TcpStream, tell: &Sender<Event>) -> Result<(), crate::wire::Wir
     Ok(())
 }
 
-/// Ports on loopback that nobody listens at, below those that the system gives out by itself,
-/// so that no connection takes one before its node does.
-pub(super) fn free_ports(count: usize) -> io::Result<Vec<u16>> {
+/// Addresses on loopback that nobody has and that nobody gets while one of these nodes is down: on
+/// a host of this process's own (all of 127.0.0.0/8 is loopback on Linux), below the ports that the
+/// system gives out by itself, and not the same again before all others had their turn.
+pub(super) fn free_addresses(count: usize) -> io::Result<Vec<SocketAddr>> {
     const FIRST: u16 = 20_000;
-    const LAST: u16 = 32_000;
+    const PORTS: u16 = 12_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let [_, a, b, c] = std::process::id().to_be_bytes();
+    // A process number has 22 bits at the most (proc(5), pid_max).
+    let own = Ipv4Addr::new(127, 64 | (a & 0x3F), b, c);
+    // Where there is no such host, ports are shared with all other processes.
+    let host = match TcpListener::bind((own, 0)) {
+        Ok(_) => own,
+        Err(_) => Ipv4Addr::LOCALHOST,
+    };
     let mut found = Vec::new();
-    let mut held = Vec::new();
-    let start = u64::from(std::process::id()) * 97 + crate::system::monotonic_nanos() / 1_000_000;
-    for step in 0..u64::from(LAST - FIRST) {
-        let port = FIRST + ((start + step) % u64::from(LAST - FIRST)) as u16;
-        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
-            found.push(port);
-            held.push(listener);
-            if found.len() == count {
-                return Ok(found);
-            }
+    for _ in 0..PORTS {
+        let port = FIRST + NEXT.fetch_add(1, Ordering::Relaxed) % PORTS;
+        let address = SocketAddr::from((host, port));
+        if TcpListener::bind(address).is_ok() {
+            found.push(address);
+        }
+        if found.len() == count {
+            return Ok(found);
         }
     }
-    Err(io::Error::new(io::ErrorKind::AddrInUse, "no free ports from 20000 to 32000"))
+    Err(io::Error::new(io::ErrorKind::AddrInUse, format!("no {count} free ports at {host}")))
 }
 
 #[cfg(test)]
@@ -337,6 +346,17 @@ mod tests {
             }
             thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    #[test]
+    fn addresses_are_free_and_not_given_twice() {
+        let first = free_addresses(10).unwrap();
+        let held: Vec<TcpListener> =
+            first.iter().map(|address| TcpListener::bind(address).unwrap()).collect();
+        let second = free_addresses(10).unwrap();
+        drop(held);
+        let all: BTreeSet<SocketAddr> = first.iter().chain(&second).copied().collect();
+        assert_eq!(all.len(), 20, "{all:?}");
     }
 
     #[test]
