@@ -17,6 +17,8 @@ mod faults;
 mod garbage;
 #[path = "real/node.rs"]
 mod node;
+#[path = "real/patience.rs"]
+mod patience;
 #[path = "real/scenario.rs"]
 mod scenario;
 #[path = "real/statements.rs"]
@@ -33,6 +35,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use node::{alone, http, is_master};
+use patience::patiently;
 use scenario::{calm, master_loss};
 use serde_json::Value;
 use support::{Done, Folder, run};
@@ -68,96 +71,123 @@ fn processes_of(folder: &str) -> Vec<String> {
 
 #[test]
 fn a_master_is_killed_and_a_slave_takes_over() {
-    let folder = folder();
-    let scenario = written(&folder, "loss.toml", &master_loss("crash", 10));
-    let (work, out) = (folder.path("work"), folder.path("out"));
-    let done =
-        run(&["soak", &scenario, "--time-scale", "5", "--work", &work, "--out", &out, "--json"]);
-    let result = result(&done);
-    assert_eq!(done.code, 0, "{}{:#}", done.stderr, result["expectations"]);
-    assert_eq!(result["real"], true);
-    assert_eq!(result["verdict"], "held");
-    let faults = result["faults"].as_array().unwrap();
-    assert_eq!(faults.len(), 1, "{faults:?}");
-    assert!(result["elections"].as_u64().unwrap() >= 1);
-    let writes = result["operations"]["app.status"]["ok"].as_u64().unwrap();
-    assert!(writes > 100, "{writes} writes");
-    assert!(result["processes"].as_array().unwrap().len() >= 9);
-    // The report says what it is about, and nothing else stays.
-    let page = fs::read_to_string(format!("{out}/report.html")).unwrap();
-    assert!(page.contains("Played on real processes."));
-    assert_eq!(fs::read_dir(&work).unwrap().count(), 0);
-    assert_eq!(processes_of(&work), Vec::<String>::new());
+    patiently(|| {
+        let folder = folder();
+        let scenario = written(&folder, "loss.toml", &master_loss("crash", 10));
+        let (work, out) = (folder.path("work"), folder.path("out"));
+        let done = run(&[
+            "soak",
+            &scenario,
+            "--time-scale",
+            "5",
+            "--work",
+            &work,
+            "--out",
+            &out,
+            "--json",
+        ]);
+        let result = result(&done);
+        assert_eq!(done.code, 0, "{}{:#}", done.stderr, result["expectations"]);
+        assert_eq!(result["real"], true);
+        assert_eq!(result["verdict"], "held");
+        let faults = result["faults"].as_array().unwrap();
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(result["elections"].as_u64().unwrap() >= 1);
+        let writes = result["operations"]["app.status"]["ok"].as_u64().unwrap();
+        assert!(writes > 100, "{writes} writes");
+        assert!(result["processes"].as_array().unwrap().len() >= 9);
+        // The report says what it is about, and nothing else stays.
+        let page = fs::read_to_string(format!("{out}/report.html")).unwrap();
+        assert!(page.contains("Played on real processes."));
+        assert_eq!(fs::read_dir(&work).unwrap().count(), 0);
+        assert_eq!(processes_of(&work), Vec::<String>::new());
+    });
 }
 
 #[test]
 fn a_node_that_ends_by_itself_is_told_and_nothing_has_held() {
-    let folder = folder();
-    let scenario = written(&folder, "calm.toml", &calm());
-    let (work, out) = (folder.path("work"), folder.path("out"));
-    let harness = Command::new(env!("CARGO_BIN_EXE_wavetank"))
-        .args(["soak", &scenario, "--time-scale", "2", "--json", "--work", &work, "--out", &out])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let is_slave = || {
-        let folders = fs::read_dir(&work).into_iter().flatten().flatten();
-        let mut logs =
-            folders.filter_map(|it| fs::read_to_string(it.path().join("node-3.log")).ok());
-        logs.any(|log| log.contains("-> slave"))
-    };
-    eventually("a slave", Duration::from_secs(20), is_slave);
-    // Nobody but this test's own harness has a node in that folder.
-    let pid = fs::read_dir("/proc").unwrap().flatten().find(|entry| {
-        let line = fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
-        line.contains(&work) && line.contains("node-3.toml")
+    patiently(|| {
+        let folder = folder();
+        let scenario = written(&folder, "calm.toml", &calm());
+        let (work, out) = (folder.path("work"), folder.path("out"));
+        let harness = Command::new(env!("CARGO_BIN_EXE_wavetank"))
+            .args([
+                "soak",
+                &scenario,
+                "--time-scale",
+                "2",
+                "--json",
+                "--work",
+                &work,
+                "--out",
+                &out,
+            ])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let is_slave = || {
+            let folders = fs::read_dir(&work).into_iter().flatten().flatten();
+            let mut logs =
+                folders.filter_map(|it| fs::read_to_string(it.path().join("node-3.log")).ok());
+            logs.any(|log| log.contains("-> slave"))
+        };
+        eventually("a slave", Duration::from_secs(20), is_slave);
+        // Nobody but this test's own harness has a node in that folder.
+        let pid = fs::read_dir("/proc").unwrap().flatten().find(|entry| {
+            let line = fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
+            line.contains(&work) && line.contains("node-3.toml")
+        });
+        let pid = pid.expect("it runs").file_name().into_string().unwrap();
+        assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+        let done = harness.wait_with_output().unwrap();
+        let json: Value = serde_json::from_slice(&done.stdout).unwrap();
+        assert_eq!(done.status.code(), Some(1), "{json:#}");
+        assert_eq!(json["verdict"], "broke");
+        let found = json["expectations"].as_array().unwrap().last().unwrap();
+        assert_eq!(
+            (&found["check"], &found["measured"]),
+            (&"processes-ended-by-themselves".into(), &1.into())
+        );
+        let note = json["notes"][0].as_str().unwrap();
+        let told = note.starts_with("instance 3 ended by itself at ") && note.contains("SIGKILL");
+        assert!(told && note.contains("-> slave"), "{note}");
     });
-    let pid = pid.expect("it runs").file_name().into_string().unwrap();
-    assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
-    let done = harness.wait_with_output().unwrap();
-    let json: Value = serde_json::from_slice(&done.stdout).unwrap();
-    assert_eq!(done.status.code(), Some(1), "{json:#}");
-    assert_eq!(json["verdict"], "broke");
-    let found = json["expectations"].as_array().unwrap().last().unwrap();
-    assert_eq!(
-        (&found["check"], &found["measured"]),
-        (&"processes-ended-by-themselves".into(), &1.into())
-    );
-    let note = json["notes"][0].as_str().unwrap();
-    let told = note.starts_with("instance 3 ended by itself at ") && note.contains("SIGKILL");
-    assert!(told && note.contains("-> slave"), "{note}");
 }
 
 #[test]
 fn real_runs_stand_beside_simulated_ones() {
-    let folder = folder();
-    let scenario = written(&folder, "calm.toml", &calm());
-    let (profile, out) = (folder.path("profile.toml"), folder.path("out"));
-    let measured =
-        run(&["calibrate", "--seconds", "1", "--out", &profile, "--dir", &folder.path("")]);
-    assert_eq!(measured.code, 0, "{}", measured.stderr);
-    let (work, beside) = (folder.path("work"), ["--beside", &profile, "--simulated", "2"]);
-    let mut arguments = vec!["soak", &scenario, "--time-scale", "10", "--runs", "2"];
-    arguments.extend(beside);
-    arguments.extend(["--work", &work, "--out", &out]);
-    let done = run(&arguments);
-    assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
-    let table = "calm: real, 2 runs; simulated, 2 runs (calibrated costs)";
-    for line in [table, "app.profile p50 [ms]", "app throughput [/s]", "out-2/report.html"] {
-        assert!(done.stdout.contains(line), "{line}: {}", done.stdout);
-    }
-    for place in [out.clone(), format!("{out}-2")] {
-        let json = fs::read_to_string(format!("{place}/result.json")).unwrap();
-        let json: Value = serde_json::from_str(&json).unwrap();
-        assert_eq!(json["comparison"]["real_runs"], 2);
-        let page = fs::read_to_string(format!("{place}/report.html")).unwrap();
-        for part in ["Beside the simulation", "Memory of each process", "Error of the simulation"] {
-            assert!(page.contains(part), "{part}");
+    patiently(|| {
+        let folder = folder();
+        let scenario = written(&folder, "calm.toml", &calm());
+        let (profile, out) = (folder.path("profile.toml"), folder.path("out"));
+        let measured =
+            run(&["calibrate", "--seconds", "1", "--out", &profile, "--dir", &folder.path("")]);
+        assert_eq!(measured.code, 0, "{}", measured.stderr);
+        let (work, beside) = (folder.path("work"), ["--beside", &profile, "--simulated", "2"]);
+        let mut arguments = vec!["soak", &scenario, "--time-scale", "10", "--runs", "2"];
+        arguments.extend(beside);
+        arguments.extend(["--work", &work, "--out", &out]);
+        let done = run(&arguments);
+        assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
+        let table = "calm: real, 2 runs; simulated, 2 runs (calibrated costs)";
+        for line in [table, "app.profile p50 [ms]", "app throughput [/s]", "out-2/report.html"] {
+            assert!(done.stdout.contains(line), "{line}: {}", done.stdout);
         }
-    }
-    let missing = run(&["soak", &scenario, "--beside", &folder.path("none.toml")]);
-    assert_eq!(missing.code, 2, "{}", missing.stderr);
+        for place in [out.clone(), format!("{out}-2")] {
+            let json = fs::read_to_string(format!("{place}/result.json")).unwrap();
+            let json: Value = serde_json::from_str(&json).unwrap();
+            assert_eq!(json["comparison"]["real_runs"], 2);
+            let page = fs::read_to_string(format!("{place}/report.html")).unwrap();
+            for part in
+                ["Beside the simulation", "Memory of each process", "Error of the simulation"]
+            {
+                assert!(page.contains(part), "{part}");
+            }
+        }
+        let missing = run(&["soak", &scenario, "--beside", &folder.path("none.toml")]);
+        assert_eq!(missing.code, 2, "{}", missing.stderr);
+    });
 }
 
 #[test]

@@ -16,6 +16,7 @@ use wavetank_world::{BaseGraph, World};
 
 use crate::TIME_SCALE;
 use crate::ask::ask;
+use crate::patience::patiently;
 use crate::support::Folder;
 
 /// Two instances and an arbiter. The master is killed: the other one takes over. Then all but the
@@ -258,5 +259,5 @@ fn judge(driver: &str, history: &History) {
 #[test]
 fn endpoints_say_the_same_of_each_state() {
     judge("simulated", &simulated());
-    judge(REAL, &real());
+    patiently(|| judge(REAL, &real()));
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use crate::patience::patiently;
 use crate::scenario::master_loss;
 use crate::support::{Done, Folder, done};
 use crate::wait::eventually;
@@ -62,28 +63,32 @@ impl Soak {
 
 #[test]
 fn a_port_that_is_taken_ends_the_soak() {
-    let soak = Soak::with_the_master_down();
-    let file = fs::read_to_string(soak.node().with_extension("toml")).expect("its file");
-    let address = file.lines().find_map(|line| line.strip_prefix("cluster_server = "));
-    let address = address.expect("an address").trim_matches('"').to_owned();
-    let taken = TcpListener::bind(&address).expect("nobody listens there");
-    let down = soak.down;
-    let done = soak.end();
-    drop(taken);
-    assert_eq!(done.code, 75, "{}", done.stderr);
-    let first = format!("instance {down} does not come up: exit status: 75: ");
-    let why = format!("cannot listen at {address} (ha.cluster_server): Address already in use");
-    assert!(done.stderr.contains(&first) && done.stderr.contains(&why), "{}", done.stderr);
+    patiently(|| {
+        let soak = Soak::with_the_master_down();
+        let file = fs::read_to_string(soak.node().with_extension("toml")).expect("its file");
+        let address = file.lines().find_map(|line| line.strip_prefix("cluster_server = "));
+        let address = address.expect("an address").trim_matches('"').to_owned();
+        let taken = TcpListener::bind(&address).expect("nobody listens there");
+        let down = soak.down;
+        let done = soak.end();
+        drop(taken);
+        assert_eq!(done.code, 75, "{}", done.stderr);
+        let first = format!("instance {down} does not come up: exit status: 75: ");
+        let why = format!("cannot listen at {address} (ha.cluster_server): Address already in use");
+        assert!(done.stderr.contains(&first) && done.stderr.contains(&why), "{}", done.stderr);
+    });
 }
 
 #[test]
 fn a_damaged_note_ends_the_soak() {
-    let soak = Soak::with_the_master_down();
-    fs::write(soak.node().join("wavetank-node"), [0xFF; 40]).expect("it can be written");
-    let down = soak.down;
-    let done = soak.end();
-    assert_eq!(done.code, 75, "{}", done.stderr);
-    let first = format!("instance {down} does not come up: exit status: 2: ");
-    let why = "wavetank-node: it does not say whose directory this is";
-    assert!(done.stderr.contains(&first) && done.stderr.contains(why), "{}", done.stderr);
+    patiently(|| {
+        let soak = Soak::with_the_master_down();
+        fs::write(soak.node().join("wavetank-node"), [0xFF; 40]).expect("it can be written");
+        let down = soak.down;
+        let done = soak.end();
+        assert_eq!(done.code, 75, "{}", done.stderr);
+        let first = format!("instance {down} does not come up: exit status: 2: ");
+        let why = "wavetank-node: it does not say whose directory this is";
+        assert!(done.stderr.contains(&first) && done.stderr.contains(why), "{}", done.stderr);
+    });
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::patience::patiently;
 use super::result;
 use super::scenario::three;
 use super::support::{Folder, run};
@@ -23,20 +24,23 @@ const FAULTS: [(&str, &str); 11] = [
 
 #[test]
 fn faults_of_links_disks_and_clocks_strike_real_processes() {
-    let mut scenario = three(60, 5);
-    for (number, (fault, strength)) in FAULTS.iter().enumerate() {
-        let at = 8 + 4 * number;
-        scenario += &format!("[[faults]]\nat = \"{at}s\"\n{fault}\nfor = \"3s\"\n{strength}\n");
-    }
-    let folder = Folder::with("faults.toml", &scenario);
-    let (file, out) = (folder.path("faults.toml"), folder.path("out"));
-    let done = run(&["soak", &file, "--time-scale", "4", "--out", &out, "--json"]);
-    let result = result(&done);
-    assert_eq!(done.code, 0, "{}{:#}", done.stderr, result["expectations"]);
-    let faults = result["faults"].as_array().expect("faults");
-    let kinds: BTreeSet<&str> = faults.iter().filter_map(|fault| fault["kind"].as_str()).collect();
-    for (fault, _) in FAULTS {
-        let kind = fault.split(' ').next().expect("a name");
-        assert!(kinds.contains(kind), "{kind} did nothing: {kinds:?}");
-    }
+    patiently(|| {
+        let mut scenario = three(60, 5);
+        for (number, (fault, strength)) in FAULTS.iter().enumerate() {
+            let at = 8 + 4 * number;
+            scenario += &format!("[[faults]]\nat = \"{at}s\"\n{fault}\nfor = \"3s\"\n{strength}\n");
+        }
+        let folder = Folder::with("faults.toml", &scenario);
+        let (file, out) = (folder.path("faults.toml"), folder.path("out"));
+        let done = run(&["soak", &file, "--time-scale", "4", "--out", &out, "--json"]);
+        let result = result(&done);
+        assert_eq!(done.code, 0, "{}{:#}", done.stderr, result["expectations"]);
+        let faults = result["faults"].as_array().expect("faults");
+        let kinds: BTreeSet<&str> =
+            faults.iter().filter_map(|fault| fault["kind"].as_str()).collect();
+        for (fault, _) in FAULTS {
+            let kind = fault.split(' ').next().expect("a name");
+            assert!(kinds.contains(kind), "{kind} did nothing: {kinds:?}");
+        }
+    });
 }
