@@ -63,13 +63,20 @@ pub trait AuditVisitor {
     fn relationship(&mut self, relationship: &AuditRelationship<'_>);
 }
 
-/// The pages of a store at one moment.
-pub(crate) struct Contents {
+/// All that is applied to a store at one moment, every page of it verified once.
+#[derive(Debug)]
+pub struct Contents<'a> {
+    store: &'a Store,
     pages: [Vec<Arc<Page>>; FileKind::TABLE],
     high: [u64; FileKind::TABLE],
 }
 
-impl Contents {
+impl<'a> Contents<'a> {
+    /// Whose they are.
+    pub(crate) fn store(&self) -> &'a Store {
+        self.store
+    }
+
     pub(crate) fn high(&self, kind: FileKind) -> u64 {
         self.high[kind as usize]
     }
@@ -200,9 +207,12 @@ pub(crate) fn broken(what: &str) -> StoreError {
 }
 
 impl Store {
-    /// All pages, each verified.
-    pub(crate) fn contents(&self, disk: &dyn PageSource) -> Result<Contents, StoreError> {
-        let mut contents = Contents { pages: Default::default(), high: self.high };
+    /// All that is applied, to be looked at more than once.
+    ///
+    /// # Errors
+    /// A page that cannot be read or trusted.
+    pub fn contents(&self, disk: &dyn PageSource) -> Result<Contents<'_>, StoreError> {
+        let mut contents = Contents { store: self, pages: Default::default(), high: self.high };
         for kind in FileKind::RECORDS {
             let count = self.counts.logical[kind as usize];
             let pages = &mut contents.pages[kind as usize];
@@ -251,24 +261,41 @@ impl Store {
         disk: &dyn PageSource,
         visitor: &mut dyn AuditVisitor,
     ) -> Result<(), StoreError> {
-        let contents = self.contents(disk)?;
+        self.contents(disk)?.show(visitor)
+    }
+
+    /// A hash of all that is applied: [`Contents::digest`].
+    ///
+    /// # Errors
+    /// As [`Store::audit`].
+    pub fn contents_digest(&self, disk: &dyn PageSource) -> Result<u128, StoreError> {
+        self.contents(disk)?.digest()
+    }
+}
+
+impl Contents<'_> {
+    /// Shows everything to `visitor`.
+    ///
+    /// # Errors
+    /// A chain that leads nowhere.
+    pub fn show(&self, visitor: &mut dyn AuditVisitor) -> Result<(), StoreError> {
         let mut reader = PropertyReader::default();
         let (mut labels, mut ids) = (Vec::new(), Vec::new());
-        for id in 0..contents.high(FileKind::Nodes) {
-            let node: NodeRecord = contents.read(id);
+        for id in 0..self.high(FileKind::Nodes) {
+            let node: NodeRecord = self.read(id);
             if node.in_use {
-                contents.labels(&node, &mut ids)?;
+                self.labels(&node, &mut ids)?;
                 labels.clear();
                 labels.extend(ids.iter().map(|label| TokenId(*label as u16)));
-                reader.read(&contents, node.first_property)?;
+                reader.read(self, node.first_property)?;
                 let properties = &reader.values;
                 visitor.node(&AuditNode { id: NodeId(id), labels: &labels, properties });
             }
         }
-        for id in 0..contents.high(FileKind::Relationships) {
-            let record: RelationshipRecord = contents.read(id);
+        for id in 0..self.high(FileKind::Relationships) {
+            let record: RelationshipRecord = self.read(id);
             if record.in_use {
-                reader.read(&contents, record.first_property)?;
+                reader.read(self, record.first_property)?;
                 visitor.relationship(&AuditRelationship {
                     id: RelationshipId(id),
                     from: NodeId(record.nodes[0]),
@@ -281,42 +308,59 @@ impl Store {
         Ok(())
     }
 
-    /// A hash of all that is applied: tokens, nodes and relationships with their ids, labels
-    /// and properties. Equal for equal contents, wherever the records lie.
+    /// Whether these are, byte for byte, the records, tokens and indexes of another store, as those
+    /// of replicas are. Their digests are equal then, and this takes a small part of one's time.
+    pub fn same_records(&self, other: &Contents<'_>) -> bool {
+        let same = |(page, other): (&Arc<Page>, &Arc<Page>)| {
+            Arc::ptr_eq(page, other) || page.body() == other.body()
+        };
+        let mut kinds = FileKind::RECORDS.iter().map(|kind| *kind as usize);
+        // Ids that were given to what was rolled back differ, and no record in use is behind them.
+        TokenKind::ALL
+            .iter()
+            .all(|kind| self.store.token_names(*kind) == other.store.token_names(*kind))
+            && self.store.indexes().eq(other.store.indexes())
+            && kinds.all(|kind| {
+                let (pages, others) = (&self.pages[kind], &other.pages[kind]);
+                pages.len() == others.len() && pages.iter().zip(others).all(same)
+            })
+    }
+
+    /// A hash of everything: tokens, indexes, nodes and relationships with their ids, labels and
+    /// properties. Equal for equal contents, wherever the records lie.
     ///
     /// # Errors
-    /// As [`Store::audit`].
-    pub fn contents_digest(&self, disk: &dyn PageSource) -> Result<u128, StoreError> {
-        let contents = self.contents(disk)?;
+    /// A chain that leads nowhere.
+    pub fn digest(&self) -> Result<u128, StoreError> {
         let mut hash = Xxh3::new();
         for kind in TokenKind::ALL {
-            for name in self.token_names(kind) {
+            for name in self.store.token_names(kind) {
                 hash.update(&[kind as u8, name.len() as u8]);
                 hash.update(name.as_bytes());
             }
         }
-        for rule in self.indexes() {
+        for rule in self.store.indexes() {
             hash.update(&rule.label.0.to_le_bytes());
             hash.update(&rule.key.0.to_le_bytes());
             hash.update(&[4 + u8::from(rule.unique)]);
         }
         let mut properties = PropertyHasher::default();
         let mut labels = Vec::new();
-        for id in 0..contents.high(FileKind::Nodes) {
-            let node: NodeRecord = contents.read(id);
+        for id in 0..self.high(FileKind::Nodes) {
+            let node: NodeRecord = self.read(id);
             if node.in_use {
-                contents.labels(&node, &mut labels)?;
+                self.labels(&node, &mut labels)?;
                 properties.words.extend([1, id, labels.len() as u64]);
                 properties.words.extend(labels.iter().copied().map(u64::from));
-                properties.hash(&contents, node.first_property, &mut hash)?;
+                properties.hash(self, node.first_property, &mut hash)?;
             }
         }
-        for id in 0..contents.high(FileKind::Relationships) {
-            let record: RelationshipRecord = contents.read(id);
+        for id in 0..self.high(FileKind::Relationships) {
+            let record: RelationshipRecord = self.read(id);
             if record.in_use {
                 let kind = u64::from(record.kind);
                 properties.words.extend([2, id, record.nodes[0], record.nodes[1], kind]);
-                properties.hash(&contents, record.first_property, &mut hash)?;
+                properties.hash(self, record.first_property, &mut hash)?;
             }
         }
         Ok(hash.digest128())
@@ -331,7 +375,7 @@ struct PropertyReader {
 }
 
 impl PropertyReader {
-    fn read(&mut self, contents: &Contents, first: u64) -> Result<(), StoreError> {
+    fn read(&mut self, contents: &Contents<'_>, first: u64) -> Result<(), StoreError> {
         contents.chain(first, &mut self.chain)?;
         self.values.clear();
         for (_, record) in &self.chain {
@@ -357,7 +401,12 @@ struct PropertyHasher {
 }
 
 impl PropertyHasher {
-    fn hash(&mut self, contents: &Contents, first: u64, hash: &mut Xxh3) -> Result<(), StoreError> {
+    fn hash(
+        &mut self,
+        contents: &Contents<'_>,
+        first: u64,
+        hash: &mut Xxh3,
+    ) -> Result<(), StoreError> {
         self.bytes.clear();
         for word in self.words.drain(..) {
             self.bytes.extend_from_slice(&word.to_le_bytes());

@@ -45,12 +45,18 @@ impl Store {
         disk: &dyn PageSource,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Vec<Inconsistency>, StoreError> {
-        let contents = self.contents(disk)?;
+        Ok(self.contents(disk)?.check(progress))
+    }
+}
+
+impl Contents<'_> {
+    /// What is wrong with them, as [`Store::check_with_progress`].
+    pub fn check(&self, progress: &mut dyn FnMut(u64, u64)) -> Vec<Inconsistency> {
         let mut check = Check {
-            store: self,
-            seen: vec![0; contents.high(FileKind::Relationships) as usize],
-            owned: FileKind::by_kind(|kind| vec![false; contents.high(kind) as usize]),
-            contents: &contents,
+            store: self.store(),
+            seen: vec![0; self.high(FileKind::Relationships) as usize],
+            owned: FileKind::by_kind(|kind| vec![false; self.high(kind) as usize]),
+            contents: self,
             found: Vec::new(),
             progress,
             done: 0,
@@ -63,13 +69,13 @@ impl Store {
         check.schema();
         check.index();
         check.ids();
-        Ok(check.found)
+        check.found
     }
 }
 
 struct Check<'a> {
     store: &'a Store,
-    contents: &'a Contents,
+    contents: &'a Contents<'a>,
     /// By relationship: in which of its chains it was met, one bit each.
     seen: Vec<u8>,
     /// By file and record: it was met.

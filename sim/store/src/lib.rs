@@ -56,7 +56,7 @@ mod tree;
 mod value;
 mod versions;
 
-pub use audit::{AuditNode, AuditRelationship, AuditVisitor, PageSource};
+pub use audit::{AuditNode, AuditRelationship, AuditVisitor, Contents, PageSource};
 pub use backup::{Backup, BackupError, BackupReport, BackupStep};
 pub use cache::policy::CachePolicy;
 pub use cache::trace::TraceCache;

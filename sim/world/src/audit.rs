@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use wavetank_instance::{Instance, OP, STATUS_BY};
 use wavetank_store::{
-    AuditNode, AuditRelationship, AuditVisitor, PageSource, TokenId, TokenKind, Value,
+    AuditNode, AuditRelationship, AuditVisitor, Contents, PageSource, TokenId, TokenKind, Value,
 };
 use wavetank_vocabulary::{Classes, Fact, NodeId, Observer, OperationId, Role, Subject};
 
@@ -64,23 +64,47 @@ impl AuditVisitor for Marks {
     }
 }
 
+/// The contents of a store and their digest.
+type Known<'a> = Option<(Contents<'a>, u128)>;
+
 /// Where an instance stands and what its store holds; with `whole`, too, what operations left in
 /// it and what the Plan's expectations ask. `pages` is its disk.
 pub fn audited(process: &Instance, pages: &impl PageSource, plan: &Plan, whole: bool) -> Vec<Fact> {
+    audited_beside(process, pages, plan, whole, &None).0
+}
+
+/// As [`audited`], beside what is known of another store, which is likely to hold the same.
+fn audited_beside<'a>(
+    process: &'a Instance,
+    pages: &impl PageSource,
+    plan: &Plan,
+    whole: bool,
+    other: &Known<'_>,
+) -> (Vec<Fact>, Known<'a>) {
     let store = process.store();
-    let contents = store.contents_digest(pages).ok();
+    let contents = store.contents(pages).ok();
+    let digest = contents.as_ref().and_then(|contents| match other {
+        Some((other, digest)) if contents.same_records(other) => Some(*digest),
+        _ => contents.digest().ok(),
+    });
     let mut facts = alloc::vec![Fact::Final {
         instance: process.id(),
         role: process.role(),
         log: store.mark(),
-        contents: contents.map(|digest| [(digest >> 64) as u64, digest as u64]),
+        contents: digest.map(|digest| [(digest >> 64) as u64, digest as u64]),
         open_transactions: store.open_transactions() as u32,
     }];
-    if !whole {
-        return facts;
+    if whole && let Some(contents) = &contents {
+        look_inside(process, contents, plan, &mut facts);
     }
+    (facts, contents.zip(digest))
+}
+
+/// What is wrong with a store, what operations left in it, and what the Plan's expectations ask.
+fn look_inside(process: &Instance, contents: &Contents<'_>, plan: &Plan, facts: &mut Vec<Fact>) {
+    let store = process.store();
     // Slaves apply the same after-images: what they hold else, the contents show.
-    let found = store.check(pages).map_or(0, |found| found.len() as u32);
+    let found = contents.check(&mut |_, _| {}).len() as u32;
     if found > 0 {
         facts.push(Fact::Inconsistent { instance: process.id(), records: found });
     }
@@ -96,7 +120,7 @@ pub fn audited(process: &Instance, pages: &impl PageSource, plan: &Plan, whole: 
         values: Vec::new(),
         relationships: Vec::new(),
     };
-    if store.audit(pages, &mut marks).is_ok() {
+    if contents.show(&mut marks).is_ok() {
         marks.values.sort_unstable();
         marks.relationships.sort_unstable();
         let found = |(operation, subject)| Fact::Found { operation, subject };
@@ -107,7 +131,6 @@ pub fn audited(process: &Instance, pages: &impl PageSource, plan: &Plan, whole: 
             |(kind, from, to, operation)| Fact::FinalRelationship { kind, from, to, operation };
         facts.extend(marks.relationships.into_iter().map(relationship));
     }
-    facts
 }
 
 impl<O: Observer> World<O> {
@@ -123,6 +146,7 @@ impl<O: Observer> World<O> {
             .rfind(|(process, _)| is_master(process))
             .map(|(_, id)| id);
         let (mut ends, mut inside) = (Vec::new(), Vec::new());
+        let mut known: Known<'_> = None;
         for (machine, plan) in stores() {
             let Some(process) = &machine.instance else {
                 ends.push(Fact::Final {
@@ -134,8 +158,10 @@ impl<O: Observer> World<O> {
                 });
                 continue;
             };
-            let mut facts =
-                audited(process, &machine.disk, &self.plan, master == Some(plan.id)).into_iter();
+            let whole = master == Some(plan.id);
+            let (facts, found) = audited_beside(process, &machine.disk, &self.plan, whole, &known);
+            known = known.or(found);
+            let mut facts = facts.into_iter();
             ends.extend(facts.next());
             inside.extend(facts);
         }

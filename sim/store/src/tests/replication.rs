@@ -412,6 +412,32 @@ fn a_damaged_page_is_not_copied() {
 }
 
 #[test]
+fn replicas_have_the_same_records() {
+    let (mut master, mut history) = Rig::with_tokens(config());
+    random_transactions(&mut master, &mut history, 60, &mut Dice(9)).unwrap();
+    let mut slave = Rig::create(config());
+    catch_up(&mut slave, &mut master);
+    let same = |slave: &Rig, master: &Rig| {
+        let contents = slave.store.contents(&slave.disk).unwrap();
+        let same = contents.same_records(&master.store.contents(&master.disk).unwrap());
+        assert!(!same || contents.digest().ok() == Some(master.digest()));
+        same
+    };
+    assert!(same(&slave, &master));
+    let behind = slave.clone();
+    for seed in 0..8 {
+        random_transactions(&mut master, &mut history, 1, &mut Dice(seed)).unwrap();
+        assert!(!same(&behind, &master), "{seed}");
+        catch_up(&mut slave, &mut master);
+        assert!(same(&slave, &master), "{seed}");
+    }
+    let bugs = PlantedBugs::APPLY_SKIPS_PROPERTY;
+    let mut wrong = Rig::create(StoreConfig { bugs, ..config() });
+    catch_up(&mut wrong, &mut master);
+    assert!(!same(&wrong, &master));
+}
+
+#[test]
 fn planted_bugs_do_what_they_say() {
     let (mut master, mut history) = Rig::with_tokens(config());
     random_transactions(&mut master, &mut history, 60, &mut Dice(9)).unwrap();
