@@ -9,6 +9,7 @@ mod disk;
 mod fit;
 mod loopback;
 mod node;
+mod part;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -18,8 +19,9 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use part::{Quantiles, part};
 use thiserror::Error;
-use wavetank_kernel::{Distribution, QUANTILES, Streams};
+use wavetank_kernel::QUANTILES;
 use wavetank_real::WorkFolder;
 use wavetank_reports::CALIBRATED;
 use wavetank_store::GraphError;
@@ -84,64 +86,26 @@ impl Times {
         let quantiles = QUANTILES.map(at);
         Ok(Times { samples: nanos.len(), p50: at(500), p99: at(990), quantiles })
     }
+}
 
-    /// The sigma of the log-normal distribution with these percentiles.
-    fn sigma(&self) -> f64 {
-        /// The 99th percentile of the standard normal distribution.
-        const Z99: f64 = 2.326_347_874;
-        let ratio = self.p99.as_nanos() as f64 / self.p50.as_nanos().max(1) as f64;
-        (ratio.ln() / Z99 * 1e3).round().clamp(0.0, 5e3) / 1e3
-    }
+/// Where [`QUANTILES`] has the median.
+const MEDIAN: usize = 3;
 
-    /// Median and sigma of a log-normal distribution so many independent draws of which take
-    /// together as long as this, at the median and at the 99th percentile: found by halving, over
-    /// sums that are drawn always alike. The tail of a sum is thinner than that of its parts.
-    fn part(&self, of: usize) -> (Span, f64) {
-        /// Sums that are drawn: the 99th percentile rests on a hundredth of them.
-        const SUMS: usize = 8_192;
-        /// Halvings: sigma to a thousandth.
-        const HALVINGS: usize = 14;
-        if of <= 1 {
-            return (Span::from_nanos(self.p50.as_nanos().max(1)), self.sigma());
-        }
-        let sums = |sigma: f64| {
-            let mut stream = Streams::new(1).stream("calibrate", [0; 3]);
-            let one = Distribution::LogNormal { median: Span::from_millis(1), sigma };
-            let sum = |_| (0..of).map(|_| one.sample(&mut stream).as_nanos()).sum::<u64>();
-            let mut sums: Vec<u64> = (0..SUMS).map(sum).collect();
-            sums.sort_unstable();
-            (sums[SUMS / 2] as f64, sums[SUMS * 99 / 100] as f64)
-        };
-        let wanted = self.p99.as_nanos() as f64 / self.p50.as_nanos().max(1) as f64;
-        let (mut low, mut high) = (0.0, 5.0);
-        for _ in 0..HALVINGS {
-            let sigma = (low + high) / 2.0;
-            let (p50, p99) = sums(sigma);
-            if p99 / p50 < wanted { low = sigma } else { high = sigma }
-        }
-        let sigma = (low * 1e3_f64).round() / 1e3;
-        let median = self.p50.as_nanos() as f64 * 1e6 / sums(sigma).0;
-        (Span::from_nanos((median.round() as u64).max(1)), sigma)
-    }
+/// What is left of times when so much is told apart, but a nanosecond at the least.
+fn without(quantiles: Quantiles, part: Span) -> Quantiles {
+    quantiles.map(|time| Span::from_nanos(time.saturating_sub(part).as_nanos().max(1)))
+}
 
-    /// What is left of it when so much is told apart, but a nanosecond at the least.
-    fn without(self, part: Span) -> Times {
-        let rest = |time: Span| Span::from_nanos(time.saturating_sub(part).as_nanos().max(1));
-        let (p50, p99) = (rest(self.p50), rest(self.p99));
-        Times { p50, p99, quantiles: self.quantiles.map(rest), ..self }
-    }
+/// Times moved by as much as `from` is away from `to`.
+fn shifted(quantiles: Quantiles, from: Span, to: Span) -> Quantiles {
+    let longer = to.saturating_sub(from);
+    without(quantiles, from.saturating_sub(to)).map(|time| time + longer)
+}
 
-    /// All that was measured of it, as scenarios write it.
-    fn measured(&self) -> String {
-        let quoted = self.quantiles.map(|value| format!("\"{value}\""));
-        format!("{{ quantiles = [{}] }}", quoted.join(", "))
-    }
-
-    /// The distribution, as scenarios write it, so many of which make up this.
-    fn lognormal(&self, of: usize) -> String {
-        let (median, sigma) = self.part(of);
-        format!("{{ lognormal = \"{median}\", sigma = {sigma:?} }}")
-    }
+/// A distribution, as scenarios write it.
+fn written(quantiles: &Quantiles) -> String {
+    let quoted = quantiles.map(|value| format!("\"{value}\""));
+    format!("{{ quantiles = [{}] }}", quoted.join(", "))
 }
 
 /// What was measured.
@@ -149,11 +113,13 @@ impl Times {
 pub struct Calibration {
     /// Processors that this process may use.
     pub cores: usize,
+    /// Nodes that shared the machine while requests were measured.
+    pub nodes: u16,
     /// What the store did on a core, and how long it took.
     pub workloads: Vec<Workload>,
     /// What each unit of that work costs.
     pub costs: Costs,
-    /// A sync of an appended KiB by a thread of its own, now and then.
+    /// A sync of an appended KiB by a thread of its own, now and then, with the disk to itself.
     pub sync: Times,
     /// Syncs per second by several threads, each with a file of its own.
     pub syncs_per_second: u64,
@@ -171,14 +137,15 @@ pub struct Calibration {
     pub round_trip: Times,
     /// A request and its answer by HTTP over an open connection, one after the other.
     pub http: Times,
-    /// A read of a node that is alone, as its client sees it, a hundred and fifty a second.
+    /// A read of a node, as its client sees it, a hundred and fifty requests a second.
     pub request: Times,
-    /// A write that a node that is alone commits, between these.
+    /// A write between these: committed, and pushed to one slave if there are any.
     pub write: Times,
     /// Bytes per second over loopback.
     pub bandwidth: u64,
     /// Whether this is a build without optimisation, whose costs are not those of a release.
     pub unoptimised: bool,
+    model: Model,
 }
 
 /// Says when to stop: the end of a measurement's time, or an interrupt.
@@ -194,7 +161,7 @@ impl Clock<'_> {
 }
 
 /// Measures for about that long, with files in a new folder below `place`; `program` is the command
-/// that runs a node. `tell` is called with what is measured next, and `go_on` says whether to.
+/// that runs a node, and requests are those of a cluster of so many `nodes`. `tell` is called with what is measured next, and `go_on` says whether to.
 ///
 /// # Errors
 /// When the folder cannot be used, loopback or a node cannot, the time is too short, or `go_on`
@@ -202,6 +169,7 @@ impl Clock<'_> {
 pub fn calibrate(
     program: &Path,
     place: &Path,
+    nodes: u16,
     time: Duration,
     tell: &mut dyn FnMut(&str),
     go_on: &dyn Fn() -> bool,
@@ -214,33 +182,34 @@ pub fn calibrate(
     // Parts of the time, in hundredths.
     let clock = |hundredths: u32| Clock { until: Instant::now() + time * hundredths / 100, go_on };
     tell("the store's work on a core");
-    let workloads = work::measure(&|| clock(3))?;
+    let workloads = work::measure(&|| clock(2))?;
     let costs = fit::costs(&workloads);
     tell("writes and syncs of the disk");
-    let (append_kib, throughput) = disk::appends(folder, &clock(5))?;
+    let (append_kib, throughput) = disk::appends(folder, &clock(4))?;
     // At three times: what others do to the disk just then is not all that there is.
-    let mut syncs = disk::syncs(folder, &clock(5))?;
-    let syncs_per_second = disk::syncs_at_once(folder, &clock(8))?;
+    let mut syncs = disk::syncs(folder, &clock(4))?;
+    let syncs_per_second = disk::syncs_at_once(folder, &clock(5))?;
     tell("reads of the disk");
-    let read = disk::reads(folder, true, &clock(7))?;
-    let cached = disk::reads(folder, false, &clock(3))?;
+    let read = disk::reads(folder, true, &clock(5))?;
+    let cached = disk::reads(folder, false, &clock(2))?;
     let read_cached = cached.ok_or(CalibrateError::TooShort("reads"))?;
     tell("transactions on the disk");
-    let commit = disk::commits(folder, &clock(5))?;
-    syncs.extend(disk::syncs(folder, &clock(5))?);
+    let commit = disk::commits(folder, &clock(4))?;
+    syncs.extend(disk::syncs(folder, &clock(4))?);
     tell("the loopback network");
-    let round_trip = loopback::round_trips(&clock(3))?;
-    let http = loopback::http(&clock(3))?;
-    tell("requests to a node");
-    let (request, write) = node::requests(program, folder, time * 27 / 100, go_on)?;
-    syncs.extend(disk::syncs(folder, &clock(5))?);
+    let round_trip = loopback::round_trips(&clock(2))?;
+    let http = loopback::http(&clock(2))?;
+    tell("requests to nodes");
+    let (request, write) = node::requests(program, folder, nodes, time * 45 / 100, go_on)?;
+    syncs.extend(disk::syncs(folder, &clock(4))?);
     let sync = Times::of(syncs, "syncs")?;
-    let bandwidth = loopback::bandwidth(&clock(3))?;
+    let bandwidth = loopback::bandwidth(&clock(2))?;
     if !go_on() {
         return Err(CalibrateError::Interrupted);
     }
-    Ok(Calibration {
+    let mut calibration = Calibration {
         cores: std::thread::available_parallelism().map_or(1, usize::from),
+        nodes,
         workloads,
         costs,
         sync,
@@ -256,11 +225,26 @@ pub fn calibrate(
         write,
         bandwidth,
         unoptimised: cfg!(debug_assertions),
-    })
+        model: Model::default(),
+    };
+    calibration.fit()?;
+    Ok(calibration)
 }
 
-/// Ways that a simulated request crosses.
+/// What a simulated cluster draws from, so that its requests take what those of the real one did.
+#[derive(Clone, Copy, Debug, Default)]
+struct Model {
+    /// One way of a message: the four of a request, between client, balancer and instance, are one
+    /// real request together. A message between instances takes one way.
+    way: Quantiles,
+    /// What a node waits for a sync: what is left of a write beside its request and its push.
+    sync: Quantiles,
+}
+
+/// Ways that a simulated request crosses: from client to balancer to instance, and back.
 const WAYS: usize = 4;
+/// Ways that a write crosses besides when it is pushed: to a slave, and back.
+const PUSH_WAYS: usize = 2;
 /// Bytes that go with each sync that was measured.
 const KIB: u64 = 1 << 10;
 
@@ -273,13 +257,39 @@ impl Calibration {
         self.syncs_per_second.max(reads).clamp(1, 10_000_000)
     }
 
+    /// Syncs that a write waits for: the master's, and that of the slave that it is pushed to.
+    fn syncs(&self) -> usize {
+        if self.nodes > 1 { 2 } else { 1 }
+    }
+
+    /// Finds what a simulated cluster is to draw from. What cores and queues add to it is seen by
+    /// playing the simulated cluster, and taken off before all is found once more.
+    fn fit(&mut self) -> Result<(), CalibrateError> {
+        self.model = self.found(self.request.quantiles, self.write.quantiles);
+        let (request, write) = node::simulated(&self.to_toml(), self.nodes)?;
+        self.model = self.found(
+            shifted(self.request.quantiles, request.p50, self.request.p50),
+            shifted(self.write.quantiles, write.p50, self.write.p50),
+        );
+        Ok(())
+    }
+
+    fn found(&self, request: Quantiles, write: Quantiles) -> Model {
+        let way = part(&request, WAYS, &[]);
+        let ways = if self.nodes > 1 { PUSH_WAYS } else { 0 };
+        let sync = part(&write, self.syncs(), &[(request, 1), (way, ways)]);
+        Model { way, sync }
+    }
+
     /// What is to be said when a write of a node does not take what its parts do.
     fn uneven(&self) -> Option<String> {
-        let (parts, whole) = (self.request.p50 + self.sync.p50, self.write.p50);
-        (whole > parts * 2 || parts > whole * 2).then(|| {
+        let syncs = self.sync.p50 * self.syncs() as u64;
+        let (parts, whole) = (self.request.p50 + syncs, self.write.p50);
+        (whole > parts * 3 || parts > whole * 2).then(|| {
             format!(
-                "a write of a node took {whole} where a read and a sync take {parts}: something \
-                 else used the disk; measure again"
+                "a write took {whole} where a read and {} alone on the disk take {parts}: something \
+                 else used it; measure again",
+                if self.nodes > 1 { "two syncs" } else { "a sync" }
             )
         })
     }
@@ -297,7 +307,7 @@ impl Calibration {
         // comes on top; what was measured is both together.
         let iops = self.operations_per_second();
         let occupies = Span::from_nanos(1_000_000_000 / iops);
-        let written = Span::from_nanos(KIB * 1_000_000_000 / self.throughput.max(1));
+        let transfer = Span::from_nanos(KIB * 1_000_000_000 / self.throughput.max(1));
         let _ = write!(
             text,
             "\nabout = \"Calibrated by wavetank {version}.\"\n\n\
@@ -311,11 +321,9 @@ impl Calibration {
             logged_kib + self.append_kib,
             iops,
             self.throughput.max(1),
-            access.without(occupies).measured(),
-            self.sync.without(occupies.max(written)).measured(),
-            // The ways of a request, between client, balancer and instance, are one real request
-            // together; a message between instances takes one way.
-            self.request.lognormal(WAYS),
+            written(&without(access.quantiles, occupies)),
+            written(&without(self.model.sync, occupies.max(transfer))),
+            written(&self.model.way),
             self.bandwidth.max(1),
         );
         text
@@ -348,8 +356,10 @@ impl Calibration {
         line("transaction with its sync", times(&self.commit));
         line("loopback round trip", times(&self.round_trip));
         line("HTTP request", times(&self.http));
+        line("nodes that share the machine", self.nodes.to_string());
         line("read of a node", times(&self.request));
         line("write of a node", times(&self.write));
+        line("sync, as a write waits for it", format!("p50 {}", self.model.sync[MEDIAN]));
         line("loopback bandwidth", format!("{} MB/s", self.bandwidth / 1_000_000));
         if let Some(note) = self.uneven() {
             line("note", note);

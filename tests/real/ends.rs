@@ -91,7 +91,7 @@ fn nothing_survives_a_calibration_that_is_interrupted() {
         let (disk, profile) = (folder.path("disk"), folder.path("profile.toml"));
         let arguments = ["calibrate", "--seconds", "3", "--dir", &disk, "--out", &profile];
         let harness = Harness::start(&arguments, &disk);
-        harness.until_nodes_run(1);
+        harness.until_nodes_run(3);
         let done = harness.signal(signal);
         assert_eq!(done.code, 75, "{signal}: {}", done.stderr);
         assert!(done.stderr.contains("interrupted: nothing was written"), "{}", done.stderr);
@@ -108,7 +108,7 @@ fn what_a_calibration_left_that_was_killed_is_taken_away_by_the_next() {
     let (disk, profile) = (folder.path("disk"), folder.path("profile.toml"));
     let arguments = ["calibrate", "--seconds", "1", "--dir", &disk, "--out", &profile];
     let harness = Harness::start(&arguments, &disk);
-    harness.until_nodes_run(1);
+    harness.until_nodes_run(3);
     harness.signal("-KILL");
     eventually("no node", Duration::from_secs(5), || processes_of(&disk).is_empty());
     assert_eq!(entries(&disk).len(), 1);

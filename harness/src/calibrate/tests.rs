@@ -1,7 +1,6 @@
 use super::fit::{Costs, costs};
-use super::{CalibrateError, Times, Workload};
+use super::{CalibrateError, MEDIAN, Times, Workload, shifted, without, written};
 use wavetank_vocabulary::Span;
-use wavetank_world::Distribution;
 
 #[test]
 fn costs_that_explain_everything_are_found() {
@@ -42,23 +41,12 @@ fn percentiles_become_a_distribution_with_the_same() {
     assert_eq!((times.samples, times.p50.as_nanos()), (1000, 500_000));
     let thousands = [1, 100, 250, 500, 750, 900, 990, 999, 1_000];
     assert_eq!(times.quantiles, thousands.map(Span::from_micros));
-    let written = times.measured();
-    assert!(written.starts_with("{ quantiles = [\"1us\", \"100us\", "), "{written}");
-    let shorter = times.without(Span::from_micros(300));
-    assert_eq!((shorter.p50, shorter.quantiles[0]), (Span::from_micros(200), Span::from_nanos(1)));
-    let skewed = Times { p50: Span::from_micros(100), p99: Span::from_micros(400), ..times };
-    let at_99 = 100.0 * (skewed.sigma() * 2.326).exp();
-    assert!((395.0..405.0).contains(&at_99), "{at_99}");
-    assert_eq!(skewed.lognormal(1), "{ lognormal = \"100us\", sigma = 0.596 }");
-    // Four draws together have these percentiles again.
-    let (median, sigma) = skewed.part(4);
-    let one = Distribution::LogNormal { median, sigma };
-    let mut stream = wavetank_kernel::Streams::new(7).stream("test", [0; 3]);
-    let sum = |_| (0..4).map(|_| one.sample(&mut stream).as_nanos()).sum::<u64>();
-    let sums = Times::of((0..20_000).map(sum).collect(), "sums").expect("there are some");
-    for (found, wanted) in [(sums.p50, skewed.p50), (sums.p99, skewed.p99)] {
-        let error = found.as_nanos() as f64 / wanted.as_nanos() as f64 - 1.0;
-        assert!(error.abs() < 0.08, "{found} for {wanted}");
-    }
+    let text = written(&times.quantiles);
+    assert!(text.starts_with("{ quantiles = [\"1us\", \"100us\", "), "{text}");
+    let shorter = without(times.quantiles, Span::from_micros(300));
+    assert_eq!((shorter[MEDIAN], shorter[0]), (Span::from_micros(200), Span::from_nanos(1)));
+    let (low, high) = (Span::from_micros(200), Span::from_micros(300));
+    assert_eq!(shifted(times.quantiles, low, high)[MEDIAN], Span::from_micros(600));
+    assert_eq!(shifted(times.quantiles, high, low)[MEDIAN], Span::from_micros(400));
     assert!(matches!(Times::of(Vec::new(), "x"), Err(CalibrateError::TooShort("x"))));
 }

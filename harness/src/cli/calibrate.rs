@@ -18,6 +18,9 @@ pub(super) struct CalibrateArgs {
     /// About how long it may take.
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
+    /// How many nodes share the machine while requests are measured: as many as will run there.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=9))]
+    nodes: u16,
     /// A folder on the disk to be measured; at most 400 MB are written there, and removed.
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
@@ -33,7 +36,8 @@ pub(super) fn run(args: &CalibrateArgs) -> Result<Exit, Failure> {
         exit: Exit::Surroundings,
         message: format!("cannot find the command itself: {error}"),
     })?;
-    let found = calibrate(&program, &args.dir, time, &mut telling, &|| !interrupt::asked());
+    let found =
+        calibrate(&program, &args.dir, args.nodes, time, &mut telling, &|| !interrupt::asked());
     let found = found.map_err(|error| {
         let exit = match error {
             CalibrateError::TooShort(_) => Exit::Input,
