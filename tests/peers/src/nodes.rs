@@ -70,10 +70,31 @@ pub struct Outcome {
     pub began_work: bool,
 }
 
+/// The wall clock that a process finds when it starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Clocks {
+    /// Later than when it started last.
+    #[default]
+    Ascending,
+    /// Set back to where it was then, so that versions of elections begin anew.
+    SetBack,
+}
+
+impl Clocks {
+    /// By the clock of a process in its life of that number.
+    fn wall_ms(self, lives: u8) -> u64 {
+        match self {
+            Clocks::Ascending => u64::from(lives),
+            Clocks::SetBack => 1,
+        }
+    }
+}
+
 /// All local states, messages and steps seen so far.
 pub struct Library {
     settings: Settings,
     bugs: PlantedBugs,
+    clocks: Clocks,
     nodes: Vec<Arc<Node>>,
     numbers: HashMap<Arc<Node>, u32>,
     messages: Vec<Message>,
@@ -92,6 +113,7 @@ impl Library {
         Library {
             settings,
             bugs: PlantedBugs::NONE,
+            clocks: Clocks::Ascending,
             nodes: Vec::new(),
             numbers: HashMap::new(),
             messages: Vec::new(),
@@ -104,6 +126,12 @@ impl Library {
     #[must_use]
     pub fn with_bugs(self, bugs: PlantedBugs) -> Self {
         Library { bugs, ..self }
+    }
+
+    /// The same, for members whose clocks do that.
+    #[must_use]
+    pub fn with_clocks(self, clocks: Clocks) -> Self {
+        Library { clocks, ..self }
     }
 
     /// Local states known, and steps computed.
@@ -166,7 +194,7 @@ impl Library {
 
     fn compute(&mut self, index: usize, number: u32, what: Happening) -> Outcome {
         let mut node = Node::clone(&self.nodes[number as usize]);
-        let mut run = Run::default();
+        let mut run = Run { clocks: self.clocks, ..Run::default() };
         match what {
             Happening::Crash => {
                 node.member = None;
@@ -178,7 +206,7 @@ impl Library {
                 let ids: Vec<_> = (0..N).map(id).collect();
                 let configuration = Configuration::new(id(index), &ids).expect("1, 2 and 3");
                 let settings = self.settings.clone();
-                let wall_ms = u64::from(node.lives);
+                let wall_ms = self.clocks.wall_ms(node.lives);
                 node.member = Some(Member::new(configuration, settings, false, wall_ms, self.bugs));
                 for kept in node.kept.clone().into_values() {
                     run.input(&mut node, index, Input::Recall(kept));
@@ -220,6 +248,7 @@ impl Library {
 /// What one step puts out.
 #[derive(Default)]
 struct Run {
+    clocks: Clocks,
     sent: Vec<(u8, Message)>,
     timers: Vec<(u8, Option<Span>)>,
     learned: Vec<(PaxosInstance, Value)>,
@@ -227,13 +256,13 @@ struct Run {
 }
 
 /// Time stands still; all stores are equal, so that server ids decide elections.
-fn moment(node: &Node) -> Moment {
-    Moment { mono: Time::ZERO, wall_ms: u64::from(node.lives), tx: Some(TxId(1)) }
+fn moment(node: &Node, clocks: Clocks) -> Moment {
+    Moment { mono: Time::ZERO, wall_ms: clocks.wall_ms(node.lives), tx: Some(TxId(1)) }
 }
 
 impl Run {
     fn input(&mut self, node: &mut Node, index: usize, input: Input) {
-        let now = moment(node);
+        let now = moment(node, self.clocks);
         let Some(member) = &mut node.member else { return };
         let before = member.delivered();
         let mut effects = Vec::new();

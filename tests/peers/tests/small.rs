@@ -6,7 +6,7 @@ use wavetank_cluster::{AcceptorMemory, Compat, Quorum, Settings};
 use wavetank_peers::explore::{Limits, Report, explore};
 use wavetank_peers::heal::{converged, heal};
 use wavetank_peers::model::{Bounds, Model, Network, Violation};
-use wavetank_peers::nodes::Library;
+use wavetank_peers::nodes::{Clocks, Library};
 use wavetank_vocabulary::PlantedBugs;
 
 fn settings(memory: AcceptorMemory, quorum: Quorum) -> Settings {
@@ -72,6 +72,23 @@ fn members_that_never_agree_are_found() {
     let library = Library::new(settings.clone());
     let sound = run_library(library, &settings, bounds, Network::Fifo, 6, 1).found;
     assert!(sound.is_none(), "without the bug: {sound:?}");
+}
+
+/// An elector's versions begin from its wall clock. Set that back at a restart, and it gives an
+/// old version to another result: while it was away, somebody else became master.
+#[test]
+fn an_elector_whose_clock_was_set_back_elects_twice() {
+    let settings = settings(AcceptorMemory::Durable, Quorum::OfAllHosts);
+    let bounds = [1, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0];
+    let [set_back, ascending] = [Clocks::SetBack, Clocks::Ascending].map(|clocks| {
+        let library = Library::new(settings.clone()).with_clocks(clocks);
+        run_library(library, &settings, bounds, Network::Fifo, 4, 1).found
+    });
+    assert!(
+        set_back.as_ref().is_some_and(|f| matches!(f.violation, Violation::ElectedTwice(..))),
+        "{set_back:?}"
+    );
+    assert!(ascending.is_none(), "with clocks that go on: {ascending:?}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use wavetank_cluster::{AcceptorMemory, Compat, Quorum, Settings};
 use wavetank_peers::explore::{Limits, explore};
 use wavetank_peers::heal::heal;
 use wavetank_peers::model::{Bounds, Model, Network, Violation};
-use wavetank_peers::nodes::Library;
+use wavetank_peers::nodes::{Clocks, Library};
 use wavetank_peers::script;
 
 const HELP: &str = "\
@@ -22,6 +22,7 @@ model-check [OPTIONS]
   --original           --memory volatile --quorum alive
   --compat V           2.2, 2.3.0, 2.3.6 (default) or 3.2
   --network N          fifo (default) or unordered
+  --clocks C           ascending (default) or set-back: what the wall clock does at a restart
   --from-cold          begin with three members that were never started
   --heal-one-in N      one in N states must converge when all heals (default 1000; 0: none)
   --KIND N             at most N of: crashes, drops, repeats, cuts, heartbeats, suspicions,
@@ -32,6 +33,7 @@ struct Options {
     settings: Settings,
     bounds: Bounds,
     network: Network,
+    clocks: Clocks,
     cold: bool,
     limits: Limits,
 }
@@ -57,6 +59,7 @@ fn options() -> Result<Option<Options>, String> {
         settings,
         bounds: Bounds([1, 0, 0, 1, 0, 4, 1, 1, 2, 0, 0, 0]),
         network: Network::Fifo,
+        clocks: Clocks::Ascending,
         cold: false,
         limits: Limits {
             depth: 40,
@@ -107,6 +110,10 @@ fn options() -> Result<Option<Options>, String> {
                 let words = [("fifo", Network::Fifo), ("unordered", Network::Unordered)];
                 options.network = word(name, arguments.next(), &words)?;
             }
+            "--clocks" => {
+                let words = [("ascending", Clocks::Ascending), ("set-back", Clocks::SetBack)];
+                options.clocks = word(name, arguments.next(), &words)?;
+            }
             "--from-cold" => options.cold = true,
             _ => {
                 let kind = name.strip_prefix("--");
@@ -131,9 +138,9 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let Options { settings, bounds, network, cold, limits } = options;
+    let Options { settings, bounds, network, clocks, cold, limits } = options;
     println!(
-        "compat {}, acceptors {:?}, quorum {:?}, network {network:?}, from {}",
+        "compat {}, acceptors {:?}, quorum {:?}, network {network:?}, clocks {clocks:?}, from {}",
         settings.compat.name(),
         settings.acceptor_memory,
         settings.quorum,
@@ -143,7 +150,8 @@ fn main() -> ExitCode {
         Bounds::NAMES.iter().zip(bounds.0).map(|(name, n)| format!("{name} {n}")).collect();
     println!("at most: {}", bounded.join(", "));
 
-    let mut model = Model::new(Library::new(settings.clone()), bounds, network);
+    let library = Library::new(settings.clone()).with_clocks(clocks);
+    let mut model = Model::new(library, bounds, network);
     let mut root = model.unborn();
     if !cold {
         root = match heal(&mut model, &settings, &root) {
