@@ -110,3 +110,26 @@ fn a_version_reports_what_it_had() {
     assert!(columns.contains(&String::from("neo4j.transaction.peak_concurrent")));
     assert!(!columns.iter().any(|name| name.contains("check_point") || name.contains("cluster")));
 }
+
+/// The store is copied, then the transactions since are pulled; the checkpoint that follows leaves
+/// no line.
+#[test]
+fn a_store_copy_is_finished_before_the_rest_is_caught_up_with() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("run");
+    let path = out.display().to_string();
+    let done = run(&["run", "old-master-returns-branched", "--seed", "1", "--out", &path]);
+    assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
+    let log = fs::read_to_string(out.join("logs/i1.log")).expect("a log");
+    let (_, mut rest) = log.split_once("branched data").expect("it branched");
+    for line in [
+        "Copying store from master",
+        "Finished copying store from master",
+        "Catching up with master",
+        "Now caught up with master",
+        "successfully moved to slave",
+    ] {
+        let place = rest.find(line).unwrap_or_else(|| panic!("no `{line}` in {rest}"));
+        rest = &rest[place + line.len()..];
+    }
+}

@@ -1,7 +1,9 @@
 //! What Neo4j's user log would say of a fact: the lines of `HighAvailabilityLogger` and of
 //! the role switches (HA specification 5), so that a run reads like the log of a cluster.
 
-use std::fmt::Write;
+mod lines;
+
+use std::fmt::{Display, Write};
 
 use wavetank_vocabulary::{Date, Fact, InstanceId, LogLine, Role, Time, WALL_START_MS};
 
@@ -10,87 +12,68 @@ use crate::recorder::Recorder;
 /// The lines that an instance logs for a fact, and which instance it is. Most facts leave
 /// none; some leave two.
 pub fn user_log(fact: &Fact) -> Option<(InstanceId, Vec<String>)> {
-    let lines = |instance, lines: &[String]| Some((instance, lines.to_vec()));
+    let line = |instance, line: String| Some((instance, vec![line]));
     match *fact {
         Fact::RoleChanged { instance, from, to, .. } => {
-            let id = instance.0;
+            let me: Values<'_> = &[("N", &instance.0)];
             let mut all = Vec::new();
             if from == Role::Master {
-                all.push("Write transactions to database disabled".to_owned());
+                all.push(lines::NO_WRITES.with(&[]));
             }
             match to {
-                Role::ToMaster => all.push(format!("I am {id}, moving to master")),
+                Role::ToMaster => all.push(lines::TO_MASTER.with(me)),
                 Role::Master => {
-                    all.push(format!("I am {id}, successfully moved to master"));
-                    all.push("Database available for write transactions".to_owned());
+                    all.push(lines::MASTER.with(me));
+                    all.push(lines::WRITES.with(&[]));
                 }
-                Role::Slave => {
-                    all.push(format!("ServerId {id}, successfully moved to slave"));
-                }
+                Role::Slave => all.push(lines::SLAVE.with(me)),
                 _ => {}
             }
             (!all.is_empty()).then_some((instance, all))
         }
-        Fact::Told { instance, line } => lines(instance, &[told(instance, line)]),
-        Fact::MemberFailed { by, whom } => lines(by, &[format!("Instance {} has failed", whom.0)]),
-        Fact::MemberAlive { by, whom } => lines(by, &[format!("Instance {} is alive", whom.0)]),
-        Fact::Left { instance } => {
-            lines(instance, &[format!("Instance {} has left the cluster", instance.0)])
+        Fact::Told { instance, line: told_line } => line(instance, told(instance, told_line)),
+        Fact::MemberFailed { by, whom } => line(by, lines::FAILED.with(&[("N", &whom.0)])),
+        Fact::MemberAlive { by, whom } => line(by, lines::ALIVE.with(&[("N", &whom.0)])),
+        Fact::Left { instance } => line(instance, lines::LEFT.with(&[("N", &instance.0)])),
+        Fact::JoinFailed { instance, denied } => {
+            let why = if denied { lines::DENIED } else { lines::SAME_ID };
+            line(instance, why.with(&[("N", &instance.0)]))
         }
-        Fact::JoinFailed { instance, denied: true } => {
-            lines(instance, &[format!("Instance {} is already in the cluster", instance.0)])
-        }
-        Fact::JoinFailed { instance, denied: false } => lines(
-            instance,
-            &[format!("Another instance is starting with server id {}", instance.0)],
-        ),
         Fact::ElectionEnded { elector, winner: None, .. } => {
-            lines(elector, &["Election could not pick a winner".to_owned()])
+            line(elector, lines::NO_WINNER.with(&[]))
         }
         Fact::StoreCopy { instance, master, pages: 0, done: false } => {
-            lines(instance, &[format!("Copying store from master {}", master.0)])
+            line(instance, lines::COPYING.with(&[("M", &master.0)]))
         }
-        Fact::StoreCopy { instance, done: true, .. } => {
-            lines(instance, &["Finished copying store from master".to_owned()])
+        Fact::Branched { instance, master, log } => {
+            line(instance, lines::BRANCHED.with(&[("M", &master.0), ("T", &log.tx.0)]))
         }
-        Fact::Branched { instance, master, log } => lines(
-            instance,
-            &[format!(
-                "The store does not have the same history as master {} at transaction {}: \
-                 branched data",
-                master.0, log.tx.0
-            )],
-        ),
-        Fact::StoreFailed { instance } => {
-            lines(instance, &["The store stopped itself; a restart is needed".to_owned()])
-        }
+        Fact::StoreFailed { instance } => line(instance, lines::STORE_FAILED.with(&[])),
         _ => None,
     }
 }
 
+/// What stands in the places of a line.
+type Values<'a> = &'a [(&'a str, &'a dyn Display)];
+
 fn told(me: InstanceId, line: LogLine) -> String {
     match line {
-        LogLine::Joined(id) => format!("Instance {} joined the cluster", id.0),
-        LogLine::HasLeft(id) => format!("Instance {} has left the cluster", id.0),
-        LogLine::Elected(id) => format!("Instance {} was elected as coordinator", id.0),
-        LogLine::Demoted(id) => format!("Instance {} was demoted as coordinator", id.0),
+        LogLine::Joined(id) => lines::JOINED.with(&[("N", &id.0)]),
+        LogLine::HasLeft(id) => lines::LEFT.with(&[("N", &id.0)]),
+        LogLine::Elected(id) => lines::ELECTED.with(&[("N", &id.0)]),
+        LogLine::Demoted(id) => lines::DEMOTED.with(&[("N", &id.0)]),
         LogLine::Available(id, role) => {
-            format!("Instance {} is available as {} at ha://{id}:6001", id.0, role.name())
+            lines::AVAILABLE.with(&[("N", &id.0), ("ROLE", &role.name())])
         }
         LogLine::Unavailable(id, role) => {
-            format!("Instance {} is unavailable as {}", id.0, role.name())
+            lines::UNAVAILABLE.with(&[("N", &id.0), ("ROLE", &role.name())])
         }
-        LogLine::MovingToSlave(master) => {
-            format!("ServerId {}, moving to slave for master ha://{master}:6001", me.0)
-        }
-        LogLine::CheckingConsistency => String::from("Checking store consistency with master"),
-        LogLine::CatchingUp(tx) => {
-            format!("Catching up with master. I'm at transaction {}", tx.0)
-        }
-        LogLine::CaughtUp(tx) => format!("Now caught up with master at transaction {}", tx.0),
-        LogLine::DamagedStoreSetAside => {
-            String::from("The store is damaged: no page of neostore is whole. It is set aside")
-        }
+        LogLine::MovingToSlave(master) => lines::TO_SLAVE.with(&[("N", &me.0), ("M", &master.0)]),
+        LogLine::CheckingConsistency => lines::CHECKING.with(&[]),
+        LogLine::Copied => lines::COPIED.with(&[]),
+        LogLine::CatchingUp(tx) => lines::CATCHING_UP.with(&[("T", &tx.0)]),
+        LogLine::CaughtUp(tx) => lines::CAUGHT_UP.with(&[("T", &tx.0)]),
+        LogLine::DamagedStoreSetAside => lines::STORE_DAMAGED.with(&[]),
     }
 }
 
@@ -167,6 +150,7 @@ mod tests {
             (LogLine::Unavailable(me, HaRole::Slave), "Instance 2 is unavailable as slave"),
             (LogLine::MovingToSlave(other), "ServerId 2, moving to slave for master ha://i3:6001"),
             (LogLine::CheckingConsistency, "Checking store consistency with master"),
+            (LogLine::Copied, "Finished copying store from master"),
             (LogLine::CatchingUp(TxId(7)), "Catching up with master. I'm at transaction 7"),
             (LogLine::CaughtUp(TxId(9)), "Now caught up with master at transaction 9"),
             (

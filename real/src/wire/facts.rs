@@ -116,6 +116,7 @@ wire_enum!(LogLine, "line of a user log" {
     8 => CatchingUp(tx);
     9 => CaughtUp(tx);
     10 => DamagedStoreSetAside;
+    11 => Copied;
 });
 
 wire_enum!(Observation, "observation" {

@@ -326,6 +326,7 @@ impl Instance {
                 let copied = Copied { master: switch.master, pages: switch.pages };
                 if self.store.finish_receive_copy(from).is_ok() {
                     self.copied = Some(copied);
+                    self.log(LogLine::Copied, effects);
                     self.begin_catching_up(effects);
                 } else {
                     self.back_off(effects);

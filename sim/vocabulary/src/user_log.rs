@@ -23,6 +23,8 @@ pub enum LogLine {
     MovingToSlave(InstanceId),
     /// The end of its log goes to the master, to be compared.
     CheckingConsistency,
+    /// The last page of a store copy is written.
+    Copied,
     /// What it lacks is pulled from the master; where it stands.
     CatchingUp(TxId),
     /// It has what the master had when it was asked last.
