@@ -426,9 +426,34 @@ fn a_store_that_was_set_aside_is_in_its_bean() {
         let name = "old-master-returns-branched";
         let asked = run(&["explain", name, "--seed", "1", "--at", at, "--beans"]);
         assert_eq!(asked.code, 0, "{}", asked.stderr);
-        asked.stdout.matches("\"branched/1\"").count()
+        asked.stdout.matches("\"value\": \"branched/1\"").count()
     };
     assert_eq!((branched("60s"), branched("115s")), (0, 1));
+}
+
+/// Instance 1 is master, branches, is master again and branches again.
+#[test]
+fn the_policy_says_which_branches_stay_on_the_disk() {
+    let left = |policy: &str| -> [Vec<String>; 2] {
+        let set = format!("ha.branched_data_policy={policy}");
+        let at = ["explain", "branched-data-policy", "--at", "230s", "--beans", "--set", &set];
+        let asked = run(&at);
+        assert_eq!(asked.code, 0, "{}", asked.stderr);
+        let told: Value = serde_json::from_str(&asked.stdout).expect("JSON");
+        let first = &told["instances"][0];
+        let bean = first["beans"][1].to_string();
+        let known = ["branched/1", "branched/2", "branched/3"].map(str::to_owned);
+        let listed = known.into_iter().filter(|name| bean.contains(&format!("\"{name}\"")));
+        let disk = first["disk"].as_object().expect("an object");
+        assert!(disk.values().all(|bytes| bytes.as_u64() > Some(0)), "{disk:?}");
+        [listed.collect(), disk.keys().cloned().collect()]
+    };
+    assert_eq!(
+        left("keep_all"),
+        [vec!["branched/1", "branched/2"], vec!["branched/1", "branched/2", "store"]]
+    );
+    assert_eq!(left("keep_last"), [vec!["branched/2"], vec!["branched/2", "store"]]);
+    assert_eq!(left("keep_none"), [vec![], vec!["store"]]);
 }
 
 #[test]

@@ -428,7 +428,7 @@ fn every_known_outage_comes_with_its_flaw_and_goes_with_it() {
 }
 
 /// Scenarios of the folder that are about no known outage.
-const OTHERS: [&str; 3] = ["data-centre-", "slave-writes-", "version-"];
+const OTHERS: [&str; 4] = ["branched-data-", "data-centre-", "slave-writes-", "version-"];
 
 #[test]
 fn every_known_outage_is_played_or_its_absence_explained() {

@@ -61,6 +61,7 @@ pub static LIBRARY: &[Builtin] = library![
     "neo4j-ha/arbiter-election-loop-cured",
     "neo4j-ha/away-for-too-many-paxos-instances",
     "neo4j-ha/away-for-too-many-paxos-instances-cured",
+    "neo4j-ha/branched-data-policy",
     "neo4j-ha/data-centre-cut-off",
     "neo4j-ha/data-centre-lost-failover",
     "neo4j-ha/data-centre-lost-master-confined",

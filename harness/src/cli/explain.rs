@@ -19,8 +19,8 @@ pub(super) struct ExplainArgs {
     /// Prints the state of the cluster at this virtual time instead, e.g. 31.5s.
     #[arg(long, value_name = "TIME", value_parser = virtual_time)]
     at: Option<Time>,
-    /// With --at: prints as JSON what each instance answers over HTTP at that time: the HA
-    /// endpoints and the management beans.
+    /// With --at: prints as JSON what each instance answers over HTTP at that time (the HA
+    /// endpoints and the management beans), and which stores are on its disk.
     #[arg(long, requires = "at")]
     beans: bool,
 }

@@ -1,5 +1,5 @@
 //! What every instance answers at one moment to who asks over HTTP: the HA endpoints, with
-//! credentials and without, and the management beans. As JSON, for scripts that ask a real
+//! credentials and without, and the management beans; and what lies on its disk. As JSON, for scripts that ask a real
 //! cluster the same.
 
 use std::collections::BTreeMap;
@@ -32,6 +32,9 @@ struct Answers {
     without_credentials: BTreeMap<&'static str, u16>,
     /// As the JMX resource tells them.
     beans: Vec<Value>,
+    /// Bytes by directory: the store, and those that were set aside, also by earlier processes,
+    /// which the bean does not tell.
+    disk: BTreeMap<String, u64>,
 }
 
 #[derive(Serialize)]
@@ -40,7 +43,7 @@ struct Answer {
     body: String,
 }
 
-fn answers(id: u16, instance: Option<&Instance>) -> Answers {
+fn answers(id: u16, instance: Option<&Instance>, stores: &[(u16, u64)]) -> Answers {
     let asked = |endpoint: Endpoint, credentials| {
         let answer = instance.and_then(|instance| instance.http(endpoint, credentials));
         answer.map(|answer| (endpoint.path(), answer))
@@ -58,12 +61,17 @@ fn answers(id: u16, instance: Option<&Instance>) -> Answers {
     });
     // Each is a list of one.
     let beans = texts.filter_map(|text| serde_json::from_str::<Vec<Value>>(&text).ok()).flatten();
+    let directory = |area| match area {
+        0 => "store".to_owned(),
+        number => format!("branched/{number}"),
+    };
     Answers {
         id,
         role: instance.map_or(Role::Down, Instance::role).name(),
         endpoints: endpoints.collect(),
         without_credentials: refused.map(|(path, answer)| (path, answer.status)).collect(),
         beans: beans.collect(),
+        disk: stores.iter().map(|(area, bytes)| (directory(*area), *bytes)).collect(),
     }
 }
 
@@ -72,7 +80,7 @@ pub fn beans(plan: &Arc<Plan>, base: &Arc<BaseGraph>, at: Time) -> String {
     let world = played(plan, base, at);
     let instances = plan.instances.iter().map(|instance| {
         let id = instance.id;
-        answers(id.0, world.instance(id))
+        answers(id.0, world.instance(id), &world.stores_on_disk(id))
     });
     let asked = Asked {
         scenario: &plan.name,
@@ -100,6 +108,8 @@ mod tests {
         let masters = instances.iter().filter(|it| it["endpoints"][path]["status"] == 200);
         assert_eq!(masters.count(), 1, "{text}");
         for instance in instances {
+            let disk = instance["disk"].as_object().expect("an object");
+            assert!(disk["store"].as_u64() > Some(0) && disk.len() == 1, "{disk:?}");
             assert_eq!(instance["without_credentials"][path], 401);
             let names: Vec<_> = instance["beans"].as_array().expect("a list").iter().collect();
             let [own, branched] = names[..] else { panic!("{text}") };

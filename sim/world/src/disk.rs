@@ -371,6 +371,15 @@ impl SimDisk {
         }
         self.next_free = Time::ZERO;
     }
+
+    /// The stores on it, by area, and how many bytes the files of each hold.
+    pub(crate) fn stores(&self) -> BTreeMap<u16, u64> {
+        let mut stores = BTreeMap::new();
+        for (name, slot) in &self.names {
+            *stores.entry(name.area).or_default() += self.files[*slot as usize].len();
+        }
+        stores
+    }
 }
 
 impl PageSource for SimDisk {

@@ -72,6 +72,15 @@ impl<O: Observer> World<O> {
         machines.map(view).collect()
     }
 
+    /// The stores on the disk of an instance and the bytes of each, whoever set them aside: 0 is the
+    /// one in use, N the one in `branched/N`. Nothing for an arbiter, or where there is no such
+    /// instance.
+    pub fn stores_on_disk(&self, id: InstanceId) -> Vec<(u16, u64)> {
+        let place = self.plan.instances.iter().position(|instance| instance.id == id);
+        let machine = place.and_then(|place| self.machines.get(place));
+        machine.map_or_else(Vec::new, |machine| machine.disk.stores().into_iter().collect())
+    }
+
     /// The client operations under way, the oldest first.
     pub fn operations_under_way(&self) -> Vec<OperationView> {
         let id = |index: u16| self.plan.instances.get(usize::from(index)).map(|i| i.id);
