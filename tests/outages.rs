@@ -271,7 +271,7 @@ const ABSENT: &[(u8, &str, &str)] = &[
     (
         14,
         "two elections at almost the same time",
-        "PR #5654: the flaw is there (`illegal-transitions-ignored`); no schedule of faults that reaches it for certain was found",
+        "PR #5654: the flaw is there (`illegal-transitions-ignored`), and `version-illegal-in-a-state` comes to it for certain; no schedule of faults was found in which it does harm",
     ),
     (
         22,
