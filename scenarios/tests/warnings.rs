@@ -121,6 +121,7 @@ fn neither_the_library_nor_the_first_scenario_leaves_anything_to_regret() {
             Some(("neo4j-ha", _)) => &[
                 "a listed initial host does not exist",
                 "slaves never pull",
+                "the page cache is left to Neo4j",
                 "two instances cannot outvote each other",
             ],
             _ => &[],
