@@ -55,6 +55,19 @@ fn every_verdict_has_its_exit_code() {
     assert_eq!(json["format"], "jepsen-edn");
 }
 
+#[test]
+fn a_read_of_what_nobody_wrote_is_told_with_its_place() {
+    let folder = Folder::with("thin.txt", "w(1,5,0,0)\nr(1,5,1,0)\nr(1,7,1,1)\n");
+    let done = judge(&folder.path("thin.txt"), "session", &[]);
+    assert_eq!(done.code, 1, "{}", done.stderr);
+    assert_eq!(
+        done.stdout,
+        "3 operations.\nread-your-writes: held\nmonotonic-reads: held\n\
+         no-thin-air-reads: violated\n  \
+         session 1 read 7 of key 1 (line 3, transaction 1), although nobody wrote that.\n"
+    );
+}
+
 /// The folder of labelled histories, where it lies.
 fn histories() -> Option<PathBuf> {
     let root = std::env::var_os("WAVETANK_DATA").map_or_else(
@@ -133,6 +146,13 @@ fn every_labelled_session_and_list_is_judged_as_labelled() {
             assert_eq!(finding["promise"], promise);
             assert_eq!(finding["verdict"] == "held", ok(column), "{file}: {finding}");
         }
+        // None of them reads what nobody wrote.
+        let thin = &json["histories"][0]["findings"][2];
+        assert_eq!(
+            (&thin["promise"], &thin["verdict"]),
+            (&"no-thin-air-reads".into(), &"held".into())
+        );
+        assert_eq!(done.code, i32::from(!(ok(5) && ok(6))), "{file}: {}", done.stdout);
     }
     for (file, committed, serializable) in [
         ("paper-example.edn", true, false),

@@ -28,7 +28,8 @@ pub use read::Format;
 pub enum Model {
     /// A register with read, write and compare-and-set: linearizable.
     Register,
-    /// Keys with unique values: every session reads its writes, and never goes back.
+    /// Keys with unique values: every session reads its writes, never goes back, and reads nothing
+    /// that nobody wrote.
     Session,
     /// Keys with unique values, in transactions: causally consistent.
     Causal,

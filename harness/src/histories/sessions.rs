@@ -6,6 +6,7 @@
 //! - *read your writes* is violated if a session reads, of a key that it wrote in an earlier
 //!   transaction, something older than what it wrote;
 //! - *monotonic reads*, if it reads something older than what it read of that key before;
+//! - *no thin-air reads*, if it reads a value that nobody wrote and that was not there at first;
 //! - *causal consistency* (Biswas and Enea, "On the complexity of checking transactional
 //!   consistency", 2019), if no order of commits respects every past: if one writer of a key is
 //!   in the past of a reader that read another's value, it comes before that other.
@@ -129,7 +130,7 @@ struct Pasts<'a> {
 /// Of the writers of a key, by session: ordinals in it, and transactions.
 type BySession = BTreeMap<usize, Vec<(usize, usize)>>;
 
-/// Judges it: the two promises to a session and, if asked, causal consistency.
+/// Judges it: the promises to a session and, if asked, causal consistency.
 pub fn judge(history: &Sessions, causal: bool) -> Judged {
     let mut pasts = Pasts::new(history);
     let mut findings = Vec::new();
@@ -140,6 +141,7 @@ pub fn judge(history: &Sessions, causal: bool) -> Judged {
     }
     findings.push(Finding::of("read-your-writes", pasts.own_writes()));
     findings.push(Finding::of("monotonic-reads", pasts.back_in_time()));
+    findings.push(Finding::of("no-thin-air-reads", pasts.out_of_thin_air()));
     let line = history.accesses.first().map_or(1, |access| access.line);
     Judged::new(line, history.accesses.len(), findings)
 }
@@ -363,6 +365,18 @@ impl<'a> Pasts<'a> {
             }
         }
         None
+    }
+
+    /// The first read in the file of what nobody wrote. What was written and taken back again
+    /// was written; and an aborted transaction was promised nothing.
+    fn out_of_thin_air(&self) -> Option<String> {
+        let committed = (0..self.of.len()).filter(|number| self.of[*number].is_some());
+        let mut reads = committed.filter(|number| self.access(*number).read);
+        let thin = reads.find(|number| {
+            let Access { key, value, .. } = self.access(*number);
+            *value != self.history.initial && !self.writes.contains_key(&(key, value))
+        })?;
+        Some(format!("{}, although nobody wrote that.", self.words(thin)))
     }
 
     /// Whether what `source` wrote is provably older than what `other` did.

@@ -177,6 +177,40 @@ fn a_violation_tells_who_read_what_after_whom() {
 }
 
 #[test]
+fn a_value_that_nobody_wrote_is_a_violation_of_what_sessions_are_promised() {
+    let thin = "w(1,5,0,0)\nr(1,5,1,0)\nr(1,7,1,1)\n";
+    let (verdict, story) = judged(Model::Session, thin).unwrap();
+    assert_eq!(verdict, Verdict::Violated);
+    assert_eq!(
+        story,
+        "session 1 read 7 of key 1 (line 3, transaction 1), although nobody wrote that."
+    );
+    assert_eq!(judged(Model::Causal, thin).unwrap().0, Verdict::Violated);
+    // Neither is what was there at first, what was taken back, nor what an aborted one read.
+    for there in ["r(1,0,1,1)", "w(1,7,2,-1)\nr(1,7,1,1)", "r(1,7,1,-1)"] {
+        let text = format!("w(1,5,0,0)\n{there}\n");
+        assert_eq!(judged(Model::Session, &text).unwrap().0, Verdict::Held, "{there}");
+    }
+    assert_eq!(judged_from(Model::Session, thin, Some("7")).unwrap().0, Verdict::Held);
+    // Another key's value is not this one's; not even to who has written this one itself.
+    let own = "w(2,7,0,0)\nw(1,5,1,0)\nr(1,7,1,0)\n";
+    assert_eq!(judged(Model::Session, own).unwrap().0, Verdict::Violated);
+    // Of events: an unknown outcome may have been a write, a failure was none.
+    let event = |p: u32, kind: &str, f: &str, value: &str| {
+        format!("{{:process {p}, :type :{kind}, :f :{f}, :value {value}}}\n")
+    };
+    for (end, expected) in [("info", Verdict::Held), ("fail", Verdict::Violated)] {
+        let text = [
+            event(0, "invoke", "write", "7"),
+            event(0, end, "write", "7"),
+            event(1, "invoke", "read", "nil"),
+            event(1, "ok", "read", "7"),
+        ];
+        assert_eq!(judged(Model::Session, &text.concat()).unwrap().0, expected, "{end}");
+    }
+}
+
+#[test]
 fn what_keys_hold_at_first_can_be_said_and_need_not_be_told_from_a_write() {
     let zero = "w(1,5,0,0)\nw(1,0,0,1)\nr(1,0,0,2)\n";
     for model in [Model::Session, Model::Causal] {
