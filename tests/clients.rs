@@ -113,6 +113,26 @@ fn every_write_plays_in_every_pattern_that_it_has() {
 }
 
 #[test]
+fn with_look_ups_each_request_costs_a_round_trip_to_the_master_whatever_the_rule() {
+    let median = |by: &str, look_up: &str| {
+        let clients = format!(
+            "arrivals = {{ poisson = \"100/s\" }}\nmix = {{ profile = 1 }}\nrouting = {{ by = \
+             \"{by}\"{look_up} }}"
+        );
+        let (code, json, errors) = result(&scenario(&clients, "").replace("60s", "30s"), &[]);
+        assert_eq!(code, 0, "{by}: {errors}");
+        let profile = &json["operations"]["app.profile"];
+        assert!(profile["ok"].as_u64().is_some_and(|ok| ok > 800), "{profile}");
+        let median = profile["p50_ms"].as_f64();
+        median.unwrap_or_else(|| panic!("{profile}"))
+    };
+    for by in ["all-to-master", "reads-to-slaves", "sticky", "hash-sharding", "anywhere"] {
+        let (with, without) = (median(by, ", auth_lookup = true"), median(by, ""));
+        assert!(with > 1.6 * without && with < 2.6 * without, "{by}: {with} and {without} ms");
+    }
+}
+
+#[test]
 fn who_is_deleted_is_no_longer_counted() {
     let own = ["follow", "unfollow"]
         .map(|name| format!("[[operation]]\nname = \"{name}\"\npattern = \"double-checked\"\n"));
@@ -168,8 +188,9 @@ fn what_is_wrong_with_clients_is_said_with_its_place() {
             &["users are popular for one reason"],
         ),
         (
-            "arrivals = { poisson = \"1/s\" }\nrouting = { by = \"sticky\", auth_lookup = true }",
-            &["`auth_lookup` does not go with this rule"],
+            "arrivals = { poisson = \"1/s\" }\nrouting = { by = \"sticky\", auth_lookup = true }\n\
+             [[operation]]\nname = \"auth\"\nsteps = [\"match me(id = $me); read me\"]",
+            &["this look-up returns nothing", "let it end with `return me.last_write`"],
         ),
         (
             "arrivals = { poisson = \"1/s\" }\npopularity = {}",

@@ -250,10 +250,6 @@ fn routing(section: &Section<'_>) -> (Routing, bool) {
     let window = table.span("read_after_write");
     let lookup = table.flag("auth_lookup");
     let Some(by) = table.choice("by") else { return none };
-    if let Some(at) = lookup.as_ref().filter(|at| at.value && by.value != "consistency") {
-        let title = "`auth_lookup` does not go with this rule";
-        table.note(title, at.place, "it belongs to \"consistency\"");
-    }
     if by.value == "consistency" && table.has("read_after_write").is_none() {
         let label = "for how long after a write does a user read at the master?";
         table.note("`read_after_write` is missing", table.place, label);

@@ -32,8 +32,8 @@ pub struct ClientPlan {
     pub routing: Routing,
     /// Which users are asked for.
     pub popularity: Popularity,
-    /// Whether each operation begins with the operation `auth` at the master, which says when
-    /// its user last wrote.
+    /// Whether each attempt that is about a user begins with the operation `auth` at the master,
+    /// which says when the user last wrote.
     pub auth_lookup: bool,
     /// Whether they log in: without credentials the server answers 401.
     pub credentials: bool,

@@ -306,10 +306,11 @@ impl<O: Observer> World<O> {
             let window = i128::from(window.as_nanos() / 1_000_000);
             operation.last_write.is_some_and(|at| since(at) < window)
         };
+        // The look-up before a request, or one that is itself the request.
+        let of_user = operation.looks_up
+            || plan.auth_lookup && self.beside.auth() == Some(operation.request.kind);
         let latest = match plan.routing {
-            Routing::Consistency(window) if plan.auth_lookup => {
-                operation.looks_up || lately(window)
-            }
+            Routing::Consistency(window) if plan.auth_lookup => lately(window),
             routing => self.beside.wants_latest(routing, &operation.request, now),
         };
         // A transaction stays where it was begun, as long as that may be asked.
@@ -318,9 +319,14 @@ impl<O: Observer> World<O> {
                 self.balancers[balancer].keeps(plan.routing, usize::from(*at), writes)
             });
         let spreads = self.plan.bugs.contains(PlantedBugs::BALANCER_IGNORES_RULE);
-        let rule = if spreads { Routing::SplitOverAll } else { plan.routing };
+        let rule = match spreads {
+            true => Routing::SplitOverAll,
+            // Whatever the rule does with writes.
+            false if of_user => Routing::AllToMaster,
+            false => plan.routing,
+        };
         let asks = Asks {
-            at_master: writes || latest,
+            at_master: writes || latest || of_user,
             user: operation.request.me.0,
             users: u64::from(self.base.nodes),
         };

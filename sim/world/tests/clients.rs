@@ -5,7 +5,7 @@ mod common;
 #[path = "common/fault.rs"]
 mod fault;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use common::{operations, plan};
@@ -287,6 +287,47 @@ fn each_request_begins_with_a_look_up_at_the_master_and_is_routed_by_what_it_say
             .all(|(_, fact)| !matches!(fact, Fact::Served { kind, .. } if kind.0 == auth))
     );
     assert!(mean(&facts) > mean(&without) + 0.3, "{} {}", mean(&facts), mean(&without));
+}
+
+#[test]
+fn whatever_the_rule_a_look_up_at_the_master_comes_first() {
+    let auth = OperationKind(2);
+    for routing in [
+        Routing::AllToMaster,
+        Routing::Split,
+        Routing::SplitOverAll,
+        Routing::Sticky,
+        Routing::RangeSharding,
+        Routing::HashSharding,
+        Routing::AllToSlaves,
+        Routing::Anywhere,
+    ] {
+        let mut plan = users(true);
+        plan.clients[0].routing = routing;
+        // Some requests are look-ups themselves.
+        plan.clients[0].mix.push((auth, 2));
+        let facts = play(plan);
+        let mut master = InstanceId::NOBODY;
+        let (mut looked_up, mut own, mut at_slaves) = (BTreeSet::new(), 0, 0);
+        for (at, fact) in &facts.0 {
+            match *fact {
+                Fact::RoleChanged { instance, to: Role::Master, .. } => master = instance,
+                Fact::Served { operation, kind, instance, status: Status::Ok, .. } => {
+                    if kind == auth {
+                        assert_eq!(instance, master, "{routing:?} at {at}");
+                        looked_up.insert(operation);
+                    } else {
+                        assert!(looked_up.contains(&operation), "{routing:?} at {at}");
+                        at_slaves += u32::from(instance != master);
+                    }
+                }
+                Fact::Completed { kind, .. } if kind == auth => own += 1,
+                _ => {}
+            }
+        }
+        assert!(own > 100, "{routing:?}: {own}");
+        assert_eq!(at_slaves == 0, routing == Routing::AllToMaster, "{routing:?}: {at_slaves}");
+    }
 }
 
 #[test]

@@ -171,7 +171,7 @@ pub(super) static ROUTING: Table = Table {
             "auth_lookup",
             Kind::Flag,
             Default("false"),
-            "Of `consistency`: whether each attempt begins with the operation `auth` at the master, which returns when the user last wrote; else the application keeps that in the user's session.",
+            "Whether each attempt that is about a user begins with the operation `auth` at the master, whatever the rule, which returns when the user last wrote. `consistency` goes by that; without, by what the application keeps in the user's session.",
         ),
     ],
 };
