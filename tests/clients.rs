@@ -133,6 +133,18 @@ fn with_look_ups_each_request_costs_a_round_trip_to_the_master_whatever_the_rule
 }
 
 #[test]
+fn a_table_that_asks_for_nobody_of_an_edge_list_is_refused_when_that_is_read() {
+    let clients = "arrivals = { poisson = \"1/s\" }\npopularity = { table = \"few.dat\" }";
+    let generated = "generate = { kind = \"social\", users = 200, mean_follows = 5 }";
+    let text = scenario(clients, "").replace(generated, "edges = \"edges.txt\"");
+    let files = [("few.dat", &b"0 99\n5 100\n"[..]), ("edges.txt", b"0 1\n1 2\n")];
+    let (code, _, errors) = result(&text, &files);
+    assert_eq!(code, 2, "{errors}");
+    let said = ["`app` asks for none of the users", "this graph has 3", "scenario.toml:"];
+    assert!(said.iter().all(|words| errors.contains(words)), "{errors}");
+}
+
+#[test]
 fn who_is_deleted_is_no_longer_counted() {
     let own = ["follow", "unfollow"]
         .map(|name| format!("[[operation]]\nname = \"{name}\"\npattern = \"double-checked\"\n"));
@@ -163,7 +175,7 @@ fn who_is_deleted_is_no_longer_counted() {
 
 #[test]
 fn what_is_wrong_with_clients_is_said_with_its_place() {
-    let wrong: [(&str, &[&str]); 11] = [
+    let wrong: [(&str, &[&str]); 12] = [
         (
             "arrivals = { recorded = \"many.txt\" }",
             &["the recorded arrivals are of 201 users", "the graph has 200"],
@@ -181,11 +193,15 @@ fn what_is_wrong_with_clients_is_said_with_its_place() {
         ("arrivals = { speed = 2 }", &["`poisson` is missing, or `recorded`"]),
         (
             "arrivals = { poisson = \"1/s\" }\npopularity = { table = \"t.dat\", section = \"x\" }",
-            &["it has no section `x`; there are: reads"],
+            &["it has no section `x`; there are: reads, few"],
         ),
         (
             "arrivals = { poisson = \"1/s\" }\npopularity = { zipf = 1, degree = true }",
             &["users are popular for one reason"],
+        ),
+        (
+            "arrivals = { poisson = \"1/s\" }\npopularity = { table = \"t.dat\", section = \"few\" }",
+            &["none of the users is ever asked for", "so says this table of a graph of 200"],
         ),
         (
             "arrivals = { poisson = \"1/s\" }\nrouting = { by = \"sticky\", auth_lookup = true }\n\
@@ -200,7 +216,7 @@ fn what_is_wrong_with_clients_is_said_with_its_place() {
     for (clients, said) in wrong {
         let folder = Folder::with("scenario.toml", &scenario(clients, ""));
         std::fs::write(folder.path("bad.txt"), "1 2 3\n1 b 3\n").unwrap();
-        std::fs::write(folder.path("t.dat"), "reads\n1 100\n").unwrap();
+        std::fs::write(folder.path("t.dat"), "reads\n1 100\nfew\n0 99.9\n5 100\n").unwrap();
         let many: String = (0..201).map(|user| format!("{user} 0 {user}\n")).collect();
         std::fs::write(folder.path("many.txt"), many).unwrap();
         let done = run(&["check-scenario", &folder.path("scenario.toml")]);

@@ -8,7 +8,9 @@ use std::sync::{Arc, OnceLock};
 use wavetank_kernel::Stream;
 use wavetank_kernel::Streams;
 use wavetank_vocabulary::{FaultId, FaultKind, Span, Time};
-use wavetank_world::{EdgeList, FaultPlan, GraphSource, Plan, Strength, Target, Trigger};
+use wavetank_world::{
+    ClientPlan, EdgeList, FaultPlan, GraphSource, Plan, Popularity, Strength, Target, Trigger,
+};
 
 use crate::edges;
 use crate::errors::{Errors, Place, Problem, Source, Warnings};
@@ -257,6 +259,17 @@ impl Scenario {
                 if most > loaded.list.nodes {
                     let title = format!("the recorded arrivals are of {most} users");
                     let label = format!("this graph has {}", loaded.list.nodes);
+                    return Err(refuse(title, label));
+                }
+                let nodes = loaded.list.nodes;
+                let nobody = |client: &ClientPlan| match &client.popularity {
+                    Popularity::Table(table) => table.most(u64::from(nodes)) == 0,
+                    Popularity::Zipf(_) | Popularity::Degree => false,
+                };
+                if let Some(client) = self.plan.clients.iter().find(|client| nobody(client)) {
+                    let title = format!("`{}` asks for none of the users", client.name);
+                    let label =
+                        format!("this graph has {nodes}: in its table only more popular ones are");
                     return Err(refuse(title, label));
                 }
                 Ok(loaded.list)

@@ -177,6 +177,9 @@ impl Trials {
 
 /// Whether the Plan can be written as a scenario that gives it again.
 pub(super) fn is_sound(plan: &Plan) -> bool {
+    if !asks_for_somebody(plan) {
+        return false;
+    }
     let mut plan = plan.clone();
     if let GraphSource::Edges { .. } = plan.graph.source {
         // No step here changes the graph to one, and reading it each time takes long.
@@ -198,6 +201,18 @@ pub(super) fn is_sound(plan: &Plan) -> bool {
     scenario
         .and_then(|scenario| scenario.draw(plan.seed, &mut { none }))
         .is_ok_and(|drawn| drawn == plan)
+}
+
+/// Whether there are nodes for all whom clients ask for according to files.
+fn asks_for_somebody(plan: &Plan) -> bool {
+    let GraphSource::Social { users, .. } = plan.graph.source else { return true };
+    plan.clients.iter().all(|client| {
+        let asked = match &client.popularity {
+            Popularity::Table(table) => table.most(u64::from(users)) > 0,
+            Popularity::Zipf(_) | Popularity::Degree => true,
+        };
+        asked && client.recorded.as_ref().is_none_or(|recorded| recorded.users() <= users)
+    })
 }
 
 #[cfg(test)]

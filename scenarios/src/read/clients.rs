@@ -43,7 +43,8 @@ pub(super) fn read(
         let workload = or(section.choice("workload"), "social");
         mixes.push(mix(&section, workload, own));
         used.push(workload);
-        let client = client(&section, or(name, String::new()), balancers, duration, files);
+        let name = or(name, String::new());
+        let client = client(&section, name, balancers, duration, nodes, files);
         if client.auth_lookup && !operations::known(workload, own).contains(&AUTH) {
             let label = "this workload has no operation `auth`";
             section.note("there is nothing to look users up with", section.place, label);
@@ -85,6 +86,7 @@ fn client(
     name: String,
     balancers: &[BalancerPlan],
     duration: Option<At<Span>>,
+    nodes: Option<u32>,
     files: Files<'_>,
 ) -> ClientPlan {
     let users = users(section);
@@ -101,7 +103,7 @@ fn client(
         balancer: balancer(section, balancers),
         routing,
         auth_lookup,
-        popularity: recorded::popularity(section, files),
+        popularity: recorded::popularity(section, nodes, files),
         credentials: or(section.flag("credentials"), true),
         timeout: or(section.span("timeout"), Span::ZERO),
         retry: retry(section),

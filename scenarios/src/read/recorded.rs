@@ -71,8 +71,12 @@ pub(super) fn arrivals(section: &Section<'_>, files: Files<'_>) -> Option<Arc<Re
     }
 }
 
-/// Which users are asked for.
-pub(super) fn popularity(section: &Section<'_>, files: Files<'_>) -> Popularity {
+/// Which users are asked for, of so many `nodes` if that is known yet.
+pub(super) fn popularity(
+    section: &Section<'_>,
+    nodes: Option<u32>,
+    files: Files<'_>,
+) -> Popularity {
     let table = section.table_or_empty("popularity");
     let named: Vec<_> = ["zipf", "degree", "table"]
         .into_iter()
@@ -112,7 +116,15 @@ pub(super) fn popularity(section: &Section<'_>, files: Files<'_>) -> Popularity 
     });
     match steps {
         Ok(steps) => {
-            Popularity::Table(Arc::new(AccessTable { path: path.value, section: wanted, steps }))
+            let access = AccessTable { path: path.value, section: wanted, steps };
+            if let Some(nodes) = nodes.filter(|nodes| access.most(u64::from(*nodes)) == 0) {
+                let label = format!("so says this table of a graph of {nodes}");
+                table.findings().add(
+                    Problem::new("none of the users is ever asked for", path.place, label)
+                        .help("only the most popular are; with more nodes some of them are there"),
+                );
+            }
+            Popularity::Table(Arc::new(access))
         }
         Err(why) => {
             let title = "the table of popularity cannot be used";

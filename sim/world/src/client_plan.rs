@@ -101,6 +101,21 @@ pub struct AccessTable {
     pub steps: Vec<(u64, f64)>,
 }
 
+impl AccessTable {
+    /// How often who is asked for most is asked for, of so many users; with 0 it is nobody.
+    pub fn most(&self, users: u64) -> u64 {
+        let Some(last) = users.checked_sub(1) else { return 0 };
+        let part = percentile(last, users);
+        let step = self.steps.iter().find(|(_, up_to)| *up_to >= part).or(self.steps.last());
+        step.map_or(0, |(count, _)| *count)
+    }
+}
+
+/// Where among so many the one of that rank stands, in percent.
+pub(crate) fn percentile(rank: u64, users: u64) -> f64 {
+    (rank as f64 + 0.5) / users as f64 * 100.0
+}
+
 /// A recorded sequence: who asked when, and about whom.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recorded {

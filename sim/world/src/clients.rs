@@ -16,7 +16,9 @@ use wavetank_vocabulary::{
     Span, Status, Time,
 };
 
-use crate::client_plan::{AccessTable, ClientPlan, Deployment, Popularity, RetryPlan, UsersPlan};
+use crate::client_plan::{
+    AccessTable, ClientPlan, Deployment, Popularity, RetryPlan, UsersPlan, percentile,
+};
 use crate::plan::EdgeList;
 use crate::workload::{Driven, Ended, Turn};
 
@@ -69,7 +71,7 @@ fn by_rank(table: &AccessTable, users: u64) -> Vec<u64> {
     let mut steps = table.steps.iter().peekable();
     let mut sum = 0u64;
     let count = |rank: u64| {
-        let part = (rank as f64 + 0.5) / users as f64 * 100.0;
+        let part = percentile(rank, users);
         while steps.peek().is_some_and(|(_, up_to)| *up_to < part) && steps.len() > 1 {
             steps.next();
         }
@@ -471,9 +473,13 @@ mod tests {
         let table = AccessTable { path: String::new(), section: None, steps };
         // Of eight users four are never asked for, two once, two ten times.
         assert_eq!(by_rank(&table, 8), [0, 0, 0, 0, 1, 2, 12, 22]);
+        assert_eq!((table.most(8), table.most(2), table.most(0)), (10, 1, 0));
+        // Of one user the half is asked for, and that is nobody.
+        assert_eq!((by_rank(&table, 1), table.most(1)), (alloc::vec![0], 0));
         // A table that ends short of the last user goes on as it ended.
         let table = AccessTable { steps: alloc::vec![(3, 10.0)], ..table };
         assert_eq!(by_rank(&table, 3), [3, 6, 9]);
+        assert_eq!(table.most(3), 3);
     }
 
     #[test]
