@@ -49,8 +49,9 @@ enum By {
     },
     Label {
         /// For each kind of operation, the return steps that report a node that a relationship
-        /// was led to, and those that report one that was given the label.
-        leads: Vec<Vec<u8>>,
+        /// was led to, and those that report one that was given the label. Where only merges lead
+        /// there, with their bits: if all of them found theirs, none was led there.
+        leads: Vec<Vec<(u8, u32)>>,
         gives: Vec<Vec<u8>>,
         reports: Reports,
         /// The last transaction that led a relationship there.
@@ -88,7 +89,9 @@ impl ForbiddenPair {
             Forbidden::Label(label) => {
                 let leads = plan.operations.iter().map(|program| {
                     let to = |of| program.leads_to(kind).any(|slot| slot == of);
-                    program.returned().filter(|step| to(step.of)).map(|step| step.place).collect()
+                    let merges = |of| program.merges_to(kind, of).unwrap_or(0);
+                    let led = program.returned().filter(|step| to(step.of));
+                    led.map(|step| (step.place, merges(step.of))).collect()
                 });
                 let gives = plan.operations.iter().map(|program| {
                     let to = |of| program.labelled(label).any(|slot| slot == of);
@@ -174,7 +177,10 @@ impl Watch for ForbiddenPair {
                     let (node, instance) = (report.node, report.instance);
                     let deed = Deed { operation, tx, at, instance };
                     let names = (self.kind.as_str(), self.other.as_str());
-                    if leads[kind.index()].contains(&report.place) {
+                    let led_there = |(place, merges): &(u8, u32)| {
+                        *place == report.place && (*merges == 0 || report.found & merges != *merges)
+                    };
+                    if leads[kind.index()].iter().any(led_there) {
                         tally.looked += 1;
                         if let Some(given) = given.get(&node) {
                             find(names, node, (&deed, given), ids_again, tally);
@@ -236,6 +242,57 @@ impl Watch for ForbiddenPair {
 mod tests {
     use super::*;
     use wavetank_vocabulary::{OperationKind, OperationOutcome, Span, Status, Subject};
+
+    #[test]
+    fn a_merge_that_found_its_relationship_has_led_nobody_there() {
+        let plan = crate::testing::plan_with(
+            "[[operation]]\nname = \"befriend\"\nsteps = [\"match a(id = $me); match b(id = $other); \
+             merge (a)-[:FOLLOWS]->(b); set a.n = $fresh; return b.n\"]\n\
+             [[operation]]\nname = \"retire\"\nsteps = [\"match u(id = $me); add u:Gone; return u.n\"]\n\
+             [[clients]]\nname = \"rest\"\narrivals = { poisson = \"1/s\" }\n\
+             workload = \"social\"\nmix = { befriend = 1, retire = 1 }\n",
+        );
+        let kind = |name: &str| {
+            let place = plan.operations.iter().position(|program| program.name == name);
+            OperationKind(place.expect("it is there") as u16)
+        };
+        let program = &plan.operations[kind("befriend").index()];
+        let end = program.leads_to("FOLLOWS").next().expect("it merges");
+        let bits = program.merges_to("FOLLOWS", end).expect("it does nothing else");
+        assert!(bits.is_power_of_two());
+        for (found, broken) in [(bits, 0), (0, 1), (!bits, 1)] {
+            let by = Forbidden::Label("Gone".into());
+            let (mut check, mut tally) =
+                (ForbiddenPair::new(&plan, "FOLLOWS", &by, |_| 0), Tally::default());
+            for (number, name, found) in [(1, "retire", 0), (2, "befriend", found)] {
+                let operation = OperationId { index: number, ..OperationId::default() };
+                let at = Time::ZERO + Span::from_secs(u64::from(number));
+                let observed = Fact::Observed {
+                    operation,
+                    attempt: 1,
+                    instance: InstanceId(1),
+                    what: wavetank_vocabulary::Observation::Read,
+                    place: 0,
+                    index: found,
+                    node: NodeId(7),
+                    value: None,
+                };
+                let ended = Fact::Completed {
+                    operation,
+                    kind: kind(name),
+                    outcome: OperationOutcome::Ok,
+                    status: Status::Ok,
+                    attempts: 1,
+                    instance: Some(InstanceId(1)),
+                    tx: TxId(u64::from(number) + 10),
+                    subject: Subject::Nothing,
+                    intended: Time::ZERO,
+                };
+                [observed, ended].iter().for_each(|fact| check.observe(at, fact, &mut tally));
+            }
+            assert_eq!((tally.looked, tally.found), (broken, broken), "{found:b} of {bits:b}");
+        }
+    }
 
     #[test]
     fn who_created_the_two_is_told() {

@@ -44,12 +44,15 @@ pub(super) struct Report {
     pub(super) place: u8,
     pub(super) node: NodeId,
     pub(super) value: Option<i64>,
+    /// The merges that found what they would have created, as in [`Fact::Observed`].
+    pub(super) found: u32,
 }
 
 impl Report {
     /// The report of a fact, if it is one of a single value.
     pub(super) fn of(at: Time, fact: &Fact) -> Option<(OperationId, Report)> {
-        let Fact::Observed { operation, attempt, instance, what, place, node, value, .. } = *fact
+        let Fact::Observed { operation, attempt, instance, what, place, index: found, node, value } =
+            *fact
         else {
             return None;
         };
@@ -58,7 +61,7 @@ impl Report {
             Observation::Read => false,
             Observation::Listed | Observation::End => return None,
         };
-        Some((operation, Report { attempt, at, instance, wrote, place, node, value }))
+        Some((operation, Report { attempt, at, instance, wrote, place, node, value, found }))
     }
 }
 

@@ -12,6 +12,7 @@ use crate::interface::Effect;
 use crate::play::token;
 use crate::program::{Name, Path, Slot};
 use crate::request::Turn;
+use crate::returned::merge_bit;
 use crate::task::RequestTask;
 
 /// What one turn of a search for a relationship gave.
@@ -113,6 +114,7 @@ impl Instance {
                 Search::Turn(turn) => Ok(turn),
                 Search::Hit(hit) => {
                     work.bind(into, Binding::Relationship(hit.relationship));
+                    work.found |= merge_bit(into);
                     work.step += new_only;
                     Ok(work.step_done())
                 }

@@ -334,7 +334,7 @@ impl Instance {
             Do::Return { of, place, value, wrote } => {
                 let value = binding::value(work, value).number();
                 let what = if *wrote { Observation::Wrote } else { Observation::Read };
-                let fact = work.observed(what, *place, 0, work.node(*of)?, value);
+                let fact = work.observed(what, *place, work.found, work.node(*of)?, value);
                 effects.push(match work.request.looks_up {
                     true => Effect::LookedUp { reply_to: work.request.reply_to, value },
                     false => Effect::Fact(fact),

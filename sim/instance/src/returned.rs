@@ -23,6 +23,12 @@ pub struct Returned<'p> {
     pub adds: Option<i64>,
 }
 
+/// By what a merge that found its relationship is told: the bit of the relationship's variable.
+pub(crate) fn merge_bit(relationship: Slot) -> u32 {
+    const { assert!(crate::program::SLOTS <= 32) };
+    1 << relationship
+}
+
 /// How a program tells that it appends to a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Appends {
@@ -141,13 +147,29 @@ impl Program {
     /// The variables of the nodes at which relationships of this type end that the program
     /// creates.
     pub fn leads_to<'p>(&'p self, kind: &'p str) -> impl Iterator<Item = Slot> + 'p {
+        self.leads(kind).map(|(to, _)| to)
+    }
+
+    /// Where only merges lead to that node by relationships of this type: the bits of those merges,
+    /// of which [`wavetank_vocabulary::Fact::Observed`] has the ones that found theirs.
+    pub fn merges_to(&self, kind: &str, node: Slot) -> Option<u32> {
+        let mut to_it = self.leads(kind).filter(|(to, _)| *to == node);
+        to_it.try_fold(0, |bits, (_, merged)| Some(bits | merge_bit(merged?)))
+    }
+
+    /// The nodes at which relationships of this type end that the program creates, and the
+    /// relationship's own variable where that is merged.
+    fn leads<'p>(&'p self, kind: &'p str) -> impl Iterator<Item = (Slot, Option<Slot>)> + 'p {
         self.steps.iter().filter_map(move |step| match step {
-            Step::Connect { to, kind: of, .. } if self.name_of(*of) == kind => Some(*to),
-            Step::Merge { path, .. } if path.kind.is_some_and(|of| self.name_of(of) == kind) => {
-                match path.direction {
+            Step::Connect { to, kind: of, .. } if self.name_of(*of) == kind => Some((*to, None)),
+            Step::Merge { into, path, .. }
+                if path.kind.is_some_and(|of| self.name_of(of) == kind) =>
+            {
+                let to = match path.direction {
                     Direction::Incoming => path.to.map(|_| path.from),
                     Direction::Outgoing | Direction::Both => path.to,
-                }
+                };
+                Some((to?, Some(*into)))
             }
             _ => None,
         })

@@ -146,6 +146,8 @@ pub(crate) struct RequestTask {
     pub(crate) at: StepState,
     /// The program's variables.
     pub(crate) slots: [Binding; SLOTS],
+    /// A bit for each of them that is a relationship which a merge found rather than created.
+    pub(crate) found: u32,
     /// Nodes that a step has to lock.
     pub(crate) nodes: Vec<NodeId>,
     /// What is to be written into the second store: which, under which node, what.
@@ -192,6 +194,7 @@ impl RequestTask {
             step: 0,
             at: StepState::default(),
             slots: Default::default(),
+            found: 0,
             nodes: Vec::new(),
             call: None,
             left: Subject::Nothing,

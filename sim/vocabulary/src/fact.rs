@@ -307,7 +307,9 @@ pub enum Fact {
         what: Observation,
         /// Which of the program's return steps, from 0.
         place: u8,
-        /// Of a list: which element, from 0, or how many there were; else 0.
+        /// Of a list: which element, from 0, or how many there were. Of a value: a bit for each
+        /// variable of the program that is a relationship which a MERGE before it found in place,
+        /// and so did not create.
         index: u32,
         /// The node that it is about.
         node: NodeId,

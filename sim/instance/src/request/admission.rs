@@ -86,7 +86,7 @@ impl Instance {
                 if work.request.kind != request.kind {
                     // A statement that the client has only now: it begins with no variables.
                     (work.step, work.at) = (0, StepState::default());
-                    work.slots = Default::default();
+                    (work.slots, work.found) = (Default::default(), 0);
                 }
                 work.request = request;
                 work.phase = Phase::Execute;
