@@ -33,7 +33,7 @@ use crate::determinism::{Comparison, Nobody, compare, disturbed};
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::output::OutputError;
-use crate::play::{Judged, Own, UNLAWFUL, judge_only};
+use crate::play::{Judged, Own, UNLAWFUL, judge_only, must_hold};
 use crate::workers::{Turn, in_turn, locked};
 
 pub use deadline::Deadline;
@@ -282,7 +282,8 @@ pub(crate) fn one(
             }
             copies.push(Copy { seed: plan.seed, judged });
         }
-        Some((copies::merged(&copies)?, copies::first_failed(&copies), parted))
+        let failed = copies::first_failed(&copies, |at| must_hold(&plan, at));
+        Some((copies::merged(&copies)?, failed, parted))
     }));
     let identity = Identity {
         scenario: &entry.name,
@@ -387,7 +388,7 @@ impl Identity<'_> {
             scenario: self.scenario.to_owned(),
             scenario_digest: self.scenario_digest.to_owned(),
             seed: self.seed,
-            copy_seed,
+            copy_seed: copy_seed.filter(|_| exit != Exit::Held),
             digest: format!("{digest:032x}"),
             exit: exit.code(),
             failures,

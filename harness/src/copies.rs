@@ -76,10 +76,21 @@ pub fn merged(copies: &[Copy]) -> Option<Judged> {
     Some(all)
 }
 
-/// The seed of the first copy that failed, if one did and there are several.
-pub fn first_failed(copies: &[Copy]) -> Option<u64> {
-    let failed = copies.iter().find(|copy| copy.judged.exit != Exit::Held);
-    failed.filter(|_| copies.len() > 1).map(|copy| copy.seed)
+/// The seed of the first copy that failed, if one did and there are several: of those that did not
+/// recover, or where something broke that must hold for every seed, as `must` says of the
+/// expectation at a place. Only if there are none, of those where anything broke.
+pub fn first_failed(copies: &[Copy], must: impl Fn(usize) -> bool) -> Option<u64> {
+    let worst = |copy: &&Copy| match copy.judged.exit {
+        Exit::Held => false,
+        Exit::Broke => {
+            let mut all = copy.judged.expectations.iter().enumerate();
+            all.any(|(at, it)| it.verdict != Verdict::Held && must(at))
+        }
+        _ => true,
+    };
+    let failed = |copy: &&Copy| copy.judged.exit != Exit::Held;
+    let first = copies.iter().find(worst).or_else(|| copies.iter().find(failed));
+    first.filter(|_| copies.len() > 1).map(|copy| copy.seed)
 }
 
 /// Plays copies on `jobs` threads: only as many Worlds are in memory. `play` is given the place of
@@ -135,7 +146,7 @@ mod tests {
         assert_eq!(three.len(), 3);
         let alone = copy(7, Verdict::Held, Exit::Held);
         assert_eq!(merged(std::slice::from_ref(&alone)).unwrap().digest, 7);
-        assert_eq!(first_failed(&[alone]), None);
+        assert_eq!(first_failed(&[alone], |_| true), None);
     }
 
     #[test]
@@ -151,9 +162,31 @@ mod tests {
             (all.exit, all.events, all.simulated),
             (Exit::NotRecovered, 21, Time::from_nanos(15))
         );
-        assert_eq!(first_failed(&copies), Some(2));
+        assert_eq!(first_failed(&copies, |_| true), Some(2));
         let reversed = [copies[2].clone(), copies[1].clone(), copies[0].clone()];
         assert_ne!(merged(&reversed).unwrap().digest, all.digest);
+    }
+
+    #[test]
+    fn the_copy_to_look_at_is_one_that_broke_what_every_seed_must() {
+        let mut copies = [
+            copy(1, Verdict::Held, Exit::Held),
+            copy(2, Verdict::Broke, Exit::Broke),
+            copy(3, Verdict::Held, Exit::Broke),
+        ];
+        for copy in &mut copies {
+            let again = copy.judged.expectations[0].clone();
+            copy.judged.expectations.push(again);
+        }
+        copies[1].judged.expectations[1].verdict = Verdict::Held;
+        copies[2].judged.expectations[1].verdict = Verdict::NotExercised;
+        // The first expectation need not hold for every seed, the second must.
+        assert_eq!(first_failed(&copies, |at| at == 1), Some(3));
+        assert_eq!(first_failed(&copies, |_| true), Some(2));
+        // Where nothing broke that must hold, what broke at all is looked at.
+        assert_eq!(first_failed(&copies[..2], |at| at == 1), Some(2));
+        copies[0].judged.exit = Exit::NotRecovered;
+        assert_eq!(first_failed(&copies, |at| at == 1), Some(1));
     }
 
     #[test]

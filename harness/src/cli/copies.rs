@@ -20,7 +20,7 @@ use crate::copies::{self, Copy};
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::output::{OutputError, at};
-use crate::play::judge_only;
+use crate::play::{judge_only, must_hold};
 
 /// The file that such a run leaves.
 const FILE: &str = "copies.json";
@@ -128,7 +128,7 @@ pub(super) fn run(
         all.events as f64 / wall.max(1e-9) / 1e6,
         all.digest
     ));
-    if let Some(failed) = copies::first_failed(&copies) {
+    if let Some(failed) = copies::first_failed(&copies, |at| must_hold(&first, at)) {
         let whole = format!(" --seed {seed}");
         let alone = command.replacen(&whole, &format!(" --seed {failed}"), 1);
         say(&format!("again:  {command}\nalone:  {alone} --set cluster.copies=1"));
