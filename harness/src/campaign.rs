@@ -278,7 +278,7 @@ pub(crate) fn one(
         for (plan, driven) in &plans {
             let judged = judge_only(plan, &base, driven, &work.own.checks, go_on)?;
             if work.twice && parted.is_none() {
-                parted = parting(plan, &base, driven, &judged)?;
+                parted = parting(plan, &base, driven, &judged, go_on)?;
             }
             copies.push(Copy { seed: plan.seed, judged });
         }
@@ -310,17 +310,14 @@ fn parting(
     base: &Arc<BaseGraph>,
     driven: &[Driven],
     first: &Judged,
+    go_on: impl Fn() -> bool,
 ) -> Option<Option<String>> {
     let make = || {
         let mut world = World::new(disturbed(plan), base.clone(), Nobody);
         world.drive(driven);
         world
     };
-    let compared = compare(make);
-    if interrupt::asked() {
-        return None;
-    }
-    Some(match compared {
+    Some(match compare(make, go_on)? {
         Comparison::Parted(parting) => Some(format!("not deterministic: {parting}")),
         Comparison::Same { digest, .. } if digest != first.digest => Some(format!(
             "not deterministic: digest {:032x} with checks that listen, {digest:032x} without",

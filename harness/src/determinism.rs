@@ -6,7 +6,6 @@ pub mod across;
 
 use std::fmt;
 
-use crate::interrupt;
 use wavetank_kernel::{EventWindow, TracedEvent};
 use wavetank_vocabulary::{Classes, Fact, Observer, Seq, Time};
 use wavetank_world::World;
@@ -51,33 +50,41 @@ pub struct Parting {
     pub range: std::ops::Range<u64>,
 }
 
-/// Plays what `make` makes twice and compares. `make` must make the same world each time;
-/// finding out whether it does is the point.
-pub fn compare(mut make: impl FnMut() -> World<Nobody>) -> Comparison {
-    let first = finished(make());
-    let second = finished(make());
+/// Plays what `make` makes twice and compares; nothing is known if `go_on` says no before. `make`
+/// must make the same world each time; finding out whether it does is the point.
+pub fn compare(
+    mut make: impl FnMut() -> World<Nobody>,
+    go_on: impl Fn() -> bool,
+) -> Option<Comparison> {
+    let first = finished(make(), &go_on)?;
+    let second = finished(make(), &go_on)?;
     let Some(range) = first.trail().parting(second.trail()) else {
-        return Comparison::Same { digest: first.digest(), events: first.events() };
+        return Some(Comparison::Same { digest: first.digest(), events: first.events() });
     };
-    let traced = |mut world: World<Nobody>| {
+    let mut traced = || {
+        let mut world = make();
         world.trace(EventWindow::new(range.clone()));
-        let world = finished(world);
-        world.traced().cloned()
+        finished(world, &go_on)
     };
-    let events = match (traced(make()), traced(make())) {
+    let (a, b) = (traced()?, traced()?);
+    let events = match (a.traced(), b.traced()) {
         (Some(a), Some(b)) => first_difference(a.events(), b.events()),
         _ => [None, None],
     };
     let digests = [first.digest(), second.digest()];
-    Comparison::Parted(Parting { runs: ["first", "second"], digests, events, range })
+    Some(Comparison::Parted(Parting { runs: ["first", "second"], digests, events, range }))
 }
 
 /// Events between two looks at whether somebody wants an end.
 const STRIDE: u64 = 50_000;
 
-fn finished(mut world: World<Nobody>) -> World<Nobody> {
-    while !interrupt::asked() && world.advance(STRIDE) {}
-    world
+fn finished(mut world: World<Nobody>, go_on: &impl Fn() -> bool) -> Option<World<Nobody>> {
+    while go_on() {
+        if !world.advance(STRIDE) {
+            return Some(world);
+        }
+    }
+    None
 }
 
 fn first_difference(a: &[TracedEvent], b: &[TracedEvent]) -> [Option<TracedEvent>; 2] {
@@ -151,4 +158,35 @@ pub fn disturbed(
         }
     }
     plan
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::sync::Arc;
+
+    use wavetank_world::BaseGraph;
+
+    use super::*;
+
+    #[test]
+    fn a_comparison_that_has_no_more_time_says_nothing() {
+        let plan = Arc::new(crate::testing::plan());
+        let base = Arc::new(BaseGraph::build(&plan.graph));
+        let make = || World::new(plan.clone(), base.clone(), Nobody);
+        let looks = Cell::new(0);
+        let looked = |most: u32| {
+            looks.set(0);
+            let go_on = || looks.replace(looks.get() + 1) < most;
+            compare(make, go_on)
+        };
+        let same = looked(u32::MAX);
+        assert!(matches!(same, Some(Comparison::Same { events, .. }) if events > 0), "{same:?}");
+        // It ends in the first run, in the second, and just before that is over.
+        let all = looks.get();
+        assert!(all >= 2, "{all}");
+        for most in [0, all / 2, all - 1] {
+            assert_eq!(looked(most), None, "{most} of {all}");
+        }
+    }
 }

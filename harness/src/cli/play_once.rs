@@ -37,12 +37,15 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     if args.check_determinism {
         let compared = match &args.against {
             Some(command) => trail::compare_with(command, &args.subject, &plan, &base)?,
-            None => compare(|| World::new(disturbed(&plan), base.clone(), Nobody)),
+            None => {
+                let make = || World::new(disturbed(&plan), base.clone(), Nobody);
+                compare(make, || !interrupt::asked())
+            }
         };
-        if interrupt::asked() {
+        let Some(compared) = compared else {
             let message = "interrupted before anything was played".to_owned();
             return Err(Failure { exit: Exit::Surroundings, message });
-        }
+        };
         match compared {
             Comparison::Same { digest, events } => {
                 tell(&format!("deterministic: two runs of {events} events, digest {digest:032x}"));

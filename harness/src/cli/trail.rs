@@ -34,10 +34,10 @@ pub(super) fn trail(args: &TrailArgs) -> Result<Exit, Failure> {
     interrupt::watch();
     let base = Arc::new(BaseGraph::build(&plan.graph));
     let text = write(World::new(disturbed(&plan), base, Nobody), args.events.clone());
-    if interrupt::asked() {
+    let Some(text) = text else {
         let message = "interrupted before the run was over".to_owned();
         return Err(Failure { exit: Exit::Surroundings, message });
-    }
+    };
     say(&text);
     Ok(Exit::Held)
 }
@@ -48,7 +48,7 @@ pub(super) fn compare_with(
     subject: &Subject,
     plan: &Arc<Plan>,
     base: &Arc<BaseGraph>,
-) -> Result<Comparison, Failure> {
+) -> Result<Option<Comparison>, Failure> {
     let make = || World::new(disturbed(plan), base.clone(), Nobody);
     against(make, |events| ask(command, subject, plan.seed, events))
 }

@@ -16,6 +16,7 @@ use wavetank_vocabulary::Time;
 use wavetank_world::World;
 
 use super::{Comparison, Nobody, Parting, finished, first_difference};
+use crate::interrupt;
 
 /// What one command says about its run.
 #[derive(Clone, Debug)]
@@ -27,12 +28,12 @@ pub struct Written {
 }
 
 /// Plays a world to its end and writes its trail down, with the events of a range if one is
-/// asked for.
-pub fn write(mut world: World<Nobody>, events: Option<Range<u64>>) -> String {
+/// asked for; none when somebody asked for an end before.
+pub fn write(mut world: World<Nobody>, events: Option<Range<u64>>) -> Option<String> {
     if let Some(range) = events {
         world.trace(EventWindow::new(range));
     }
-    let world = finished(world);
+    let world = finished(world, &goes_on)?;
     let mut text = String::new();
     let mut line = |name: &str, c: &Checkpoint| {
         let (time, digest, state) = (c.time.as_nanos(), c.digest, c.state);
@@ -46,7 +47,11 @@ pub fn write(mut world: World<Nobody>, events: Option<Range<u64>>) -> String {
         let (index, time) = (event.index, event.time.as_nanos());
         let _ = writeln!(text, "event {index} {time} {a:x} {b:x} {c:x} {d:x}");
     }
-    text
+    Some(text)
+}
+
+fn goes_on() -> bool {
+    !interrupt::asked()
 }
 
 /// Reads what [`write()`] wrote; none if it is something else, or its end is missing.
@@ -82,26 +87,27 @@ pub fn read(text: &str) -> Option<Written> {
 }
 
 /// Compares what `make` makes with what another command plays: `ask` gives what that one wrote, with
-/// the events of a range in the second pass.
+/// the events of a range in the second pass. None when somebody asked for an end before.
 ///
 /// # Errors
 /// Those of `ask`.
 pub fn against<E>(
     mut make: impl FnMut() -> World<Nobody>,
     ask: impl Fn(Option<&Range<u64>>) -> Result<Written, E>,
-) -> Result<Comparison, E> {
-    let ours = finished(make());
+) -> Result<Option<Comparison>, E> {
+    let Some(ours) = finished(make(), &goes_on) else { return Ok(None) };
     let theirs = ask(None)?;
     let Some(range) = ours.trail().parting(&theirs.trail) else {
-        return Ok(Comparison::Same { digest: ours.digest(), events: ours.events() });
+        let (digest, events) = (ours.digest(), ours.events());
+        return Ok(Some(Comparison::Same { digest, events }));
     };
     let mut again = make();
     again.trace(EventWindow::new(range.clone()));
-    let again = finished(again);
+    let Some(again) = finished(again, &goes_on) else { return Ok(None) };
     let events = again.traced().map_or(&[][..], EventWindow::events);
     let events = first_difference(events, &ask(Some(&range))?.events);
     let digests = [ours.digest(), theirs.trail.end().map_or(0, |end| end.digest)];
-    Ok(Comparison::Parted(Parting { runs: ["this", "other"], digests, events, range }))
+    Ok(Some(Comparison::Parted(Parting { runs: ["this", "other"], digests, events, range })))
 }
 
 #[cfg(test)]
