@@ -265,6 +265,15 @@ fn what_must_be_covered_is_compared_with_what_was() {
     let lacking = again(&folder.path("more.json"));
     assert_eq!(lacking.code, 1);
     assert!(lacking.stderr.contains("not covered, though required: branch found"));
+    let (more_file, out) = (folder.path("more.json"), folder.path("out"));
+    let required = ["--require-coverage", &more_file, "--json", "--out", &out];
+    let told = run(&[&["test", &file, "--seeds", "0..2"][..], &required].concat());
+    assert_eq!(told.code, 1, "{}", told.stderr);
+    assert_eq!(json(&told)["coverage"]["lacking"], serde_json::json!(["branch found"]));
+    assert!(read(&folder.path("out/summary.md")).contains("required coverage not reached"));
+    let junit = read(&folder.path("out/junit.xml"));
+    assert!(junit.contains("branch found</failure>"), "{junit}");
+    junit_is_valid(&junit);
     // A name that means nothing requires nothing, and is not passed over.
     more["points"] = serde_json::json!({ "brnch found": 1, "no such point": 1 });
     more["faults"] = serde_json::json!({

@@ -238,6 +238,9 @@ pub struct CampaignCoverage {
     pub reached: Coverage,
     /// Points, and cells of kinds that took effect, that no run has reached.
     pub never_reached: Vec<String>,
+    /// What was required of the campaign and not covered; none if nothing was required.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lacking: Option<Vec<String>>,
 }
 
 /// A campaign that is over.
@@ -333,6 +336,16 @@ impl CampaignResult {
             wall_seconds,
             digest,
         }
+    }
+
+    /// Compares what was covered with what must be.
+    pub fn require(&mut self, least: &Coverage) {
+        self.coverage.lacking = Some(self.coverage.reached.lacks(least));
+    }
+
+    /// What was required of the campaign and not covered.
+    pub fn lacking(&self) -> &[String] {
+        self.coverage.lacking.as_deref().unwrap_or_default()
     }
 
     /// The text that `--json` prints.

@@ -97,13 +97,8 @@ fn not_understood(path: &Path, wrong: &NotUnderstood) -> String {
     format!("{place}: no {what} is called `{name}`: {help}")
 }
 
-/// Gives the result in all the forms that were asked for, and compares what it covers with
-/// what it must.
-pub(super) fn conclude(
-    result: &CampaignResult,
-    forms: &Forms,
-    required: Option<&Coverage>,
-) -> Result<Exit, Failure> {
+/// Gives the result in all the forms that were asked for, and says how the command ends.
+pub(super) fn conclude(result: &CampaignResult, forms: &Forms) -> Result<Exit, Failure> {
     if forms.json {
         say(&result.to_json());
     } else {
@@ -115,10 +110,7 @@ pub(super) fn conclude(
         _ => Exit::Broke,
     });
     let worst = exits.fold(Exit::Held, Exit::worst);
-    let lacks = match required {
-        Some(required) => result.coverage.reached.lacks(required),
-        None => Vec::new(),
-    };
+    let lacks = result.lacking();
     if !lacks.is_empty() {
         tell(&format!("not covered, though required: {}", lacks.join(", ")));
     }

@@ -160,6 +160,7 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
     let mut result =
         CampaignResult::new(results, ended, wall, digest_of, |result| command(result, &args.set));
     result.one_shard = args.shard.is_some_and(|shard| shard.of > 1);
+    least.iter().for_each(|least| result.require(least));
     if let Some(folder) = &mut folder {
         folder.record(asked(args, &entries, Some(ended)))?;
         let shrinking = (!args.no_shrink).then(|| Shrinking {
@@ -183,7 +184,7 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
     });
     let (enough, _, fewest, total) = counts.min().unwrap_or_default();
     let few = !enough || result.runs == 0;
-    let exit = conclude(&result, &args.forms, least.as_ref())?;
+    let exit = conclude(&result, &args.forms)?;
     if result.ended == Ended::Interrupted {
         tell("interrupted: the runs that were over are counted, the others were not played");
     } else if few || result.ended == Ended::TimeLimit {
@@ -321,6 +322,7 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
     let wall = results.iter().map(|result| result.wall_seconds).sum();
     let mut result =
         CampaignResult::new(results, ended, wall, digest_of, |result| command(result, &set));
+    least.iter().for_each(|least| result.require(least));
     // What was kept stays where it was kept.
     let kept = |scenario: &str, digest: &str, seed| {
         let name = folder.failure(scenario, digest, seed);
@@ -346,7 +348,7 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
         }
     }
     folder.conclude(&result)?;
-    let exit = conclude(&result, &args.forms, least.as_ref())?;
+    let exit = conclude(&result, &args.forms)?;
     for lack in &lacks {
         tell(&format!("not whole: {lack}"));
     }

@@ -17,20 +17,46 @@ pub(super) fn text(result: &CampaignResult) -> String {
     let suites: Vec<Suite<'_>> =
         result.scenarios.iter().map(|tally| Suite::new(result, tally)).collect();
     let sum = |of: fn(&Suite<'_>) -> usize| suites.iter().map(|suite| of(suite)).sum::<usize>();
+    let required = result.coverage.lacking.as_deref();
+    let lacks = required.is_some_and(|lacking| !lacking.is_empty());
     let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let _ = writeln!(
         text,
         "<testsuites name=\"wavetank\" tests=\"{}\" failures=\"{}\" errors=\"{}\" time=\"{:.3}\">",
-        sum(|suite| suite.tests()),
-        sum(|suite| suite.failures()),
+        sum(|suite| suite.tests()) + usize::from(required.is_some()),
+        sum(|suite| suite.failures()) + usize::from(lacks),
         sum(|suite| suite.errors()),
         result.wall_seconds
     );
     for suite in &suites {
         suite.write(&mut text, result);
     }
+    if let Some(lacking) = required {
+        write_required(&mut text, lacking);
+    }
     text.push_str("</testsuites>\n");
     text
+}
+
+/// What had to be covered, as a suite of one case.
+fn write_required(text: &mut String, lacking: &[String]) {
+    let failures = usize::from(!lacking.is_empty());
+    let _ = write!(
+        text,
+        "  <testsuite name=\"coverage\" tests=\"1\" failures=\"{failures}\" errors=\"0\" \
+         skipped=\"0\" time=\"0.000\">\n    \
+         <testcase name=\"required coverage\" classname=\"coverage\" time=\"0.000\""
+    );
+    let _ = match lacking.len() {
+        0 => writeln!(text, "/>"),
+        count => writeln!(
+            text,
+            ">\n      <failure type=\"coverage\" message=\"{count} of what is required not \
+             covered\">{}</failure>\n    </testcase>",
+            escaped(&lacking.join("\n"))
+        ),
+    };
+    text.push_str("  </testsuite>\n");
 }
 
 struct Suite<'a> {

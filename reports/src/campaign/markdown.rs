@@ -11,14 +11,19 @@ const MOST_TOLD: usize = 20;
 pub(super) fn text(result: &CampaignResult) -> String {
     let failed = result.failures.len();
     let unmet = result.unmet();
+    let lacking = result.lacking();
     let mut text = String::from("# wavetank: ");
     text += &match (result.runs, failed, unmet) {
-        (0, _, _) => "nothing was played\n\n".to_owned(),
-        (runs, 0, 0) => format!("all {} runs held\n\n", grouped(runs)),
+        (0, _, _) => "nothing was played".to_owned(),
+        (runs, 0, 0) => format!("all {} runs held", grouped(runs)),
         (runs, 0, unmet) => {
-            format!("{} runs, {unmet} expectations over seeds not met\n\n", grouped(runs))
+            format!("{} runs, {unmet} expectations over seeds not met", grouped(runs))
         }
-        (runs, failed, _) => format!("{failed} of {} runs failed\n\n", grouped(runs)),
+        (runs, failed, _) => format!("{failed} of {} runs failed", grouped(runs)),
+    };
+    text += match lacking {
+        [] => "\n\n",
+        _ => ", required coverage not reached\n\n",
     };
     match result.ended {
         Ended::Whole => {}
@@ -42,6 +47,10 @@ pub(super) fn text(result: &CampaignResult) -> String {
             "\nPlanned, but never took effect: {}.\n",
             result.coverage.never.join(", ")
         );
+    }
+    if !lacking.is_empty() {
+        text += "\n## Not covered, though required\n\n";
+        lacking.iter().for_each(|what| text += &format!("- {}\n", cell(what)));
     }
     if failed > 0 {
         text += "\n## Failures\n";

@@ -144,6 +144,41 @@ fn markdown() {
 }
 
 #[test]
+fn what_is_required_and_not_covered_is_told_in_every_form() {
+    let cell = json!({"took_effect": 1, "skipped": 0, "in": {"push": 1, "election": 1}});
+    let least = json!({"runs": 1, "faults": {"crash": cell}, "points": {"branch found": 1}});
+    let least = Coverage::from_json(&least).expect("it is coverage");
+    let mut campaign = campaign(vec![seed("z", 3)]);
+    assert!(!campaign.to_json().contains("lacking"), "nothing was required");
+    campaign.require(&covered(3));
+    assert_eq!(campaign.coverage.lacking, Some(Vec::new()));
+    assert!(
+        campaign
+            .to_junit()
+            .contains("name=\"required coverage\" classname=\"coverage\" time=\"0.000\"/>")
+    );
+    assert!(campaign.to_markdown().starts_with("# wavetank: all 1 runs held\n"));
+    campaign.require(&least);
+    let lacking = ["crash in election", "branch found"];
+    assert_eq!(campaign.lacking(), lacking);
+    let value: Value = serde_json::from_str(&campaign.to_json()).unwrap();
+    assert_eq!(value["coverage"]["lacking"], json!(lacking));
+    let schema: Value = serde_json::from_str(CAMPAIGN_RESULT_SCHEMA).unwrap();
+    crate::report_tests::conform(&schema, &schema, &value, "campaign");
+    let text = campaign.to_markdown();
+    assert!(text.starts_with("# wavetank: all 1 runs held, required coverage not reached\n"));
+    assert!(
+        text.contains("\n## Not covered, though required\n\n- crash in election\n- branch found\n")
+    );
+    let junit = campaign.to_junit();
+    assert!(junit.contains("<testsuites name=\"wavetank\" tests=\"3\" failures=\"1\""), "{junit}");
+    assert!(junit.contains(
+        "<failure type=\"coverage\" message=\"2 of what is required not covered\">crash in \
+         election\nbranch found</failure>"
+    ));
+}
+
+#[test]
 fn json_keeps_what_the_schema_promises_and_reads_back() {
     let campaign = campaign(results());
     let text = campaign.to_json();
