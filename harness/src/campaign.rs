@@ -5,6 +5,7 @@
 //! number of workers, the shards and the moment of an interruption change which seeds were
 //! played, never what became of one. [`folder`] keeps the results from one start to the next.
 
+pub mod build;
 mod deadline;
 pub mod failures;
 pub mod folder;

@@ -18,6 +18,7 @@ use wavetank_reports::{Ended, SWEEP_SCHEMA, SweepResult, SweepRun};
 use wavetank_scenario::Scenario;
 use wavetank_world::{BaseGraph, Plan, World};
 
+use crate::campaign::build;
 use crate::campaign::folder::write_whole;
 use crate::campaign::{Bases, Seeds, panic_text, scenario_digest};
 use crate::exit::Exit;
@@ -117,6 +118,9 @@ fn grid(vary: &[Varied]) -> Result<Vec<Vec<String>>, SweepError> {
 struct Identity {
     schema: u32,
     version: String,
+    /// The fingerprint of the program.
+    #[serde(default)]
+    build: String,
     /// A digest of each point's scenario.
     points: Vec<String>,
 }
@@ -181,13 +185,14 @@ impl Sweep {
         }
         let Some(folder) = &self.folder else { return Ok(()) };
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        let identity = Identity { schema: SWEEP_SCHEMA, version, points: digests };
+        let build = build::of_folder(folder)?.to_owned();
+        let identity = Identity { schema: SWEEP_SCHEMA, version, build, points: digests };
         let mark = folder.join(MARK);
         let mixes = |what: &str| SweepError::Mixes { path: folder.clone(), what: what.to_owned() };
         match fs::read(&mark) {
             Ok(bytes) => match serde_json::from_slice::<Identity>(&bytes) {
                 Ok(known) if known == identity => Ok(()),
-                _ => Err(mixes("results of another sweep, version or text")),
+                _ => Err(mixes("results of another sweep, version, build or text")),
             },
             Err(_) if folder.read_dir().is_ok_and(|mut dir| dir.next().is_some()) => {
                 Err(mixes("something that is no sweep"))

@@ -191,3 +191,45 @@ fn what_was_interrupted_while_it_shrank_is_looked_into_again() {
         assert!(!read(&format!("{kept}/{name}")).is_empty(), "{name}");
     }
 }
+
+#[test]
+fn what_another_build_has_played_does_not_mix() {
+    let folder = Folder::with("short.toml", SHORT);
+    let (file, one, two) = (folder.path("short.toml"), folder.path("one"), folder.path("two"));
+    // A program of other bytes that does the same.
+    let other = folder.path("wavetank");
+    let mut bytes = fs::read(env!("CARGO_BIN_EXE_wavetank")).unwrap();
+    bytes.push(0);
+    fs::write(&other, bytes).unwrap();
+    fs::set_permissions(
+        &other,
+        fs::metadata(env!("CARGO_BIN_EXE_wavetank")).unwrap().permissions(),
+    )
+    .unwrap();
+    let elsewhere = |arguments: &[&str]| {
+        done(&std::process::Command::new(&other).args(arguments).output().unwrap())
+    };
+    let part =
+        |shard, out| ["test", &file, "--seeds", "0..2", "--shard", shard, "--json", "--out", out];
+    let (first, second) = (part("1/2", one.as_str()), part("2/2", two.as_str()));
+    assert_eq!(run(&first).code, 0);
+    let refused = elsewhere(&first);
+    assert_eq!(refused.code, 2, "{}", refused.stdout);
+    let said = "holds results of another build of version";
+    assert!(refused.stderr.contains(said), "{}", refused.stderr);
+    let played = elsewhere(&second);
+    assert_eq!(played.code, 0, "{}", played.stderr);
+    // What it came to does not say which build it was.
+    let text = json(&played).to_string();
+    assert!(!text.contains("\"build\""), "{text}");
+    let all = folder.path("all");
+    let apart = run(&["merge", &one, &two, "--out", &all]);
+    assert_eq!(apart.code, 2, "{}", apart.stdout);
+    assert!(apart.stderr.contains("was played by another build"), "{}", apart.stderr);
+    let merged = run(&["merge", &one, &two, "--mixed-builds", "--out", &all, "--json"]);
+    assert_eq!(merged.code, 0, "{}", merged.stderr);
+    let whole = run(&["test", &file, "--seeds", "0..2", "--json"]);
+    assert_eq!(json(&merged)["digest"], json(&whole)["digest"]);
+    let on = run(&["test", &file, "--seeds", "0..2", "--out", &all]);
+    assert_eq!(on.code, 2, "{}", on.stdout);
+}

@@ -7,8 +7,8 @@
 //! failures/SCENARIO-SEED/        what is kept of a failure
 //! result.json  summary.md  junit.xml
 //! ```
-//! A result counts only for the version and the text of the scenario that it was played with;
-//! a folder that holds others is refused, not mixed. Nothing is ever removed.
+//! A result counts only for the version, the build and the text of the scenario that it was played
+//! with; a folder that holds others is refused, not mixed. Nothing is ever removed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use wavetank_reports::{CAMPAIGN_SCHEMA, CampaignResult, SeedResult, Smallest};
 
+use super::build::another_build;
 use super::parts::Asked;
 use crate::exit::Exit;
 use crate::output::{OutputError, at};
@@ -46,6 +47,16 @@ pub enum FolderError {
         /// Of what.
         what: String,
     },
+    /// Two folders were played by different builds.
+    #[error(
+        "{} was played by another build of this version than {}: they need not play the same. \
+         --mixed-builds takes them for one",
+        paths[0].display(), paths[1].display()
+    )]
+    Builds {
+        /// The folders.
+        paths: [PathBuf; 2],
+    },
     /// It is no campaign's folder.
     #[error("{} is no folder of a campaign: expected one with {MARK} in it", .0.display())]
     NoCampaign(PathBuf),
@@ -69,7 +80,9 @@ impl FolderError {
     pub fn exit(&self) -> Exit {
         match self {
             FolderError::Output(error) => error.exit(),
-            FolderError::Mixes { .. } | FolderError::NoCampaign(_) => Exit::Input,
+            FolderError::Mixes { .. } | FolderError::Builds { .. } | FolderError::NoCampaign(_) => {
+                Exit::Input
+            }
             FolderError::Contradicts { .. } => Exit::Internal,
         }
     }
@@ -96,6 +109,9 @@ impl Known {
 struct Mark {
     schema: u32,
     version: String,
+    /// The fingerprint of the program that played it.
+    #[serde(default)]
+    build: String,
     /// By the name of their folder.
     scenarios: BTreeMap<String, Known>,
     /// What was set over each scenario.
@@ -104,6 +120,15 @@ struct Mark {
     /// What each start was asked for.
     #[serde(default)]
     asked: Vec<Asked>,
+}
+
+/// The file of a seed: what it came to, and by which build.
+#[derive(Serialize, Deserialize)]
+struct Kept<R> {
+    #[serde(default)]
+    build: String,
+    #[serde(flatten)]
+    result: R,
 }
 
 /// The folder of a campaign.
@@ -171,11 +196,17 @@ pub fn write_whole(path: &Path, text: &str) -> Result<(), OutputError> {
 }
 
 impl Folder {
-    /// Opens the folder for these scenarios, or makes it.
+    /// Opens the folder for what the program of that [fingerprint](super::build) plays of these
+    /// scenarios, or makes it.
     ///
     /// # Errors
-    /// When it is not ours, or holds results of another version or of another text.
-    pub fn open(path: &Path, scenarios: &[Known], set: &[String]) -> Result<Self, FolderError> {
+    /// When it is not ours, or holds results of another version, another build or another text.
+    pub fn open(
+        path: &Path,
+        scenarios: &[Known],
+        set: &[String],
+        build: &str,
+    ) -> Result<Self, FolderError> {
         let scenarios = slugs(scenarios);
         let version = env!("CARGO_PKG_VERSION");
         let mut mark = match read_mark(path)? {
@@ -185,6 +216,7 @@ impl Folder {
                 Mark {
                     schema: CAMPAIGN_SCHEMA,
                     version: version.to_owned(),
+                    build: build.to_owned(),
                     scenarios: BTreeMap::new(),
                     set: set.to_vec(),
                     asked: Vec::new(),
@@ -194,6 +226,9 @@ impl Folder {
         let mixes = |what: String| FolderError::Mixes { path: path.to_owned(), what };
         if mark.version != version {
             return Err(mixes(format!("version {}, this is {version}", mark.version)));
+        }
+        if mark.build != build {
+            return Err(mixes(another_build(version, &mark.build, build)));
         }
         if mark.set != set {
             return Err(mixes("scenarios with other values of --set".to_owned()));
@@ -258,7 +293,8 @@ impl Folder {
     pub fn keep(&self, result: &SeedResult) -> Result<(), OutputError> {
         let file = self.file_of(&result.scenario, &result.scenario_digest, result.seed);
         let Some(file) = file else { return Err(OutputError::NoName(self.path.clone())) };
-        let text = serde_json::to_string_pretty(result).expect("keys are text, floats finite");
+        let kept = Kept { build: self.mark.build.clone(), result };
+        let text = serde_json::to_string_pretty(&kept).expect("keys are text, floats finite");
         write_whole(&file, &(text + "\n"))
     }
 
@@ -268,7 +304,7 @@ impl Folder {
     /// When it is there but belongs to something else.
     pub fn find(&self, known: &Known, seed: u64) -> Result<Option<SeedResult>, FolderError> {
         match self.file_of(&known.scenario, &known.digest, seed) {
-            Some(file) => read_seed(&file, known, &self.mark.version),
+            Some(file) => read_seed(&file, known, &self.mark),
             None => Ok(None),
         }
     }
@@ -327,11 +363,12 @@ impl Folder {
                     && number.is_some_and(|number| number.parse::<u64>().is_ok())
             };
             for file in files.iter().filter(is_result) {
-                results.extend(read_seed(file, known, &mark.version)?);
+                results.extend(read_seed(file, known, &mark)?);
             }
         }
-        let scenarios = mark.scenarios.into_values().collect();
-        Ok(Loaded { scenarios, set: mark.set, asked: mark.asked, results })
+        let scenarios = mark.scenarios.values().cloned().collect();
+        let Mark { build, set, asked, .. } = mark;
+        Ok(Loaded { scenarios, build, set, asked, results })
     }
 }
 
@@ -357,6 +394,8 @@ pub fn shrunk_in(path: &Path) -> Shrunk {
 pub struct Loaded {
     /// Its scenarios.
     pub scenarios: Vec<Known>,
+    /// The fingerprint of the program that played it.
+    pub build: String,
     /// What was set over them.
     pub set: Vec<String>,
     /// What each of its starts was asked for.
@@ -366,19 +405,23 @@ pub struct Loaded {
 }
 
 /// A result; none when there is none, or not a whole one.
-fn read_seed(file: &Path, known: &Known, version: &str) -> Result<Option<SeedResult>, FolderError> {
+fn read_seed(file: &Path, known: &Known, mark: &Mark) -> Result<Option<SeedResult>, FolderError> {
     let bytes = match fs::read(file) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(OutputError::Io { path: file.to_owned(), source }.into()),
     };
     // It is played again then.
-    let Ok(result) = serde_json::from_slice::<SeedResult>(&bytes) else { return Ok(None) };
-    if result.version == version && known.is(&result.scenario, &result.scenario_digest) {
-        return Ok(Some(SeedResult { scenario: known.scenario.clone(), ..result }));
+    let Ok(kept) = serde_json::from_slice::<Kept<SeedResult>>(&bytes) else { return Ok(None) };
+    let Kept { build, result } = kept;
+    let mixes = |what| Err(FolderError::Mixes { path: file.to_owned(), what });
+    if result.version != mark.version || !known.is(&result.scenario, &result.scenario_digest) {
+        return mixes(format!("{} in version {}", result.scenario, result.version));
     }
-    let what = format!("{} in version {}", result.scenario, result.version);
-    Err(FolderError::Mixes { path: file.to_owned(), what })
+    if build != mark.build {
+        return mixes(another_build(&mark.version, &build, &mark.build));
+    }
+    Ok(Some(SeedResult { scenario: known.scenario.clone(), ..result }))
 }
 
 /// Whether a folder is not there, or holds nothing but what a campaign left that had no time
@@ -435,24 +478,29 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("out");
         let calm = [known("calm.toml", "1")];
-        Folder::open(&place, &calm, &[]).unwrap();
-        Folder::open(&place, &calm, &[]).unwrap();
-        Folder::open(&place, &[known("calm.toml", "1"), known("b.toml", "2")], &[]).unwrap();
-        let other = Folder::open(&place, &[known("calm.toml", "2")], &[]).unwrap_err();
+        Folder::open(&place, &calm, &[], "b1").unwrap();
+        Folder::open(&place, &calm, &[], "b1").unwrap();
+        Folder::open(&place, &[known("calm.toml", "1"), known("b.toml", "2")], &[], "b1").unwrap();
+        let other = Folder::open(&place, &[known("calm.toml", "2")], &[], "b1").unwrap_err();
         assert!(matches!(other, FolderError::Mixes { .. }), "{other}");
         let set = ["ha.pull_interval=1s".to_owned()];
-        let other = Folder::open(&place, &[known("calm.toml", "1")], &set).unwrap_err();
+        let other = Folder::open(&place, &[known("calm.toml", "1")], &set, "b1").unwrap_err();
         assert!(other.to_string().contains("other values of --set"), "{other}");
+        let other = Folder::open(&place, &calm, &[], "b2").unwrap_err();
+        let said =
+            concat!("another build of version ", env!("CARGO_PKG_VERSION"), " (b1, this is b2)");
+        assert!(other.to_string().contains(said), "{other}");
+        assert_eq!(other.exit(), Exit::Input);
         let text = fs::read_to_string(place.join(MARK)).unwrap();
         let old = text.replace(env!("CARGO_PKG_VERSION"), "0.0.1");
         fs::write(place.join(MARK), old).unwrap();
-        let other = Folder::open(&place, &calm, &[]).unwrap_err();
+        let other = Folder::open(&place, &calm, &[], "b1").unwrap_err();
         assert!(other.to_string().contains("version 0.0.1"), "{other}");
         assert_eq!(other.exit(), Exit::Input);
         let strange = folder.path().join("strange");
         fs::create_dir(&strange).unwrap();
         fs::write(strange.join("thesis.txt"), "years of work").unwrap();
-        assert!(Folder::open(&strange, &calm, &[]).is_err());
+        assert!(Folder::open(&strange, &calm, &[], "b1").is_err());
         assert_eq!(fs::read_dir(&strange).unwrap().count(), 1);
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use wavetank_reports::SeedResult;
 
+use super::build::MIXED;
 use super::folder::{FolderError, Known, Loaded, slug};
 
 /// Gives a scenario one name in all parts, the shortest of those that it has in them: shards may
@@ -34,6 +35,20 @@ pub fn name_alike(parts: &mut [(PathBuf, Loaded)]) {
         part.scenarios.iter_mut().for_each(|known| rename(&mut known.scenario));
         part.asked.iter_mut().flat_map(|asked| &mut asked.scenarios).for_each(rename);
         part.results.iter_mut().for_each(|result| rename(&mut result.scenario));
+    }
+}
+
+/// The build that played all of these; [`MIXED`] if there were several and `mixed` allows that.
+///
+/// # Errors
+/// When there were several and it does not.
+pub fn build_of(parts: &[(PathBuf, Loaded)], mixed: bool) -> Result<&str, FolderError> {
+    let Some((first, of_first)) = parts.first() else { return Ok(MIXED) };
+    let mut others = parts.iter().filter(|(_, part)| part.build != of_first.build);
+    match others.next() {
+        None => Ok(&of_first.build),
+        Some(_) if mixed => Ok(MIXED),
+        Some((other, _)) => Err(FolderError::Builds { paths: [other.clone(), first.clone()] }),
     }
 }
 
@@ -79,6 +94,7 @@ mod tests {
         let part = |names: &[(&str, &str)]| {
             let loaded = Loaded {
                 scenarios: names.iter().map(|(name, digest)| known(name, digest)).collect(),
+                build: String::new(),
                 set: Vec::new(),
                 asked: Vec::new(),
                 results: Vec::new(),

@@ -12,8 +12,9 @@ use super::campaign_progress::CampaignProgress;
 use super::forms::{Forms, conclude, required};
 use super::keep_failures::{Shrinking, keep_failures};
 use super::{Failure, find, tell, warn};
+use crate::campaign::build;
 use crate::campaign::folder::{Folder, FolderError, Known, Shrunk, run_of, shrunk_in};
-use crate::campaign::merge::{merged, name_alike};
+use crate::campaign::merge::{build_of, merged, name_alike};
 use crate::campaign::parts::{Asked, wholeness};
 use crate::campaign::scenario_digest;
 use crate::campaign::seeds::{SeedRange, parse_seeds, parse_shard};
@@ -77,6 +78,10 @@ pub(super) struct MergeArgs {
     /// Where the campaign of all of them goes; one that is there already is one of them.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Takes what different builds of this version have played for one campaign. A seed that came to
+    /// two results is told all the same.
+    #[arg(long)]
+    mixed_builds: bool,
     #[command(flatten)]
     forms: Forms,
 }
@@ -120,7 +125,7 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
         entries.iter().map(|entry| Seeds::new(range_of(args, entry), args.shard)).collect();
     let known = identities(&entries, args)?;
     let mut folder = match &args.out {
-        Some(path) => Some(Folder::open(path, &known, &args.set)?),
+        Some(path) => Some(Folder::open(path, &known, &args.set, build::of_folder(path)?)?),
         None => None,
     };
     // Some may go into the folder that was just made.
@@ -307,11 +312,12 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
         }
         parts.push((path.clone(), part));
     }
+    let build = build_of(&parts, args.mixed_builds)?.to_owned();
     name_alike(&mut parts);
     let asked: Vec<Asked> = parts.iter().flat_map(|(_, part)| part.asked.iter().cloned()).collect();
     let set = set.unwrap_or_default();
     let (scenarios, results) = merged(parts)?;
-    let mut folder = Folder::open(&args.out, &scenarios, &set)?;
+    let mut folder = Folder::open(&args.out, &scenarios, &set, &build)?;
     args.forms.check_places()?;
     let names: Vec<String> = scenarios.iter().map(|known| known.scenario.clone()).collect();
     let (ended, lacks) = wholeness(&names, &asked, &results);
