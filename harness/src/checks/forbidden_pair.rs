@@ -288,7 +288,10 @@ mod tests {
                     subject: Subject::Nothing,
                     intended: Time::ZERO,
                 };
-                [observed, ended].iter().for_each(|fact| check.observe(at, fact, &mut tally));
+                let begun = Fact::Invoked { operation, kind: kind(name) };
+                [begun, observed, ended]
+                    .iter()
+                    .for_each(|fact| check.observe(at, fact, &mut tally));
             }
             assert_eq!((tally.looked, tally.found), (broken, broken), "{found:b} of {bits:b}");
         }
