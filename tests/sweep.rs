@@ -165,6 +165,18 @@ fn copies_are_clusters_of_their_own_with_one_verdict() {
     let broken = run(&[&["run", &folder.path("strict.toml"), "--seed", "5"][..], &three].concat());
     assert_eq!(broken.code, 1, "{}", broken.stderr);
     assert!(broken.stdout.contains("alone:") && broken.stdout.contains("cluster.copies=1"));
+    // What need not hold for every seed is kept with the first copy in which it did not.
+    let some = format!(
+        "{}\n[[expect]]\ncheck = \"latency\"\nof = \"app\"\np50 = {{ max = \"1us\" }}\nseeds = \"any\"\n",
+        SWEPT
+    );
+    fs::write(folder.path("some.toml"), some).unwrap();
+    let (some, out) = (folder.path("some.toml"), folder.path("some"));
+    let test = ["test", &some, "--seeds", "5..6", "--json", "--out", &out];
+    let unmet = json(&run(&[&test[..], &three].concat()));
+    assert_eq!(unmet["rules"][0]["failing"]["copy_seed"], 5, "{unmet:#}");
+    assert_eq!(unmet["runs"], unmet["held"]);
+    assert!(fs::read_to_string(format!("{out}/failures/some-5/story.txt")).is_ok());
 }
 
 #[test]

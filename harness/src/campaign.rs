@@ -284,7 +284,9 @@ pub(crate) fn one(
             copies.push(Copy { seed: plan.seed, judged });
         }
         let failed = copies::first_failed(&copies, |at| must_hold(&plan, at));
-        Some((copies::merged(&copies)?, failed, parted))
+        let places = 0..plan.expectations.len();
+        let without = places.map(|at| copies::first_without(&copies, at)).collect();
+        Some((copies::merged(&copies)?, CopySeeds { failed, without }, parted))
     }));
     let identity = Identity {
         scenario: &entry.name,
@@ -298,7 +300,7 @@ pub(crate) fn one(
         Ok(Some((judged, _, None))) if judged.exit == Exit::Internal => {
             Some(identity.error(UNLAWFUL.to_owned()))
         }
-        Ok(Some((judged, failed, None))) => Some(identity.result(&plan, judged, failed)),
+        Ok(Some((judged, seeds, None))) => Some(identity.result(&plan, judged, &seeds)),
         Ok(Some((_, _, Some(parting)))) => Some(identity.error(parting)),
         Err(panic) => Some(identity.error(panic_text(&*panic))),
     })
@@ -333,6 +335,14 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic").to_owned()
 }
 
+/// Of several clusters, the seeds of those that are worth a look.
+struct CopySeeds {
+    /// Of the one that failed.
+    failed: Option<u64>,
+    /// By place of the expectations: of the one in which it did not hold.
+    without: Vec<Option<u64>>,
+}
+
 /// By what the result of a seed is known.
 struct Identity<'a> {
     scenario: &'a str,
@@ -343,21 +353,21 @@ struct Identity<'a> {
 }
 
 impl Identity<'_> {
-    fn result(self, plan: &Plan, judged: Judged, copy_seed: Option<u64>) -> SeedResult {
+    fn result(self, plan: &Plan, judged: Judged, copies: &CopySeeds) -> SeedResult {
         let judged_by = |every: bool| {
-            let pairs = judged.expectations.iter().zip(&plan.expectations);
-            pairs.filter(move |(_, expected)| (expected.seeds == SeedRule::Every) == every)
+            let pairs = judged.expectations.iter().zip(&plan.expectations).enumerate();
+            pairs.filter(move |(_, (_, expected))| (expected.seeds == SeedRule::Every) == every)
         };
         // What a caller brought comes after the Plan's own, and must hold for every seed.
         let brought = judged.expectations.iter().skip(plan.expectations.len());
         let failures: Vec<_> = judged_by(true)
-            .map(|(result, _)| result)
+            .map(|(_, (result, _))| result)
             .chain(brought)
             .filter(|result| result.verdict != Verdict::Held)
             .cloned()
             .collect();
         let rules = judged_by(false)
-            .map(|(result, expected)| RuleVerdict {
+            .map(|(at, (result, expected))| RuleVerdict {
                 check: check_name(&expected.check),
                 seeds: wavetank_scenario::seed_rule_text(expected.seeds),
                 part: match expected.seeds {
@@ -365,6 +375,7 @@ impl Identity<'_> {
                     SeedRule::Any | SeedRule::Every => None,
                 },
                 verdict: result.verdict,
+                copy_seed: copies.without.get(at).copied().flatten(),
             })
             .collect();
         let mut found: BTreeMap<String, u64> = BTreeMap::new();
@@ -386,7 +397,7 @@ impl Identity<'_> {
             scenario: self.scenario.to_owned(),
             scenario_digest: self.scenario_digest.to_owned(),
             seed: self.seed,
-            copy_seed: copy_seed.filter(|_| exit != Exit::Held),
+            copy_seed: copies.failed.filter(|_| exit != Exit::Held),
             digest: format!("{digest:032x}"),
             exit: exit.code(),
             failures,

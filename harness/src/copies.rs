@@ -93,6 +93,15 @@ pub fn first_failed(copies: &[Copy], must: impl Fn(usize) -> bool) -> Option<u64
     first.filter(|_| copies.len() > 1).map(|copy| copy.seed)
 }
 
+/// The seed of the first copy in which the expectation at that place did not hold, if there are
+/// several copies and one such.
+pub fn first_without(copies: &[Copy], at: usize) -> Option<u64> {
+    let without = |copy: &&Copy| {
+        copy.judged.expectations.get(at).is_some_and(|it| it.verdict != Verdict::Held)
+    };
+    copies.iter().find(without).filter(|_| copies.len() > 1).map(|copy| copy.seed)
+}
+
 /// Plays copies on `jobs` threads: only as many Worlds are in memory. `play` is given the place of
 /// a copy and its seed; what it answers is put in order. None when it once answered none.
 pub fn in_parallel<T: Send>(
@@ -183,6 +192,7 @@ mod tests {
         // The first expectation need not hold for every seed, the second must.
         assert_eq!(first_failed(&copies, |at| at == 1), Some(3));
         assert_eq!(first_failed(&copies, |_| true), Some(2));
+        assert_eq!([0, 1, 2].map(|at| first_without(&copies, at)), [Some(2), Some(3), None]);
         // Where nothing broke that must hold, what broke at all is looked at.
         assert_eq!(first_failed(&copies[..2], |at| at == 1), Some(2));
         copies[0].judged.exit = Exit::NotRecovered;

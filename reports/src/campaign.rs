@@ -50,6 +50,9 @@ pub struct RuleVerdict {
     pub part: Option<(u32, u32)>,
     /// What became of it.
     pub verdict: Verdict,
+    /// Of a scenario of several clusters: the seed of the first copy in which it did not hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy_seed: Option<u64>,
 }
 
 /// One seed of one scenario.
@@ -173,6 +176,9 @@ pub struct RuleResult {
 pub struct FailingSeed {
     /// The seed.
     pub seed: u64,
+    /// Of a scenario of several clusters: the seed of the first copy in which it did not hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy_seed: Option<u64>,
     /// What plays it again.
     pub command: String,
     /// Where its Plan, result, report and story are, if they were kept.
@@ -356,7 +362,8 @@ impl CampaignResult {
     }
 
     /// The results as JUnit XML: a suite for each scenario, a case for each seed that failed
-    /// and one for all that held, so that a campaign of thousands stays readable.
+    /// and one for all that held, so that a campaign of thousands stays readable; and a suite for
+    /// what had to be covered, if anything had.
     pub fn to_junit(&self) -> String {
         junit::text(self)
     }
@@ -454,6 +461,7 @@ fn rules(results: &[SeedResult], command: impl Fn(&SeedResult) -> String) -> Vec
             satisfied,
             failing: failing.map(|result| FailingSeed {
                 seed: result.seed,
+                copy_seed: result.rules.get(index).and_then(|rule| rule.copy_seed),
                 command: command(result),
                 folder: None,
             }),

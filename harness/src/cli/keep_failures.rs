@@ -131,8 +131,9 @@ fn keep_unmet(
             one.folder = shown;
             continue;
         }
-        // Of several clusters, that of the scenario's own seed stands for all.
-        let plan = Arc::new(find::draw(&entry.scenario, one.seed)?);
+        // Of several clusters, one in which it did not hold.
+        let seed = one.copy_seed.unwrap_or(one.seed);
+        let plan = Arc::new(find::draw(&entry.scenario, seed)?);
         let base = bases.of(&plan.graph);
         let notes = explain(&plan, &base).map(|story| (STORY, story)).into_iter().collect();
         if interrupt::asked() {

@@ -28,6 +28,7 @@ fn seed(scenario: &str, seed: u64) -> SeedResult {
             seeds: ">= 95%".into(),
             part: Some((95, 100)),
             verdict: Verdict::Held,
+            copy_seed: None,
         }],
         found: [("lost-updates".to_owned(), seed)].into(),
         faults: [
