@@ -1,5 +1,7 @@
 //! Tests of real processes on a machine that does other things, too.
 
+#![expect(clippy::print_stderr, reason = "that a test needed two tries is told")]
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Tries once more what failed, and says so: there is no virtual time to wait in, so a process that
