@@ -217,7 +217,11 @@ fn read_request(
                 "keep-alive" => request.keep_alive = true,
                 _ => {}
             },
-            "authorization" => request.credentials = value.starts_with("Basic "),
+            // Schemes are told apart without regard to case (RFC 9110, 11.1).
+            "authorization" => {
+                let scheme = value.split(' ').next().unwrap_or_default();
+                request.credentials = scheme.eq_ignore_ascii_case("basic");
+            }
             "expect" => waits = value.eq_ignore_ascii_case("100-continue"),
             _ => {}
         }

@@ -22,6 +22,9 @@ use crate::web::{FromWeb, Run, TRANSACTION, Web, only, unavailable, wait};
 /// Statements of one request at the most.
 const STATEMENTS: usize = 1_000;
 
+/// The parameters of an operation.
+const USERS: [&str; 2] = ["me", "other"];
+
 /// What a request asks for.
 enum Asked {
     /// Operations by name, with `$me` and `$other`.
@@ -111,7 +114,10 @@ impl<T: Fn(FromWeb) -> bool> Web<T> {
 
     /// A request to an open transaction.
     pub(crate) fn transaction(&self, request: &HttpRequest, rest: &str) -> HttpAnswer {
-        let mut parts = rest.trim_start_matches('/').split('/');
+        let Some(rest) = rest.strip_prefix('/') else {
+            return HttpAnswer::text(404, "nothing is here");
+        };
+        let mut parts = rest.split('/');
         let id = parts.next().and_then(|text| text.parse::<u64>().ok());
         let (Some(id), then, None) = (id, parts.next(), parts.next()) else {
             return HttpAnswer::text(404, "no transaction has such a name");
@@ -120,17 +126,19 @@ impl<T: Fn(FromWeb) -> bool> Web<T> {
             ("POST", None) => false,
             ("POST", Some("commit")) => true,
             ("DELETE", None) => return self.rolled_back(id),
-            (_, None | Some("commit")) => return only("POST"),
+            (_, None) => return only("POST or DELETE"),
+            (_, Some("commit")) => return only("POST"),
             _ => return HttpAnswer::text(404, "nothing is here"),
         };
         if !request.body.is_empty() {
             return match self.asked(&request.body) {
                 Ok(Asked::Statements(programs)) => self.played(Some(id), programs, commit),
+                // As any error, these end the transaction.
                 Ok(Asked::Operations(_)) => {
+                    self.rolled_back(id);
                     refused("an operation is a transaction of its own: it cannot be part of one")
                 }
                 Err(why) => {
-                    // As any error, it ends the transaction.
                     self.rolled_back(id);
                     why
                 }
@@ -182,6 +190,9 @@ impl<T: Fn(FromWeb) -> bool> Web<T> {
 
     /// What a body asks for.
     fn asked(&self, body: &[u8]) -> Result<Asked, HttpAnswer> {
+        if body.is_empty() {
+            return Ok(Asked::Statements(Vec::new()));
+        }
         let value: Value = serde_json::from_slice(body)
             .map_err(|why| refused(&format!("the body is no JSON: {why}")))?;
         let list = value
@@ -226,6 +237,14 @@ impl<T: Fn(FromWeb) -> bool> Web<T> {
             refused(&format!("no operation is called `{name}`: there are {}", names.join(", ")))
         };
         let kind = self.programs.iter().position(|it| it.name == name).ok_or_else(known)?;
+        let given = parameters.and_then(Value::as_object);
+        if let Some(name) =
+            given.into_iter().flat_map(|it| it.keys()).find(|it| !USERS.contains(&it.as_str()))
+        {
+            return Err(refused(&format!(
+                "`{name}` is no parameter of an operation: expected `me` or `other`"
+            )));
+        }
         let parameter = |key: &str| match parameters.and_then(|it| it.get(key)) {
             None => Ok(NodeId(0)),
             Some(value) => value
@@ -233,7 +252,8 @@ impl<T: Fn(FromWeb) -> bool> Web<T> {
                 .map(NodeId)
                 .ok_or_else(|| refused(&format!("`{key}` is not the number of a user"))),
         };
-        Ok((OperationKind(kind as u16), parameter("me")?, parameter("other")?))
+        let [me, other] = USERS.map(parameter);
+        Ok((OperationKind(kind as u16), me?, other?))
     }
 
     /// A statement in the step language.
@@ -315,6 +335,9 @@ fn error(status: Status) -> Value {
             wavetank_store::LARGEST_TRANSACTION
         ),
         Status::ConcurrentRequest => "a request to this transaction is under way".to_owned(),
+        Status::Aborted => {
+            "what was asked for is not there, or not so: nothing was changed".to_owned()
+        }
         other => format!("{other:?}"),
     };
     json!({ "code": code, "message": message })

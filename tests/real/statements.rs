@@ -92,6 +92,36 @@ fn statements_of_ones_own_share_a_transaction() {
 }
 
 #[test]
+fn operations_and_statements_do_not_mix_and_an_error_ends_the_transaction() {
+    let folder = Folder::with("about.txt", "made by a test");
+    let (_node, _, web) = alone(&folder, "node.log", "");
+    eventually("a master", Duration::from_secs(20), || is_master(web));
+    let commit = format!("{TRANSACTION}/commit");
+    let write = (WRITE, json!({ "id": 7, "by": 1 }));
+    let operation = ("follow", json!({ "me": 7, "other": 9 }));
+    // Whatever it held is free again.
+    let mixes = [(&write, &operation), (&operation, &(READ, json!({ "id": 7 })))];
+    for (first, second) in mixes {
+        let (status, opened) = post(web, TRANSACTION, std::slice::from_ref(first));
+        assert_eq!(status, 201, "{opened}");
+        let (_, answer) = post(web, &place(&opened), std::slice::from_ref(second));
+        assert_ne!(answer["errors"], json!([]), "{answer}");
+        assert_eq!(post(web, &format!("{}/commit", place(&opened)), &[]).0, 404, "{first:?}");
+        let (_, answer) = post(web, &commit, std::slice::from_ref(&write));
+        assert_eq!(answer["errors"], json!([]), "{answer}");
+    }
+    // A slip in a parameter's name is not user 0.
+    let (status, answer) = post(web, &commit, &[("status", json!({ "mee": 7 }))]);
+    let message = answer["errors"][0]["message"].as_str().expect("a message");
+    assert_eq!((status, message.contains("`mee` is no parameter")), (400, true), "{answer}");
+    // A body of no bytes opens one without statements.
+    let (status, opened) = http(web, "POST", TRANSACTION, "").expect("an answer");
+    assert_eq!(status, 201, "{opened}");
+    assert_eq!(http(web, "POST", "/db/data/transaction999", "").expect("an answer").0, 404);
+    assert_eq!(http(web, "PUT", &format!("{TRANSACTION}/1"), "").expect("an answer").0, 405);
+}
+
+#[test]
 fn a_transaction_takes_one_request_at_a_time_and_can_be_ended_while_it_waits() {
     let folder = Folder::with("about.txt", "made by a test");
     let (_node, _, web) = alone(&folder, "node.log", "");

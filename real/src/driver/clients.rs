@@ -23,9 +23,9 @@ impl Node {
                     None => None,
                     Some(word) => match self.take_open(word) {
                         Some(before) if self.statements.are(before.kind) => Some(before),
-                        // An operation has its own statements, and goes on with those.
-                        Some(before) => {
-                            self.open.insert(word, Request { open: None, ..before });
+                        // An operation has its own statements; an error ends it.
+                        Some(_) => {
+                            self.input(Input::Rollback(TaskId::from_word(word)));
                             let _ = tell.send(Answered::bare(Status::Aborted));
                             return;
                         }
