@@ -335,10 +335,16 @@ impl<O: Observer> World<O> {
         let id = self.plan.instances[index].id;
         self.machines[index].failure = None;
         self.machines[index].stopping = false;
+        let mut paused = false;
         if let Some(elsewhere) = self.elsewhere(id) {
             elsewhere.standing = Some(Standing::starting());
+            paused = elsewhere.pauses > 0;
         }
         self.order(Order::Start(id));
+        if paused {
+            // The machine stands still, whatever is started on it.
+            self.order(Order::Pause(id));
+        }
     }
 
     /// A process elsewhere has ended, or is to be killed.

@@ -140,6 +140,31 @@ fn a_pause_is_ordered_and_ended() {
 }
 
 #[test]
+fn a_process_that_is_started_on_a_paused_machine_stands_still() {
+    let mut plan = plan(60, 1);
+    let first = Target::Instance(InstanceId(1));
+    plan.faults =
+        vec![fault(FaultKind::Pause, first, 10, 10), fault(FaultKind::Crash, first, 12, 3)];
+    let base = BaseGraph::build(&plan.graph);
+    let mut world = World::outside(Arc::new(plan), Arc::new(base), Log::default());
+    let mut of_first = Vec::new();
+    for second in 0..30 {
+        world.advance_to(seconds(second));
+        while let Some(order) = world.next_order() {
+            if let Order::Start(id) | Order::Kill(id) | Order::Pause(id) | Order::Resume(id) = order
+                && id == InstanceId(1)
+            {
+                of_first.push((second, order));
+            }
+        }
+    }
+    let id = InstanceId(1);
+    let last: Vec<_> = of_first.into_iter().filter(|(second, _)| *second > 12).collect();
+    let wanted = [(15, Order::Start(id)), (15, Order::Pause(id)), (20, Order::Resume(id))];
+    assert_eq!(last, wanted);
+}
+
+#[test]
 fn links_say_whether_they_are_cut() {
     let mut plan = plan(30, 1);
     plan.faults = vec![fault(FaultKind::Partition, Target::Instance(InstanceId(2)), 10, 5)];
