@@ -35,7 +35,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use node::{alone, http, is_master};
-use patience::patiently;
+use patience::{no_excuse, patiently};
 use scenario::{calm, master_loss};
 use serde_json::Value;
 use support::{Done, Folder, run};
@@ -52,8 +52,13 @@ fn written(folder: &Folder, name: &str, text: &str) -> String {
 }
 
 fn result(done: &Done) -> Value {
-    serde_json::from_str(&done.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {}{}", done.stdout, done.stderr))
+    let result: Value = serde_json::from_str(&done.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}{}", done.stdout, done.stderr));
+    for expected in result["expectations"].as_array().into_iter().flatten() {
+        let word = |key: &str| expected[key].as_str().unwrap_or_default();
+        no_excuse(word("check"), word("verdict"), word("why"));
+    }
+    result
 }
 
 /// Processes whose command line names the folder.
