@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Failure, replace, say, tell};
+use super::{Failure, own_program, replace, say, tell};
 use crate::calibrate::{CalibrateError, MARK, calibrate};
 use crate::exit::Exit;
 use crate::interrupt;
@@ -32,10 +32,7 @@ pub(super) fn run(args: &CalibrateArgs) -> Result<Exit, Failure> {
     interrupt::watch();
     let time = Duration::from_secs(args.seconds);
     let mut telling = |what: &str| tell(&format!("measuring {what}"));
-    let program = std::env::current_exe().map_err(|error| Failure {
-        exit: Exit::Surroundings,
-        message: format!("cannot find the command itself: {error}"),
-    })?;
+    let program = own_program()?;
     let found =
         calibrate(&program, &args.dir, args.nodes, time, &mut telling, &|| !interrupt::asked());
     let found = found.map_err(|error| {

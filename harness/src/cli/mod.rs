@@ -349,6 +349,19 @@ fn tell_error(message: &str) {
     tell(text.trim_end());
 }
 
+/// The command itself, to run nodes with. On Linux the file that was started, even if another
+/// build lies in its place by now.
+fn own_program() -> Result<std::path::PathBuf, Failure> {
+    let started = std::path::PathBuf::from("/proc/self/exe");
+    if cfg!(target_os = "linux") && started.exists() {
+        return Ok(started);
+    }
+    std::env::current_exe().map_err(|error| Failure {
+        exit: Exit::Surroundings,
+        message: format!("cannot find the command itself: {error}"),
+    })
+}
+
 /// Tells people something on standard error.
 fn tell(text: &str) {
     // Nothing can be told when standard error is closed.

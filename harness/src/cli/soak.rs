@@ -15,7 +15,7 @@ use wavetank_vocabulary::Bytes;
 use wavetank_world::{BaseGraph, Plan};
 
 use super::leave::leave;
-use super::{Failure, Subject, find, say, tell, warn};
+use super::{Failure, Subject, find, own_program, say, tell, warn};
 use crate::exit::Exit;
 use crate::flatness::flat;
 use crate::interrupt;
@@ -175,8 +175,7 @@ fn one(args: &SoakArgs, scenario: &Scenario, (number, seed): (u64, u64)) -> Resu
     for stale in removed {
         tell(&format!("removed {}, which a soak that was killed had left", stale.display()));
     }
-    let program = std::env::current_exe()
-        .map_err(|error| surroundings(format!("cannot find the command itself: {error}")))?;
+    let program = own_program()?;
     let time_scale = (args.time_scale * 1_000.0) as u32;
     let limit = args.limit.map_or_else(|| usual_limit(&plan, time_scale), Duration::from_secs);
     let config = SoakConfig {
@@ -199,9 +198,7 @@ fn one(args: &SoakArgs, scenario: &Scenario, (number, seed): (u64, u64)) -> Resu
     let soaked = soaked.map_err(|error| {
         let exit = match error {
             SoakError::NotForReal(_) => Exit::Input,
-            SoakError::System { .. } | SoakError::Limit(_) | SoakError::NodeFailed { .. } => {
-                Exit::Surroundings
-            }
+            SoakError::System { .. } | SoakError::NodeFailed { .. } => Exit::Surroundings,
         };
         Failure { exit, message: error.to_string() }
     })?;

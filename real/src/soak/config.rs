@@ -47,9 +47,6 @@ pub enum SoakError {
         /// What it said.
         source: io::Error,
     },
-    /// It took too long or too much.
-    #[error("{0}")]
-    Limit(String),
     /// A node could not be started.
     #[error("instance {id} does not come up: {why}")]
     NodeFailed {

@@ -3,18 +3,22 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use wavetank_vocabulary::{Fact, InstanceId, LogMark, Observer, Role};
+use wavetank_vocabulary::{Fact, InstanceId, LogMark, Observer, Role, Time};
 
 use super::merge::HOLD;
-use super::{Event, Field, SoakError, Soaked, TICK};
+use super::{Event, Field, SoakConfig, SoakError, Soaked, TICK};
 use crate::wire::control::Down;
 
 /// How long the nodes may take to look into their stores.
 const AUDIT_MOST: Duration = Duration::from_secs(120);
 
 impl<O: Observer> Field<O> {
-    /// Has every store looked into.
-    pub(super) fn audit(&mut self) -> Result<(), SoakError> {
+    /// Has every store looked into; false when it was broken off.
+    pub(super) fn audit(
+        &mut self,
+        config: &SoakConfig,
+        go_on: &mut impl FnMut(Time, u64) -> bool,
+    ) -> Result<bool, SoakError> {
         let asked: BTreeSet<InstanceId> = self
             .nodes
             .iter()
@@ -42,6 +46,9 @@ impl<O: Observer> Field<O> {
                 self.notes.push(format!("no word of its store came from {}.", missing.join(", ")));
                 break;
             }
+            if !go_on(self.clock.time(), self.world.observer().told()) || self.over(config) {
+                return Ok(false);
+            }
             self.children()?;
             let gone = |id: &InstanceId| self.audited.contains(id) || !self.world.outside_runs(*id);
             if asked.iter().all(gone) {
@@ -52,7 +59,7 @@ impl<O: Observer> Field<O> {
                 self.told(id, pid, what);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     pub(super) fn finish(mut self, interrupted: bool) -> Soaked<O> {
@@ -70,7 +77,8 @@ impl<O: Observer> Field<O> {
         let (observer, late) = merge.finish();
         if late > 0 {
             notes.push(format!(
-                "{late} facts came more than {} ms late and were told out of their order.",
+                "{late} facts came more than {} ms late and were told out of their order; a verdict that \
+                 hangs on what happened first may be wrong.",
                 HOLD.as_millis()
             ));
         }

@@ -74,11 +74,8 @@ pub fn soak<O: Observer>(
         notes.push("requests went out up to 50 us late: the system's timers are coarse.".into());
     }
     let mut field = Field::new(config, observer, notes)?;
-    let interrupted = !field.play(config, &mut go_on)?;
-    if !interrupted {
-        field.audit()?;
-    }
-    Ok(field.finish(interrupted))
+    let whole = field.play(config, &mut go_on)? && field.audit(config, &mut go_on)?;
+    Ok(field.finish(!whole))
 }
 
 /// The processes, the links between them, and the World that plays on them. Dropped, it ends
@@ -96,6 +93,8 @@ struct Field<O> {
     notes: Vec<String>,
     sizes: Vec<NodeSize>,
     started: Instant,
+    /// All that was told before then has been taken.
+    heard: Time,
     /// Whose store was looked into.
     audited: BTreeSet<InstanceId>,
     /// Nodes that ended by themselves.
@@ -164,6 +163,7 @@ impl<O: Observer> Field<O> {
             notes,
             sizes: Vec::new(),
             started: Instant::now(),
+            heard: Time::ZERO,
             audited: BTreeSet::new(),
             deaths: Vec::new(),
         })
@@ -181,7 +181,7 @@ impl<O: Observer> Field<O> {
         let mut called = BTreeSet::new();
         let mut early = Vec::new();
         while called.len() < self.nodes.len() {
-            if !go_on(Time::ZERO, 0) {
+            if !go_on(Time::ZERO, 0) || self.over(config) {
                 return Ok(false);
             }
             self.children()?;
@@ -215,7 +215,8 @@ impl<O: Observer> Field<O> {
             self.world.advance_to(now);
             self.carry_out()?;
             let hold = self.clock.span(HOLD).as_nanos();
-            let until = Time::from_nanos(now.as_nanos().saturating_sub(hold));
+            // This thread may have stood still: what was told meanwhile still waits.
+            let until = Time::from_nanos(self.heard.as_nanos().saturating_sub(hold));
             self.world.observer_mut().release(until);
             if self.world.phase() == Phase::Done {
                 return Ok(true);
@@ -225,7 +226,10 @@ impl<O: Observer> Field<O> {
             }
             if measured.elapsed() >= MEASURE_EVERY {
                 measured = Instant::now();
-                self.measure(config)?;
+                self.measure();
+                if self.over(config) {
+                    return Ok(false);
+                }
             }
             self.children()?;
             let next = self.world.next_at().map_or(TICK, |at| self.clock.real(at.since(now)));
@@ -235,13 +239,18 @@ impl<O: Observer> Field<O> {
 
     /// Takes what other threads found out, and waits for the first of it.
     fn listen(&mut self, patience: Duration) -> Result<(), SoakError> {
-        let Ok(first) = self.events.recv_timeout(patience) else { return Ok(()) };
-        self.take(first)?;
+        let began = self.clock.time();
+        let mut next = self.events.recv_timeout(patience).ok();
         for _ in 0..TURN {
-            let Ok(next) = self.events.try_recv() else { break };
-            self.take(next)?;
+            let Some(event) = next else {
+                self.heard = began;
+                return Ok(());
+            };
+            self.take(event)?;
+            next = self.events.try_recv().ok();
         }
-        Ok(())
+        // More waits: it comes with the next turn.
+        next.map_or(Ok(()), |event| self.take(event))
     }
 
     fn take(&mut self, event: Event) -> Result<(), SoakError> {
@@ -422,25 +431,31 @@ impl<O: Observer> Field<O> {
         Ok(())
     }
 
-    /// Looks at the sizes of processes and of the folder, and at the time.
-    fn measure(&mut self, config: &SoakConfig) -> Result<(), SoakError> {
+    /// Looks at the sizes of processes.
+    fn measure(&mut self) {
         let at = self.clock.time();
         for node in &self.nodes {
             self.sizes.extend(node.size(at));
         }
+    }
+
+    /// Whether a limit of time or disk is reached; a note says which.
+    fn over(&mut self, config: &SoakConfig) -> bool {
         if self.started.elapsed() > config.limit {
             let seconds = config.limit.as_secs();
-            return Err(SoakError::Limit(format!("it took longer than {seconds} s: broken off")));
+            self.notes.push(format!("it took longer than {seconds} s: broken off."));
+            return true;
         }
         let bytes = folder_bytes(&self.folder);
         if bytes > config.disk.0 {
-            return Err(SoakError::Limit(format!(
-                "the nodes wrote {} MiB, more than the limit of {} MiB: broken off",
+            self.notes.push(format!(
+                "the nodes wrote {} MiB, more than the limit of {} MiB: broken off.",
                 bytes >> 20,
                 config.disk.0 >> 20
-            )));
+            ));
+            return true;
         }
-        Ok(())
+        false
     }
 }
 

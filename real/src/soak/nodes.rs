@@ -52,7 +52,8 @@ pub(super) struct Node {
     file: NodeFile,
     config: PathBuf,
     log: PathBuf,
-    child: Option<(Child, Process)>,
+    /// What it is to be signalled by is none if it was over when it was looked for.
+    child: Option<(Child, Option<Process>)>,
     /// When its process was started, or last let go on.
     since: Instant,
     /// Its process was made to stand still.
@@ -100,27 +101,22 @@ impl Node {
     pub(super) fn start(&mut self, program: &Path) -> io::Result<()> {
         let log = File::options().create(true).append(true).open(&self.log)?;
         let mut command = Command::new(program);
-        command.arg("node").arg("--config").arg(&self.config);
+        command.arg0("wavetank").arg("node").arg("--config").arg(&self.config);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         // What is typed at the terminal is for the one who plays, not for its nodes.
         command.process_group(0);
-        let mut child = command.spawn()?;
+        let child = command.spawn()?;
         (self.since, self.still, self.resident) = (Instant::now(), false, 0);
         self.had.insert(child.id());
         (self.stopping, self.failing) = (false, false);
-        match Process::find(child.id()) {
-            Some(process) => self.child = Some((child, process)),
-            // It is over already.
-            None => {
-                child.wait()?;
-            }
-        }
+        let process = Process::find(child.id());
+        self.child = Some((child, process));
         Ok(())
     }
 
     /// The number of its process, if one runs.
     pub(super) fn pid(&self) -> Option<u32> {
-        self.child.as_ref().map(|(_, process)| process.pid)
+        self.child.as_ref().map(|(child, _)| child.id())
     }
 
     /// Whether a process with that number is its, or was.
@@ -173,6 +169,10 @@ impl Node {
         thread::Builder::new().name(format!("orders to {}", self.id)).spawn(write)?;
         // The thread that was just started takes it.
         let _ = orders.send(Down::Welcome(clock.origin, clock.scale));
+        if self.stopping {
+            // It was told before it could hear.
+            let _ = orders.send(Down::Stop);
+        }
         self.orders = Some(orders);
         self.believes = self.healthy;
         Ok(())
@@ -199,10 +199,10 @@ impl Node {
     pub(super) fn hold(&mut self, still: bool) -> io::Result<()> {
         (self.since, self.still) = (Instant::now(), still);
         match &self.child {
-            Some((_, process)) => {
+            Some((_, Some(process))) => {
                 process.signal(if still { Signal::Stop } else { Signal::Continue })
             }
-            None => Ok(()),
+            Some((_, None)) | None => Ok(()),
         }
     }
 
@@ -210,7 +210,9 @@ impl Node {
     pub(super) fn kill(&mut self) -> io::Result<()> {
         self.orders = None;
         if let Some((mut child, process)) = self.child.take() {
-            process.signal(Signal::Kill)?;
+            if let Some(process) = process {
+                process.signal(Signal::Kill)?;
+            }
             child.wait()?;
         }
         Ok(())
@@ -360,20 +362,47 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_expected_if_the_soak_brought_it_about() {
+    fn a_node_that_is_told_to_stop_before_it_calls_hears_it_then() {
         let folder = tempfile::tempdir().unwrap();
+        let mut node =
+            Node::new(folder.path(), file(folder.path()), Surroundings::default()).unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let heard = |node: &mut Node| {
+            let there = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            node.connected(listener.accept().unwrap().0, Clock::starting(1_000)).unwrap();
+            node.orders = None;
+            let (mut reader, mut contents) = (BufReader::new(there), Vec::new());
+            let mut orders = Vec::new();
+            while let Some(order) = read_frame::<Down>(&mut reader, &mut contents).unwrap() {
+                orders.push(order);
+            }
+            orders
+        };
+        assert!(matches!(heard(&mut node)[..], [Down::Welcome(..)]));
+        node.stop();
+        assert!(matches!(heard(&mut node)[..], [Down::Welcome(..), Down::Stop]));
+    }
+
+    /// The file of a node that listens nowhere.
+    fn file(folder: &Path) -> NodeFile {
         let at = SocketAddr::from(([127, 0, 0, 1], 1));
-        let file = NodeFile {
+        NodeFile {
             server_id: InstanceId(1),
             scenario: "none.toml".into(),
             seed: None,
-            directory: folder.path().join("node-1"),
+            directory: folder.join("node-1"),
             cluster_server: at,
             web_server: at,
             members: Vec::new(),
             control: None,
-        };
-        let mut node = Node::new(folder.path(), file, Surroundings::default()).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_end_is_expected_if_the_soak_brought_it_about() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut node =
+            Node::new(folder.path(), file(folder.path()), Surroundings::default()).unwrap();
         let script = |name: &str, last: &str| {
             let path = folder.path().join(name);
             fs::write(&path, format!("#!/bin/sh\nsleep 0.2\n{last}\n")).unwrap();
