@@ -194,15 +194,16 @@ impl Sweep {
                 Ok(known) if known == identity => Ok(()),
                 _ => Err(mixes("results of another sweep, version, build or text")),
             },
-            Err(_) if folder.read_dir().is_ok_and(|mut dir| dir.next().is_some()) => {
-                Err(mixes("something that is no sweep"))
-            }
+            Err(_) if holds_another(folder) => Err(mixes("something that is no sweep")),
             Err(_) => {
-                at(folder, fs::create_dir_all(folder.join("runs")))?;
+                at(folder, fs::create_dir_all(folder))?;
                 let text = serde_json::to_string_pretty(&identity).expect("keys are text");
                 Ok(write_whole(&mark, &(text + "\n"))?)
             }
-        }
+        }?;
+        // After the mark: a start that is killed in between leaves a folder that is known.
+        let runs = folder.join("runs");
+        Ok(at(&runs, fs::create_dir_all(&runs))?)
     }
 
     fn file(&self, point: usize, seed: u64) -> Option<PathBuf> {
@@ -304,6 +305,15 @@ impl Sweep {
     }
 }
 
+/// Whether a folder without a mark holds anything but what a start that was killed has written of
+/// one.
+fn holds_another(folder: &Path) -> bool {
+    let begun = format!(".{MARK}.");
+    let ours = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with(&begun);
+    let Ok(mut entries) = folder.read_dir() else { return false };
+    !entries.all(|entry| entry.is_ok_and(|entry| ours(&entry.file_name())))
+}
+
 /// Plays a Plan and measures; none when somebody wants an end.
 fn measure(plan: &Arc<Plan>, base: Arc<BaseGraph>) -> Option<(u128, BTreeMap<String, f64>)> {
     let mut world = World::new(plan.clone(), base, Meter::new(plan));
@@ -349,6 +359,24 @@ mod tests {
         assert!(pairs.len() == 4 && pairs.iter().all(|(fast, slow)| fast < slow), "{pairs:?}");
         assert!(result.to_text().contains("* +"), "{}", result.to_text());
         assert_eq!(result, sweep(2, None));
+    }
+
+    #[test]
+    fn a_start_that_was_killed_before_its_first_run_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("sweep");
+        fs::create_dir(&place).unwrap();
+        // Killed while it wrote its mark, and after that.
+        fs::write(place.join(".sweep.json.77"), "{").unwrap();
+        let first = sweep(1, Some(&place));
+        fs::remove_dir_all(place.join("runs")).unwrap();
+        assert_eq!(first, sweep(1, Some(&place)));
+        assert!(place.join("runs/1-3.json").exists());
+        fs::remove_file(place.join(MARK)).unwrap();
+        let vary = vec![parse_vary("ha.pull_interval=1s,2s").unwrap()];
+        let file = Path::new("quick/slave-crash");
+        let strange = Sweep::new(file, &[], vary, Seeds::new(0..1, None), Some(&place));
+        assert!(matches!(strange.unwrap_err(), SweepError::Mixes { .. }));
     }
 
     #[test]
