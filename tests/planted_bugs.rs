@@ -124,6 +124,11 @@ fn breaks_littles_law(scenario: &str, bug: &str, broken: &str) {
         let done = run(&["test", &folder.path("scenario.toml"), "--seeds", "1"]);
         assert_eq!(done.code == 4, !lawful, "{}{}", done.stdout, done.stderr);
         assert_eq!(done.stdout.contains("Little's law does not hold"), !lawful, "{}", done.stdout);
+        let file = folder.path("scenario.toml");
+        let vary = ["--vary", "ha.pull_interval=500ms,600ms", "--seeds", "1"];
+        let done = run(&[&["sweep", &file][..], &vary].concat());
+        assert_eq!(done.code == 4, !lawful, "{}{}", done.stdout, done.stderr);
+        assert_eq!(done.stderr.contains("Little's law does not hold"), !lawful, "{}", done.stderr);
     }
 }
 

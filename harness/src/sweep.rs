@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use wavetank_reports::{Ended, SWEEP_SCHEMA, SweepResult, SweepRun};
 use wavetank_scenario::Scenario;
-use wavetank_world::{BaseGraph, Plan, World};
+use wavetank_world::{BaseGraph, Plan, QueueTotals, World};
 
 use crate::campaign::build;
 use crate::campaign::folder::write_whole;
@@ -25,6 +25,7 @@ use crate::exit::Exit;
 use crate::find::{self, InputError};
 use crate::interrupt;
 use crate::output::{OutputError, at};
+use crate::play::UNLAWFUL;
 use crate::workers::{Turn, in_turn, locked};
 
 use outcomes::Meter;
@@ -266,18 +267,20 @@ impl Sweep {
         let plan = Arc::new(find::draw(&self.scenarios[point], seed)?);
         let base = locked(bases).of(&plan.graph);
         let played = catch_unwind(AssertUnwindSafe(|| measure(&plan, base)));
+        let failed = |error| SweepRun {
+            point,
+            seed,
+            digest: format!("{:032x}", 0),
+            error: Some(error),
+            outcomes: BTreeMap::new(),
+        };
         let run = match played {
             Ok(None) => return Ok(None),
-            Ok(Some((digest, outcomes))) => {
+            Ok(Some(Measured { digest, lawful: true, outcomes })) => {
                 SweepRun { point, seed, digest: format!("{digest:032x}"), error: None, outcomes }
             }
-            Err(panic) => SweepRun {
-                point,
-                seed,
-                digest: format!("{:032x}", 0),
-                error: Some(panic_text(&*panic)),
-                outcomes: BTreeMap::new(),
-            },
+            Ok(Some(_)) => failed(UNLAWFUL.to_owned()),
+            Err(panic) => failed(panic_text(&*panic)),
         };
         if let Some(file) = &file {
             let text = serde_json::to_string_pretty(&run).expect("keys are text, floats finite");
@@ -314,8 +317,16 @@ fn holds_another(folder: &Path) -> bool {
     !entries.all(|entry| entry.is_ok_and(|entry| ours(&entry.file_name())))
 }
 
+/// What a run came to.
+struct Measured {
+    digest: u128,
+    /// Whether no work was lost: else nothing that was measured can be believed.
+    lawful: bool,
+    outcomes: BTreeMap<String, f64>,
+}
+
 /// Plays a Plan and measures; none when somebody wants an end.
-fn measure(plan: &Arc<Plan>, base: Arc<BaseGraph>) -> Option<(u128, BTreeMap<String, f64>)> {
+fn measure(plan: &Arc<Plan>, base: Arc<BaseGraph>) -> Option<Measured> {
     let mut world = World::new(plan.clone(), base, Meter::new(plan));
     while world.advance(STRIDE) {
         if interrupt::asked() {
@@ -323,7 +334,8 @@ fn measure(plan: &Arc<Plan>, base: Arc<BaseGraph>) -> Option<(u128, BTreeMap<Str
         }
     }
     let digest = world.digest();
-    Some((digest, world.into_observer().outcomes(plan)))
+    let lawful = world.queues().iter().all(QueueTotals::little_holds);
+    Some(Measured { digest, lawful, outcomes: world.into_observer().outcomes(plan) })
 }
 
 #[cfg(test)]
