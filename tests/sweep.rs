@@ -165,6 +165,12 @@ fn copies_are_clusters_of_their_own_with_one_verdict() {
     let broken = run(&[&["run", &folder.path("strict.toml"), "--seed", "5"][..], &three].concat());
     assert_eq!(broken.code, 1, "{}", broken.stderr);
     assert!(broken.stdout.contains("alone:") && broken.stdout.contains("cluster.copies=1"));
+    // What looks into one run takes none of them for all.
+    for command in ["explain", "shrink", "trail"] {
+        let done = run(&[&[command, &file, "--seed", "5"][..], &three].concat());
+        assert_eq!(done.code, 2, "{command}: {}", done.stdout);
+        assert!(done.stderr.contains("--set cluster.copies=1"), "{command}: {}", done.stderr);
+    }
     // What need not hold for every seed is kept with the first copy in which it did not.
     let some = format!(
         "{}\n[[expect]]\ncheck = \"latency\"\nof = \"app\"\np50 = {{ max = \"1us\" }}\nseeds = \"any\"\n",

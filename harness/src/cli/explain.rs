@@ -48,7 +48,7 @@ fn virtual_time(text: &str) -> Result<Time, String> {
 }
 
 pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
-    let scenario = args.subject.scenario()?;
+    let scenario = args.subject.one_cluster()?;
     let seed = args.subject.seed(&scenario)?;
     let plan = Arc::new(find::draw(&scenario, seed)?);
     interrupt::watch();

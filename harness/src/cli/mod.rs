@@ -129,6 +129,19 @@ impl Subject {
         Ok(find::one(&self.file, &self.set)?)
     }
 
+    /// The scenario, where it is looked into as one run: each of several clusters is a run of its own.
+    fn one_cluster(&self) -> Result<Scenario, Failure> {
+        let scenario = self.scenario()?;
+        match scenario.copies() {
+            0 | 1 => Ok(scenario),
+            copies => Err(Failure::input(format!(
+                "the scenario has {copies} copies of its cluster, each a run of its own: \
+                 `wavetank run` says with which seed the first that fails is played alone; add \
+                 --set cluster.copies=1 to that"
+            ))),
+        }
+    }
+
     fn seed(&self, scenario: &Scenario) -> Result<u64, Failure> {
         match &self.seed {
             Some(text) => parse_seed(text).map_err(|error| Failure::input(error.to_string())),

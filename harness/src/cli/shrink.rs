@@ -30,7 +30,7 @@ pub(super) struct ShrinkArgs {
 }
 
 pub(super) fn shrink(args: &ShrinkArgs) -> Result<Exit, Failure> {
-    let scenario = args.subject.scenario()?;
+    let scenario = args.subject.one_cluster()?;
     warn(&scenario);
     let seed = args.subject.seed(&scenario)?;
     let plan = find::draw(&scenario, seed)?;

@@ -29,7 +29,7 @@ fn range(text: &str) -> Result<Range<u64>, String> {
 }
 
 pub(super) fn trail(args: &TrailArgs) -> Result<Exit, Failure> {
-    let scenario = args.subject.scenario()?;
+    let scenario = args.subject.one_cluster()?;
     let plan = Arc::new(find::draw(&scenario, args.subject.seed(&scenario)?)?);
     interrupt::watch();
     let base = Arc::new(BaseGraph::build(&plan.graph));
