@@ -10,6 +10,7 @@ mod deadline;
 pub mod failures;
 pub mod folder;
 pub mod merge;
+pub mod names;
 pub mod parts;
 pub mod seeds;
 

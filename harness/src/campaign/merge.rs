@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use wavetank_reports::SeedResult;
 
 use super::build::MIXED;
-use super::folder::{FolderError, Known, Loaded, slug};
+use super::folder::{FolderError, Loaded};
+use super::names::{Known, slug};
 
 /// Gives a scenario one name in all parts, the shortest of those that it has in them: shards may
 /// have been started in different folders. One that a part has under two names keeps both.
