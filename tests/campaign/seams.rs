@@ -87,6 +87,21 @@ fn what_must_hold_over_seeds_is_judged_when_the_shards_are_merged() {
 }
 
 #[test]
+fn what_was_begun_from_another_folder_counts_for_the_same_scenario() {
+    let folder = Folder::with("short.toml", SHORT);
+    fs::create_dir(folder.path("sub")).unwrap();
+    let (here, there) = (folder.path("short.toml"), folder.path("sub/../short.toml"));
+    let out = folder.path("out");
+    assert_eq!(run(&["test", &here, "--seeds", "0..2", "--out", &out]).code, 0);
+    let none = ["test", &there, "--seeds", "2..4", "--time-limit", "0s", "--out", &out];
+    assert_eq!(run(&none).code, 75);
+    let merged = run(&["merge", &out, "--out", &folder.path("whole")]);
+    assert_eq!(merged.code, 75, "{}", merged.stdout);
+    let lack = "shard 1/1 of seeds 2..4 has 0 of 2 runs";
+    assert!(merged.stderr.contains(lack), "{}", merged.stderr);
+}
+
+#[test]
 fn a_merged_campaign_keeps_what_was_merged_into_it_before() {
     let folder = Folder::with("short.toml", SHORT);
     let (file, whole) = (folder.path("short.toml"), folder.path("whole"));

@@ -217,12 +217,22 @@ impl Folder {
         write_whole(&self.path.join(MARK), &(mark + "\n"))
     }
 
-    /// Keeps what a start was asked for, in place of what was known of the same runs.
+    /// Keeps what a start was asked for of `scenarios`, in place of what was known of the same
+    /// runs. A scenario that an earlier start has named from another folder keeps that name: by it
+    /// its results are known.
     ///
     /// # Errors
     /// When the file system refuses.
-    pub fn record(&mut self, asked: Vec<Asked>) -> Result<(), OutputError> {
-        for asked in asked {
+    pub fn record(&mut self, scenarios: &[Known], asked: Vec<Asked>) -> Result<(), OutputError> {
+        for mut asked in asked {
+            for name in &mut asked.scenarios {
+                let known = scenarios.iter().find(|known| known.scenario == *name);
+                let there = known.and_then(|it| self.name_of(&it.scenario, &it.digest));
+                if let Some(there) = there {
+                    name.clone_from(&self.mark.scenarios[there].scenario);
+                }
+            }
+            asked.scenarios.sort();
             match self.mark.asked.iter_mut().find(|known| known.same_runs(&asked)) {
                 Some(known) => *known = asked,
                 None => self.mark.asked.push(asked),

@@ -132,7 +132,7 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
     // Some may go into the folder that was just made.
     args.forms.check_places()?;
     if let Some(folder) = &mut folder {
-        folder.record(asked(args, &entries, None))?;
+        folder.record(&known, asked(args, &entries, None))?;
     }
     interrupt::watch();
     let started = Instant::now();
@@ -168,7 +168,7 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
     result.one_shard = args.shard.is_some_and(|shard| shard.of > 1);
     least.iter().for_each(|least| result.require(least));
     if let Some(folder) = &mut folder {
-        folder.record(asked(args, &entries, Some(ended)))?;
+        folder.record(&known, asked(args, &entries, Some(ended)))?;
         let shrinking = (!args.no_shrink).then(|| Shrinking {
             each: args.shrink_limit,
             until: args.time_limit.map(|limit| started + limit),
@@ -322,7 +322,7 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
     args.forms.check_places()?;
     let names: Vec<String> = scenarios.iter().map(|known| known.scenario.clone()).collect();
     let (ended, lacks) = wholeness(&names, &asked, &results);
-    folder.record(asked)?;
+    folder.record(&scenarios, asked)?;
     for result in &results {
         folder.keep(result)?;
     }
