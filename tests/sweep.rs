@@ -171,18 +171,53 @@ fn copies_are_clusters_of_their_own_with_one_verdict() {
         assert_eq!(done.code, 2, "{command}: {}", done.stdout);
         assert!(done.stderr.contains("--set cluster.copies=1"), "{command}: {}", done.stderr);
     }
-    // What need not hold for every seed is kept with the first copy in which it did not.
-    let some = format!(
-        "{}\n[[expect]]\ncheck = \"latency\"\nof = \"app\"\np50 = {{ max = \"1us\" }}\nseeds = \"any\"\n",
-        SWEPT
-    );
-    fs::write(folder.path("some.toml"), some).unwrap();
-    let (some, out) = (folder.path("some.toml"), folder.path("some"));
+}
+
+#[test]
+fn of_several_clusters_one_is_kept_in_which_the_expectation_did_not_hold() {
+    let folder = Folder::with("swept.toml", SWEPT);
+    let (file, out) = (folder.path("swept.toml"), folder.path("out"));
+    let two = ["--set", "cluster.copies=2"];
+    let done = run(&[&["run", &file, "--seed", "5", "--json"][..], &two].concat());
+    let seeds = [0, 1].map(|copy| json(&done)["copies"][copy]["seed"].as_u64().unwrap());
+    let medians = seeds.map(|seed| {
+        let (seed, out) = (seed.to_string(), folder.path(&format!("alone-{seed}")));
+        let alone = json(&run(&["run", &file, "--seed", &seed, "--json", "--out", &out]));
+        ["app", "app.profile"].map(|of| alone["operations"][of]["p50_ms"].as_f64().unwrap())
+    });
+    // A bound between the medians of both that the copy breaks.
+    let rule = |at: usize, of: &str, breaks: usize| {
+        let bound = (500.0 * (medians[0][at] + medians[1][at])) as u64;
+        let above = medians[breaks][at] > medians[1 - breaks][at];
+        let side = if above { "max" } else { "min" };
+        format!(
+            "[[expect]]\ncheck = \"latency\"\nof = \"{of}\"\np50 = {{ {side} = \"{bound}us\" }}\n\
+             seeds = \"any\"\n"
+        )
+    };
+    let text = format!("{SWEPT}\n{}{}", rule(0, "app", 1), rule(1, "app.profile", 0));
+    fs::write(folder.path("some.toml"), text).unwrap();
+    let some = folder.path("some.toml");
     let test = ["test", &some, "--seeds", "5..6", "--json", "--out", &out];
-    let unmet = json(&run(&[&test[..], &three].concat()));
-    assert_eq!(unmet["rules"][0]["failing"]["copy_seed"], 5, "{unmet:#}");
+    let unmet = json(&run(&[&test[..], &two].concat()));
     assert_eq!(unmet["runs"], unmet["held"]);
-    assert!(fs::read_to_string(format!("{out}/failures/some-5/story.txt")).is_ok());
+    let merged = json(&run(&["merge", &out, "--out", &folder.path("whole"), "--json"]));
+    for (at, copy) in [seeds[1], seeds[0]].into_iter().enumerate() {
+        let failing = &unmet["rules"][at]["failing"];
+        assert_eq!(failing["copy_seed"], copy, "{unmet:#}");
+        let kept = failing["folder"].as_str().unwrap();
+        let text = fs::read_to_string(format!("{kept}/result.json")).unwrap();
+        let result: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            (&result["seed"], &result["verdict"]),
+            (&copy.into(), &"broke".into()),
+            "{kept}"
+        );
+        assert!(result["expectations"][at + 1]["verdict"] == "broke", "{text}");
+        let name = if copy == 5 { "some-5".to_owned() } else { format!("some-5-{copy}") };
+        assert_eq!(kept, format!("{out}/failures/{name}"));
+        assert_eq!(merged["rules"][at]["failing"]["folder"], kept);
+    }
 }
 
 #[test]

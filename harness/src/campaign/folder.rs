@@ -4,8 +4,9 @@
 //! ```text
 //! campaign.json                  which scenarios, by their digests; which seeds were asked for
 //! seeds/SCENARIO/SEED.json       one result each, written beside and renamed into place
-//! failures/SCENARIO-SEED/        what is kept of a failure
-//! result.json  summary.md  junit.xml
+//! failures/SCENARIO-SEED/        what is kept of a failure; of another copy of the cluster than
+//!                                the first, SCENARIO-SEED-COPYSEED
+//! result.json  summary.md  junit.xml  coverage.svg
 //! ```
 //! A result counts only for the version, the build and the text of the scenario that it was played
 //! with; a folder that holds others is refused, not mixed. Nothing is ever removed.
@@ -277,10 +278,20 @@ impl Folder {
         }
     }
 
-    /// Where what is kept of a failure goes.
-    pub fn failure(&self, scenario: &str, digest: &str, seed: u64) -> PathBuf {
-        let name = self.name_of(scenario, digest).unwrap_or("scenario");
-        self.path.join("failures").join(format!("{name}-{seed}"))
+    /// Where what is kept of a failure goes, in that copy of the cluster if there are several; none
+    /// if the campaign has no such scenario.
+    pub fn failure(
+        &self,
+        scenario: &str,
+        digest: &str,
+        seed: u64,
+        copy_seed: Option<u64>,
+    ) -> Option<PathBuf> {
+        let name = self.name_of(scenario, digest)?;
+        // The first copy has the seed of all of them.
+        let copy = copy_seed.filter(|copy| *copy != seed);
+        let copy = copy.map_or_else(String::new, |copy| format!("-{copy}"));
+        Some(self.path.join("failures").join(format!("{name}-{seed}{copy}")))
     }
 
     /// What earlier starts have shrunk failures to.
@@ -288,7 +299,7 @@ impl Folder {
         shrunk_in(&self.path)
     }
 
-    /// Leaves the campaign's result in three forms.
+    /// Leaves the campaign's result in all its forms.
     ///
     /// # Errors
     /// When the file system refuses.

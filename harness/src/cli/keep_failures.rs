@@ -49,7 +49,8 @@ pub(super) fn keep_failures(
     let mut earlier = folder.shrunk();
     for failed in &mut result.failures {
         let of = &failed.result;
-        let place = folder.failure(&of.scenario, &of.scenario_digest, of.seed);
+        let place = folder.failure(&of.scenario, &of.scenario_digest, of.seed, of.copy_seed);
+        let Some(place) = place else { continue };
         if place.join("result.json").exists() {
             failed.smallest = earlier.remove(&run_of(of));
             failed.folder = Some(place.display().to_string());
@@ -70,7 +71,8 @@ pub(super) fn keep_failures(
             continue;
         }
         let of = &failed.result;
-        let place = folder.failure(&of.scenario, &of.scenario_digest, of.seed);
+        let place = folder.failure(&of.scenario, &of.scenario_digest, of.seed, of.copy_seed);
+        let Some(place) = place else { continue };
         let shown = Some(place.display().to_string());
         if interrupt::asked() {
             return Ok(false);
@@ -125,7 +127,8 @@ fn keep_unmet(
             continue;
         };
         let digest = digests.get(&*rule.scenario).copied().unwrap_or_default();
-        let place = folder.failure(&rule.scenario, digest, one.seed);
+        let place = folder.failure(&rule.scenario, digest, one.seed, one.copy_seed);
+        let Some(place) = place else { continue };
         let shown = Some(place.display().to_string());
         if place.join("result.json").exists() {
             one.folder = shown;

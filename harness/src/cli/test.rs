@@ -331,8 +331,8 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
         CampaignResult::new(results, ended, wall, digest_of, |result| command(result, &set));
     least.iter().for_each(|least| result.require(least));
     // What was kept stays where it was kept.
-    let kept = |scenario: &str, digest: &str, seed| {
-        let name = folder.failure(scenario, digest, seed);
+    let kept = |scenario: &str, digest: &str, seed, copy| {
+        let name = folder.failure(scenario, digest, seed, copy)?;
         let kept = args.parts.iter().chain(there).filter_map(|part| {
             let place = part.join("failures").join(name.file_name()?);
             place.join("result.json").exists().then_some(place)
@@ -345,13 +345,13 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
     }
     for failed in &mut result.failures {
         let of = &failed.result;
-        failed.folder = kept(&of.scenario, &of.scenario_digest, of.seed);
+        failed.folder = kept(&of.scenario, &of.scenario_digest, of.seed, of.copy_seed);
         failed.smallest = shrunk.remove(&run_of(of));
     }
     for rule in &mut result.rules {
         let digest = scenarios.iter().find(|known| known.scenario == rule.scenario);
         if let (Some(one), Some(known)) = (&mut rule.failing, digest) {
-            one.folder = kept(&rule.scenario, &known.digest, one.seed);
+            one.folder = kept(&rule.scenario, &known.digest, one.seed, one.copy_seed);
         }
     }
     folder.conclude(&result)?;
