@@ -231,6 +231,8 @@ pub enum Ended {
     TimeLimit,
     /// Somebody interrupted it.
     Interrupted,
+    /// Of a merged one: a part of it is missing, or was never played to its end.
+    Incomplete,
 }
 
 /// What of the Plans came about, and what the runs came across.
@@ -262,6 +264,10 @@ pub struct CampaignResult {
     pub held: u64,
     /// How it came to its end: if not whole, only the runs that were over are counted.
     pub ended: Ended,
+    /// What was asked for and not played, so that what held says too little: a line for each
+    /// scenario with too few seeds, for each shard that is missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
     /// The scenarios, in the order of their names.
     pub scenarios: Vec<ScenarioTally>,
     /// The runs that did not hold, in the order of scenarios and seeds.
@@ -333,6 +339,7 @@ impl CampaignResult {
             runs,
             held: runs - failures.len() as u64,
             ended,
+            missing: Vec::new(),
             scenarios,
             failures,
             rules,
@@ -362,8 +369,8 @@ impl CampaignResult {
     }
 
     /// The results as JUnit XML: a suite for each scenario, a case for each seed that failed
-    /// and one for all that held, so that a campaign of thousands stays readable; and a suite for
-    /// what had to be covered, if anything had.
+    /// and one for all that held, so that a campaign of thousands stays readable; a suite for what
+    /// had to be covered, if anything had; and one for what was not played, if anything was not.
     pub fn to_junit(&self) -> String {
         junit::text(self)
     }

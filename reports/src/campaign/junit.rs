@@ -9,7 +9,7 @@ use super::{CampaignResult, FailedSeed, ScenarioTally};
 struct RuleCase<'a> {
     check: &'a str,
     failure: Option<String>,
-    /// What plays a seed for which it did not hold.
+    /// What plays a seed for which it did not hold, and where it is kept.
     again: String,
 }
 
@@ -17,46 +17,80 @@ pub(super) fn text(result: &CampaignResult) -> String {
     let suites: Vec<Suite<'_>> =
         result.scenarios.iter().map(|tally| Suite::new(result, tally)).collect();
     let sum = |of: fn(&Suite<'_>) -> usize| suites.iter().map(|suite| of(suite)).sum::<usize>();
-    let required = result.coverage.lacking.as_deref();
-    let lacks = required.is_some_and(|lacking| !lacking.is_empty());
+    let demands = demands(result);
+    let unmet = |element| {
+        let unmet = demands.iter().filter(|it| it.element == element && !it.lines.is_empty());
+        unmet.count()
+    };
     let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let _ = writeln!(
         text,
         "<testsuites name=\"wavetank\" tests=\"{}\" failures=\"{}\" errors=\"{}\" time=\"{:.3}\">",
-        sum(|suite| suite.tests()) + usize::from(required.is_some()),
-        sum(|suite| suite.failures()) + usize::from(lacks),
-        sum(|suite| suite.errors()),
+        sum(|suite| suite.tests()) + demands.len(),
+        sum(|suite| suite.failures()) + unmet("failure"),
+        sum(|suite| suite.errors()) + unmet("error"),
         result.wall_seconds
     );
     for suite in &suites {
         suite.write(&mut text, result);
     }
-    if let Some(lacking) = required {
-        write_required(&mut text, lacking);
-    }
+    demands.iter().for_each(|demand| demand.write(&mut text));
     text.push_str("</testsuites>\n");
     text
 }
 
-/// What had to be covered, as a suite of one case.
-fn write_required(text: &mut String, lacking: &[String]) {
-    let failures = usize::from(!lacking.is_empty());
-    let _ = write!(
-        text,
-        "  <testsuite name=\"coverage\" tests=\"1\" failures=\"{failures}\" errors=\"0\" \
-         skipped=\"0\" time=\"0.000\">\n    \
-         <testcase name=\"required coverage\" classname=\"coverage\" time=\"0.000\""
-    );
-    let _ = match lacking.len() {
-        0 => writeln!(text, "/>"),
-        count => writeln!(
+/// What is demanded of the campaign as a whole, as a suite of one case.
+struct Demand<'a> {
+    suite: &'static str,
+    case: &'static str,
+    /// What it is if it is not met: a failure, or an error for what was not even tried.
+    element: &'static str,
+    message: String,
+    /// What of it is not met.
+    lines: &'a [String],
+}
+
+fn demands(result: &CampaignResult) -> Vec<Demand<'_>> {
+    let covered = result.coverage.lacking.as_deref().map(|lines| Demand {
+        suite: "coverage",
+        case: "required coverage",
+        element: "failure",
+        message: format!("{} of what is required not covered", lines.len()),
+        lines,
+    });
+    let played = (!result.missing.is_empty()).then(|| Demand {
+        suite: "campaign",
+        case: "all that was asked for",
+        element: "error",
+        message: "too little was played".to_owned(),
+        lines: &result.missing,
+    });
+    covered.into_iter().chain(played).collect()
+}
+
+impl Demand<'_> {
+    fn write(&self, text: &mut String) {
+        let Demand { suite, case, element, message, lines } = self;
+        let unmet = |kind| usize::from(*element == kind && !lines.is_empty());
+        let _ = write!(
             text,
-            ">\n      <failure type=\"coverage\" message=\"{count} of what is required not \
-             covered\">{}</failure>\n    </testcase>",
-            escaped(&lacking.join("\n"))
-        ),
-    };
-    text.push_str("  </testsuite>\n");
+            "  <testsuite name=\"{suite}\" tests=\"1\" failures=\"{}\" errors=\"{}\" \
+             skipped=\"0\" time=\"0.000\">\n    \
+             <testcase name=\"{case}\" classname=\"{suite}\" time=\"0.000\"",
+            unmet("failure"),
+            unmet("error")
+        );
+        let _ = match lines.is_empty() {
+            true => writeln!(text, "/>"),
+            false => writeln!(
+                text,
+                ">\n      <{element} type=\"{suite}\" message=\"{message}\">{}</{element}>\n    \
+                 </testcase>",
+                escaped(&lines.join("\n"))
+            ),
+        };
+        text.push_str("  </testsuite>\n");
+    }
 }
 
 struct Suite<'a> {
@@ -69,14 +103,19 @@ impl<'a> Suite<'a> {
     fn new(result: &'a CampaignResult, tally: &'a ScenarioTally) -> Self {
         let name = &tally.scenario;
         let failed = result.failures.iter().filter(|failed| failed.result.scenario == *name);
-        let rules = result.rules.iter().filter(|rule| rule.scenario == *name).map(|rule| {
-            let failure = (!rule.satisfied && !result.one_shard).then(|| {
+        // One shard judges no rule: a case of it would say that it holds.
+        let judged = result.rules.iter().filter(|_| !result.one_shard);
+        let rules = judged.filter(|rule| rule.scenario == *name).map(|rule| {
+            let failure = (!rule.satisfied).then(|| {
                 let (held, runs, asked) = (rule.held, rule.runs, &rule.seeds);
                 format!("held for {held} of {runs} seeds, {asked} asked for")
             });
-            let again = rule.failing.as_ref();
-            let again = again.map_or_else(String::new, |one| format!("again: {}", one.command));
-            RuleCase { check: &rule.check, failure, again }
+            let mut again = Vec::new();
+            if let Some(one) = &rule.failing {
+                again.push(format!("again: {}", one.command));
+                again.extend(one.folder.iter().map(|folder| format!("kept: {folder}")));
+            }
+            RuleCase { check: &rule.check, failure, again: again.join("\n") }
         });
         Suite { tally, failed: failed.collect(), rules: rules.collect() }
     }

@@ -21,14 +21,18 @@ pub(super) fn text(result: &CampaignResult) -> String {
         }
         (runs, failed, _) => format!("{failed} of {} runs failed", grouped(runs)),
     };
-    text += match lacking {
-        [] => "\n\n",
-        _ => ", required coverage not reached\n\n",
-    };
+    if result.runs > 0 && !result.missing.is_empty() {
+        text += ", but not all that was asked for was played";
+    }
+    if !lacking.is_empty() {
+        text += ", required coverage not reached";
+    }
+    text += "\n\n";
     match result.ended {
         Ended::Whole => {}
         Ended::TimeLimit => text += "The time was over before every seed was played.\n\n",
         Ended::Interrupted => text += "Interrupted: not every seed was played.\n\n",
+        Ended::Incomplete => text += "Not every part of the campaign is there.\n\n",
     }
     text += "| scenario | seeds | held | faults that took effect |\n|---|--:|--:|---|\n";
     for tally in &result.scenarios {
@@ -47,6 +51,10 @@ pub(super) fn text(result: &CampaignResult) -> String {
             "\nPlanned, but never took effect: {}.\n",
             result.coverage.never.join(", ")
         );
+    }
+    if !result.missing.is_empty() {
+        text += "\n## Not played, though asked for\n\n";
+        result.missing.iter().for_each(|what| text += &format!("- {}\n", cell(what)));
     }
     if !lacking.is_empty() {
         text += "\n## Not covered, though required\n\n";
@@ -80,7 +88,7 @@ pub(super) fn text(result: &CampaignResult) -> String {
                 small.faults, small.instances, small.operations, small.seconds, small.file
             );
         }
-        let _ = write!(text, "\n```sh\n{}\n```\n", failure.command.replace("```", ""));
+        write_again(&mut text, failure.folder.as_deref(), &failure.command);
     }
     if failed > MOST_TOLD {
         let _ = write!(text, "\n{} more failed.\n", failed - MOST_TOLD);
@@ -104,6 +112,16 @@ pub(super) fn text(result: &CampaignResult) -> String {
                 (false, false) => "**not met**",
             }
         );
+    }
+    // What is not judged yet is no finding yet.
+    for rule in result.rules.iter().filter(|_| !result.one_shard) {
+        let Some(one) = &rule.failing else { continue };
+        let (scenario, check) = (cell(&rule.scenario), cell(&rule.check));
+        let _ = write!(text, "\n### {scenario}: {check} did not hold for seed {}\n\n", one.seed);
+        if let Some(copy) = one.copy_seed {
+            let _ = writeln!(text, "- in the cluster with seed {copy}");
+        }
+        write_again(&mut text, one.folder.as_deref(), &one.command);
     }
     if !result.found.is_empty() {
         text += "\n## Anomalies\n\n| scenario | check | seeds with any | in all | most in one |\n";
@@ -137,6 +155,14 @@ pub(super) fn text(result: &CampaignResult) -> String {
         result.digest
     );
     text
+}
+
+/// Where a run is kept, if it is, and what plays it again.
+fn write_again(text: &mut String, folder: Option<&str>, command: &str) {
+    if let Some(folder) = folder {
+        let _ = writeln!(text, "- kept: `{folder}`");
+    }
+    let _ = write!(text, "\n```sh\n{}\n```\n", command.replace("```", ""));
 }
 
 /// Text in a table or a list, where it must not begin something of Markdown's own.

@@ -180,6 +180,54 @@ fn what_is_required_and_not_covered_is_told_in_every_form() {
 }
 
 #[test]
+fn what_was_asked_for_and_not_played_is_told_in_every_form() {
+    let mut campaign = campaign(vec![seed("z", 3)]);
+    assert!(!campaign.to_json().contains("missing"), "nothing is missing");
+    assert!(campaign.to_junit().contains("failures=\"0\" errors=\"0\" time=\"1.500\">"));
+    campaign.ended = Ended::Incomplete;
+    campaign.missing = vec!["z: shard 2/2 of seeds 0..4 <is> missing".into()];
+    let value: Value = serde_json::from_str(&campaign.to_json()).unwrap();
+    assert_eq!(
+        (&value["ended"], &value["missing"]),
+        (&json!("incomplete"), &json!(campaign.missing))
+    );
+    let schema: Value = serde_json::from_str(CAMPAIGN_RESULT_SCHEMA).unwrap();
+    crate::report_tests::conform(&schema, &schema, &value, "campaign");
+    let junit = campaign.to_junit();
+    assert!(
+        junit.contains("<testsuites name=\"wavetank\" tests=\"3\" failures=\"0\" errors=\"1\"")
+    );
+    assert!(junit.contains(
+        "<error type=\"campaign\" message=\"too little was played\">z: shard 2/2 of seeds 0..4 \
+         &lt;is&gt; missing</error>"
+    ));
+    let text = campaign.to_markdown();
+    let head = "# wavetank: all 1 runs held, but not all that was asked for was played\n";
+    assert!(text.starts_with(head), "{text}");
+    assert!(!text.contains("Interrupted"), "{text}");
+    let section =
+        "## Not played, though asked for\n\n- z: shard 2/2 of seeds 0..4 \\<is> missing\n";
+    assert!(text.contains(section), "{text}");
+}
+
+#[test]
+fn an_unmet_rule_says_which_seed_to_look_at_and_one_shard_judges_none() {
+    let mut campaign = campaign(results());
+    let one = campaign.rules[0].failing.as_mut().unwrap();
+    (one.folder, one.copy_seed) = (Some("out/failures/a-3-77".into()), Some(77));
+    let told = "\\<b> & \"c\": recovers did not hold for seed 3\n\n- in the cluster with seed 77\n- \
+                kept: `out/failures/a-3-77`\n\n```sh\nwavetank run 'a <b> & \"c\"' --seed 3\n```\n";
+    let text = campaign.to_markdown();
+    assert!(text.contains(told), "{text}");
+    assert!(campaign.to_junit().contains("--seed 3\nkept: out/failures/a-3-77</failure>"));
+    campaign.one_shard = true;
+    assert!(!campaign.to_markdown().contains("recovers did not hold"));
+    let junit = campaign.to_junit();
+    assert!(!junit.contains("over all seeds"), "{junit}");
+    assert!(junit.contains("<testsuites name=\"wavetank\" tests=\"5\" failures=\"2\""), "{junit}");
+}
+
+#[test]
 fn json_keeps_what_the_schema_promises_and_reads_back() {
     let campaign = campaign(results());
     let text = campaign.to_json();
