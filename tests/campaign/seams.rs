@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::junit::junit_is_valid;
 use super::support::{Folder, command, done, run};
 use super::{SHORT, json, read, strict};
 
@@ -87,6 +88,33 @@ fn what_must_hold_over_seeds_is_judged_when_the_shards_are_merged() {
 }
 
 #[test]
+fn what_was_asked_for_and_not_played_turns_every_form_red() {
+    let folder = Folder::with("short.toml", SHORT);
+    let (file, part) = (folder.path("short.toml"), folder.path("part"));
+    let (junit, summary) = (folder.path("junit.xml"), folder.path("summary.md"));
+    let forms = ["--json", "--junit", &junit, "--summary", &summary];
+    let red = |arguments: &[&str], lack: &str| {
+        let done = run(&[arguments, &forms].concat());
+        assert_eq!(done.code, 75, "{}", done.stderr);
+        let result = json(&done);
+        let missing = result["missing"][0].as_str().unwrap();
+        assert!(missing.contains(lack) && done.stderr.contains(lack), "{missing}");
+        assert!(read(&junit).contains(&format!("{lack}</error>")), "{}", read(&junit));
+        junit_is_valid(&read(&junit));
+        let page = read(&summary);
+        let title = "all 2 runs held, but not all that was asked for was played";
+        assert!(page.contains(title) && page.contains(lack), "{page}");
+        assert!(!page.contains("Interrupted"), "{page}");
+    };
+    let few = ["test", &file, "--seeds", "0..4", "--shard", "1/2", "--min-seeds", "3"];
+    red(&few, "2 of 2 seeds were played, at least 3 were asked for");
+    let one = ["test", &file, "--seeds", "0..4", "--shard", "1/2", "--out", &part, "--json"];
+    let one = run(&one);
+    assert_eq!((one.code, &json(&one)["missing"]), (0, &Value::Null), "{}", one.stderr);
+    red(&["merge", &part, "--out", &folder.path("w")], "shard 2/2 of seeds 0..4 is missing");
+}
+
+#[test]
 fn what_was_begun_from_another_folder_counts_for_the_same_scenario() {
     let folder = Folder::with("short.toml", SHORT);
     fs::create_dir(folder.path("sub")).unwrap();
@@ -99,6 +127,28 @@ fn what_was_begun_from_another_folder_counts_for_the_same_scenario() {
     assert_eq!(merged.code, 75, "{}", merged.stdout);
     let lack = "shard 1/1 of seeds 2..4 has 0 of 2 runs";
     assert!(merged.stderr.contains(lack), "{}", merged.stderr);
+}
+
+#[test]
+fn what_is_kept_of_two_scenarios_of_one_file_name_is_found() {
+    let folder = Folder::with("short.toml", SHORT);
+    let mut parts = Vec::new();
+    for (name, text) in [("a", strict()), ("b", strict().replace("for a moment", "for a while"))] {
+        fs::create_dir(folder.path(name)).unwrap();
+        let (file, out) =
+            (folder.path(&format!("{name}/one.toml")), folder.path(&format!("{name}-out")));
+        fs::write(&file, text).unwrap();
+        let done = run(&["test", &file, "--seeds", "0..1", "--no-shrink", "--out", &out]);
+        assert_eq!(done.code, 1, "{}", done.stderr);
+        parts.push(out);
+    }
+    let merged = run(&["merge", &parts[0], &parts[1], "--out", &folder.path("all"), "--json"]);
+    assert_eq!(merged.code, 1, "{}", merged.stderr);
+    let result = json(&merged);
+    for (failed, part) in result["failures"].as_array().unwrap().iter().zip(&parts) {
+        assert_eq!(failed["folder"], format!("{part}/failures/one-0"));
+    }
+    assert_eq!(result["failures"].as_array().unwrap().len(), 2);
 }
 
 #[test]

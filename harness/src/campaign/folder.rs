@@ -294,9 +294,12 @@ impl Folder {
         Some(self.path.join("failures").join(format!("{name}-{seed}{copy}")))
     }
 
-    /// What earlier starts have shrunk failures to.
+    /// What earlier starts have shrunk failures to: nothing if none has ended yet.
     pub fn shrunk(&self) -> Shrunk {
-        shrunk_in(&self.path)
+        let text = fs::read(self.path.join("result.json")).unwrap_or_default();
+        let ended = serde_json::from_slice::<CampaignResult>(&text);
+        let failures = ended.map_or_else(|_| Vec::new(), |it| it.failures);
+        failures.into_iter().filter_map(|it| Some((run_of(&it.result), it.smallest?))).collect()
     }
 
     /// Leaves the campaign's result in all its forms.
@@ -315,11 +318,11 @@ impl Folder {
         path.join(MARK).exists()
     }
 
-    /// A campaign's folder that is there: its scenarios, what was set over them, its results.
+    /// A campaign's folder that is there.
     ///
     /// # Errors
-    /// When it is none, or its results are not of one version and text.
-    pub fn load(path: &Path) -> Result<Loaded, FolderError> {
+    /// When it is none, or of another version.
+    pub fn there(path: &Path) -> Result<Self, FolderError> {
         let Some(mark) = read_mark(path)? else {
             return Err(FolderError::NoCampaign(path.to_owned()));
         };
@@ -328,6 +331,15 @@ impl Folder {
             let what = format!("version {}, this is {version}", mark.version);
             return Err(FolderError::Mixes { path: path.to_owned(), what });
         }
+        Ok(Folder { path: path.to_owned(), mark })
+    }
+
+    /// What it holds: its scenarios, what was set over them, its results.
+    ///
+    /// # Errors
+    /// When it cannot be read, or its results are not of one version and text.
+    pub fn load(&self) -> Result<Loaded, FolderError> {
+        let Folder { path, mark } = self;
         let mut results = Vec::new();
         for (name, known) in &mark.scenarios {
             let seeds = path.join("seeds").join(plain(name));
@@ -342,11 +354,11 @@ impl Folder {
                     && number.is_some_and(|number| number.parse::<u64>().is_ok())
             };
             for file in files.iter().filter(is_result) {
-                results.extend(read_seed(file, known, &mark)?);
+                results.extend(read_seed(file, known, mark)?);
             }
         }
         let scenarios = mark.scenarios.values().cloned().collect();
-        let Mark { build, set, asked, .. } = mark;
+        let Mark { build, set, asked, .. } = mark.clone();
         Ok(Loaded { scenarios, build, set, asked, results })
     }
 }
@@ -358,14 +370,6 @@ pub type Shrunk = BTreeMap<(String, u64, String), Smallest>;
 /// and the digest of the run.
 pub fn run_of(result: &SeedResult) -> (String, u64, String) {
     (result.scenario_digest.clone(), result.seed, result.digest.clone())
-}
-
-/// What the campaign in that folder has shrunk failures to: nothing if it has not ended yet.
-pub fn shrunk_in(path: &Path) -> Shrunk {
-    let text = fs::read(path.join("result.json")).unwrap_or_default();
-    let failures =
-        serde_json::from_slice(&text).map_or_else(|_| Vec::new(), |it: CampaignResult| it.failures);
-    failures.into_iter().filter_map(|it| Some((run_of(&it.result), it.smallest?))).collect()
 }
 
 /// What a campaign's folder holds.

@@ -61,10 +61,21 @@ pub fn wholeness(
     let there: BTreeSet<(&str, u64)> =
         results.iter().map(|result| (result.scenario.as_str(), result.seed)).collect();
     let (mut ended, mut lacks) = (Ended::Whole, Vec::new());
+    let mut ends = |how: Ended| {
+        let weight = |ended: Ended| match ended {
+            Ended::Whole => 0,
+            Ended::TimeLimit => 1,
+            Ended::Incomplete => 2,
+            Ended::Interrupted => 3,
+        };
+        if weight(how) > weight(ended) {
+            ended = how;
+        }
+    };
     for scenario in scenarios {
         let of_this = || asked.iter().filter(|asked| asked.scenarios.contains(scenario));
         if of_this().next().is_none() {
-            ended = Ended::Interrupted;
+            ends(Ended::Incomplete);
             lacks.push(format!("{scenario}: no part says which seeds it was asked for"));
         }
         let mut shards: BTreeMap<(u64, u64, u64), BTreeSet<u64>> = BTreeMap::new();
@@ -77,15 +88,16 @@ pub fn wholeness(
             if played == total {
                 continue;
             }
-            if part.ended == Some(Ended::TimeLimit) {
-                if ended == Ended::Whole {
-                    ended = Ended::TimeLimit;
+            match part.ended {
+                Some(Ended::TimeLimit) => {
+                    ends(Ended::TimeLimit);
+                    if played >= part.min_seeds.clamp(1, total) {
+                        continue;
+                    }
                 }
-                if played >= part.min_seeds.clamp(1, total) {
-                    continue;
-                }
-            } else {
-                ended = Ended::Interrupted;
+                Some(Ended::Interrupted) => ends(Ended::Interrupted),
+                // It is under way, or was killed, or somebody took results away.
+                _ => ends(Ended::Incomplete),
             }
             lacks.push(format!("{scenario}: {} has {played} of {total} runs", part.name()));
         }
@@ -97,7 +109,7 @@ pub fn wholeness(
                 if seeds.iter().all(|seed| there.contains(&(scenario.as_str(), seed))) {
                     continue;
                 }
-                ended = Ended::Interrupted;
+                ends(Ended::Incomplete);
                 lacks.push(format!("{scenario}: shard {shard}/{of} of seeds {range} is missing"));
             }
         }

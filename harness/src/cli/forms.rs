@@ -114,10 +114,17 @@ pub(super) fn conclude(result: &CampaignResult, forms: &Forms) -> Result<Exit, F
     if !lacks.is_empty() {
         tell(&format!("not covered, though required: {}", lacks.join(", ")));
     }
+    for missing in &result.missing {
+        tell(&format!("not whole: {missing}"));
+    }
     // What was played for hours is on the screen by now.
     forms.write(result)?;
     let broke = result.unmet() > 0 || !lacks.is_empty();
-    Ok(if broke { worst.worst(Exit::Broke) } else { worst })
+    let exit = if broke { worst.worst(Exit::Broke) } else { worst };
+    // A seed that failed has failed however few there were; what all seeds together do not come up
+    // to may be for want of them.
+    let too_little = !result.missing.is_empty() && result.failures.is_empty();
+    Ok(if too_little { exit.worst(Exit::Surroundings) } else { exit })
 }
 
 fn write_form(path: Option<&Path>, text: impl FnOnce() -> String) -> Result<(), Failure> {

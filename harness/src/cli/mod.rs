@@ -15,6 +15,7 @@ mod keep_failures;
 mod leave;
 mod library;
 mod list;
+mod merge;
 mod node;
 mod play_once;
 mod replace;
@@ -64,7 +65,7 @@ enum Command {
     /// Plays many seeds of many scenarios.
     Test(test::TestArgs),
     /// Puts campaigns together that were played in shards.
-    Merge(test::MergeArgs),
+    Merge(merge::MergeArgs),
     /// Prints the checkpoints of a run's digest, by which two builds are compared.
     Trail(trail::TrailArgs),
     /// Tells what happened around a failure, or how things stood at a time.
@@ -305,7 +306,7 @@ pub fn main() -> ExitCode {
     let done = std::panic::catch_unwind(|| match &cli.command {
         Command::Run(args) => play_once::run(args),
         Command::Test(args) => test::test(args),
-        Command::Merge(args) => test::merge(args),
+        Command::Merge(args) => merge::merge(args),
         Command::Trail(args) => trail::trail(args),
         Command::Explain(args) => explain::explain(args),
         Command::Shrink(args) => shrink::shrink(args),

@@ -1,4 +1,4 @@
-//! `wavetank test`: many seeds of many scenarios. `wavetank merge`: campaigns put together.
+//! `wavetank test`: many seeds of many scenarios.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,10 +13,9 @@ use super::forms::{Forms, conclude, required};
 use super::keep_failures::{Shrinking, keep_failures};
 use super::{Failure, find, tell, warn};
 use crate::campaign::build;
-use crate::campaign::folder::{Folder, FolderError, Shrunk, run_of, shrunk_in};
-use crate::campaign::merge::{build_of, merged, name_alike};
+use crate::campaign::folder::{Folder, FolderError};
 use crate::campaign::names::Known;
-use crate::campaign::parts::{Asked, wholeness};
+use crate::campaign::parts::Asked;
 use crate::campaign::scenario_digest;
 use crate::campaign::seeds::{SeedRange, parse_seeds, parse_shard};
 use crate::campaign::{CampaignError, Deadline, Entry, Seeds, Shard, Work, digest_of, play_all};
@@ -71,22 +70,6 @@ pub(super) struct TestArgs {
     forms: Forms,
 }
 
-#[derive(Args, Debug)]
-pub(super) struct MergeArgs {
-    /// Folders that `wavetank test --out` left.
-    #[arg(required = true, value_name = "DIR")]
-    parts: Vec<PathBuf>,
-    /// Where the campaign of all of them goes; one that is there already is one of them.
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
-    /// Takes what different builds of this version have played for one campaign. A seed that came to
-    /// two results is told all the same.
-    #[arg(long)]
-    mixed_builds: bool,
-    #[command(flatten)]
-    forms: Forms,
-}
-
 /// Real time as people write it, with its unit.
 pub(super) fn wall_time(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no time: expected a number with ms, s, m or h, such as 5m");
@@ -137,7 +120,7 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
     interrupt::watch();
     let started = Instant::now();
     let results = earlier(folder.as_ref(), &known, &seeds, args.check_determinism)?;
-    let total = seeds.iter().map(Seeds::len).sum();
+    let total: u64 = seeds.iter().map(Seeds::len).sum();
     let progress = CampaignProgress::new(total, results.len() as u64, args.forms.json);
     progress.there_before(results.values());
     let digests: Vec<String> = known.iter().map(|known| known.digest.clone()).collect();
@@ -167,6 +150,7 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
         CampaignResult::new(results, ended, wall, digest_of, |result| command(result, &args.set));
     result.one_shard = args.shard.is_some_and(|shard| shard.of > 1);
     least.iter().for_each(|least| result.require(least));
+    result.missing = missing(args, &entries, &seeds, &result);
     if let Some(folder) = &mut folder {
         folder.record(&known, asked(args, &entries, Some(ended)))?;
         let shrinking = (!args.no_shrink).then(|| Shrinking {
@@ -181,30 +165,41 @@ pub(super) fn test(args: &TestArgs) -> Result<Exit, Failure> {
         }
         folder.conclude(&result)?;
     }
-    // The scenario that lacks most: (whether it has enough, all of them, how many).
-    let counts = entries.iter().zip(&seeds).map(|(entry, seeds)| {
+    let exit = conclude(&result, &args.forms)?;
+    if result.ended == Ended::TimeLimit {
+        let left = total.saturating_sub(result.runs);
+        tell(&format!("the time was over: {left} of {total} runs were not played"));
+    }
+    Ok(exit)
+}
+
+/// What was asked for at the least and not played, be it for want of time or of seeds.
+fn missing(
+    args: &TestArgs,
+    entries: &[Entry],
+    seeds: &[Seeds],
+    result: &CampaignResult,
+) -> Vec<String> {
+    let mut missing = Vec::new();
+    let total: u64 = seeds.iter().map(Seeds::len).sum();
+    if result.ended == Ended::Interrupted {
+        missing.push(format!("interrupted after {} of {total} runs", result.runs));
+    }
+    for (entry, seeds) in entries.iter().zip(seeds) {
         let (runs, total) = (result.seeds_of(&entry.name), seeds.len());
         let own = args.seeds.is_none() && entry.scenario.seed().is_some();
         let needed = if own { total } else { args.min_seeds.max(1) };
-        (runs >= needed, runs >= total, runs, total)
-    });
-    let (enough, _, fewest, total) = counts.min().unwrap_or_default();
-    let few = !enough || result.runs == 0;
-    let exit = conclude(&result, &args.forms)?;
-    if result.ended == Ended::Interrupted {
-        tell("interrupted: the runs that were over are counted, the others were not played");
-    } else if few || result.ended == Ended::TimeLimit {
-        let over =
-            if result.ended == Ended::TimeLimit { "the time was over after" } else { "only" };
-        let were = if result.ended == Ended::TimeLimit { "" } else { " were to be played" };
-        let least = if few {
-            format!(": at least {} were asked for", args.min_seeds.max(1))
-        } else {
-            String::new()
-        };
-        tell(&format!("{over} {fewest} of {total} seeds{were}{least}"));
+        if runs < needed {
+            missing.push(format!(
+                "{}: {runs} of {total} seeds were played, at least {needed} were asked for",
+                entry.name
+            ));
+        }
     }
-    Ok(if few || result.ended == Ended::Interrupted { too_early(&result, exit) } else { exit })
+    if result.runs == 0 && missing.is_empty() {
+        missing.push("no seed of any scenario lies in this shard".to_owned());
+    }
+    missing
 }
 
 /// When runs end. Of a time limit, a fifth is left for shrinking if something fails.
@@ -298,82 +293,8 @@ fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
-    let least = args.forms.require_coverage.as_deref().map(required).transpose()?;
-    let mut parts = Vec::new();
-    let mut set = None;
-    // A campaign that is there already is one more part.
-    let there = Folder::is_at(&args.out).then_some(&args.out);
-    for path in args.parts.iter().chain(there) {
-        let part = Folder::load(path)?;
-        let set = set.get_or_insert_with(|| part.set.clone());
-        if *set != part.set {
-            let what = "scenarios with other values of --set".to_owned();
-            return Err(FolderError::Mixes { path: path.clone(), what }.into());
-        }
-        parts.push((path.clone(), part));
-    }
-    let build = build_of(&parts, args.mixed_builds)?.to_owned();
-    name_alike(&mut parts);
-    let asked: Vec<Asked> = parts.iter().flat_map(|(_, part)| part.asked.iter().cloned()).collect();
-    let set = set.unwrap_or_default();
-    let (scenarios, results) = merged(parts)?;
-    let mut folder = Folder::open(&args.out, &scenarios, &set, &build)?;
-    args.forms.check_places()?;
-    let names: Vec<String> = scenarios.iter().map(|known| known.scenario.clone()).collect();
-    let (ended, lacks) = wholeness(&names, &asked, &results);
-    folder.record(&scenarios, asked)?;
-    for result in &results {
-        folder.keep(result)?;
-    }
-    let wall = results.iter().map(|result| result.wall_seconds).sum();
-    let mut result =
-        CampaignResult::new(results, ended, wall, digest_of, |result| command(result, &set));
-    least.iter().for_each(|least| result.require(least));
-    // What was kept stays where it was kept.
-    let kept = |scenario: &str, digest: &str, seed, copy| {
-        let name = folder.failure(scenario, digest, seed, copy)?;
-        let kept = args.parts.iter().chain(there).filter_map(|part| {
-            let place = part.join("failures").join(name.file_name()?);
-            place.join("result.json").exists().then_some(place)
-        });
-        kept.map(|place| place.display().to_string()).next()
-    };
-    let mut shrunk = Shrunk::new();
-    for part in args.parts.iter().chain(there) {
-        shrunk.extend(shrunk_in(part));
-    }
-    for failed in &mut result.failures {
-        let of = &failed.result;
-        failed.folder = kept(&of.scenario, &of.scenario_digest, of.seed, of.copy_seed);
-        failed.smallest = shrunk.remove(&run_of(of));
-    }
-    for rule in &mut result.rules {
-        let digest = scenarios.iter().find(|known| known.scenario == rule.scenario);
-        if let (Some(one), Some(known)) = (&mut rule.failing, digest) {
-            one.folder = kept(&rule.scenario, &known.digest, one.seed, one.copy_seed);
-        }
-    }
-    folder.conclude(&result)?;
-    let exit = conclude(&result, &args.forms)?;
-    for lack in &lacks {
-        tell(&format!("not whole: {lack}"));
-    }
-    if result.runs == 0 {
-        tell("not whole: no run is in any of the folders");
-    }
-    let whole = lacks.is_empty() && result.runs > 0;
-    Ok(if whole { exit } else { too_early(&result, exit) })
-}
-
-/// How a campaign ends of which too little was played. A seed that failed has failed however few
-/// there were; what all seeds together do not come up to may be for want of them.
-fn too_early(result: &CampaignResult, exit: Exit) -> Exit {
-    if result.failures.is_empty() { exit.worst(Exit::Surroundings) } else { exit }
-}
-
 /// What plays a seed again.
-fn command(result: &SeedResult, set: &[String]) -> String {
+pub(super) fn command(result: &SeedResult, set: &[String]) -> String {
     let set: String = set.iter().map(|a| format!(" --set {}", quoted(a))).collect();
     format!("wavetank run {} --seed {}{set}", quoted(&result.scenario), result.seed)
 }
