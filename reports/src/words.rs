@@ -256,7 +256,7 @@ pub fn sentence(fact: &Fact) -> String {
         }
         Fact::StoreFailed { instance } => format!("the store of {instance} fails"),
         Fact::Invoked { operation, .. } => format!("{operation} is due"),
-        Fact::Retried { operation, status, attempt } => {
+        Fact::Retried { operation, status, attempt, .. } => {
             format!("{operation} failed ({}): attempt {attempt}", status.name())
         }
         Fact::Completed { operation, status, instance, .. } => {

@@ -456,9 +456,9 @@ impl Watch for Linearizable {
                     self.events.extend(did.into_iter().map(|(node, op, _)| Event::Maybe(node, op)));
                 }
             }
-            Fact::Retried { operation, status, attempt } => {
+            Fact::Retried { operation, attempt, may_have_done, .. } => {
                 if let Some(open) = self.open.get_mut(&operation) {
-                    match status.is_ambiguous() {
+                    match may_have_done {
                         true => open.ambiguous = true,
                         false => open.failed.push(attempt.saturating_sub(1)),
                     }

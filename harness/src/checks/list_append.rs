@@ -35,7 +35,7 @@ struct Open {
     whole: bool,
     wrote: Option<i64>,
     length: Option<i64>,
-    /// An earlier attempt may have been done, too.
+    /// An earlier attempt, or a part of one, may have been done, too.
     ambiguous: bool,
 }
 
@@ -367,7 +367,7 @@ impl Watch for ListAppend {
                 }
             }
             Fact::Observed { .. } => self.reported(fact),
-            Fact::Retried { operation, status, .. } if status.is_ambiguous() => {
+            Fact::Retried { operation, may_have_done: true, .. } => {
                 if let Some(open) = self.open.get_mut(&operation) {
                     open.ambiguous = true;
                 }

@@ -3,12 +3,13 @@
 //! Which operations add, and how much, is read from their programs; which node, from what they
 //! report. The number at the end must be the sum of the additions, whatever took some of them:
 //! two that read the same value before they wrote, or a branch that was discarded. What was
-//! added by attempts whose outcome is unknown may be in it, too, on any node: so far the number
-//! may be above the sum, and for what takes away, below.
+//! added by attempts whose outcome is unknown, or that failed after one of several transactions,
+//! may be in it, too, on any node: so far the number may be above the sum, and for what takes
+//! away, below.
 //!
 //! Nothing is said of a node that is gone at the end, if some operation deletes nodes; nor at
-//! all, if some operation writes the number without reporting what it added. What looks wrong of a node
-//! that may have become another one by the end (`ids_again`) is left undecided.
+//! all, if some operation writes the number without reporting what it added. What looks wrong of a
+//! node that may have become another one by the end (`ids_again`) is left undecided.
 //!
 //! Exercised: something was added. Memory: one entry for each node that was added to, and for
 //! each operation under way.
@@ -93,7 +94,7 @@ impl LostUpdates {
             {
                 self.open.insert(operation, (kind, 0));
             }
-            Fact::Retried { operation, status, .. } if status.is_ambiguous() => {
+            Fact::Retried { operation, may_have_done: true, .. } => {
                 if let Some((_, unknown)) = self.open.get_mut(&operation) {
                     *unknown += 1;
                 }
@@ -182,6 +183,7 @@ impl Watch for LostUpdates {
 
 #[cfg(test)]
 mod tests {
+    use super::super::told::Told;
     use super::*;
     use wavetank_vocabulary::{
         InstanceId, Observation, OperationId, OperationKind, OperationOutcome, Span, Status,
@@ -268,6 +270,26 @@ mod tests {
         assert_eq!(told_of(&writes, Some(0), false).found, 1, "but not taken away");
         writes.push((Unknown, 1, 3));
         assert_eq!(told_of(&writes, Some(0), false).found, 0);
+    }
+
+    #[test]
+    fn an_attempt_that_committed_a_part_may_have_added() {
+        let plan = crate::testing::plan();
+        for (may_have_done, found) in [(true, 0), (false, 1)] {
+            let mut check = LostUpdates::new(&plan, "count", 0);
+            check.adds = vec![vec![(0, 1)]];
+            let kind = OperationKind(0);
+            let mut told = Told::new(check);
+            told.call(1, kind);
+            told.report(1, Observation::Wrote, 0, 1);
+            told.retried(1, may_have_done);
+            told.report(1, Observation::Wrote, 0, 2);
+            told.end(1, kind, OperationOutcome::Ok);
+            told.finally(2);
+            let Told { check, mut tally, .. } = told;
+            check.close(&mut tally);
+            assert_eq!((tally.looked, tally.found), (1, found));
+        }
     }
 
     #[test]

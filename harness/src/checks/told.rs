@@ -1,6 +1,8 @@
 //! For the tests of checks: tells a check what it would hear of operations on one node of a
 //! cluster with one master, a millisecond between two facts.
 
+use std::collections::BTreeMap;
+
 use wavetank_vocabulary::{
     Epoch, Fact, InstanceId, LogMark, NodeId, Observation, OperationId, OperationKind,
     OperationOutcome, Span, Status, Subject, Time, TxId,
@@ -13,12 +15,15 @@ pub(super) struct Told<W> {
     pub(super) check: W,
     pub(super) tally: Tally,
     clock: Time,
+    /// The present attempt of whoever was tried again; of others it is the first.
+    attempts: BTreeMap<u32, u16>,
 }
 
 impl<W: Watch> Told<W> {
     /// The first reign has begun.
     pub(super) fn new(check: W) -> Told<W> {
-        let mut told = Told { check, tally: Tally::default(), clock: Time::ZERO };
+        let mut told =
+            Told { check, tally: Tally::default(), clock: Time::ZERO, attempts: BTreeMap::new() };
         told.epoch();
         told
     }
@@ -58,7 +63,7 @@ impl<W: Watch> Told<W> {
     ) {
         self.tell(Fact::Observed {
             operation: Self::id(index),
-            attempt: 1,
+            attempt: self.attempt(index),
             instance: InstanceId(1),
             what,
             place,
@@ -68,6 +73,30 @@ impl<W: Watch> Told<W> {
         });
     }
 
+    fn attempt(&self, index: u32) -> u16 {
+        self.attempts.get(&index).copied().unwrap_or(1)
+    }
+
+    /// A transaction of the operation is committed.
+    pub(super) fn committed(&mut self, index: u32, tx: u64) {
+        let log = LogMark { tx: TxId(tx), checksum: tx };
+        let operation = Some(Self::id(index));
+        self.tell(Fact::Committed { instance: InstanceId(1), log, operation });
+    }
+
+    /// The client is told of a deadlock and tries again.
+    pub(super) fn retried(&mut self, index: u32, may_have_done: bool) {
+        let attempt = self.attempt(index) + 1;
+        self.attempts.insert(index, attempt);
+        let (operation, status) = (Self::id(index), Status::DeadlockDetected);
+        self.tell(Fact::Retried { operation, status, attempt, may_have_done });
+    }
+
+    /// What the property of node 7 is at the end.
+    pub(super) fn finally(&mut self, value: i64) {
+        self.tell(Fact::FinalValue { property: 0, node: NodeId(7), value });
+    }
+
     /// The client is answered, or gives up.
     pub(super) fn end(&mut self, index: u32, kind: OperationKind, outcome: OperationOutcome) {
         self.tell(Fact::Completed {
@@ -75,7 +104,7 @@ impl<W: Watch> Told<W> {
             kind,
             outcome,
             status: Status::Ok,
-            attempts: 1,
+            attempts: self.attempt(index),
             instance: Some(InstanceId(1)),
             tx: TxId(0),
             subject: Subject::Nothing,

@@ -223,6 +223,9 @@ pub enum Fact {
         status: Status,
         /// Which attempt comes now, from 2.
         attempt: u16,
+        /// Whether the last one may have changed something, now or later: its outcome is unknown,
+        /// or an earlier transaction of it was committed.
+        may_have_done: bool,
     },
     /// A client operation ended.
     Completed {

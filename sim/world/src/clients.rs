@@ -105,6 +105,8 @@ pub(crate) struct Flight {
     pub(crate) at: Option<u16>,
     /// An attempt, or a part of one, may have been done although it did not succeed.
     pub(crate) ambiguous: bool,
+    /// The present attempt has committed an earlier transaction of several.
+    pub(crate) committed: bool,
     /// The look-up of its user before the attempt is under way.
     pub(crate) looks_up: bool,
     /// When its user last wrote, in milliseconds of the application server's clock, as the
@@ -171,6 +173,7 @@ impl Flights {
             held_up: Span::ZERO,
             at: None,
             ambiguous: false,
+            committed: false,
             looks_up: false,
             last_write: None,
             waits: None,

@@ -121,6 +121,7 @@ impl<O: Observer> World<O> {
         operation.held_up = Span::ZERO;
         operation.reply = Reply::default();
         operation.request.open = None;
+        operation.committed = false;
         operation.last_write = None;
         let plan = &self.plan.clients[usize::from(operation.client)];
         let clock = plan.clock_ahead_ms;
@@ -173,7 +174,8 @@ impl<O: Observer> World<O> {
         if let (Status::Ok, Some(_)) = (status, reply.open) {
             // A statement is done: the next one goes on in the same transaction. What earlier
             // transactions of the operation committed stays, however it ends.
-            operation.ambiguous |= tx != TxId(0);
+            operation.committed |= tx != TxId(0);
+            operation.ambiguous |= operation.committed;
             operation.request.open = reply.open;
             operation.generation = operation.generation.wrapping_add(1);
             let generation = operation.generation;
@@ -197,8 +199,9 @@ impl<O: Observer> World<O> {
         // An earlier transaction of several may be committed although the last one failed.
         // A look-up that got no answer leaves nothing behind: the request itself was not sent.
         let asked = !operation.looks_up;
-        operation.ambiguous |=
-            asked && (status.is_ambiguous() || status != Status::Ok && tx != TxId(0));
+        operation.committed |= asked && status != Status::Ok && tx != TxId(0);
+        let may_have_done = operation.committed || asked && status.is_ambiguous();
+        operation.ambiguous |= may_have_done;
         let forgets = self.plan.bugs.contains(PlantedBugs::UNKNOWN_TAKEN_FOR_FAILED);
         operation.ambiguous &= !forgets;
         operation.at = None;
@@ -217,7 +220,7 @@ impl<O: Observer> World<O> {
             let generation = operation.generation;
             let (attempt, id) = (operation.request.attempt, operation.request.operation);
             self.kernel.schedule(now + wait, Event::Attempt { flight, generation });
-            self.tell(Fact::Retried { operation: id, status, attempt });
+            self.tell(Fact::Retried { operation: id, status, attempt, may_have_done });
             return;
         }
         let request = operation.request;

@@ -355,6 +355,35 @@ fn what_committed_a_part_and_then_broke_off_has_not_failed_for_certain() {
 }
 
 #[test]
+fn what_is_tried_again_tells_whether_a_part_was_committed() {
+    let operation = operation("delete_user", None, GraphModel::MonolithicNode);
+    let properties = ["followers", "following", "last_write"].map(|key| (key, 0));
+    let mut plan = crowded(vec![operation], &properties, 400);
+    let mean_follows = wavetank_vocabulary::Ratio::new(20, 1);
+    plan.graph.source = GraphSource::Social { users: 400, mean_follows };
+    for deployment in [Deployment::Server, Deployment::Extension] {
+        plan.clients[0].deployment = deployment;
+        // Who is committed in a part, in the present attempt.
+        let mut committed = std::collections::BTreeSet::new();
+        let mut told = [0, 0];
+        for (_, fact) in &play(plan.clone()).0 {
+            match *fact {
+                Fact::Committed { operation: Some(operation), .. } => {
+                    committed.insert(operation);
+                }
+                Fact::Retried { operation, status, may_have_done, .. } => {
+                    let part = committed.remove(&operation);
+                    assert_eq!(may_have_done, part || status.is_ambiguous(), "{operation}");
+                    told[usize::from(may_have_done)] += 1;
+                }
+                _ => {}
+            }
+        }
+        assert!(told[1] > 0, "{deployment:?}: {told:?}");
+    }
+}
+
+#[test]
 fn users_wait_and_think_and_do_one_thing_at_a_time() {
     let mut plan = crowded(
         vec![

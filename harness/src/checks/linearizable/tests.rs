@@ -227,3 +227,18 @@ fn after_a_failover_a_register_may_have_lost_what_it_held() {
     told.whole(4, false, 5);
     assert_eq!(told.tally.found, 1);
 }
+
+#[test]
+fn what_an_attempt_committed_before_it_failed_may_be_read() {
+    for (may_have_done, found) in [(true, 0), (false, 1)] {
+        let mut told = begun();
+        told.check.several = vec![true];
+        told.calls(1);
+        told.report(1, Wrote, ADDED_AT, 1);
+        told.retried(1, may_have_done);
+        told.report(1, Wrote, ADDED_AT, 2);
+        told.ends(1, OperationOutcome::Ok);
+        told.whole(2, false, 2);
+        assert_eq!(told.tally.found, found);
+    }
+}

@@ -143,3 +143,19 @@ fn after_a_failover_a_list_may_have_lost_what_it_held() {
     told.reads(104, &[1]);
     assert_eq!(told.tally.found, 1);
 }
+
+#[test]
+fn what_an_attempt_appended_before_it_failed_may_be_there_twice() {
+    for (may_have_done, found) in [(true, 0), (false, 1)] {
+        let mut told = begun();
+        told.call(1, APPEND);
+        told.report(1, Observation::Wrote, 0, 1);
+        told.report(1, Observation::Read, 1, 0);
+        told.retried(1, may_have_done);
+        told.report(1, Observation::Wrote, 0, 1);
+        told.report(1, Observation::Read, 1, 0);
+        told.end(1, APPEND, OK);
+        told.reads(101, &[1, 1]);
+        assert_eq!(told.tally.found, found);
+    }
+}
