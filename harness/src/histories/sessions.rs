@@ -5,7 +5,8 @@
 //! writer is in the past of the other's. Then
 //! - *read your writes* is violated if a session reads, of a key that it wrote in an earlier
 //!   transaction, something older than what it wrote;
-//! - *monotonic reads*, if it reads something older than what it read of that key before;
+//! - *monotonic reads*, if it reads something older than what it read of that key before, or the
+//!   same again after another transaction's in between: in no order of the two is that forwards;
 //! - *no thin-air reads*, if it reads a value that nobody wrote and that was not there at first;
 //! - *causal consistency* (Biswas and Enea, "On the complexity of checking transactional
 //!   consistency", 2019), if no order of commits respects every past: if one writer of a key is
@@ -347,12 +348,13 @@ impl<'a> Pasts<'a> {
     }
 
     fn back_in_time(&self) -> Option<String> {
-        // What a session has read of a key, of each writer once.
-        let mut read: BTreeMap<(usize, &str), BTreeMap<usize, usize>> = BTreeMap::new();
+        // What a session has read of a key, of each writer once; and what it read last.
+        type Seen = (BTreeMap<usize, usize>, (usize, usize));
+        let mut read: BTreeMap<(usize, &str), Seen> = BTreeMap::new();
         for (number, source) in &self.external {
             let Some(here) = self.of[*number] else { continue };
             let place = (self.transactions[here].session, self.access(*number).key.as_str());
-            let known = read.entry(place).or_default();
+            let (known, last) = read.entry(place).or_default();
             let newer = known
                 .iter()
                 .find(|(writer, _)| Some(**writer) != *source && self.older(*source, **writer));
@@ -360,9 +362,16 @@ impl<'a> Pasts<'a> {
                 let first = self.words(*first);
                 return Some(format!("{first}; later {}", self.of_older(*number, *source)));
             }
-            if let Some(source) = source {
-                known.entry(*source).or_insert(*number);
+            let Some(source) = source else { continue };
+            if let Some(first) = known.get(source)
+                && last.0 != *source
+            {
+                let (first, between) = (self.words(*first), self.words(last.1));
+                let again = self.words(*number);
+                return Some(format!("{first}; then {between}; and {again}."));
             }
+            known.entry(*source).or_insert(*number);
+            *last = (*source, *number);
         }
         None
     }

@@ -177,6 +177,26 @@ fn a_violation_tells_who_read_what_after_whom() {
 }
 
 #[test]
+fn a_session_that_reads_one_value_another_and_the_first_again_went_back() {
+    let (one, other) = ("w(1,5,9,9)\nw(1,6,8,8)\n", "r(1,5,1,1)\nr(1,6,1,2)\n");
+    let flaps = format!("{one}{other}r(1,5,1,3)\n");
+    let (verdict, story) = judged(Model::Session, &flaps).unwrap();
+    assert_eq!(verdict, Verdict::Violated);
+    assert_eq!(
+        story,
+        "session 1 read 5 of key 1 (line 3, transaction 1); then session 1 read 6 of key 1 (line 4, \
+         transaction 2); and session 1 read 5 of key 1 (line 5, transaction 3)."
+    );
+    assert_eq!(judged(Model::Causal, &flaps).unwrap().0, Verdict::Violated);
+    // Neither another session, nor another key, nor reading the last one again is going back.
+    for forwards in ["r(1,6,1,3)", "r(1,5,2,1)", "w(2,7,9,10)\nr(2,7,1,3)\nr(1,6,1,4)"] {
+        let text = format!("{one}{other}{forwards}\n");
+        assert_eq!(judged(Model::Session, &text).unwrap().0, Verdict::Held, "{forwards}");
+        assert_eq!(judged(Model::Causal, &text).unwrap().0, Verdict::Held, "{forwards}");
+    }
+}
+
+#[test]
 fn a_value_that_nobody_wrote_is_a_violation_of_what_sessions_are_promised() {
     let thin = "w(1,5,0,0)\nr(1,5,1,0)\nr(1,7,1,1)\n";
     let (verdict, story) = judged(Model::Session, thin).unwrap();
