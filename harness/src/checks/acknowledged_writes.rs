@@ -4,7 +4,9 @@
 //! Two kinds of evidence must agree. The *log*: checksums of transactions form a chain, so
 //! the final master's last mark names one history, and an acknowledged transaction is in it
 //! or not. The *contents*: operations leave their identifier on what they created, or as the
-//! last writer of a property, and the audit reads the final master's store for it.
+//! last writer of a property, and the audit reads the final master's store for it. Of an operation
+//! of several transactions all that its last attempt committed are looked for in the log, unless an
+//! earlier attempt may have been under way beside it: then the last one is.
 //!
 //! A lost write is *explained* when it is absent from the log of an instance that was chosen
 //! after the one under which it was logged, and the branch that held it was set aside: that is
@@ -21,7 +23,7 @@ use serde_json::{Value, json};
 use wavetank_reports::{ExpectationResult, Verdict, grouped};
 use wavetank_vocabulary::{
     Classes, Fact, InstanceId, LogMark, NodeId, Observer, OperationId, OperationOutcome, Role, Seq,
-    Subject, Time, TxId,
+    Status, Subject, Time, TxId,
 };
 use wavetank_world::{Bounds, Plan};
 
@@ -38,7 +40,12 @@ pub struct AcknowledgedWrites {
     chain: BTreeMap<LogMark, u64>,
     /// The transactions of each operation (several, when it was tried again).
     commits: BTreeMap<OperationId, Vec<LogMark>>,
+    /// How many of them earlier attempts had made when the present one began; none if one of those
+    /// may be under way still. Only of operations that were tried again.
+    before: BTreeMap<OperationId, Option<usize>>,
     acknowledged: Vec<Acknowledged>,
+    /// Of those with several transactions, the ones before the last.
+    earlier: BTreeMap<OperationId, Vec<LogMark>>,
     /// Every election won and every reign begun, in order: whose, and with which history.
     chosen: Vec<(InstanceId, LogMark)>,
     /// Which of them was the last of its master when a transaction was logged.
@@ -70,7 +77,9 @@ impl AcknowledgedWrites {
             fault_seen: false,
             chain: BTreeMap::new(),
             commits: BTreeMap::new(),
+            before: BTreeMap::new(),
             acknowledged: Vec::new(),
+            earlier: BTreeMap::new(),
             chosen: Vec::new(),
             logged_under: BTreeMap::new(),
             ends: BTreeMap::new(),
@@ -114,6 +123,37 @@ impl AcknowledgedWrites {
         of_this_id.find(|mark| history.contains(mark)).or(last)
     }
 
+    /// Which of its transactions the history lacks; none for one that was never logged.
+    fn missing(&self, write: &Acknowledged, history: &BTreeSet<LogMark>) -> Vec<Option<LogMark>> {
+        let earlier = self.earlier.get(&write.operation).into_iter().flatten().copied().map(Some);
+        let all = earlier.chain([self.mark(write, history)]);
+        all.filter(|mark| !mark.is_some_and(|mark| history.contains(&mark))).collect()
+    }
+
+    /// Whether each that is missing is explained.
+    fn are_explained(&self, missing: &[Option<LogMark>]) -> bool {
+        let explained = |mark: &Option<LogMark>| mark.is_some_and(|mark| self.is_explained(mark));
+        !missing.is_empty() && missing.iter().all(explained)
+    }
+
+    /// Another attempt is to come.
+    fn retried(&mut self, operation: OperationId, status: Status) {
+        let made = self.commits.get(&operation).map_or(0, Vec::len);
+        let before = self.before.entry(operation).or_insert(Some(made));
+        *before = before.and((!status.is_ambiguous()).then_some(made));
+    }
+
+    /// Notes what the last attempt made before its last transaction.
+    fn note_earlier(&mut self, operation: OperationId, last: TxId) {
+        let Some(before) = self.before.remove(&operation).unwrap_or(Some(0)) else { return };
+        let Some(marks) = self.commits.get(&operation) else { return };
+        let own = marks.iter().skip(before).copied();
+        let earlier: Vec<LogMark> = own.filter(|mark| mark.tx != last).collect();
+        if !earlier.is_empty() {
+            self.earlier.insert(operation, earlier);
+        }
+    }
+
     /// Whether the store shows what the write did, or what a later one made of it.
     fn shows(&self, write: &Acknowledged, history: &BTreeSet<LogMark>) -> bool {
         match write.subject {
@@ -153,12 +193,11 @@ impl AcknowledgedWrites {
         let history = self.history(end);
         let (mut explained, mut unexplained) = (None, None);
         for write in &self.acknowledged {
-            let mark = self.mark(write, &history);
-            let in_log = mark.is_some_and(|mark| history.contains(&mark));
-            if in_log && self.shows(write, &history) {
+            let missing = self.missing(write, &history);
+            if missing.is_empty() && self.shows(write, &history) {
                 continue;
             }
-            if !in_log && mark.is_some_and(|mark| self.is_explained(mark)) {
+            if self.are_explained(&missing) {
                 explained.get_or_insert(write.operation);
             } else {
                 unexplained.get_or_insert(write.operation);
@@ -191,25 +230,26 @@ impl AcknowledgedWrites {
         let (mut explained, mut unexplained) = (0u64, 0u64);
         let mut example = None;
         for write in &self.acknowledged {
-            let mark = self.mark(write, &history);
-            let in_log = mark.is_some_and(|mark| history.contains(&mark));
-            if in_log && self.shows(write, &history) {
+            let missing = self.missing(write, &history);
+            if missing.is_empty() && self.shows(write, &history) {
                 continue;
             }
-            if !in_log && mark.is_some_and(|mark| self.is_explained(mark)) {
+            if self.are_explained(&missing) {
                 explained += 1;
                 continue;
             }
             unexplained += 1;
             example.get_or_insert_with(|| {
-                let what = if in_log {
+                let what = if missing.is_empty() {
                     "is in the final master's log, but its store does not show it"
                 } else {
                     "is not in the final master's log, and no discarded branch holds it"
                 };
+                let first = missing.first().copied().flatten();
+                let tx = first.map_or(write.tx, |mark| mark.tx).0;
                 format!(
-                    "Operation {} was acknowledged at {} as transaction {}: it {what}.",
-                    write.operation, write.at, write.tx.0
+                    "Operation {} was acknowledged at {} as transaction {tx}: it {what}.",
+                    write.operation, write.at
                 )
             });
         }
@@ -275,8 +315,10 @@ impl Observer for AcknowledgedWrites {
             Fact::Completed { operation, outcome: OperationOutcome::Ok, tx, subject, .. }
                 if tx.0 != 0 =>
             {
+                self.note_earlier(operation, tx);
                 self.acknowledged.push(Acknowledged { at, operation, tx, subject });
             }
+            Fact::Retried { operation, status, .. } => self.retried(operation, status),
             Fact::Completed { operation, outcome: OperationOutcome::Failed, .. } => {
                 self.failed.push((at, operation));
             }
@@ -310,185 +352,4 @@ impl Observer for AcknowledgedWrites {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use wavetank_vocabulary::{ClientId, Epoch, OperationKind, Status};
-
-    fn check() -> AcknowledgedWrites {
-        AcknowledgedWrites {
-            needs_fault: false,
-            ..AcknowledgedWrites::new(&crate::testing::plan(), Bounds::at_most(1))
-        }
-    }
-
-    fn operation(index: u32) -> OperationId {
-        OperationId { client: ClientId(0), index }
-    }
-
-    fn mark(tx: u64, checksum: u64) -> LogMark {
-        LogMark { tx: TxId(tx), checksum }
-    }
-
-    fn tell(check: &mut AcknowledgedWrites, facts: &[Fact]) {
-        for fact in facts {
-            check.observe(Time::ZERO, 0, fact);
-        }
-    }
-
-    fn logged(index: u32, log: LogMark, before: u64) -> Fact {
-        let operation = Some(operation(index));
-        Fact::Logged { instance: InstanceId(1), log, before, operation }
-    }
-
-    fn acknowledged(index: u32, tx: u64) -> Fact {
-        Fact::Completed {
-            operation: operation(index),
-            kind: OperationKind(0),
-            outcome: OperationOutcome::Ok,
-            status: Status::Ok,
-            attempts: 1,
-            instance: None,
-            tx: TxId(tx),
-            subject: Subject::Created,
-            intended: Time::ZERO,
-        }
-    }
-
-    fn ended(log: LogMark) -> Fact {
-        Fact::Final {
-            instance: InstanceId(2),
-            role: Role::Master,
-            log,
-            contents: Some([0, 0]),
-            open_transactions: 0,
-        }
-    }
-
-    fn found(index: u32) -> Fact {
-        Fact::Found { operation: operation(index), subject: Subject::Created }
-    }
-
-    fn reign(instance: u16, log: LogMark) -> Fact {
-        Fact::EpochBegan { instance: InstanceId(instance), epoch: Epoch(1), log }
-    }
-
-    #[test]
-    fn what_is_in_log_and_store_is_not_lost() {
-        let mut c = check();
-        let facts = [logged(0, mark(2, 20), 0), acknowledged(0, 2), ended(mark(2, 20)), found(0)];
-        tell(&mut c, &facts);
-        assert_eq!(c.finish().verdict, Verdict::Held);
-    }
-
-    #[test]
-    fn a_second_attempt_may_have_the_id_that_a_crash_took_from_the_first() {
-        let mut c = check();
-        // The first was never synced: the second has its place in the log.
-        let facts = [
-            logged(0, mark(2, 20), 0),
-            logged(0, mark(2, 21), 0),
-            acknowledged(0, 2),
-            ended(mark(2, 21)),
-            found(0),
-        ];
-        tell(&mut c, &facts);
-        assert_eq!(c.finish().verdict, Verdict::Held);
-    }
-
-    #[test]
-    fn a_discarded_branch_explains_and_the_limit_counts() {
-        let mut c = check();
-        let facts = [
-            reign(1, LogMark::BASE),
-            logged(0, mark(2, 20), 0),
-            logged(1, mark(3, 30), 20),
-            acknowledged(0, 2),
-            acknowledged(1, 3),
-            reign(2, mark(2, 20)),
-            logged(2, mark(3, 31), 20),
-            Fact::BranchDiscarded { instance: InstanceId(1), log: mark(3, 30) },
-            ended(mark(3, 31)),
-            found(0),
-            found(2),
-        ];
-        tell(&mut c, &facts);
-        assert_eq!(c.finish().verdict, Verdict::Held);
-        c.explained_limit = Bounds::at_most(0);
-        assert_eq!(c.finish().verdict, Verdict::Broke);
-    }
-
-    #[test]
-    fn a_loss_without_a_branch_is_unexplained() {
-        let mut c = check();
-        let facts = [
-            logged(0, mark(2, 20), 0),
-            acknowledged(0, 2),
-            reign(2, LogMark::BASE),
-            ended(LogMark::BASE),
-        ];
-        tell(&mut c, &facts);
-        let result = c.finish();
-        assert_eq!(result.verdict, Verdict::Broke);
-        assert!(result.why.contains("no discarded branch"), "{}", result.why);
-    }
-
-    #[test]
-    fn a_master_that_wins_again_over_another_explains_the_loss() {
-        let mut c = check();
-        let won =
-            Fact::ElectionEnded { elector: InstanceId(1), version: 1, winner: Some(InstanceId(1)) };
-        let elsewhere = Fact::Logged {
-            instance: InstanceId(2),
-            log: mark(3, 31),
-            before: 20,
-            operation: Some(operation(1)),
-        };
-        let facts = [
-            reign(1, LogMark::BASE),
-            logged(0, mark(2, 20), 0),
-            acknowledged(0, 2),
-            reign(2, mark(2, 20)),
-            elsewhere,
-            acknowledged(1, 3),
-            won,
-            Fact::BranchDiscarded { instance: InstanceId(2), log: mark(3, 31) },
-            ended(mark(2, 20)),
-            found(0),
-        ];
-        tell(&mut c, &facts);
-        let result = c.finish();
-        assert_eq!(result.verdict, Verdict::Held, "{}", result.why);
-        assert_eq!(result.measured, json!({"explained": 1, "unexplained": 0}));
-    }
-
-    #[test]
-    fn a_branch_that_nobody_was_elected_over_explains_nothing() {
-        let mut c = check();
-        let facts = [
-            reign(1, LogMark::BASE),
-            logged(0, mark(2, 20), 0),
-            acknowledged(0, 2),
-            Fact::BranchDiscarded { instance: InstanceId(1), log: mark(2, 20) },
-            ended(LogMark::BASE),
-        ];
-        tell(&mut c, &facts);
-        assert_eq!(c.finish().verdict, Verdict::Broke);
-    }
-
-    #[test]
-    fn a_log_without_the_contents_is_a_loss() {
-        let mut c = check();
-        let facts = [logged(0, mark(2, 20), 0), acknowledged(0, 2), ended(mark(2, 20))];
-        tell(&mut c, &facts);
-        let result = c.finish();
-        assert_eq!(result.verdict, Verdict::Broke);
-        assert!(result.why.contains("does not show"), "{}", result.why);
-    }
-
-    #[test]
-    fn nothing_acknowledged_is_not_exercised() {
-        let mut c = check();
-        tell(&mut c, &[ended(LogMark::BASE)]);
-        assert_eq!(c.finish().verdict, Verdict::NotExercised);
-    }
-}
+mod tests;
