@@ -136,10 +136,10 @@ impl Recorded {
         highest.map_or(0, |highest| highest.saturating_add(1))
     }
 
-    /// Operations a second on average.
+    /// Operations a second on average, over a second at least: one alone has no rate.
     pub fn mean_rate(&self) -> f64 {
         let took = self.arrivals.last().map_or(Span::ZERO, |(at, ..)| *at);
-        self.arrivals.len() as f64 / took.as_secs_f64().max(1e-9)
+        self.arrivals.len() as f64 / took.as_secs_f64().max(1.0)
     }
 }
 
@@ -268,5 +268,21 @@ impl RetryPlan {
             Status::ClientTimeout => self.timeout,
             _ => self.transient && status.classification() == Some(Classification::TransientError),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_recorded_has_a_rate_even_if_it_is_one_arrival() {
+        let rate = |at: &[u64]| {
+            let arrivals = at.iter().map(|ms| (Span::from_millis(*ms), 0, 1)).collect();
+            let (path, start) = ("sent.txt".into(), Span::ZERO);
+            Recorded { path, speed: 1, start, arrivals }.mean_rate()
+        };
+        assert_eq!([rate(&[]), rate(&[0]), rate(&[0, 0, 1])], [0.0, 1.0, 3.0]);
+        assert_eq!(rate(&[0, 1_000, 2_000, 4_000]), 1.0);
     }
 }
