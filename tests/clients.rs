@@ -173,6 +173,64 @@ fn who_is_deleted_is_no_longer_counted() {
     }
 }
 
+/// The verdict of the first expectation, and why, where clients of a server far from it play these
+/// operations at the master.
+fn judged(users: u32, operations: &[&str], keys: &str, check: &str) -> (String, String) {
+    let clients = format!(
+        "deployment = \"server\"\nrouting = {{ by = \"all-to-master\" }}\n\
+         retry = {{ on = [\"transient\"], attempts = 20, backoff = \"20ms\" }}\n{keys}"
+    );
+    let operations = operations.iter().map(|it| format!("[[operation]]\nname = {it}\n"));
+    let network = "[network]\nlatency = \"2ms\"\n";
+    let more = operations.collect::<String>() + network + "[[expect]]\ncheck = " + check;
+    let users = format!("users = {users},");
+    let text = scenario(&clients, &more).replace("users = 200,", &users).replace("60s", "40s");
+    let (_, json, errors) = result(&text, &[]);
+    let first = &json["expectations"][0];
+    let word = |name: &str| first[name].as_str().unwrap_or(&errors).to_owned();
+    (word("verdict"), word("why"))
+}
+
+#[test]
+fn who_was_followed_after_deletion_goes_by_the_transaction_that_did_it() {
+    let finds = "match a:User(id = $me); match b:User(id = $other); lock a, b";
+    let creates = "create (a)-[:FOLLOWS(op = $operation)]->(b)";
+    let verifies = "verify a:User; verify b:User; done if (a)-[:FOLLOWS]->(b)";
+    let follow = |steps: &str| format!("\"follow\"\nsteps = [{steps}]");
+    let late = "\"commit\", \"lock a\", \"lock a\", \"lock a\", \"lock a\", \"set a.x = 1\"";
+    let careful = follow(&format!("\"{finds}; {verifies}; {creates}; return b.x\", {late}"));
+    let untold = follow(&format!("\"{finds}; if b:User then {creates}; return b.x\""));
+    let (naive, deactivate) =
+        ("\"follow\"\npattern = \"naive\"", "\"deactivate\"\npattern = \"double-checked\"");
+    let check = "\"forbidden-pair\"\ntype = \"FOLLOWS\"\nunless_label = \"DeletedUser\"\n";
+    let mix = |other: &str| {
+        format!("arrivals = {{ poisson = \"200/s\" }}\nmix = {{ follow = 97, {other} = 3 }}")
+    };
+    for (operations, other, expected, said) in [
+        (&[&*careful, deactivate][..], "deactivate", "held", "None among"),
+        (&[&*careful], "delete_user", "held", "None among"),
+        (&[naive], "delete_user", "broke", "after that (transaction"),
+        (&[&*untold, deactivate], "deactivate", "not-exercised", "does not report where they lead"),
+    ] {
+        let (verdict, why) = judged(400, operations, &mix(other), check);
+        assert_eq!(verdict, expected, "{operations:?}: {why}");
+        assert!(why.contains(said), "{operations:?}: {why}");
+    }
+}
+
+#[test]
+fn what_an_attempt_committed_before_it_failed_is_no_lost_update() {
+    let bump = "\"bump\"\nsteps = [\"match c(id = $me); lock c; let n = c.counter; \
+                set c.counter = n + 1; return wrote c.counter\", \"commit\", \
+                \"match x(id = $me); match y(id = $other); set x.k = 1\", \"set y.k = 1\"]";
+    let keys = "arrivals = { poisson = \"14/s\" }\nmix = { bump = 1 }";
+    for check in ["lost-updates", "linearizable"] {
+        let check = format!("\"{check}\"\nproperty = \"counter\"\n");
+        let (verdict, why) = judged(6, &[bump], keys, &check);
+        assert_eq!(verdict, "held", "{check}: {why}");
+    }
+}
+
 #[test]
 fn what_is_wrong_with_clients_is_said_with_its_place() {
     let wrong: [(&str, &[&str]); 12] = [

@@ -4,8 +4,9 @@
 //! every transfer was done whole or not at all, whatever its client knows of it. That two errors
 //! cancel out there is caught on the way: no account is written below zero if it began above, and
 //! each transfer goes on from what the one before it left on the account, in the order of their
-//! transactions. That is judged as far as every operation that changes the number reports so
-//! (`return wrote`), while all their ends are known and the master stays the same.
+//! transactions: of several in one operation, the one that was committed next after the report. That
+//! is judged as far as every operation that changes the number reports so (`return wrote`), while
+//! it is known how all of them ended and the master stays the same.
 //!
 //! Exercised: some operation changed the number and was told so. Memory: one entry for each
 //! account, and what operations under way have reported.
@@ -15,7 +16,7 @@ use std::collections::BTreeMap;
 use wavetank_vocabulary::{
     Classes, Fact, InstanceId, NodeId, OperationId, OperationKind, OperationOutcome, Time, TxId,
 };
-use wavetank_world::{GraphSource, Plan};
+use wavetank_world::{GraphSource, Plan, Program};
 
 use super::anomalies::{Tally, Watch};
 use super::observed::{Reports, adds, sets, silent};
@@ -64,6 +65,8 @@ pub(super) struct BankTotal {
     start: i128,
     end: i128,
     kinds: Vec<bool>,
+    /// Whether each kind has several transactions.
+    several: Vec<bool>,
     /// For each kind of operation, the return steps that report the number, and how much was
     /// added to it.
     adds: Vec<Vec<(u8, i64)>>,
@@ -90,6 +93,7 @@ impl BankTotal {
             start: i128::from(each) * i128::from(nodes),
             end: 0,
             kinds: plan.operations.iter().map(|program| sets(program, name) > 0).collect(),
+            several: plan.operations.iter().map(Program::commits_between).collect(),
             adds,
             reports: Reports::default(),
             chain: Chain { start: Some(each), doubtful: silent, ..Chain::default() },
@@ -125,7 +129,12 @@ impl BankTotal {
                 known: self.chain.begun,
             };
             self.chain.doubtful |= self.chain.master != Some(report.instance);
-            self.chain.waiting.insert((tx, report.node), change);
+            let several = self.several.get(kind.index()).is_some_and(|several| *several);
+            match if several { report.tx } else { Some(tx) } {
+                Some(tx) => drop(self.chain.waiting.insert((tx, report.node), change)),
+                // By which of them is not known.
+                None => self.chain.doubtful = true,
+            }
         }
     }
 }
@@ -188,7 +197,8 @@ impl Chain {
 
 impl Watch for BankTotal {
     fn interests(&self) -> Classes {
-        Classes::OPERATIONS | Classes::VALUES | Classes::CLUSTER | Classes::AUDIT
+        let own = Classes::OPERATIONS | Classes::VALUES | Classes::TRANSACTIONS;
+        own | Classes::CLUSTER | Classes::AUDIT
     }
 
     fn observe(&mut self, at: Time, fact: &Fact, tally: &mut Tally) {
@@ -197,12 +207,15 @@ impl Watch for BankTotal {
                 self.chain.open.insert(operation, self.chain.begun);
                 self.chain.begun += 1;
             }
-            Fact::Retried { operation, status, .. }
-                if status.is_ambiguous() && self.chain.open.contains_key(&operation) =>
+            Fact::Retried { operation, may_have_done: true, .. }
+                if self.chain.open.contains_key(&operation) =>
             {
                 self.chain.doubtful = true;
             }
-            Fact::EpochBegan { instance, .. } => self.chain.epoch(instance),
+            Fact::EpochBegan { instance, log, .. } => {
+                self.reports.cut(log.tx);
+                self.chain.epoch(instance);
+            }
             Fact::FinalValue { property, value, .. } if property == self.property => {
                 self.end += i128::from(value);
                 self.audited = true;
@@ -308,6 +321,36 @@ mod tests {
     fn what_may_have_been_done_unseen_ends_it() {
         let told = told(&[(99, 101, 5, OperationOutcome::Unknown), (98, 102, 6, OK)]);
         assert_eq!(told.found, 0);
+    }
+
+    #[test]
+    fn a_transfer_is_of_the_transaction_that_made_it() {
+        let plan = crate::testing::plan();
+        let mut check = BankTotal::new(&plan, "balance", 0);
+        (check.kinds, check.adds) = (vec![true], vec![vec![(0, -1)]]);
+        check.chain.start = Some(100);
+        // The first goes on to another transaction, and ends after the second.
+        check.several = vec![true];
+        let mut told = super::super::told::Told::new(check);
+        let kind = OperationKind(0);
+        told.call(1, kind);
+        told.call(2, kind);
+        told.report(1, Observation::Wrote, 0, 99);
+        told.committed(1, 5);
+        told.report(2, Observation::Wrote, 0, 98);
+        told.committed(2, 6);
+        told.committed(1, 7);
+        told.end(2, kind, OK);
+        told.end(1, kind, OK);
+        assert_eq!(told.tally.found, 0, "{}", told.story());
+        // And one that is not the last of its operation is not hidden.
+        told.call(3, kind);
+        told.report(3, Observation::Wrote, 0, 98);
+        told.committed(3, 8);
+        told.committed(3, 9);
+        told.end(3, kind, OK);
+        assert!(told.story().contains("by c0#2 (transaction 6,"), "{}", told.story());
+        assert!(told.story().contains("c0#3 (transaction 8,"), "{}", told.story());
     }
 
     #[test]

@@ -175,10 +175,7 @@ impl Linearizable {
                 matches!(step, OperationStep::Unset { key, .. } if program.name_of(*key) == name)
             })
         });
-        let several = plan
-            .operations
-            .iter()
-            .map(|program| program.steps.iter().any(|step| matches!(step, OperationStep::Commit)));
+        let several = plan.operations.iter().map(wavetank_world::Program::commits_between);
         let silent = plan.operations.iter().find(|program| {
             let told = program.returned().filter(|step| step.wrote && step.key == Some(name));
             sets(program, name) != told.count() || !program.tells_each_write(name)

@@ -1,10 +1,12 @@
 //! What operations under way have reported so far: it counts only once the operation has ended
-//! well, and then only what its last attempt reported.
+//! well, and then only what its last attempt reported, and, for who asks, what earlier ones
+//! committed. Which of an operation's transactions a report belongs to is known by the order of the
+//! facts: it is the one that was committed next.
 
 use std::collections::BTreeMap;
 
 use wavetank_vocabulary::{
-    Fact, InstanceId, NodeId, Observation, OperationId, OperationOutcome, Time,
+    Fact, InstanceId, NodeId, Observation, OperationId, OperationOutcome, Time, TxId,
 };
 use wavetank_world::operation::OperationStep;
 use wavetank_world::{Plan, Program};
@@ -46,6 +48,10 @@ pub(super) struct Report {
     pub(super) value: Option<i64>,
     /// The merges that found what they would have created, as in [`Fact::Observed`].
     pub(super) found: u32,
+    /// Its transaction, [`TxId`] 0 if that was not committed or wrote nothing; none where an earlier attempt may still
+    /// have been under way, whose transaction it could be. Only checks that hear of transactions
+    /// have it.
+    pub(super) tx: Option<TxId>,
 }
 
 impl Report {
@@ -61,7 +67,8 @@ impl Report {
             Observation::Read => false,
             Observation::Listed | Observation::End => return None,
         };
-        Some((operation, Report { attempt, at, instance, wrote, place, node, value, found }))
+        let tx = Some(TxId(0));
+        Some((operation, Report { attempt, at, instance, wrote, place, node, value, found, tx }))
     }
 }
 
@@ -126,30 +133,63 @@ impl Writes {
 /// an instance that nobody waits for any more, is left out.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reports {
-    open: BTreeMap<OperationId, Vec<Report>>,
+    open: BTreeMap<OperationId, Open>,
     spare: Vec<Vec<Report>>,
+    /// What earlier attempts committed counts, too.
+    of_every_attempt: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Open {
+    reports: Vec<Report>,
+    /// An earlier attempt may still be under way.
+    blurred: bool,
 }
 
 impl Reports {
+    /// Those that give what earlier attempts committed, too, where none of these was under way
+    /// beside the last.
+    pub(super) fn of_every_attempt() -> Reports {
+        Reports { of_every_attempt: true, ..Reports::default() }
+    }
+
     /// Reads a fact; at the end of an operation that ended well gives what it reported.
     pub(super) fn read(&mut self, at: Time, fact: &Fact) -> Option<Vec<Report>> {
         match *fact {
             Fact::Invoked { operation, .. } => {
-                let spare = self.spare.pop().unwrap_or_default();
-                self.open.insert(operation, spare);
+                let reports = self.spare.pop().unwrap_or_default();
+                self.open.insert(operation, Open { reports, blurred: false });
+                None
+            }
+            Fact::Retried { operation, status, .. } => {
+                let open = self.open.get_mut(&operation)?;
+                open.blurred |= status.is_ambiguous();
+                // What was not committed was rolled back.
+                open.reports.retain(|report| report.tx != Some(TxId(0)));
+                None
+            }
+            Fact::Committed { operation, log, .. } => {
+                let open = self.open.get_mut(&operation?)?;
+                for report in open.reports.iter_mut().filter(|of| of.tx == Some(TxId(0))) {
+                    report.tx = Some(log.tx);
+                }
                 None
             }
             Fact::Observed { .. } => {
                 let (operation, report) = Report::of(at, fact)?;
-                self.open.get_mut(&operation)?.push(report);
+                self.open.get_mut(&operation)?.reports.push(report);
                 None
             }
             Fact::Completed { operation, outcome, attempts, .. } => {
-                let mut reports = self.open.remove(&operation)?;
+                let Open { mut reports, blurred } = self.open.remove(&operation)?;
                 if outcome != OperationOutcome::Ok {
                     reports.clear();
                 }
-                reports.retain(|report| report.attempt == attempts);
+                let earlier = self.of_every_attempt && !blurred;
+                reports.retain(|report| report.attempt == attempts || earlier);
+                if blurred {
+                    reports.iter_mut().for_each(|report| report.tx = None);
+                }
                 if reports.is_empty() {
                     self.spare.push(reports);
                     return None;
@@ -157,6 +197,13 @@ impl Reports {
                 Some(reports)
             }
             _ => None,
+        }
+    }
+
+    /// A new reign begins with that transaction as its last: what was done by later ones is gone.
+    pub(super) fn cut(&mut self, last: TxId) {
+        for open in self.open.values_mut() {
+            open.reports.retain(|report| report.tx.is_none_or(|tx| tx <= last));
         }
     }
 }
@@ -182,6 +229,7 @@ mod tests {
         assert!(is_silent("set u.n = u.n + 1"));
         assert!(is_silent("let n = u.n; if n < 3 then set u.n = n + 1; return wrote u.n"));
         assert!(is_silent("set u.n = u.n + 1; done if u:Gone; return wrote u.n"));
+        assert!(is_silent("set u.n = u.n + 1\", \"commit\", \"return wrote u.n"));
     }
 
     #[test]

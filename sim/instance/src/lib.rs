@@ -52,7 +52,7 @@ pub use program::{
     Comparison, Exit, Expression, FOLLOWS, LOCKED_AT_ONCE, Name, OP, Operand, OperationStep, Path,
     Program, Programs, Request, SLOTS, STATUS_BY, Slot, Test, USER,
 };
-pub use returned::{Appends, Lists, Returned};
+pub use returned::{Appends, Lists, Returned, Tells};
 pub use settings::Settings;
 pub use task::TaskId;
 pub use wavetank_cluster::{AcceptorMemory, Compat, Flaws, PushStrategy, Quorum};

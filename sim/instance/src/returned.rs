@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use wavetank_store::Direction;
 
-use crate::program::{Exit, Expression, Operand, OperationStep as Step, Program, Slot};
+use crate::program::{Exit, Expression, Name, Operand, OperationStep as Step, Program, Slot};
 
 /// A return step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,18 @@ pub struct Lists {
     pub place: u8,
     /// How many it lists at the most.
     pub limit: u32,
+}
+
+/// How a program tells of something that it does to nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tells {
+    /// The return steps that report such a node whenever it is done, in the same transaction: for
+    /// each step that does it the first. Where only merges do it, with their bits: if
+    /// [`wavetank_vocabulary::Fact::Observed`] has all of them, each found its relationship, and
+    /// nothing was done; else with 0.
+    pub places: Vec<(u8, u32)>,
+    /// Whether there is one for each step that does it.
+    pub always: bool,
 }
 
 impl Program {
@@ -105,8 +117,8 @@ impl Program {
         })
     }
 
-    /// Whether each step that writes the property of a node, and the one that reports it, depend on
-    /// the same tests: either both happen or neither.
+    /// Whether each step that writes the property of a node, and the one that reports it, are in one
+    /// transaction and depend on the same tests: either both happen or neither.
     pub fn tells_each_write(&self, property: &str) -> bool {
         let mut written = self.steps.iter().enumerate().filter_map(|(at, step)| match step {
             Step::Set { of, key, .. } | Step::Unset { of, key, .. }
@@ -122,14 +134,12 @@ impl Program {
                 _ => None,
             })
         };
-        let ends = |from: usize, to: usize| {
-            self.steps[from.min(to)..from.max(to)]
-                .iter()
-                .any(|step| matches!(step, Step::Leave { exit: Exit::Done, .. }))
-        };
-        written.all(|(at, slot)| {
-            told(slot).any(|to| self.skips(at).eq(self.skips(to)) && !ends(at, to))
-        })
+        written.all(|(at, slot)| told(slot).any(|to| self.goes_with(at, to)))
+    }
+
+    /// Whether it has several transactions.
+    pub fn commits_between(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Commit))
     }
 
     /// The steps before this one by which it may be left out.
@@ -147,21 +157,70 @@ impl Program {
     /// The variables of the nodes at which relationships of this type end that the program
     /// creates.
     pub fn leads_to<'p>(&'p self, kind: &'p str) -> impl Iterator<Item = Slot> + 'p {
-        self.leads(kind).map(|(to, _)| to)
+        self.leads(kind).map(|(_, to, _)| to)
     }
 
-    /// Where only merges lead to that node by relationships of this type: the bits of those merges,
-    /// of which [`wavetank_vocabulary::Fact::Observed`] has the ones that found theirs.
-    pub fn merges_to(&self, kind: &str, node: Slot) -> Option<u32> {
-        let mut to_it = self.leads(kind).filter(|(to, _)| *to == node);
-        to_it.try_fold(0, |bits, (_, merged)| Some(bits | merge_bit(merged?)))
+    /// How it tells of the nodes to which it leads relationships of this type.
+    pub fn tells_led(&self, kind: &str) -> Tells {
+        self.tells(self.leads(kind))
+    }
+
+    /// How it tells of the nodes to which it gives this label.
+    pub fn tells_labelled(&self, label: &str) -> Tells {
+        let is_it = |name: &Name| self.name_of(*name) == label;
+        let given = self.steps.iter().enumerate().filter_map(|(at, step)| match step {
+            Step::Label { of, label, given: true } if is_it(label) => Some((at, *of, None)),
+            Step::Create { into, labels } if labels.iter().any(is_it) => Some((at, *into, None)),
+            _ => None,
+        });
+        self.tells(given)
+    }
+
+    /// How it tells of these steps: where each is, about which node, and the relationship's
+    /// variable where the step is a merge.
+    fn tells(&self, steps: impl Iterator<Item = (usize, Slot, Option<Slot>)>) -> Tells {
+        let mut tells = Tells { places: Vec::new(), always: true };
+        for (at, node, merged) in steps {
+            // What a merge found is known after it.
+            let first = merged.map_or(0, |_| at);
+            let told =
+                self.steps.iter().enumerate().skip(first).find_map(|(to, step)| match step {
+                    Step::Return { of, place, .. } if *of == node && self.goes_with(at, to) => {
+                        Some(*place)
+                    }
+                    _ => None,
+                });
+            tells.always &= told.is_some();
+            let bit = merged.map_or(0, merge_bit);
+            match told.and_then(|to| tells.places.iter_mut().find(|(known, _)| *known == to)) {
+                Some((_, bits)) if *bits == 0 || bit == 0 => *bits = 0,
+                Some((_, bits)) => *bits |= bit,
+                None => tells.places.extend(told.map(|place| (place, bit))),
+            }
+        }
+        tells
+    }
+
+    /// Whether two steps are in one transaction and depend on the same tests, of which one that
+    /// tells of a merge may also depend on whether that created something.
+    fn goes_with(&self, step: usize, report: usize) -> bool {
+        let between = &self.steps[step.min(report)..step.max(report)];
+        let parts =
+            |step: &Step| matches!(step, Step::Commit | Step::Leave { exit: Exit::Done, .. });
+        let skips = self.skips(report).filter(|from| *from != step);
+        self.skips(step).eq(skips) && !between.iter().any(parts)
     }
 
     /// The nodes at which relationships of this type end that the program creates, and the
-    /// relationship's own variable where that is merged.
-    fn leads<'p>(&'p self, kind: &'p str) -> impl Iterator<Item = (Slot, Option<Slot>)> + 'p {
-        self.steps.iter().filter_map(move |step| match step {
-            Step::Connect { to, kind: of, .. } if self.name_of(*of) == kind => Some((*to, None)),
+    /// relationship's own variable where that is merged; with where the step is.
+    fn leads<'p>(
+        &'p self,
+        kind: &'p str,
+    ) -> impl Iterator<Item = (usize, Slot, Option<Slot>)> + 'p {
+        self.steps.iter().enumerate().filter_map(move |(at, step)| match step {
+            Step::Connect { to, kind: of, .. } if self.name_of(*of) == kind => {
+                Some((at, *to, None))
+            }
             Step::Merge { into, path, .. }
                 if path.kind.is_some_and(|of| self.name_of(of) == kind) =>
             {
@@ -169,7 +228,7 @@ impl Program {
                     Direction::Incoming => path.to.map(|_| path.from),
                     Direction::Outgoing | Direction::Both => path.to,
                 };
-                Some((to?, Some(*into)))
+                Some((at, to?, Some(*into)))
             }
             _ => None,
         })
@@ -194,16 +253,6 @@ impl Program {
             })
         };
         deleted.map(told).collect()
-    }
-
-    /// The variables of the nodes to which the program gives this label.
-    pub fn labelled<'p>(&'p self, label: &'p str) -> impl Iterator<Item = Slot> + 'p {
-        self.steps.iter().filter_map(move |step| match step {
-            Step::Label { of, label: given, given: true } if self.name_of(*given) == label => {
-                Some(*of)
-            }
-            _ => None,
-        })
     }
 
     /// Where the value of a variable was last read from before a step.

@@ -68,7 +68,7 @@ pub mod operation {
 
 pub use wavetank_instance::{
     AcceptorMemory, Appends, BranchedDataPolicy, Compat, Endpoint, Flaws, Instance, Lists,
-    LogRetention, NotARetention, Program, PushStrategy, Quorum, Settings,
+    LogRetention, NotARetention, Program, PushStrategy, Quorum, Settings, Tells,
 };
 pub use wavetank_kernel::{Distribution, QUANTILES};
 pub use wavetank_store::CachePolicy;
