@@ -85,7 +85,7 @@ fn less<T: PartialOrd + std::fmt::Display>(bounds: &Bounds<T>, value: &T) -> Str
 #[derive(Clone, Debug)]
 pub enum Check {
     /// `acknowledged-writes-lost`
-    AcknowledgedWrites(AcknowledgedWrites),
+    AcknowledgedWrites(Box<AcknowledgedWrites>),
     /// `replicas-equal`
     ReplicasEqual(ReplicasEqual),
     /// `latency`
@@ -115,7 +115,7 @@ impl Check {
     pub fn new(plan: &Plan, expectation: &Expectation) -> Self {
         match expectation {
             Expectation::AcknowledgedWritesLost { explained } => {
-                Check::AcknowledgedWrites(AcknowledgedWrites::new(plan, *explained))
+                Check::AcknowledgedWrites(Box::new(AcknowledgedWrites::new(plan, *explained)))
             }
             Expectation::ReplicasEqual => Check::ReplicasEqual(ReplicasEqual::new(plan.stores())),
             Expectation::Latency { client, operation, limits } => {
