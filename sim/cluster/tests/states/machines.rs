@@ -18,7 +18,7 @@ pub(crate) const MACHINES: &[(&str, &str, &str)] = &[
     (
         "cluster",
         "Cluster membership",
-        "`createResponse`, `joinResponse` and `leaveResponse` of the original are the return of a call; here the effects say the same. `joining` is part of `configurationRequest`; `joinFailure` is the failed start.",
+        "`createResponse`, `joinResponse` and `leaveResponse` of the original are the return of a call; here the effects say the same. `joining` is part of `configurationRequest`; `joinFailure` is the failed start. Who asks from another address asked from its first one before. `MemberAt(3)` tells where a member is of which the configuration said only that it moved; the configuration of the original says both.",
     ),
     (
         "heartbeat",
@@ -38,7 +38,7 @@ pub(crate) const MACHINES: &[(&str, &str, &str)] = &[
     (
         "learner",
         "Learner",
-        "In state hole it knows instance 6 and lacks instance 5. `learnRequest` asks for instance 6.",
+        "In state hole it knows instance 6 and lacks instance 5. `learnRequest` asks for instance 6. `catchUp` is caused by a heartbeat that says that its sender has learned more: see *i_am_alive of 1, ahead*.",
     ),
     (
         "broadcast",
