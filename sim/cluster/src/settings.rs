@@ -144,7 +144,7 @@ pub struct Settings {
     /// `ha.max_acceptors`: the most members that decide on a value.
     pub max_acceptors: u32,
     /// `ha.initial_hosts`: whom a starting instance asks; all members when it is empty. One
-    /// that does not exist is waited for all the same.
+    /// that does not exist counts all the same: as many have to ask as are listed.
     pub initial_hosts: Vec<InstanceId>,
     /// `ha.allow_init_cluster`: whether an instance that finds no cluster may create one.
     pub allow_init_cluster: bool,
