@@ -140,7 +140,7 @@ const TESTED: &[(&str, &str, &str, &str)] = &[(
 const ABSENT: &[(&str, &str)] = &[
     (
         "Suspicions by a sender that itself counts as failed, but is not yet noted as such, are dropped (2.3.13).",
-        "only the last of the 2.3 line has it: 2.3.6 stands for that line here",
+        "there is no such sender here: in every version, whoever a quorum suspects is noted as failed in the same step",
     ),
     (
         "`ha.max_acceptors` is not in 2.3.0.",

@@ -133,19 +133,13 @@ impl Heartbeat {
         !core::mem::take(row).is_empty()
     }
 
-    /// `from` told whom it suspects.
+    /// `from` told whom it suspects. It is never one that a quorum suspects and that is not yet
+    /// among the failed, whom 2.3.13 would not listen to: [`Self::judge`] follows each change.
     pub(crate) fn told(&mut self, rules: Rules, from: usize, suspected: MemberSet) {
-        // From 2.3.6 on, a sender that a quorum suspects but that is not yet marked failed
-        // is not listened to.
-        if self.state == State::Start
-            || rules.compat.detaches()
-                && self.is_suspected_by_quorum(rules, from)
-                && !self.failed.contains(from)
-        {
-            return;
+        if self.state == State::Heartbeat {
+            let valid = suspected.intersection(rules.members);
+            self.suspicions[from] = valid.without(rules.me).without(from);
         }
-        let valid = suspected.intersection(rules.members);
-        self.suspicions[from] = valid.without(rules.me).without(from);
     }
 
     /// Recomputes who is failed, and says what changed.
@@ -216,6 +210,7 @@ impl Heartbeat {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn cluster(n: usize) -> (impl Fn(Compat) -> Rules, Heartbeat) {
         let mut heartbeat = Heartbeat::default();
@@ -317,6 +312,67 @@ mod tests {
         h.forget(2);
         assert_eq!(h.judge(c(Compat::V2_3_6)), Verdicts::default());
         assert!(h.failed().is_empty());
+    }
+
+    /// Something that changes what is known, or who is a member.
+    #[derive(Clone, Copy, Debug)]
+    enum Change {
+        TimedOut(usize),
+        Heard(usize),
+        Restarted(usize),
+        Told(usize, u64),
+        /// It leaves, or is back.
+        Moves(usize),
+    }
+
+    fn change() -> impl Strategy<Value = Change> {
+        let other = 1..6usize;
+        prop_oneof![
+            other.clone().prop_map(Change::TimedOut),
+            other.clone().prop_map(Change::Heard),
+            other.clone().prop_map(Change::Restarted),
+            (other.clone(), 0..64u64).prop_map(|(from, whom)| Change::Told(from, whom)),
+            other.prop_map(Change::Moves),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whom_a_quorum_suspects_is_noted_as_failed_at_once(
+            changes in prop::collection::vec(change(), 0..40),
+            version in 0..4usize,
+        ) {
+            let (c, mut h) = cluster(6);
+            let mut rules = c(Compat::ALL[version]);
+            for change in changes {
+                match change {
+                    Change::TimedOut(whom) if rules.members.contains(whom) => {
+                        h.timed_out(0, whom);
+                    }
+                    Change::Heard(whom) => {
+                        h.heard(0, whom);
+                    }
+                    Change::Restarted(whom) => {
+                        h.restarted(whom);
+                    }
+                    Change::Told(from, whom) if rules.members.contains(from) => {
+                        let whom = (0..6).filter(|index| whom & 1 << index != 0);
+                        h.told(rules, from, whom.fold(MemberSet::EMPTY, MemberSet::with));
+                    }
+                    Change::Moves(whom) => {
+                        rules.members = match rules.members.contains(whom) {
+                            true => rules.members.without(whom),
+                            false => rules.members.with(whom),
+                        };
+                        h.forget(whom);
+                    }
+                    Change::TimedOut(_) | Change::Told(..) => {}
+                }
+                h.judge(rules);
+                let left = h.suspected_by_quorum(rules).difference(h.failed());
+                prop_assert!(left.is_empty(), "{:?}: {:?}", change, left);
+            }
+        }
     }
 
     #[test]
