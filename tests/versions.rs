@@ -170,14 +170,18 @@ fn file(name: &str) -> PathBuf {
     PathBuf::from(ROOT).join(name)
 }
 
+/// The seeds that each scenario is played with; `VERSION_SEEDS=0..60` plays more.
+const SEEDS: &str = "0..6";
+
 fn play(slug: &str, compat: &str) -> serde_json::Value {
+    let seeds = std::env::var("VERSION_SEEDS").unwrap_or_else(|_| SEEDS.into());
     let path = file("scenarios/neo4j-ha").join(format!("{slug}.toml"));
     let (path, set) = (path.to_string_lossy(), format!("cluster.compat={compat}"));
     let done = run(&[
         "test",
         &path,
         "--seeds",
-        "0..2",
+        &seeds,
         "--no-shrink",
         "--json",
         "--jobs",
