@@ -1,6 +1,6 @@
 //! What every instance answers at one moment to who asks over HTTP: the HA endpoints, with
-//! credentials and without, and the management beans; and what lies on its disk. As JSON, for scripts that ask a real
-//! cluster the same.
+//! credentials and without, and the management beans; and what lies on its disk. As JSON, for
+//! scripts that ask a real cluster the same.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -54,8 +54,8 @@ fn answers(id: u16, instance: Option<&Instance>, stores: &[(u16, u64)]) -> Answe
         (path, Answer { status: answer.status, body: answer.body.into_owned() })
     });
     let refused = all().filter_map(|endpoint| asked(endpoint, false));
-    let instance = instance.filter(|instance| instance.management_bean().is_some());
-    let texts = instance.into_iter().flat_map(|instance| {
+    let with_beans = instance.filter(|instance| instance.management_bean().is_some());
+    let texts = with_beans.into_iter().flat_map(|instance| {
         let own = instance.management_bean().map(|bean| bean.to_json());
         own.into_iter().chain([instance.branched_store_bean()])
     });
@@ -118,8 +118,30 @@ mod tests {
             let members = own["attributes"][6]["value"].as_array().expect("a list");
             assert_eq!(members.len(), plan.instances.len());
         }
+        assert!(instances.iter().all(|it| it["role"] == "master" || it["role"] == "slave"));
         // Before anything has happened nobody listens.
         let early: Value = serde_json::from_str(&beans(&plan, &base, Time::ZERO)).expect("JSON");
         assert_eq!(early["instances"][0]["beans"], Value::Array(Vec::new()));
+    }
+
+    #[test]
+    fn who_has_no_beans_has_a_role() {
+        let arbiter = "[[group]]\ncount = 1\nmachine = \"aws:r3.xlarge\"\narbiter = true";
+        let plan = Arc::new(crate::testing::plan_with(arbiter));
+        let base = Arc::new(BaseGraph::build(&plan.graph));
+        let roles = |at| -> Vec<(Value, usize)> {
+            let told: Value = serde_json::from_str(&beans(&plan, &base, at)).expect("it is JSON");
+            let instances = told["instances"].as_array().expect("a list").iter();
+            let beans = |it: &Value| it["beans"].as_array().map_or(0, Vec::len);
+            instances.map(|it| (it["role"].clone(), beans(it))).collect()
+        };
+        let settled = roles(Time::ZERO + Span::from_secs(15));
+        assert_eq!(settled[3], ("arbiter".into(), 0));
+        // The processes run, but open their stores still.
+        let early = roles(Time::ZERO);
+        assert!(
+            early[..3].iter().all(|(role, beans)| *beans == 0 && role == "starting"),
+            "{early:?}"
+        );
     }
 }
