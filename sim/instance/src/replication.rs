@@ -364,28 +364,35 @@ impl Instance {
         push.tried = author.map_or(MemberSet::EMPTY, |author| MemberSet::EMPTY.with(author));
         if self.config.settings.tx_push_strategy == PushStrategy::RoundRobin {
             self.round_robin += 1;
+            // Counted among the candidates: each has its turn as often, whoever is master and
+            // whoever wrote.
+            let candidates = self.push_candidates().difference(push.tried);
+            let turn = self.round_robin % candidates.len().max(1);
+            push.first = candidates.iter().nth(turn).unwrap_or(0);
         }
         while push.pending < push.needed && self.push_next(task, push, effects) {}
         // Fewer slaves than asked for: the commit succeeds all the same.
         push.needed = push.pending;
     }
 
+    /// The slaves that may be pushed to.
+    fn push_candidates(&self) -> MemberSet {
+        let Some(member) = &self.member else { return MemberSet::EMPTY };
+        let slaves = member.slaves().without(member.configuration().me());
+        if self.config.bugs.contains(PlantedBugs::PUSH_TO_FAILED_SLAVES) {
+            return slaves;
+        }
+        slaves.intersection(member.alive())
+    }
+
     /// Pushes to the next slave in the strategy's order. False when there is none left.
     fn push_next(&mut self, task: TaskId, push: &mut PushState, effects: &mut Vec<Effect>) -> bool {
-        let Some(member) = &self.member else { return false };
-        let mut candidates = member.slaves().without(member.configuration().me());
-        if !self.config.bugs.contains(PlantedBugs::PUSH_TO_FAILED_SLAVES) {
-            candidates = candidates.intersection(member.alive());
-        }
-        let left = candidates.difference(push.tried);
+        let left = self.push_candidates().difference(push.tried);
         let next = match self.config.settings.tx_push_strategy {
             PushStrategy::FixedAscending => left.lowest(),
             PushStrategy::FixedDescending => left.iter().last(),
             PushStrategy::RoundRobin => {
-                // Counted among the candidates: each has its turn as often, whoever is master.
-                let turn = self.round_robin % candidates.iter().count().max(1);
-                let first = candidates.iter().nth(turn).unwrap_or(0);
-                left.iter().find(|index| *index >= first).or_else(|| left.lowest())
+                left.iter().find(|index| *index >= push.first).or_else(|| left.lowest())
             }
         };
         let Some(index) = next else { return false };

@@ -62,13 +62,15 @@ pub(crate) struct PushState {
     pub(crate) needed: u32,
     /// Slaves that were asked and have not answered.
     pub(crate) pending: u32,
-    /// Slaves that were asked, by member index.
+    /// Slaves that were asked, by member index; the transaction's author among them.
     pub(crate) tried: MemberSet,
+    /// With whom the round robin began, by member index.
+    pub(crate) first: usize,
 }
 
 impl Default for PushState {
     fn default() -> Self {
-        PushState { mark: LogMark::BASE, needed: 0, pending: 0, tried: MemberSet::EMPTY }
+        PushState { mark: LogMark::BASE, needed: 0, pending: 0, tried: MemberSet::EMPTY, first: 0 }
     }
 }
 
