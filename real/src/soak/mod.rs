@@ -93,6 +93,8 @@ struct Field<O> {
     notes: Vec<String>,
     sizes: Vec<NodeSize>,
     started: Instant,
+    /// When the folder was looked at last.
+    weighed: Instant,
     /// All that was told before then has been taken.
     heard: Time,
     /// Whose store was looked into.
@@ -163,6 +165,7 @@ impl<O: Observer> Field<O> {
             notes,
             sizes: Vec::new(),
             started: Instant::now(),
+            weighed: Instant::now(),
             heard: Time::ZERO,
             audited: BTreeSet::new(),
             deaths: Vec::new(),
@@ -227,9 +230,9 @@ impl<O: Observer> Field<O> {
             if measured.elapsed() >= MEASURE_EVERY {
                 measured = Instant::now();
                 self.measure();
-                if self.over(config) {
-                    return Ok(false);
-                }
+            }
+            if self.over(config) {
+                return Ok(false);
             }
             self.children()?;
             let next = self.world.next_at().map_or(TICK, |at| self.clock.real(at.since(now)));
@@ -439,13 +442,18 @@ impl<O: Observer> Field<O> {
         }
     }
 
-    /// Whether a limit of time or disk is reached; a note says which.
+    /// Whether a limit of time or disk is reached; a note says which. May be asked at any time: the
+    /// folder is looked through now and then only.
     fn over(&mut self, config: &SoakConfig) -> bool {
         if self.started.elapsed() > config.limit {
             let seconds = config.limit.as_secs();
             self.notes.push(format!("it took longer than {seconds} s: broken off."));
             return true;
         }
+        if self.weighed.elapsed() < MEASURE_EVERY {
+            return false;
+        }
+        self.weighed = Instant::now();
         let bytes = folder_bytes(&self.folder);
         if bytes > config.disk.0 {
             self.notes.push(format!(
