@@ -161,7 +161,8 @@ impl Clock<'_> {
 }
 
 /// Measures for about that long, with files in a new folder below `place`; `program` is the command
-/// that runs a node, and requests are those of a cluster of so many `nodes`. `tell` is called with what is measured next, and `go_on` says whether to.
+/// that runs a node, and requests are those of a cluster of so many `nodes`. `tell` is called with
+/// what is measured next, and `go_on` says whether to.
 ///
 /// # Errors
 /// When the folder cannot be used, loopback or a node cannot, the time is too short, or `go_on`

@@ -432,10 +432,7 @@ fn check_empty(path: &Path) -> Result<(), OutputError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn known(scenario: &str, digest: &str) -> Known {
-        Known { scenario: scenario.into(), digest: digest.into() }
-    }
+    use crate::campaign::names::known;
 
     #[test]
     fn another_version_or_text_does_not_mix_and_a_strangers_folder_is_left_alone() {

@@ -85,10 +85,7 @@ pub fn merged(parts: Vec<(PathBuf, Loaded)>) -> Result<(Vec<Known>, Vec<SeedResu
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn known(scenario: &str, digest: &str) -> Known {
-        Known { scenario: scenario.into(), digest: digest.into() }
-    }
+    use crate::campaign::names::known;
 
     #[test]
     fn a_scenario_named_from_two_folders_is_one() {

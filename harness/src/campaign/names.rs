@@ -48,13 +48,15 @@ pub(super) fn slugs(scenarios: &[Known]) -> BTreeMap<String, Known> {
     named
 }
 
+/// A scenario, for tests.
+#[cfg(test)]
+pub(super) fn known(scenario: &str, digest: &str) -> Known {
+    Known { scenario: scenario.into(), digest: digest.into() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn known(scenario: &str, digest: &str) -> Known {
-        Known { scenario: scenario.into(), digest: digest.into() }
-    }
 
     #[test]
     fn scenarios_of_the_same_name_have_folders_of_their_own() {

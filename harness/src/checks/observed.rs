@@ -48,9 +48,9 @@ pub(super) struct Report {
     pub(super) value: Option<i64>,
     /// The merges that found what they would have created, as in [`Fact::Observed`].
     pub(super) found: u32,
-    /// Its transaction, [`TxId`] 0 if that was not committed or wrote nothing; none where an earlier attempt may still
-    /// have been under way, whose transaction it could be. Only checks that hear of transactions
-    /// have it.
+    /// Its transaction, [`TxId`] 0 if that was not committed or wrote nothing; none where an earlier
+    /// attempt may still have been under way, whose transaction it could be. Only checks that hear
+    /// of transactions have it.
     pub(super) tx: Option<TxId>,
 }
 

@@ -21,7 +21,7 @@ pub(super) struct CalibrateArgs {
     /// How many nodes share the machine while requests are measured: as many as will run there.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=9))]
     nodes: u16,
-    /// A folder on the disk to be measured; at most 400 MB are written there, and removed.
+    /// A folder on the disk to be measured; some 600 MB may be written there, and are removed.
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
 }
